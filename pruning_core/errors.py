@@ -1,0 +1,80 @@
+"""Every error that this program raises on purpose.
+
+    PruningBenchError            a user can mend it; the command line prints one line and exits with 2
+    ├── OptionError              an option, a grid file or a spec says something that cannot be
+    │   └── UnknownNameError     a name that no table holds: did you mean …
+    ├── DatasetError             a dataset is not there, or is not what its layout promises
+    ├── ModelError               a model does not fit the dataset, or cannot be built
+    ├── PruningError             a method cannot prune this model
+    ├── StoreError               the store cannot be read or written
+    │   └── DamagedCheckpointError   a checkpoint is truncated, altered or foreign
+    ├── BackendError             a backend or device cannot run this model
+    │   └── UnavailableError     … because it is not installed, or not on this machine
+    └── RecordError              a benchmark JSON file cannot be used
+
+Not for: mistakes of ours. Those stay ordinary exceptions, with a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PruningBenchError(Exception):
+    """A problem that the user can mend; its text says what came, what is allowed and what to do."""
+
+    exit_code = 2
+
+
+class OptionError(PruningBenchError):
+    """An option, a grid file or a spec says something that cannot be."""
+
+
+class UnknownNameError(OptionError):
+    """A name that no table of ours holds."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
+        """Say which name came, what is closest to it, and which names there are.
+
+        Args:
+            kind: What was looked up, for example "pruning method".
+            name: The name that came.
+            known: The names that there are.
+            note: What else is allowed, for example "or module:function".
+        """
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        suffix = f", {note}" if note else ""
+        super().__init__(f"no {kind} {name!r}.{hint}\n  known: {', '.join(names)}{suffix}")
+
+
+class DatasetError(PruningBenchError):
+    """A dataset is not there, or is not what its layout promises."""
+
+
+class ModelError(PruningBenchError):
+    """A model does not fit the dataset, or cannot be built."""
+
+
+class PruningError(PruningBenchError):
+    """A method cannot prune this model."""
+
+
+class StoreError(PruningBenchError):
+    """The store cannot be read or written."""
+
+
+class DamagedCheckpointError(StoreError):
+    """A checkpoint is truncated, altered or foreign."""
+
+
+class BackendError(PruningBenchError):
+    """A backend or device cannot run this model."""
+
+
+class UnavailableError(BackendError):
+    """A backend is not installed, or a device is not on this machine."""
+
+
+class RecordError(PruningBenchError):
+    """A benchmark JSON file cannot be used."""

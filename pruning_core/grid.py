@@ -1,0 +1,324 @@
+"""A grid file and the options over it → the cells to measure.
+
+A grid names the points; the suites in `bench/` walk over them. Not for: making checkpoints (`pipeline.py`)
+or knowing whether a backend is installed (`backends/`).
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from pruning_core.errors import OptionError
+from pruning_core.spec import Frozen, MethodSpec, TrainSpec
+
+DENSE = "dense"
+"""The method name of the unpruned network in cells, test ids and records."""
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+class LatencyOptions(Frozen):
+    """How long and how closely latency is measured."""
+
+    rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds for each cell.")
+    warmup_ms: float = Field(500.0, ge=0, description="Least time spent warming up, for each of the pair.")
+    sample_ms: float = Field(20.0, gt=0, description="A sample is enough calls to last this long.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
+    tolerance: float = Field(0.05, gt=0, lt=1, description="The A/A control must stay within this of 1.")
+
+
+class Grid(Frozen):
+    """All that a grid file may say; each list is one axis of the grid."""
+
+    model: tuple[str, ...] = ("resnet18",)
+    dataset: tuple[str, ...] = ("digits",)
+    method: tuple[str, ...] = ("magnitude",)
+    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
+    schedule: str = "iterative"
+    scope: str = "local"
+    round_to: int = Field(2, ge=1)
+    backends: tuple[str, ...] = ("eager",)
+    devices: tuple[str, ...] = ("cpu",)
+    batch_sizes: tuple[int, ...] = (1, 32)
+    threads: int = Field(0, ge=0, description="0: as many as this process may use.")
+    train: TrainSpec = TrainSpec()
+    fine_tune: TrainSpec = TrainSpec(epochs=2, learning_rate=0.02)
+    latency: LatencyOptions = LatencyOptions()
+
+    @field_validator("model", "dataset", "method", "backends", "devices", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return names_of(value)
+
+    @field_validator("ratios", mode="before")
+    @classmethod
+    def _ratios(cls, value: object) -> object:
+        return ratios_of(value)
+
+    @field_validator("batch_sizes", mode="before")
+    @classmethod
+    def _batch_sizes(cls, value: object) -> object:
+        return batch_sizes_of(value)
+
+    @field_validator("backends")
+    @classmethod
+    def _backends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            split_backend(item)
+        return value
+
+    def method_spec(self, name: str) -> MethodSpec:
+        """Return the spec of method `name` with this grid's schedule, scope and rounding."""
+        try:
+            return MethodSpec.model_validate(
+                {"name": name, "schedule": self.schedule, "scope": self.scope, "round_to": self.round_to}
+            )
+        except ValidationError as error:
+            from pruning_core.spec import explain
+
+            raise explain(error) from None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One checkpoint of a grid: model × dataset × method × ratio; the dense one has ratio 0."""
+
+    model: str
+    dataset: str
+    method: str
+    ratio: float
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether this is the unpruned network."""
+        return self.method == DENSE
+
+    @property
+    def id(self) -> str:
+        """Stable, readable and unique in a grid, for example `resnet18-digits-magnitude-0.75`."""
+        head = f"{label_of(self.model)}-{label_of(self.dataset)}-{self.method}"
+        return head if self.is_dense else f"{head}-{self.ratio:g}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a grid: a variant on a backend × precision × device × batch size."""
+
+    variant: Variant
+    backend: str
+    precision: str
+    device: str
+    batch_size: int | None = None  # None in the accuracy suite, where it does not matter
+
+    @property
+    def id(self) -> str:
+        """Stable, readable and unique in a grid: the variant's id, then `-eager-fp32-cpu-b32`."""
+        head = f"{self.variant.id}-{self.backend}-{self.precision}-{self.device.replace(':', '')}"
+        return head if self.batch_size is None else f"{head}-b{self.batch_size}"
+
+
+def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
+    """Read a grid file and lay the command line's options over it.
+
+    Args:
+        path: A TOML file with the fields of `Grid`.
+        options: Field name → value from the command line; None values are left out.
+
+    Raises:
+        OptionError: If the file is not there, is no TOML, or says something that cannot be; the message
+            names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"cannot read grid file {path}: {error}") from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"grid file {path} is no TOML: {error}") from None
+    try:
+        Grid.model_validate(content)
+    except ValidationError as error:
+        raise OptionError(_explain_with_lines(error, path, text)) from None
+    return make_grid({**content, **{k: v for k, v in (options or {}).items() if v is not None}})
+
+
+def make_grid(content: Mapping[str, Any]) -> Grid:
+    """Build a grid from plain values, for example those of the command line.
+
+    Raises:
+        OptionError: One line a field that cannot be.
+    """
+    try:
+        return Grid.model_validate(dict(content))
+    except ValidationError as error:
+        raise OptionError("\n".join(_option_line(item) for item in error.errors())) from None
+
+
+def variants(grid: Grid) -> Iterator[Variant]:
+    """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
+    for model in grid.model:
+        for dataset in grid.dataset:
+            yield Variant(model, dataset, DENSE, 0.0)
+            for method in grid.method:
+                for ratio in grid.ratios:
+                    if ratio > 0:
+                        yield Variant(model, dataset, method, ratio)
+
+
+def cells(grid: Grid, batch_sizes: Sequence[int | None] | None = None) -> Iterator[Cell]:
+    """Walk over the cells of a grid, those of one backend, device and batch size together.
+
+    Args:
+        grid: The grid.
+        batch_sizes: `[None]` for the accuracy suite; by default the grid's.
+    """
+    for device in grid.devices:
+        for item in grid.backends:
+            backend, precision = split_backend(item)
+            for batch_size in grid.batch_sizes if batch_sizes is None else batch_sizes:
+                for variant in variants(grid):
+                    yield Cell(variant, backend, precision, device, batch_size)
+
+
+def split_backend(item: str) -> tuple[str, str]:
+    """Split `name` or `name:precision` of a grid; the precision is `fp32` unless it is said.
+
+    Raises:
+        ValueError: If the precision is not one of `PRECISIONS`.
+    """
+    name, _, precision = item.partition(":")
+    precision = precision or "fp32"
+    if precision not in PRECISIONS:
+        raise ValueError(f"no precision {precision!r} in {item!r}; allowed: {', '.join(PRECISIONS)}")
+    return name, precision
+
+
+def label_of(name: str) -> str:
+    """Return a short form of a model or dataset name that fits a test id.
+
+    `folder:/data/cifar` → `folder-cifar`, `my.nets:tiny` → `my.nets-tiny`.
+    """
+    kind, colon, rest = name.partition(":")
+    if not colon:
+        return name
+    return f"{kind}-{Path(rest).name}" if kind == "folder" else f"{kind}-{rest}"
+
+
+def names_of(value: object) -> object:
+    """Accept one name, a list of names, or names separated by commas; each may stand once."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    if isinstance(value, list | tuple):
+        if not value or "" in value:
+            raise ValueError("needs at least one name, and no empty ones")
+        repeated = sorted({str(item) for item in value if value.count(item) > 1})
+        if repeated:
+            raise ValueError(f"names each thing once; repeated: {', '.join(repeated)}")
+        return tuple(value)
+    return value
+
+
+def ratios_of(value: object) -> object:
+    """Accept a list of ratios, or text such as `0.25,0.5` or `0.05:1.0:0.05` (the stop included).
+
+    Raises:
+        ValueError: If a ratio is outside [0, 1], or the ratios do not rise.
+    """
+    if isinstance(value, str):
+        value = [ratio for part in value.split(",") for ratio in _range_of(part.strip())]
+    if not isinstance(value, list | tuple):
+        return value
+    ratios = [float(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+    if not all(isinstance(item, float) for item in ratios):
+        return tuple(ratios)
+    for ratio in ratios:
+        if not 0.0 <= ratio <= 1.0:
+            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; came {ratio:g}")
+    for before, after in zip(ratios, ratios[1:], strict=False):
+        if after <= before:
+            raise ValueError(f"a schedule only goes up; {after:g} follows {before:g}")
+    if not ratios:
+        raise ValueError("needs at least one ratio")
+    return tuple(ratios)
+
+
+def batch_sizes_of(value: object) -> object:
+    """Accept a list of batch sizes, one batch size, or text such as `1,32`.
+
+    Raises:
+        ValueError: If one is below 1, repeated, or no whole number.
+    """
+    if isinstance(value, str):
+        try:
+            value = [int(part) for part in value.split(",")]
+        except ValueError:
+            raise ValueError(f"batch sizes are whole numbers separated by commas; came {value!r}") from None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        if not value or any(item < 1 for item in value) or len(set(value)) < len(value):
+            raise ValueError(f"batch sizes are at least 1, each once; came {list(value)!r}")
+        return tuple(value)
+    return value
+
+
+def _range_of(part: str) -> list[float]:
+    # Decimal, so that 0.05:1.0:0.05 is the twenty numbers one would write by hand.
+    try:
+        numbers = [Decimal(text) for text in part.split(":")]
+    except InvalidOperation:
+        numbers = []
+    if len(numbers) == 1 and numbers[0].is_finite():
+        return [float(numbers[0])]
+    if len(numbers) != 3 or not all(n.is_finite() for n in numbers) or numbers[2] <= 0:
+        raise ValueError(f"a ratio, or start:stop:step with a step above 0; came {part!r}")
+    start, stop, step = numbers
+    if (stop - start) / step > 1000:
+        raise ValueError(f"{part!r} is more than 1000 ratios")
+    count = int((stop - start) / step) + 1
+    return [float(start + i * step) for i in range(count)]
+
+
+def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
+    lines = []
+    for item in error.errors():
+        number = _line_of(item["loc"], text)
+        lines.append(f"{_option_line(item)}   (in grid {path}{f', line {number}' if number else ''})")
+    return "\n".join(lines)
+
+
+def _option_line(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"] if isinstance(part, str))
+    if item["type"] == "extra_forbidden":
+        section = {"train": TrainSpec, "fine_tune": TrainSpec, "latency": LatencyOptions}
+        owner: type[Frozen] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
+        import difflib
+
+        close = difflib.get_close_matches(str(item["loc"][-1]), owner.model_fields, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return f"no option {name!r} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    came = "" if item["type"] == "value_error" else f"; came {item['input']!r}"
+    return f"{name}: {message[:1].lower()}{message[1:]}{came}"
+
+
+def _line_of(location: tuple[int | str, ...], text: str) -> int | None:
+    names = [part for part in location if isinstance(part, str)]
+    section, sought = ("", names[0]) if len(names) == 1 else (names[0], names[1])
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[([\w.-]+)\]", line)
+        if header:
+            current = header.group(1)
+            if current == sought and not section:
+                return number
+        elif current == section and re.match(rf"\s*{re.escape(sought)}\s*=", line):
+            return number
+    return None

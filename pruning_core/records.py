@@ -1,0 +1,210 @@
+"""The record: what is stored about a cell, field by field, and the reader of benchmark JSON files.
+
+A record is the flat `extra_info` of a pytest-benchmark entry. `FIELDS` is the one table of its fields; the
+table in the README is printed from it. Times are stored in the unit that the name says, fractions in [0, 1].
+
+Schema history:
+    1  first.
+
+Not for: measuring (`measure/`), tables (`report/`), verdicts (`gate.py`). Must not import torch.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pruning_core.errors import RecordError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the record: its name, unit, the suites that write it, and what it means."""
+
+    name: str
+    kind: type
+    unit: str
+    suites: str
+    meaning: str
+
+
+_ALL, _COST, _ACC, _LAT, _RUN = "all", "cost", "accuracy", "latency", "accuracy, latency"
+
+FIELDS: tuple[Field, ...] = (
+    Field("schema_version", int, "", _ALL, "version of this table"),
+    Field("suite", str, "", _ALL, "`cost`, `accuracy` or `latency`"),
+    Field("cell", str, "", _ALL, "id of the cell, the same in every run of the same grid"),
+    Field("status", str, "", _ALL, "`ok`, or `failed` when an assertion did not hold"),
+    Field("failure", str, "", _ALL, "why it failed; empty when ok"),
+    Field("model", str, "", _ALL, "name of the network"),
+    Field("dataset", str, "", _ALL, "name of the dataset, without its path"),
+    Field("dataset_fingerprint", str, "", _ALL, "hash of all pixels and labels"),
+    Field("method", str, "", _ALL, "pruning method; `dense` for the unpruned network"),
+    Field("ratio", float, "fraction", _ALL, "channels removed, asked for; 0 for dense"),
+    Field("schedule", str, "", _ALL, "`iterative` or `one-shot`"),
+    Field("scope", str, "", _ALL, "`local` or `global`"),
+    Field("round_to", int, "channels", _ALL, "kept widths are multiples of this"),
+    Field("key", str, "", _ALL, "key of the checkpoint"),
+    Field("seed", int, "", _ALL, "seed of the training"),
+    Field("exhausted", bool, "", _ALL, "this step removed nothing that the one before had not"),
+    Field("macs", int, "multiply-adds", _COST, "for one image, as torch-pruning counts"),
+    Field("params", int, "", _COST, "number of parameters"),
+    Field("size_bytes", int, "bytes", _COST, "size of the weights file"),
+    Field("achieved_ratio", float, "fraction", _COST, "output channels of convolutions removed, all layers together"),
+    Field("widths", dict, "channels", _COST, "layer → kept output channels, for every prunable layer"),
+    Field("dense_widths", dict, "channels", _COST, "layer → output channels of the dense model"),
+    Field("train_precision", str, "", _COST, "what the training precision resolved to"),
+    Field("train_device", str, "", _COST, "what the training device resolved to"),
+    Field("epochs", int, "", _COST, "epochs of training (dense) or fine-tuning (pruned)"),
+    Field("backend", str, "", _RUN, "what executes the checkpoint"),
+    Field("precision", str, "", _RUN, "`fp32`, `bf16`, `fp16` or `int8`"),
+    Field("device", str, "", _RUN, "`cpu`, `cuda:0`, …"),
+    Field("threads", int, "", _RUN, "CPU threads used"),
+    Field("accuracy", float, "fraction", _RUN, "top-1 on the whole test split, on this backend and precision"),
+    Field("accuracy_low", float, "fraction", _RUN, "lower 95 % Wilson bound"),
+    Field("accuracy_high", float, "fraction", _RUN, "upper 95 % Wilson bound"),
+    Field("accuracy_n", int, "images", _RUN, "images in the test split"),
+    Field("accuracy_pruned", float, "fraction", _ACC, "before fine-tuning, on eager; same as accuracy for dense"),
+    Field("dense_accuracy", float, "fraction", _ACC, "of the dense model on the same backend and precision"),
+    Field("accuracy_drop", float, "fraction", _ACC, "dense_accuracy − accuracy"),
+    Field("accuracy_floor", float, "fraction", _ACC, "least accuracy that passes"),
+    Field("accuracy_allowed_drop", float, "fraction", _ACC, "largest drop that passes"),
+    Field("agreement", float, "fraction", _ACC, "test images with the same top-1 as eager fp32"),
+    Field("batch_size", int, "images", _LAT, "images in one call"),
+    Field("latency_ms", float, "ms", _LAT, "median time of one call"),
+    Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
+    Field("latency_high_ms", float, "ms", _LAT, "upper bound of that median"),
+    Field("latency_p95_ms", float, "ms", _LAT, "95th percentile of the samples"),
+    Field("images_per_s", float, "1/s", _LAT, "batch size ÷ latency"),
+    Field("reference", str, "", _LAT, "id of the cell that this one is paired with"),
+    Field("reference_latency_ms", float, "ms", _LAT, "median time of one call of the reference, same rounds"),
+    Field("speedup", float, "ratio", _LAT, "reference time ÷ this time, from pairs"),
+    Field("speedup_low", float, "ratio", _LAT, "lower bound, exact, from order statistics"),
+    Field("speedup_high", float, "ratio", _LAT, "upper bound, exact, from order statistics"),
+    Field("confidence", float, "fraction", _LAT, "coverage of the intervals in this record that was reached"),
+    Field("log_ratios", list, "ln ratio", _LAT, "one ln(this ÷ reference) a round"),
+    Field("rounds", int, "", _LAT, "A B B A rounds"),
+    Field("calls_per_sample", int, "", _LAT, "calls that one sample is the mean of"),
+    Field("control", bool, "", _LAT, "A/A control: paired with a copy of itself"),
+    Field("contaminated", bool, "", _LAT, "the A/A control of this run left the tolerance"),
+)
+
+FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One benchmark JSON file, without its raw samples."""
+
+    path: Path
+    datetime: str
+    machine: Mapping[str, Any]  # machine_info["pruning_bench"], see measure/machine.py
+    commit: str
+    records: tuple[Record, ...]
+
+    @property
+    def machine_name(self) -> str:
+        """A short name of the machine for a table's head."""
+        return str(self.machine.get("name") or self.machine.get("cpu_model") or "unknown machine")
+
+
+def make_record(**fields: Any) -> Record:
+    """Check fields against the table and return them as a record.
+
+    Raises:
+        TypeError: If a field is not in the table or of another type: a mistake of ours.
+    """
+    for name, value in fields.items():
+        field = FIELD_BY_NAME.get(name)
+        if field is None:
+            raise TypeError(f"the record has no field {name!r}")
+        if not _is_kind(value, field.kind):
+            raise TypeError(f"record field {name!r} must be {field.kind.__name__}, came {value!r}")
+    return {"schema_version": SCHEMA_VERSION, **fields}
+
+
+def read_run(path: Path) -> Run:
+    """Read a benchmark JSON file of ours.
+
+    Args:
+        path: What `pytest bench/ --benchmark-json PATH` wrote.
+
+    Returns:
+        The run, its raw samples left behind.
+
+    Raises:
+        RecordError: If the file is not there, empty, truncated, of another tool, of a newer schema, or
+            holds a field of the wrong type.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot read {path}: {error}") from None
+    if not text.strip():
+        raise RecordError(f"{path} is empty: the run that should have written it did not end")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is no complete JSON ({error}): truncated, or not a benchmark file") from None
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        raise RecordError(f"{path} is not a pytest-benchmark file: it has no list 'benchmarks'")
+    records = tuple(_records_of(content["benchmarks"], path))
+    if not records:
+        raise RecordError(f"{path} holds no entry of pruning-bench: write it with `pytest bench/ --benchmark-json`")
+    machine_info = content.get("machine_info")
+    machine = machine_info.get("pruning_bench") if isinstance(machine_info, dict) else None
+    commit_info = content.get("commit_info")
+    commit = commit_info.get("id") if isinstance(commit_info, dict) else None
+    return Run(
+        path=path,
+        datetime=str(content.get("datetime") or ""),
+        machine=machine if isinstance(machine, dict) else {},
+        commit=str(commit or ""),
+        records=records,
+    )
+
+
+def field_table() -> str:
+    """Return the table of all fields as Markdown, as it stands in the README."""
+    rows = ["| field | unit | suites | meaning |", "|---|---|---|---|"]
+    rows += [f"| `{f.name}` | {f.unit} | {f.suites} | {f.meaning} |" for f in FIELDS]
+    return "\n".join(rows)
+
+
+def _records_of(entries: Iterable[object], path: Path) -> Iterable[Record]:
+    for position, entry in enumerate(entries):
+        info = entry.get("extra_info") if isinstance(entry, dict) else None
+        if not isinstance(info, dict) or "schema_version" not in info:
+            continue  # somebody else's benchmark in the same file
+        version = info["schema_version"]
+        if not _is_kind(version, int):
+            raise RecordError(f"{path}: entry {position} has schema_version {version!r}, not a whole number")
+        if version > SCHEMA_VERSION:
+            raise RecordError(
+                f"{path} has schema {version}; this program reads up to {SCHEMA_VERSION}. Update pruning-bench."
+            )
+        for name in ("suite", "cell", "status"):
+            if not isinstance(info.get(name), str):
+                raise RecordError(f"{path}: entry {position} has no {name!r}")
+        for name, value in info.items():
+            field = FIELD_BY_NAME.get(name)
+            if field is not None and not _is_kind(value, field.kind):
+                raise RecordError(
+                    f"{path}: entry {info['cell']!r} has {name} = {str(value)[:60]!r}, not {field.kind.__name__}"
+                )
+        yield info
+
+
+def _is_kind(value: object, kind: type) -> bool:
+    if kind is bool:
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    if kind is float:
+        return isinstance(value, int | float) and value == value and abs(value) != float("inf")
+    return isinstance(value, kind)

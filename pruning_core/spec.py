@@ -1,0 +1,137 @@
+"""What decides the content of a checkpoint, and the key made of it.
+
+Every spec is frozen and validated when it is built. A key hashes all fields, defaults included, so that
+changing a default never reuses an old checkpoint. Not for: what decides a *measurement* (see `grid.py`).
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pruning_core.errors import OptionError
+
+RECIPE_VERSION = 1
+"""Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
+
+Precision = Literal["auto", "fp32", "bf16"]
+TrainDevice = Literal["auto", "cpu", "cuda"]
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Frozen(BaseModel):
+    """A spec: immutable, no unknown fields, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelSpec(Frozen):
+    """Which network, before any training."""
+
+    name: str = Field(description="A name in MODELS, or module:function for a user's own.")
+    source_sha256: str = Field("", description="Hash of the file of module:function; empty for ours.")
+
+
+class AugmentSpec(Frozen):
+    """How training images are varied; a property of the dataset (a mirrored digit is no digit)."""
+
+    flip: bool = Field(description="Mirror left-right half of the time.")
+    crop_padding: int = Field(ge=0, le=16, description="Pixels of reflected border to crop from at random.")
+
+
+class DatasetSpec(Frozen):
+    """Which images, by content: two machines that hold them in different folders agree."""
+
+    name: str = Field(description="A name in DATASETS, 'folder', or module:function. Never a path.")
+    fingerprint: str = Field(description="Hash of all decoded pixels and labels.")
+    classes: int = Field(ge=2)
+    channels: int = Field(ge=1)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    mean: tuple[float, ...] = Field(description="Per channel, of pixels scaled to [0, 1].")
+    std: tuple[float, ...] = Field(description="Per channel, of pixels scaled to [0, 1].")
+    augment: AugmentSpec
+
+
+class TrainSpec(Frozen):
+    """How a network is trained or fine-tuned."""
+
+    epochs: int = Field(10, ge=0)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(0.1, gt=0, description="Peak of the schedule.")
+    lr_schedule: Literal["onecycle", "constant"] = "onecycle"
+    warmup: float = Field(0.25, gt=0, lt=1, description="Fraction of all steps in which onecycle rises.")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(5e-4, ge=0, description="On weights of two or more dimensions only.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    augment: bool = Field(True, description="Apply the dataset's augmentation.")
+    precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
+    device: TrainDevice = Field("auto", description="As asked for; what it resolved to is in the metrics.")
+    seed: int = Field(0, ge=0)
+
+
+class MethodSpec(Frozen):
+    """How channels are chosen and removed."""
+
+    name: str = Field("magnitude", description="A name in METHODS.")
+    schedule: Literal["iterative", "one-shot"] = "iterative"
+    scope: Literal["local", "global"] = "local"
+    round_to: int = Field(2, ge=1, description="Kept widths are multiples of this.")
+
+
+class DenseSpec(Frozen):
+    """A trained, unpruned network."""
+
+    stage: Literal["dense"] = "dense"
+    model: ModelSpec
+    dataset: DatasetSpec
+    train: TrainSpec
+
+
+class PrunedSpec(Frozen):
+    """A network pruned from its parent to `ratio` and fine-tuned."""
+
+    stage: Literal["pruned"] = "pruned"
+    parent: str = Field(description="Key of the checkpoint this step starts from.")
+    model: ModelSpec
+    dataset: DatasetSpec
+    method: MethodSpec
+    ratio: Ratio
+    fine_tune: TrainSpec
+    library: str = Field(description="Name and version of what did the pruning.")
+
+
+CheckpointSpec = DenseSpec | PrunedSpec
+
+
+def canonical_json(spec: BaseModel) -> str:
+    """Return the one JSON text of a spec: all fields, sorted, no white space."""
+    return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def key_of(spec: CheckpointSpec) -> str:
+    """Return the key of the checkpoint that `spec` describes: 32 hexadecimal digits."""
+    text = f"pruning-bench/{RECIPE_VERSION}/{canonical_json(spec)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def explain(error: ValidationError, where: str = "") -> OptionError:
+    """Turn pydantic's report into one line a field: its name, what came, what is allowed.
+
+    Args:
+        error: What pydantic raised.
+        where: Where the values came from, for example "my.toml"; empty when that is plain.
+    """
+    lines = [f"{_dotted(item['loc'])}: {item['msg'].lower()}{_came(item)}" for item in error.errors()]
+    prefix = f"{where}: " if where else ""
+    return OptionError("\n".join(prefix + line for line in lines))
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "value"
+
+
+def _came(item: Any) -> str:
+    return "" if item["type"] in ("missing", "extra_forbidden") else f" (came: {item['input']!r})"
