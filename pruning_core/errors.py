@@ -6,6 +6,7 @@
     ├── DatasetError             a dataset is not there, or is not what its layout promises
     ├── ModelError               a model does not fit the dataset, or cannot be built
     ├── PruningError             a method cannot prune this model
+    ├── TrainingError            a training cannot go on
     ├── StoreError               the store cannot be read or written
     │   └── DamagedCheckpointError   a checkpoint is truncated, altered or foreign
     ├── BackendError             a backend or device cannot run this model
@@ -58,6 +59,10 @@ class ModelError(PruningBenchError):
 
 class PruningError(PruningBenchError):
     """A method cannot prune this model."""
+
+
+class TrainingError(PruningBenchError):
+    """A training cannot go on."""
 
 
 class StoreError(PruningBenchError):

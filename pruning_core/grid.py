@@ -4,18 +4,20 @@ A grid names the points; the suites in `bench/` walk over them. Not for: making 
 or knowing whether a backend is installed (`backends/`).
 """
 
+import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from pruning_core.errors import OptionError
-from pruning_core.spec import Frozen, MethodSpec, TrainSpec
+from pruning_core.errors import OptionError, UnknownNameError
+from pruning_core.spec import Frozen, MethodSpec, TrainSpec, explain
 
 DENSE = "dense"
 """The method name of the unpruned network in cells, test ids and records."""
@@ -80,8 +82,6 @@ class Grid(Frozen):
                 {"name": name, "schedule": self.schedule, "scope": self.scope, "round_to": self.round_to}
             )
         except ValidationError as error:
-            from pruning_core.spec import explain
-
             raise explain(error) from None
 
 
@@ -187,6 +187,39 @@ def cells(grid: Grid, batch_sizes: Sequence[int | None] | None = None) -> Iterat
                     yield Cell(variant, backend, precision, device, batch_size)
 
 
+def latency_cells(grid: Grid) -> Iterator[Cell]:
+    """Walk over the cells of the latency suite: the A/A controls first, whatever backends were asked for."""
+    seen = set()
+    for device in grid.devices:
+        for batch_size in grid.batch_sizes:
+            for model in grid.model:
+                for dataset in grid.dataset:
+                    control = Cell(Variant(model, dataset, DENSE, 0.0), "eager", "fp32", device, batch_size)
+                    seen.add(control)
+                    yield control
+    yield from (cell for cell in cells(grid) if cell not in seen)
+
+
+def find_grid(name: str | None, root: Path) -> Path | None:
+    """Return the grid file of a name or path; without a name, `quick` if the project has it.
+
+    Args:
+        name: What `--grid` said: a path, or the name of a file in `bench/grids`.
+        root: The project's root folder.
+
+    Raises:
+        UnknownNameError: If there is neither such a file nor such a name.
+    """
+    known = {path.stem: path for path in sorted((root / "bench" / "grids").glob("*.toml"))}
+    if name is None:
+        return known.get("quick")
+    if name in known:
+        return known[name]
+    if Path(name).is_file():
+        return Path(name)
+    raise UnknownNameError("grid", name, known, "or the path of a TOML file")
+
+
 def split_backend(item: str) -> tuple[str, str]:
     """Split `name` or `name:precision` of a grid; the precision is `fp32` unless it is said.
 
@@ -241,7 +274,7 @@ def ratios_of(value: object) -> object:
     for ratio in ratios:
         if not 0.0 <= ratio <= 1.0:
             raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; came {ratio:g}")
-    for before, after in zip(ratios, ratios[1:], strict=False):
+    for before, after in pairwise(ratios):
         if after <= before:
             raise ValueError(f"a schedule only goes up; {after:g} follows {before:g}")
     if not ratios:
@@ -297,10 +330,12 @@ def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
 def _option_line(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"] if isinstance(part, str))
     if item["type"] == "extra_forbidden":
-        section = {"train": TrainSpec, "fine_tune": TrainSpec, "latency": LatencyOptions}
+        section: dict[str, type[Frozen]] = {
+            "train": TrainSpec,
+            "fine_tune": TrainSpec,
+            "latency": LatencyOptions,
+        }
         owner: type[Frozen] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
-        import difflib
-
         close = difflib.get_close_matches(str(item["loc"][-1]), owner.model_fields, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"no option {name!r} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"

@@ -10,6 +10,8 @@ Not for: measuring (`measure/`), tables (`report/`), verdicts (`gate.py`). Must 
 """
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +55,13 @@ FIELDS: tuple[Field, ...] = (
     Field("macs", int, "multiply-adds", _COST, "for one image, as torch-pruning counts"),
     Field("params", int, "", _COST, "number of parameters"),
     Field("size_bytes", int, "bytes", _COST, "size of the weights file"),
-    Field("achieved_ratio", float, "fraction", _COST, "output channels of convolutions removed, all layers together"),
+    Field(
+        "achieved_ratio",
+        float,
+        "fraction",
+        _COST,
+        "output channels of convolutions removed, all layers together",
+    ),
     Field("widths", dict, "channels", _COST, "layer → kept output channels, for every prunable layer"),
     Field("dense_widths", dict, "channels", _COST, "layer → output channels of the dense model"),
     Field("train_precision", str, "", _COST, "what the training precision resolved to"),
@@ -63,16 +71,27 @@ FIELDS: tuple[Field, ...] = (
     Field("precision", str, "", _RUN, "`fp32`, `bf16`, `fp16` or `int8`"),
     Field("device", str, "", _RUN, "`cpu`, `cuda:0`, …"),
     Field("threads", int, "", _RUN, "CPU threads used"),
-    Field("accuracy", float, "fraction", _RUN, "top-1 on the whole test split, on this backend and precision"),
+    Field(
+        "accuracy", float, "fraction", _RUN, "top-1 on the whole test split, on this backend and precision"
+    ),
     Field("accuracy_low", float, "fraction", _RUN, "lower 95 % Wilson bound"),
     Field("accuracy_high", float, "fraction", _RUN, "upper 95 % Wilson bound"),
     Field("accuracy_n", int, "images", _RUN, "images in the test split"),
-    Field("accuracy_pruned", float, "fraction", _ACC, "before fine-tuning, on eager; same as accuracy for dense"),
+    Field(
+        "accuracy_pruned", float, "fraction", _ACC, "before fine-tuning, on eager; same as accuracy for dense"
+    ),
     Field("dense_accuracy", float, "fraction", _ACC, "of the dense model on the same backend and precision"),
     Field("accuracy_drop", float, "fraction", _ACC, "dense_accuracy − accuracy"),
     Field("accuracy_floor", float, "fraction", _ACC, "least accuracy that passes"),
     Field("accuracy_allowed_drop", float, "fraction", _ACC, "largest drop that passes"),
     Field("agreement", float, "fraction", _ACC, "test images with the same top-1 as eager fp32"),
+    Field(
+        "right_answers",
+        str,
+        "hex",
+        _ACC,
+        "one bit a test image, first image first, 1 = right (see `pack_answers`)",
+    ),
     Field("batch_size", int, "images", _LAT, "images in one call"),
     Field("latency_ms", float, "ms", _LAT, "median time of one call"),
     Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
@@ -94,7 +113,15 @@ FIELDS: tuple[Field, ...] = (
 
 FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
+STATUSES = ("ok", "failed")
+
+LARGEST = {"ms": 1e9, "ratio": 1e9, "1/s": 1e12, "ln ratio": 50.0}
+"""Positive numbers beyond these (in absolute value, for ln) are no measurement but damage."""
+
 Record = dict[str, Any]
+
+# Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -117,14 +144,16 @@ def make_record(**fields: Any) -> Record:
     """Check fields against the table and return them as a record.
 
     Raises:
-        TypeError: If a field is not in the table or of another type: a mistake of ours.
+        TypeError: If a field is not in the table, of another type, or has a value that `read_run` would
+            refuse: a mistake of ours.
     """
     for name, value in fields.items():
         field = FIELD_BY_NAME.get(name)
         if field is None:
             raise TypeError(f"the record has no field {name!r}")
-        if not _is_kind(value, field.kind):
-            raise TypeError(f"record field {name!r} must be {field.kind.__name__}, came {value!r}")
+        problem = _problem_with(field, value)
+        if problem:
+            raise TypeError(f"record field {name!r} must be {problem}, came {value!r}")
     return {"schema_version": SCHEMA_VERSION, **fields}
 
 
@@ -139,7 +168,7 @@ def read_run(path: Path) -> Run:
 
     Raises:
         RecordError: If the file is not there, empty, truncated, of another tool, of a newer schema, or
-            holds a field of the wrong type.
+            holds a field of the wrong type or a number that cannot be.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -150,21 +179,25 @@ def read_run(path: Path) -> Run:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is no complete JSON ({error}): truncated, or not a benchmark file") from None
+        raise RecordError(
+            f"{path} is no complete JSON ({error}): truncated, or not a benchmark file"
+        ) from None
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise RecordError(f"{path} is not a pytest-benchmark file: it has no list 'benchmarks'")
     records = tuple(_records_of(content["benchmarks"], path))
     if not records:
-        raise RecordError(f"{path} holds no entry of pruning-bench: write it with `pytest bench/ --benchmark-json`")
+        raise RecordError(
+            f"{path} holds no entry of pruning-bench: write it with `pytest bench/ --benchmark-json`"
+        )
     machine_info = content.get("machine_info")
     machine = machine_info.get("pruning_bench") if isinstance(machine_info, dict) else None
     commit_info = content.get("commit_info")
     commit = commit_info.get("id") if isinstance(commit_info, dict) else None
     return Run(
         path=path,
-        datetime=str(content.get("datetime") or ""),
-        machine=machine if isinstance(machine, dict) else {},
-        commit=str(commit or ""),
+        datetime=_plain(content.get("datetime")),
+        machine=_printable(machine, depth=4) if isinstance(machine, dict) else {},
+        commit=_plain(commit),
         records=records,
     )
 
@@ -176,28 +209,101 @@ def field_table() -> str:
     return "\n".join(rows)
 
 
+def pack_answers(right: Iterable[bool]) -> str:
+    """Return which answers were right as hex digits, for the field `right_answers`.
+
+    The first image is the highest bit of the first digit; the last digit is filled up with zeros. So that
+    the gate can compare two runs image by image.
+    """
+    bits = "".join("1" if item else "0" for item in right)
+    digits = -(-len(bits) // 4)
+    return f"{int(bits.ljust(4 * digits, '0'), 2):0{digits}x}" if bits else ""
+
+
 def _records_of(entries: Iterable[object], path: Path) -> Iterable[Record]:
     for position, entry in enumerate(entries):
         info = entry.get("extra_info") if isinstance(entry, dict) else None
         if not isinstance(info, dict) or "schema_version" not in info:
             continue  # somebody else's benchmark in the same file
         version = info["schema_version"]
-        if not _is_kind(version, int):
-            raise RecordError(f"{path}: entry {position} has schema_version {version!r}, not a whole number")
+        if not _is_kind(version, int) or version < 1:
+            raise RecordError(
+                f"{path}: entry {position} has schema_version {_shown(version)}, not a whole number"
+            )
         if version > SCHEMA_VERSION:
             raise RecordError(
-                f"{path} has schema {version}; this program reads up to {SCHEMA_VERSION}. Update pruning-bench."
+                f"{path} has schema {_shown(version)}; this program reads up to {SCHEMA_VERSION}. "
+                "Update pruning-bench."
             )
         for name in ("suite", "cell", "status"):
-            if not isinstance(info.get(name), str):
+            if not isinstance(info.get(name), str) or not info[name]:
                 raise RecordError(f"{path}: entry {position} has no {name!r}")
+        if info["status"] not in STATUSES:
+            raise RecordError(
+                f"{path}: entry {_shown(info['cell'])} has status {_shown(info['status'])}; "
+                f"allowed: {', '.join(STATUSES)}"
+            )
+        record: Record = {}
         for name, value in info.items():
             field = FIELD_BY_NAME.get(name)
-            if field is not None and not _is_kind(value, field.kind):
+            if field is None:
+                continue  # a user's own; our outputs are made of the table's fields only
+            problem = _problem_with(field, value)
+            if problem:
                 raise RecordError(
-                    f"{path}: entry {info['cell']!r} has {name} = {str(value)[:60]!r}, not {field.kind.__name__}"
+                    f"{path}: entry {_shown(info['cell'])} has {name} = {_shown(value)}, not {problem}"
                 )
-        yield info
+            record[name] = _printable(value, depth=2) if field.kind in (str, dict) else value
+        yield record
+
+
+def _problem_with(field: Field, value: object) -> str:
+    """Return what the value should have been, or nothing when it is as it should be."""
+    largest = LARGEST.get(field.unit)
+    if not _is_kind(value, field.kind):
+        return field.kind.__name__
+    if field.kind is int and not (1 if field.unit == "images" else 0) <= value < 2**63:  # type: ignore[operator]  # _is_kind has shown that it is an int
+        return "a count"
+    if field.unit == "fraction":
+        # A drop is a difference of two fractions.
+        low = -1 if field.name.endswith("drop") else 0
+        return "" if low <= value <= 1 else f"a fraction in [{low}, 1]"  # type: ignore[operator]  # a float, as above
+    if isinstance(value, list) and largest is not None:
+        fine = all(_is_kind(item, float) and abs(item) <= largest for item in value)
+        return "" if fine else f"a list of numbers within ±{largest:g}"
+    if isinstance(value, dict):
+        fine = all(_is_kind(item, int) and 0 <= item < 2**63 for item in value.values())
+        return "" if fine else "a count for each layer"
+    if field.unit == "hex":
+        return "" if re.fullmatch("[0-9a-f]*", str(value)) else "hex digits"
+    if largest is not None and not 0 < value <= largest:  # type: ignore[operator]  # a float, as above
+        return f"above 0 and at most {largest:g}"
+    return ""
+
+
+def _printable(value: Any, depth: int) -> Any:
+    """Return a value from a file without what a terminal, a page or a JSON writer would stumble over."""
+    if isinstance(value, str):
+        return _UNPRINTABLE.sub("\ufffd", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {_plain(k): _printable(v, depth - 1) for k, v in value.items()} if depth else {}
+    if isinstance(value, list):
+        return [_printable(item, depth - 1) for item in value] if depth else []
+    return value
+
+
+def _plain(value: object) -> str:
+    return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) else ""
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number too long to print; nesting too deep
+        text = "…"
+    return _UNPRINTABLE.sub("\ufffd", text if len(text) <= 60 else text[:60] + "…")
 
 
 def _is_kind(value: object, kind: type) -> bool:
@@ -206,5 +312,6 @@ def _is_kind(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return False
     if kind is float:
-        return isinstance(value, int | float) and value == value and abs(value) != float("inf")
+        # Not beyond 1e300: a whole number that long cannot be made a float.
+        return isinstance(value, int | float) and value == value and abs(value) < 1e300
     return isinstance(value, kind)

@@ -1,0 +1,116 @@
+"""Backends by name, and the one way to make a model ready to run on one.
+
+A new backend is one file with a `Backend` and one line in `BACKENDS`; the contract tests then cover it.
+Not for: timing or judging what a backend answers (`measure/`).
+"""
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+from pruning_core.backends.base import Backend, Executable, first_line_of
+from pruning_core.backends.eager import Eager
+from pruning_core.backends.inductor import Inductor
+from pruning_core.backends.onnx_runtime import OnnxRuntime
+from pruning_core.backends.openvino import OpenVino
+from pruning_core.errors import (
+    BackendError,
+    OptionError,
+    PruningBenchError,
+    UnavailableError,
+    UnknownNameError,
+)
+from pruning_core.hardware import resolve_threads
+
+__all__ = ["BACKENDS", "Backend", "Executable", "check_backend", "check_device", "load_executable"]
+
+BACKENDS: dict[str, Backend] = {
+    "compile": Inductor(),
+    "eager": Eager(),
+    "onnxruntime": OnnxRuntime(),
+    "openvino": OpenVino(),
+}
+
+
+def check_backend(name: str, precision: str) -> None:
+    """Check that we know a backend and that it has a precision, on whatever machine.
+
+    Raises:
+        UnknownNameError: If there is no such backend.
+        OptionError: If it does not have that precision.
+    """
+    if name not in BACKENDS:
+        raise UnknownNameError("backend", name, BACKENDS)
+    precisions = BACKENDS[name].precisions
+    if precision not in precisions:
+        raise OptionError(f"backend {name!r} has no precision {precision!r}; it has: {', '.join(precisions)}")
+
+
+def check_device(device: str) -> None:
+    """Check that a device is on this machine.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:N`, `mps`, `xpu` or `xpu:N`.
+
+    Raises:
+        OptionError: If the text names no kind of device.
+        UnavailableError: If the device is not there.
+    """
+    match = re.fullmatch(r"(cpu|mps|cuda|xpu)|(cuda|xpu):(\d{1,3})", device)
+    if match is None:
+        raise OptionError(f"no device {device!r}; allowed: cpu, cuda, cuda:N, mps, xpu, xpu:N")
+    kind, number = match.group(1) or match.group(2), int(match.group(3) or 0)
+    there = _count_devices(kind)
+    if number >= there:
+        have = f"this machine has {there} of that kind" if there else "PyTorch finds none of that kind"
+        raise UnavailableError(
+            f"device {device!r} is not on this machine: {have} (torch {torch.__version__}). "
+            "Use --device cpu, or install a PyTorch build and driver for it."
+        )
+
+
+def load_executable(
+    name: str, model: nn.Module, example: Tensor, precision: str, device: str, threads: int
+) -> Executable:
+    """Make a copy of a model ready to run on a backend; the model itself stays as it is.
+
+    Args:
+        name: A name in `BACKENDS`.
+        model: A network in float32 on the CPU.
+        example: One float32 image of the right size, (1, C, H, W).
+        precision: One that the backend has.
+        device: `cpu`, `cuda:0`, …
+        threads: CPU threads to use; 0 for as many as this process may use.
+
+    Raises:
+        OptionError: If backend, precision, device or threads cannot be.
+        UnavailableError: If the backend or the device is not on this machine.
+        BackendError: If the backend cannot run this model.
+    """
+    check_backend(name, precision)
+    check_device(device)
+    backend = BACKENDS[name]
+    reason = backend.why_unavailable(precision, device)
+    if reason is not None:
+        raise UnavailableError(f"backend {name}:{precision} cannot run on {device} here: {reason}")
+    try:
+        return backend.load(
+            model, example, precision=precision, device=device, threads=resolve_threads(threads)
+        )
+    except PruningBenchError:
+        raise
+    except Exception as error:  # whatever a foreign runtime raises, a user gets one line and no traceback
+        raise BackendError(
+            f"backend {name}:{precision} cannot run this model on {device}: {first_line_of(error)}"
+        ) from error
+
+
+def _count_devices(kind: str) -> int:
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "xpu":
+        return torch.xpu.device_count() if torch.xpu.is_available() else 0
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    return 1

@@ -1,0 +1,87 @@
+"""What a backend must do: make a model ready to run, then run it.
+
+Not for: naming backends or checking that one is there (`__init__.py`), or timing (`measure/latency.py`).
+"""
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class Executable(ABC):
+    """A model made ready to run on one backend, precision and device."""
+
+    memory_format: str
+    """How images lie in memory when the model gets them: `contiguous`, `channels_last`, or `backend` when
+    the backend decides by itself."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the logits of images.
+
+        Args:
+            images: Normalised float32 images on the CPU, (N, C, H, W), any N from 1 on.
+
+        Returns:
+            Logits, float32 on the CPU, (N, classes); memory of their own, untouched by later calls.
+        """
+
+    @abstractmethod
+    def bind(self, images: Tensor) -> Callable[[], Tensor]:
+        """Lay images out where the backend wants them and return a callable to be timed.
+
+        Args:
+            images: As for `predict`.
+
+        Returns:
+            A callable. Each call runs the model exactly once on these images and returns when the logits
+            are ready, on whatever device and in whatever type they came out; they hold until its next call.
+        """
+
+
+class Backend(ABC):
+    """Something that executes models."""
+
+    name: str
+    precisions: tuple[str, ...]
+
+    @abstractmethod
+    def why_unavailable(self, precision: str, device: str) -> str | None:
+        """Return None when this backend can run here, else why not and what to do about it.
+
+        Args:
+            precision: One of `precisions`.
+            device: A device that is there (see `check_device`).
+        """
+
+    @abstractmethod
+    def load(
+        self, model: nn.Module, example: Tensor, *, precision: str, device: str, threads: int
+    ) -> Executable:
+        """Make a copy of a model ready to run; the model itself stays as it is.
+
+        Args:
+            model: A network in float32 on the CPU, in any mode; it runs in evaluation mode.
+            example: One float32 image of the right size, (1, C, H, W).
+            precision: One of `precisions`.
+            device: `cpu`, `cuda:0`, …
+            threads: CPU threads to use, at least 1.
+
+        Raises:
+            BackendError: If this backend cannot run this model.
+        """
+
+
+def missing_packages(*names: str) -> str | None:
+    """Return None when all packages are installed, else which are not and how to get them; imports none."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    return f"not installed: {', '.join(missing)}. Install with: pip install 'pruning-bench[backends]'"
+
+
+def first_line_of(error: Exception) -> str:
+    """Return the first line of what a foreign library raised, for an error of one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

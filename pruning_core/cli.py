@@ -1,0 +1,270 @@
+"""The command line: `pruning-bench prepare | plan | report | gate | store`.
+
+Each command imports what it needs when it runs, so that `--help`, `report` and `gate` start without torch.
+Not for: the suites; they are pytest's (`pytest_plugin.py`).
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from pruning_core import __version__
+from pruning_core.errors import OptionError, PruningBenchError
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+store_option = click.option(
+    "--store",
+    "root",
+    type=_FOLDER,
+    envvar="PRUNING_BENCH_STORE",
+    help="Where checkpoints are kept (default: the user's cache folder).",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="pruning-bench")
+def cli() -> None:
+    """If I prune this network, what do I gain on this device and what do I lose?
+
+    The suites are pytest's: `pytest bench/ --benchmark-json results/latest.json`.
+    """
+
+
+def _axis(name: str, text: str) -> Callable[..., Any]:
+    return click.option(f"--{name}", name.replace("-", "_"), metavar="LIST", help=text)
+
+
+@cli.command()
+@click.option("--grid", metavar="NAME|FILE", help="Grid file, or its name in bench/grids (default: quick).")
+@_axis("model", "Networks, separated by commas.")
+@_axis("dataset", "Datasets, separated by commas.")
+@_axis("method", "Pruning methods, separated by commas.")
+@_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
+@store_option
+@click.option("--data-root", type=_FOLDER, help="Where torchvision's datasets lie.")
+@click.option("--download", is_flag=True, help="Let a dataset named in the grid be downloaded.")
+def prepare(
+    grid: str | None,
+    model: str | None,
+    dataset: str | None,
+    method: str | None,
+    ratios: str | None,
+    root: Path | None,
+    data_root: Path | None,
+    download: bool,
+) -> None:
+    """Make every checkpoint that a grid needs: train, prune, fine-tune. Resumes what was interrupted."""
+    from pruning_core.checks import check_names
+    from pruning_core.grid import find_grid, make_grid, read_grid, variants
+    from pruning_core.pipeline import Workplace, make_variant
+    from pruning_core.progress import ProgressDisplay
+    from pruning_core.store import Store, default_root
+
+    options = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
+    given = {name: value for name, value in options.items() if value is not None}
+    path = find_grid(grid, Path.cwd())
+    wanted = make_grid(given) if path is None else read_grid(path, given)
+    check_names(wanted)
+    display = ProgressDisplay()
+    place = Workplace(Store(root or default_root(), say=display.say), display, data_root, download)
+    for variant in variants(wanted):
+        checkpoint = make_variant(variant, wanted, place)
+        metrics = checkpoint.metrics
+        note = "  exhausted: removed nothing more" if metrics.exhausted else ""
+        click.echo(
+            f"{variant.id:45} {metrics.macs / 1e6:9.2f} M MACs {metrics.params / 1e6:7.3f} M parameters "
+            f"{metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}"
+        )
+
+
+@cli.command()
+@click.option("--model", default="resnet18", show_default=True, help="Network, or module:function.")
+@click.option("--method", default="magnitude", show_default=True, help="Pruning method.")
+@click.option("--ratios", default="0.1:0.9:0.1", show_default=True, help="0.25,0.5 or start:stop:step.")
+@click.option(
+    "--schedule", type=click.Choice(["iterative", "one-shot"]), default="iterative", show_default=True
+)
+@click.option("--scope", type=click.Choice(["local", "global"]), default="local", show_default=True)
+@click.option(
+    "--round-to", type=click.IntRange(1), default=2, show_default=True, help="Widths are multiples."
+)
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--image", default="3x32x32", show_default=True, metavar="CxHxW", help="Shape of one image.")
+@click.option(
+    "--format", "form", type=click.Choice(["terminal", "csv", "json"]), default="terminal", show_default=True
+)
+def plan(
+    model: str,
+    method: str,
+    ratios: str,
+    schedule: str,
+    scope: str,
+    round_to: int,
+    classes: int,
+    image: str,
+    form: str,
+) -> None:
+    """Show what pruning would give, in seconds, without training."""
+    from pruning_core.grid import make_grid
+    from pruning_core.methods import find_method
+    from pruning_core.preview import plan_steps, render_steps
+
+    find_method(method)
+    grid = make_grid({"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to})
+    steps = plan_steps(
+        model,
+        grid.method_spec(method),
+        grid.ratios,
+        classes=classes,
+        image=_image_shape(image),
+        with_dense=form == "terminal",
+    )
+    click.echo(render_steps(list(steps), form))
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "markdown", "csv", "json"]),
+    default="terminal",
+    show_default=True,
+)
+@click.option("-o", "--output", type=_FILE, help="Write here instead of to the terminal.")
+def report(files: tuple[Path, ...], form: str, output: Path | None) -> None:
+    """Turn benchmark JSON FILES into tables; several files stand side by side."""
+    from pruning_core.report import write_report
+
+    write_report(files, form, output)
+
+
+@cli.command()
+@click.argument("baseline", type=_FILE)
+@click.argument("new", type=_FILE)
+@click.option("--policy", type=_FILE, help="TOML file of tolerances (default: built in).")
+@click.option("--junit", type=_FILE, help="Write JUnit XML, one case for each cell.")
+@click.option("--markdown", type=_FILE, help="Write a summary for a CI page.")
+@click.option("--json", "json_file", type=_FILE, help="Write all verdicts.")
+def gate(
+    baseline: Path,
+    new: Path,
+    policy: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Compare NEW with BASELINE, cell by cell.
+
+    Exit code 0: pass. 1: regressed. 2: cannot compare. 3: inconclusive, measure more rounds.
+    """
+    from pruning_core.gate import run_gate
+
+    sys.exit(run_gate(baseline, new, policy, junit=junit, markdown=markdown, json_file=json_file))
+
+
+@cli.group()
+def store() -> None:
+    """Show, verify or tidy the store of checkpoints."""
+
+
+@store.command("ls")
+@store_option
+def store_ls(root: Path | None) -> None:
+    """List the checkpoints: key, what they are, size, accuracy."""
+    from pruning_core.errors import DamagedCheckpointError
+    from pruning_core.spec import PrunedSpec
+
+    opened = _open_store(root)
+    total_bytes = 0
+    for key in opened.walk_keys():
+        try:
+            checkpoint = opened.load(key)
+        except DamagedCheckpointError as error:
+            click.echo(f"{key[:12]}  damaged: {error}")
+            continue
+        spec, metrics = checkpoint.spec, checkpoint.metrics
+        what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
+        total_bytes += metrics.size_bytes
+        click.echo(
+            f"{key[:12]}  {spec.model.name:14} {spec.dataset.name:14} {what:18} "
+            f"{metrics.size_bytes / 1e6:8.2f} MB  {metrics.accuracy:7.2%}  {metrics.created}"
+        )
+    click.echo(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")
+
+
+@store.command("verify")
+@store_option
+def store_verify(root: Path | None) -> None:
+    """Check every checkpoint against its hashes; exit code 2 if one is damaged."""
+    from pruning_core.errors import DamagedCheckpointError
+
+    opened = _open_store(root)
+    sound, damaged = 0, 0
+    for key in opened.walk_keys():
+        try:
+            opened.load(key)
+            sound += 1
+        except DamagedCheckpointError as error:
+            damaged += 1
+            click.echo(f"damaged: {error}", err=True)
+    click.echo(f"{opened.root}: {sound} sound, {damaged} damaged")
+    if damaged:
+        sys.exit(PruningBenchError.exit_code)
+
+
+@store.command("gc")
+@store_option
+def store_gc(root: Path | None) -> None:
+    """Delete leftovers of killed processes and damaged checkpoints that were set aside."""
+    opened = _open_store(root)
+    deleted = opened.collect_garbage()
+    for path, size_bytes in deleted:
+        click.echo(f"deleted {path} ({size_bytes / 1e6:.2f} MB)")
+    click.echo(
+        f"{opened.root}: {len(deleted)} deleted, {sum(size for _, size in deleted) / 1e6:.2f} MB freed"
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake gets one line and exit code 2."""
+    try:
+        result = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code if error.exit_code != 1 else 2)
+    except PruningBenchError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; the same command goes on where this one stopped", 130)
+    except BrokenPipeError:
+        sys.exit(141)  # what a shell reports for a reader that went away, such as `| head`
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+def _open_store(root: Path | None) -> Any:
+    from pruning_core.store import Store, default_root
+
+    folder = root or default_root()
+    if not folder.is_dir():
+        raise OptionError(
+            f"no store at {folder}. Name one with --store, or make one with `pruning-bench prepare`."
+        )
+    return Store(folder)
+
+
+def _image_shape(text: str) -> tuple[int, int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise OptionError(f"--image: channels, height and width as 3x32x32; came {text!r}")
+    channels, height, width = map(int, parts)
+    return channels, height, width

@@ -1,0 +1,186 @@
+"""The gate: a baseline and a new run → a verdict for each cell, and an exit code that CI can trust.
+
+    pass             every metric stayed within its tolerance, or improved
+    regressed        a metric is beyond its tolerance, and beyond noise where it carries noise
+    inconclusive     too noisy to tell; measuring this change longer would tell
+    cannot-compare   the two do not speak of the same thing, or one is not there; no measuring of this change
+                     would tell. So a spoiled new run is inconclusive, a spoiled baseline is cannot-compare.
+
+The worst part decides a cell, the worst cell decides the run, in the order regressed (exit code 1), which is
+certain; cannot-compare (2), which needs a hand; inconclusive (3), which needs a second run; pass (0).
+
+Not for: reading files (`records.py`), what is tolerated (`gate_policy.py`), one cell's metrics
+(`gate_parts.py`), the runs as wholes (`gate_circumstances.py`), tables and files (`gate_outputs.py`).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pruning_core.errors import RecordError
+from pruning_core.gate_circumstances import Circumstances, find_circumstances, notes_on
+from pruning_core.gate_outputs import append_step_summary, print_terminal, to_json, to_junit, to_markdown
+from pruning_core.gate_parts import CANNOT_COMPARE, PASS, Part, judge_parts
+from pruning_core.gate_policy import Policy, Tolerances, read_policy
+from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
+from pruning_core.gate_statistics import detectable_shift, reject_by_holm
+from pruning_core.records import Record, Run, read_run
+from pruning_core.text_files import write_text_file
+
+__all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
+
+
+def run_gate(
+    baseline: Path,
+    new: Path,
+    policy: Path | None = None,
+    *,
+    junit: Path | None = None,
+    markdown: Path | None = None,
+    json_file: Path | None = None,
+) -> int:
+    """Compare two files, print the verdicts, write the files asked for, and return the exit code.
+
+    Args:
+        baseline: Benchmark JSON file of the run before.
+        new: Benchmark JSON file of the run now.
+        policy: TOML file; without one, `Policy`'s defaults hold.
+        junit: Where to write JUnit XML.
+        markdown: Where to write a summary for a CI page; GitHub's own gets it too where there is one.
+        json_file: Where to write everything.
+
+    Raises:
+        RecordError: If a benchmark file cannot be used.
+        OptionError: If the policy says something that cannot be, or a file cannot be written.
+    """
+    result = compare(read_run(baseline), read_run(new), read_policy(policy) if policy else Policy())
+    # Files first: a closed terminal must not cost the artefacts of a CI job.
+    for path, render in ((junit, to_junit), (markdown, to_markdown), (json_file, to_json)):
+        if path is not None:
+            write_text_file(path, render(result))
+    append_step_summary(result)
+    print_terminal(result)
+    return result.exit_code
+
+
+def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
+    """Judge each cell of a baseline by what a new run says of it.
+
+    Args:
+        baseline: The run before.
+        new: The run now.
+        policy: What is tolerated.
+
+    Raises:
+        RecordError: If one of the runs holds no records.
+    """
+    for run in (baseline, new):
+        if not run.records:
+            raise RecordError(f"{run.path} holds no records: there is nothing to compare")
+    before, now = _index(baseline), _index(new)
+    around = find_circumstances(baseline, new, policy)
+    tolerances = {identity: policy.tolerances_of(*identity) for identity in before}
+    parts = dict(_parts_of_cells(before, now, tolerances, around))
+    speeds, accuracies = _settle(parts, tolerances, policy)
+    cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in before), key=_importance)
+    slowdowns = _detectable_slowdowns(parts, tolerances, policy.false_alarm / 2 / max(speeds, 1))
+    return GateResult(
+        baseline=baseline,
+        new=new,
+        cells=tuple(cells),
+        added=tuple(identity for identity in now if identity not in before),
+        notes=tuple(notes_on(baseline, new, policy, around, list(before | now))),
+        false_alarm=policy.false_alarm,
+        comparisons=speeds + accuracies,
+        detectable_slowdown=median(slowdowns) if slowdowns else None,
+        detectable_slowdown_worst=max(slowdowns, default=None),
+    )
+
+
+def _index(run: Run) -> dict[Identity, list[Record]]:
+    index: dict[Identity, list[Record]] = {}
+    for record in run.records:
+        index.setdefault((record["suite"], record["cell"]), []).append(record)
+    return index
+
+
+def _parts_of_cells(
+    before: Mapping[Identity, list[Record]],
+    now: Mapping[Identity, list[Record]],
+    tolerances: Mapping[Identity, Tolerances],
+    around: Circumstances,
+) -> Iterator[tuple[Identity, list[Part]]]:
+    added = {_description(now[i][0]): i[1] for i in now if i not in before}
+    judged_for_accuracy = {_description(now[i][0])[1:-1] for i in before if i[0] == "accuracy" and i in now}
+    for identity, records in before.items():
+        found = now.get(identity, [])
+        if not found:
+            other = added.get(_description(records[0]))
+            hint = f" Renamed to {other!r}? Then accept a new baseline" if other else ""
+            reason = f"missing: this run has no such cell.{hint}"
+            yield identity, [Part("record", CANNOT_COMPARE, reason, changed=True)]
+        elif len(records) > 1 or len(found) > 1:
+            where = "the baseline" if len(records) > 1 else "this run"
+            reason = f"stands {max(len(records), len(found))} times in {where}: which one counts is not clear"
+            yield identity, [Part("record", CANNOT_COMPARE, reason, changed=True)]
+        else:
+            with_accuracy = _description(records[0])[1:-1] not in judged_for_accuracy
+            yield identity, judge_parts(records[0], found[0], tolerances[identity], around, with_accuracy)
+
+
+def _description(record: Record) -> tuple[Any, ...]:
+    names = ("suite", "model", "dataset", "method", "ratio", "backend", "precision", "device", "batch_size")
+    return tuple(record.get(name) for name in names)
+
+
+def _settle(
+    parts: Mapping[Identity, list[Part]], tolerances: Mapping[Identity, Tolerances], policy: Policy
+) -> tuple[int, int]:
+    """Give all noisy parts their verdicts, in place; say how many speeds and accuracies there are.
+
+    Speeds are judged together, and accuracies are, each with half of the chance of a false alarm: so a grid
+    of many latency cells does not make the gate blind to a loss of accuracy.
+    """
+    families: tuple[list[tuple[Identity, int]], list[tuple[Identity, int]]] = ([], [])
+    for identity, items in parts.items():
+        for place, part in enumerate(items):
+            if not part.verdict:
+                families[part.metric != "speed"].append((identity, place))
+    for family in families:
+        p_values = [1.0 if (p := parts[i][place].p_value) is None else p for i, place in family]
+        rejections = reject_by_holm(p_values, policy.false_alarm / 2)
+        for (identity, place), rejected in zip(family, rejections, strict=True):
+            part = parts[identity][place]
+            parts[identity][place] = part.settled(rejected, tolerances[identity], policy.confidence)
+    return len(families[0]), len(families[1])
+
+
+def _verdict_of(identity: Identity, parts: Sequence[Part], tolerances: Tolerances) -> CellVerdict:
+    verdict = next(v for v in WORST_FIRST if any(part.verdict == v for part in parts))
+    telling = [part for part in parts if part.verdict == verdict]
+    if verdict == PASS:
+        telling = [part for part in parts if part.changed] or telling
+    reason = "; ".join(part.reason for part in telling)
+    return CellVerdict(*identity, verdict, reason, tuple(parts), tolerances.inconclusive)
+
+
+def _importance(cell: CellVerdict) -> tuple[int, bool, float]:
+    changes = (abs(part.change or 0.0) for part in cell.parts if part.verdict == cell.verdict)
+    return WORST_FIRST.index(cell.verdict), not cell.changed, -max(changes, default=0.0)
+
+
+def _detectable_slowdowns(
+    parts: Mapping[Identity, list[Part]], tolerances: Mapping[Identity, Tolerances], level: float
+) -> list[float]:
+    """Estimate for each latency cell the smallest slow-down that Holm's first step would have found."""
+    slowdowns = []
+    for identity, items in parts.items():
+        for part in items:
+            if part.detectable:
+                margin = math.log1p(tolerances[identity].slowdown)
+                shift = detectable_shift(*part.detectable, level, POWER)
+                # e^50 is beyond anything that a time could be slowed down by.
+                slowdowns.append(math.expm1(margin + shift) if shift < 50 else math.inf)
+    return slowdowns

@@ -1,0 +1,234 @@
+"""The gate's verdicts for people and machines: terminal, Markdown, JUnit XML, JSON.
+
+Not for: reaching them (`gate.py`).
+"""
+
+import dataclasses
+import json
+import math
+import os
+import re
+from typing import Any, NamedTuple, TextIO
+from xml.etree import ElementTree
+
+from pruning_core.errors import OptionError
+from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED
+from pruning_core.gate_result import POWER, CellVerdict, GateResult
+from pruning_core.records import Run
+
+MARKS = {REGRESSED: "✗", CANNOT_COMPARE: "?", INCONCLUSIVE: "~", PASS: "✓"}
+_COLOURS = {REGRESSED: "bold red", CANNOT_COMPARE: "magenta", INCONCLUSIVE: "yellow", PASS: "green"}
+WIDTH = 100
+
+SHOWN_AT_MOST = 200
+"""Rows of a table for people; the rest is counted. JUnit and JSON hold all."""
+
+MANY = 4
+"""From this many cells on, those of one suite, verdict and reason share a row."""
+
+
+class _Row(NamedTuple):
+    verdict: str
+    name: str
+    reason: str
+
+
+def summarize(result: GateResult) -> list[str]:
+    """Return what holds for the whole run, a line each: the verdict first, then notes and error rates."""
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in result.counts.items() if number)
+    lines = [f"{result.verdict} (exit code {result.exit_code}): {counts}, of {len(result.cells)} cells"]
+    if result.added:
+        names = ", ".join(f"{suite}/{cell}" for suite, cell in result.added[:5])
+        more = f", and {len(result.added) - 5} more" if len(result.added) > 5 else ""
+        lines.append(f"added, so not in the baseline and not judged: {names}{more}")
+    lines += result.notes
+    lines.append(_error_rates(result))
+    lines.append(f"baseline: {_run_line(result.baseline)}")
+    lines.append(f"this run: {_run_line(result.new)}")
+    return lines
+
+
+def print_terminal(result: GateResult, file: TextIO | None = None, width: int | None = None) -> None:
+    """Print the table, what changed first, then the summary; in colour when `file` is a terminal.
+
+    Args:
+        result: The verdicts.
+        file: Where to; standard output by default.
+        width: Columns; by default those of the terminal, or `WIDTH` where there is none.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    if width is None and not console.is_terminal:
+        console.width = WIDTH
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("cell, and why", overflow="fold")
+    shown, hidden = _rows(result)
+    for row in shown:
+        verdict = Text(f"{MARKS[row.verdict]} {row.verdict}", style=_COLOURS[row.verdict])
+        table.add_row(verdict, Text(f"{row.name}\n", style="bold").append(row.reason, style="not bold"))
+    if shown:
+        console.print(table)
+    if hidden:
+        console.print(Text(hidden, style="dim"))
+    console.print()
+    first, *others = summarize(result)
+    console.print(Text(first, style=_COLOURS[result.verdict]))
+    for line in others:
+        console.print(Text(f"- {line}"))
+
+
+def to_markdown(result: GateResult) -> str:
+    """Return a summary for a CI page."""
+    first, *others = summarize(result)
+    shown, hidden = _rows(result)
+    lines = [f"## pruning-bench gate: {MARKS[result.verdict]} {_escaped(first)}", ""]
+    if shown:
+        lines += ["| verdict | cell | why |", "|---|---|---|"]
+        lines += [
+            f"| {MARKS[row.verdict]} {row.verdict} | {_escaped(row.name)} | {_escaped(row.reason)} |"
+            for row in shown
+        ]
+        lines.append("")
+    if hidden:
+        lines += [hidden, ""]
+    return "\n".join(lines + [f"- {_escaped(line)}" for line in others]) + "\n"
+
+
+def append_step_summary(result: GateResult) -> None:
+    """Append the Markdown to the step summary of GitHub Actions, where there is one.
+
+    Raises:
+        OptionError: If that file cannot be written.
+    """
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(to_markdown(result))
+        except OSError as error:
+            raise OptionError(f"cannot write GITHUB_STEP_SUMMARY {path}: {error.strerror}") from None
+
+
+def to_junit(result: GateResult) -> str:
+    """Return JUnit XML with one case for each cell.
+
+    Regressed is a failure, cannot-compare an error; inconclusive is a failure, skipped, or passed, as the
+    policy's `fail`, `report` and `pass` say.
+    """
+    suite = ElementTree.Element("testsuite", name="pruning-bench gate", tests=str(len(result.cells)))
+    tally = {"failure": 0, "error": 0, "skipped": 0}
+    for cell in result.cells:
+        case = ElementTree.SubElement(suite, "testcase", classname=cell.suite, name=cell.cell, time="0")
+        tag = {REGRESSED: "failure", CANNOT_COMPARE: "error"}.get(cell.verdict, "")
+        if cell.verdict == INCONCLUSIVE:
+            tag = "failure" if cell.on_inconclusive == "fail" else "skipped"
+        if tag:
+            tally[tag] += 1
+            ElementTree.SubElement(case, tag, message=f"{cell.verdict}: {cell.reason}")
+        else:
+            ElementTree.SubElement(case, "system-out").text = cell.reason
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(tally[tag]))
+    ElementTree.SubElement(suite, "system-out").text = "\n".join(summarize(result))
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def to_json(result: GateResult) -> str:
+    """Return everything, as JSON; a number that is not finite is null."""
+    content = {
+        "verdict": result.verdict,
+        "exit_code": result.exit_code,
+        "counts": result.counts,
+        "summary": summarize(result),
+        "false_alarm": result.false_alarm,
+        "comparisons": result.comparisons,
+        "power": POWER,
+        "detectable_slowdown": result.detectable_slowdown,
+        "detectable_slowdown_worst": result.detectable_slowdown_worst,
+        "added": [{"suite": suite, "cell": cell} for suite, cell in result.added],
+        "cells": [
+            {
+                "suite": cell.suite,
+                "cell": cell.cell,
+                "verdict": cell.verdict,
+                "reason": cell.reason,
+                "parts": [dataclasses.asdict(part) for part in cell.parts],
+            }
+            for cell in result.cells
+        ],
+    }
+    return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _rows(result: GateResult) -> tuple[list[_Row], str]:
+    """Return a row for each cell that changed, one for many cells of one reason, and what they leave out."""
+    changed = [cell for cell in result.cells if cell.changed]
+    unchanged = len(result.cells) - len(changed)
+    alike: dict[tuple[str, str, str], list[CellVerdict]] = {}
+    for cell in changed:
+        alike.setdefault((cell.verdict, cell.suite, cell.reason), []).append(cell)
+    rows = []
+    for (verdict, suite, reason), cells in alike.items():
+        if len(cells) >= MANY:
+            rows.append(_Row(verdict, f"{suite}: {len(cells)} cells, such as {cells[0].cell}", reason))
+        else:
+            rows += [_Row(verdict, f"{suite}/{cell.cell}", reason) for cell in cells]
+    hidden = []
+    if len(rows) > SHOWN_AT_MOST:
+        hidden.append(f"{len(rows) - SHOWN_AT_MOST} more rows")
+    if unchanged:
+        hidden.append(f"{unchanged} cells pass without a change worth a row")
+    return rows[:SHOWN_AT_MOST], "; ".join(hidden)
+
+
+def _error_rates(result: GateResult) -> str:
+    if not result.comparisons:
+        return (
+            "nothing that carries noise was compared: no chance of a false alarm, none of finding a slow-down"
+        )
+    text = (
+        f"chance of any false alarm among the {result.comparisons} noisy comparisons of this run: at most "
+        f"{result.false_alarm:.0%} (Holm), as far as two runs differ by the noise between rounds; "
+        "what differs between processes has to fit in the tolerance"
+    )
+    if result.detectable_slowdown is None or result.detectable_slowdown_worst is None:
+        return text
+    return (
+        f"{text}. Smallest slow-down it would have found with {POWER:.0%} power (an estimate): "
+        f"{_slowdown(result.detectable_slowdown)} in the median latency cell, "
+        f"{_slowdown(result.detectable_slowdown_worst)} in the noisiest"
+    )
+
+
+def _slowdown(value: float) -> str:
+    return f"{value:.1%}" if math.isfinite(value) else "none, with so few rounds for so many cells"
+
+
+def _run_line(run: Run) -> str:
+    name = run.path.name.encode(errors="replace").decode()  # a file name need not be UTF-8
+    facts = (name, run.machine_name, run.datetime[:19], run.commit[:12])
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _escaped(text: str) -> str:
+    """Keep names and failure texts from outside from acting as Markdown or HTML."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,91 @@
+"""Top-1 accuracy over a whole split, counted, with its interval.
+
+Takes any function from images to logits, so that a backend is judged by the answers it gives itself. Not
+for: choosing a model; nothing is selected by what comes out here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pruning_core.data import Split, batches
+from pruning_core.errors import DatasetError, ModelError
+from pruning_core.intervals import wilson_interval
+from pruning_core.spec import DatasetSpec
+
+NO_ANSWER = -1
+"""The prediction for an image whose logits are not all numbers; equal to no label."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model answered on a split."""
+
+    correct: int
+    n: int
+    predictions: Tensor  # (N,) int64, class numbers in the split's order
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of right answers, over the images there are (not over batches × batch size)."""
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper bound of the accuracy: Wilson, 95 %."""
+        return wilson_interval(self.correct, self.n)
+
+
+def evaluate(
+    predict: Callable[[Tensor], Tensor], split: Split, spec: DatasetSpec, batch_size: int = 256
+) -> Evaluation:
+    """Ask a model about every image of a split.
+
+    Args:
+        predict: Maps float32 images (N, C, H, W) to logits (N, classes), for example `Executable.predict`.
+        split: Images and labels.
+        spec: The dataset they belong to; says how to normalise and how many classes there are.
+        batch_size: Images in one call; the last call may get fewer.
+
+    Raises:
+        DatasetError: If the split is empty.
+        ModelError: If the logits have another shape than (N, classes).
+    """
+    predictions = []
+    correct = 0
+    for images, labels in batches(split, spec, batch_size):  # (N, C, H, W), (N,)
+        logits = predict(images)  # (N, classes)
+        expected = (len(images), spec.classes)
+        if tuple(logits.shape) != expected:
+            raise ModelError(
+                f"a model for {spec.name} must return logits of shape (N, classes) = {expected} "
+                f"for a batch of {len(images)} images; came {tuple(logits.shape)}"
+            )
+        answers = _answers(logits)
+        correct += int((answers == labels.cpu()).sum())
+        predictions.append(answers)
+    if not predictions:
+        raise DatasetError(f"the split of {spec.name} to evaluate on holds no images")
+    whole = torch.cat(predictions)  # (N,)
+    return Evaluation(correct=correct, n=len(whole), predictions=whole)
+
+
+def agreement(a: Evaluation, b: Evaluation) -> float:
+    """Return the fraction of images that two models give the same class; no answer agrees with nothing.
+
+    Raises:
+        ValueError: If the two were not evaluated on as many images: a mistake of ours.
+    """
+    if a.n != b.n:
+        raise ValueError(f"evaluations of one split agree or not; came {a.n} and {b.n} images")
+    same = (a.predictions == b.predictions) & (a.predictions != NO_ANSWER)
+    return int(same.sum()) / a.n
+
+
+def _answers(logits: Tensor) -> Tensor:
+    logits = logits.float().cpu()
+    # argmax takes NaN for the largest number, so a broken model would seem to answer.
+    valid = ~logits.isnan().any(dim=1)
+    return torch.where(valid, logits.argmax(dim=1), NO_ANSWER)

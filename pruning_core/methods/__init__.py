@@ -1,0 +1,24 @@
+"""Pruning methods by name. A new one is a class in a file of its own and a line in METHODS."""
+
+from pruning_core.errors import UnknownNameError
+from pruning_core.methods.base import Method, Pruning
+from pruning_core.methods.magnitude import Magnitude
+from pruning_core.methods.random import Random
+
+__all__ = ["METHODS", "Method", "Pruning", "find_method"]
+
+METHODS: dict[str, Method] = {
+    "magnitude": Magnitude(),
+    "random": Random(),
+}
+
+
+def find_method(name: str) -> Method:
+    """Return a method by name.
+
+    Raises:
+        UnknownNameError: If there is none of that name.
+    """
+    if name not in METHODS:
+        raise UnknownNameError("pruning method", name, METHODS)
+    return METHODS[name]

@@ -1,0 +1,200 @@
+"""Networks by name, untrained, for small images.
+
+Ours are torchvision's families with the stem changed for images of about 32×32 pixels: the first
+convolution has stride 1 and early pooling is left out, as is usual for CIFAR. Not for: weights
+(`training.py`, `store.py`).
+"""
+
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import pruning_core.torchvision_schemas  # noqa: F401  # must come before torchvision
+from pruning_core.errors import ModelError, UnknownNameError
+from pruning_core.spec import ModelSpec
+
+from torchvision.models import mobilenet_v2, resnet18, resnet50, vgg16_bn  # isort: skip
+
+
+def _resnet(network: Any, channels: int) -> nn.Module:  # Any: torchvision has no types
+    network.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    network.maxpool = nn.Identity()
+    return _as_module(network)
+
+
+def build_resnet18(classes: int, channels: int) -> nn.Module:
+    """Build ResNet-18 with a 3×3 stem of stride 1 and no max-pool: 11.17 M parameters at 10 classes."""
+    return _resnet(resnet18(weights=None, num_classes=classes), channels)
+
+
+def build_resnet50(classes: int, channels: int) -> nn.Module:
+    """Build ResNet-50 with a 3×3 stem of stride 1 and no max-pool."""
+    return _resnet(resnet50(weights=None, num_classes=classes), channels)
+
+
+def build_vgg16_bn(classes: int, channels: int) -> nn.Module:
+    """Build VGG-16 with batch norm; one linear layer on the pooled features instead of three."""
+    network: Any = vgg16_bn(weights=None, num_classes=classes)
+    network.features[0] = nn.Conv2d(channels, 64, kernel_size=3, padding=1)
+    network.avgpool = nn.AdaptiveAvgPool2d(1)
+    network.classifier = nn.Linear(512, classes)
+    return _as_module(network)
+
+
+def build_mobilenet_v2(classes: int, channels: int) -> nn.Module:
+    """Build MobileNetV2 with a total stride of 8 instead of 32."""
+    # Expansion, width, blocks, stride of each stage; strides of the stem and second stage are 1 here.
+    stages = [
+        [1, 16, 1, 1],
+        [6, 24, 2, 1],
+        [6, 32, 3, 2],
+        [6, 64, 4, 2],
+        [6, 96, 3, 1],
+        [6, 160, 3, 2],
+        [6, 320, 1, 1],
+    ]
+    network: Any = mobilenet_v2(weights=None, num_classes=classes, inverted_residual_setting=stages)
+    network.features[0][0] = nn.Conv2d(channels, 32, kernel_size=3, stride=1, padding=1, bias=False)
+    return _as_module(network)
+
+
+MODELS: dict[str, Callable[[int, int], nn.Module]] = {
+    "mobilenet_v2": build_mobilenet_v2,
+    "resnet18": build_resnet18,
+    "resnet50": build_resnet50,
+    "vgg16_bn": build_vgg16_bn,
+}
+"""Name → function of (classes, channels) that builds the untrained network."""
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Return the spec of a model name; for `module:function` it holds the hash of that file.
+
+    Raises:
+        UnknownNameError: If no such name is in MODELS and it is no `module:function`.
+        ModelError: If the module or function is not there.
+    """
+    if name in MODELS:
+        return ModelSpec(name=name)
+    source = inspect.getsourcefile(_user_function(name))
+    if source is None:
+        raise ModelError(f"model {name}: its source file cannot be found, so no key can be made of it")
+    return ModelSpec(name=name, source_sha256=hashlib.sha256(Path(source).read_bytes()).hexdigest())
+
+
+def build_model(name: str, classes: int, image: tuple[int, int, int], seed: int = 0) -> nn.Module:
+    """Build an untrained network, its weights decided by `seed` alone.
+
+    Args:
+        name: A name in MODELS, or `module:function` where `function(classes, channels)` returns a module.
+        classes: Width of the last layer.
+        image: Channels, height and width of one image.
+        seed: Of torch's generator, set just before the network is built.
+
+    Returns:
+        The network in training mode, on the CPU, float32.
+
+    Raises:
+        UnknownNameError: If there is no such model.
+        ModelError: If a user's function fails, returns no module, or a module of the wrong shape.
+    """
+    function = MODELS.get(name) or _user_function(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            network = function(classes, image[0])
+        except Exception as error:
+            raise ModelError(f"model {name} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(
+            f"model {name}: the function must return a torch.nn.Module; came {type(network).__name__}"
+        )
+    check_output(network, name, classes, image)
+    return network
+
+
+def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, int, int]) -> None:
+    """Run two blank images through the network.
+
+    Raises:
+        ModelError: If it cannot take (2, *image) or does not return logits of shape (2, classes).
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            logits = network(torch.zeros(2, *image))
+    except Exception as error:
+        raise ModelError(f"model {name} cannot take images of {_shape(image)}: {error}") from error
+    finally:
+        network.train(was_training)
+    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+        came = _shape(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(f"model {name}: for 2 images it must return logits of 2×{classes}; came {came}")
+
+
+def find_classifier(network: nn.Module, example: Tensor) -> str:
+    """Name the layer that makes the logits: the last convolution or linear layer to run.
+
+    Args:
+        network: Any network.
+        example: Images, (N, C, H, W).
+
+    Raises:
+        ModelError: If no convolution or linear layer runs.
+    """
+    last: list[nn.Module] = []
+
+    def remember(layer: nn.Module, _inputs: object, _output: object) -> None:
+        last[:] = [layer]
+
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    hooks = [m.register_forward_hook(remember) for m in network.modules() if isinstance(m, kinds)]
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(example)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    if not last:
+        raise ModelError("no convolution or linear layer runs in this model: nothing can be pruned")
+    names: dict[nn.Module, str] = {layer: name for name, layer in network.named_modules()}
+    return names[last[0]]
+
+
+def _as_module(network: Any) -> nn.Module:
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def _user_function(name: str) -> Callable[[int, int], nn.Module]:
+    module_name, colon, function_name = name.partition(":")
+    if not (colon and module_name and function_name):
+        raise UnknownNameError("model", name, MODELS, "or module:function of your own")
+    # A user's module lies where the command is run, which `python -m` has on its path but a script has not.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ModelError(f"model {name}: cannot import {module_name!r}: {error}") from error
+    function = vars(module).get(function_name)
+    if not callable(function):
+        known = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
+        raise ModelError(f"model {name}: {module_name} has no function {function_name!r}; it has: {known}")
+    return function  # type: ignore[no-any-return]  # a user's own; what it returns is checked
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(size) for size in shape)

@@ -1,0 +1,254 @@
+"""The story: train a dense model, prune it, fine-tune it, prune further. Each step: load it, or make it.
+
+    dense ── prune to ratio 1 ── fine-tune ── prune to ratio 2 ── fine-tune ── …      (iterative)
+    dense ── prune to ratio k ── fine-tune, for each k                                (one-shot)
+
+A step always starts from its parent *as stored*, so that a chain that was interrupted anywhere gives the
+same checkpoints as one that was not. Not for: measuring latency (`measure/`), or choosing what to make
+(`grid.py`).
+"""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from pruning_core import data
+from pruning_core.grid import Grid, Variant
+from pruning_core.measure.accuracy import Evaluation, evaluate
+from pruning_core.measure.cost import count_cost
+from pruning_core.methods import Pruning, find_method
+from pruning_core.models import build_model, find_classifier, model_spec
+from pruning_core.plan import Plan, load_pruned, make_plan
+from pruning_core.progress import ProgressDisplay
+from pruning_core.spec import CheckpointSpec, DenseSpec, MethodSpec, PrunedSpec, TrainSpec, key_of
+from pruning_core.store import Checkpoint, Made, Metrics, Store, Unfinished
+from pruning_core.training import TrainResult, train
+
+
+@dataclass
+class Workplace:
+    """Where the work is done: the store, the datasets, and who watches."""
+
+    store: Store
+    display: ProgressDisplay
+    data_root: Path | None = None
+    download: bool = False
+    _datasets: dict[str, data.Dataset] = field(default_factory=dict)
+    _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+
+    def dataset(self, name: str) -> data.Dataset:
+        """Load a dataset, once."""
+        if name not in self._datasets:
+            cache = self.store.root / "datasets"
+            self._datasets[name] = data.load_dataset(
+                name, data_root=self.data_root, cache=cache, download=self.download
+            )
+        return self._datasets[name]
+
+    def find(self, spec: CheckpointSpec) -> Checkpoint | None:
+        """Return a stored checkpoint; read and verified once for each process."""
+        key = key_of(spec)
+        if key not in self._checkpoints:
+            found = self.store.find(spec)
+            if found is None:
+                return None
+            self._checkpoints[key] = found
+        return self._checkpoints[key]
+
+
+def make_variant(variant: Variant, grid: Grid, place: Workplace) -> Checkpoint:
+    """Load the checkpoint of a variant, or make it and whatever it starts from."""
+    return make_checkpoint(specs_of(variant, grid, place), place.dataset(variant.dataset), place)
+
+
+def specs_of(variant: Variant, grid: Grid, place: Workplace) -> list[CheckpointSpec]:
+    """Return the specs from dense to `variant`, each the parent of the next."""
+    dataset = place.dataset(variant.dataset)
+    specs: list[CheckpointSpec] = [
+        DenseSpec(model=model_spec(variant.model), dataset=dataset.spec, train=grid.train)
+    ]
+    if variant.is_dense:
+        return specs
+    method = grid.method_spec(variant.method)
+    library = find_method(variant.method).library()
+    earlier = [r for r in grid.ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
+    for ratio in [*earlier, variant.ratio]:
+        specs.append(
+            PrunedSpec(
+                parent=key_of(specs[-1]),
+                model=specs[0].model,
+                dataset=dataset.spec,
+                method=method,
+                ratio=ratio,
+                fine_tune=grid.fine_tune,
+                library=library,
+            )
+        )
+    return specs
+
+
+def make_checkpoint(specs: list[CheckpointSpec], dataset: data.Dataset, place: Workplace) -> Checkpoint:
+    """Load the checkpoint of the last spec, or make it from the checkpoint of the one before."""
+    *earlier, spec = specs
+    found = place.find(spec)
+    if found is not None:
+        return found  # before its parent is looked for: a finished checkpoint needs no parent any more
+    if isinstance(spec, DenseSpec):
+        return place.store.load_or_make(
+            spec, lambda unfinished: train_dense(spec, dataset, place, unfinished)
+        )
+    parent = make_checkpoint(earlier, dataset, place)
+    return place.store.load_or_make(
+        spec, lambda unfinished: prune_and_fine_tune(spec, parent, dataset, place, unfinished)
+    )
+
+
+def train_dense(spec: DenseSpec, dataset: data.Dataset, place: Workplace, unfinished: Unfinished) -> Made:
+    """Train a network from its seed."""
+    network = _build(spec, seed=spec.train.seed)
+    what = f"train {spec.model.name} on {spec.dataset.name}, {spec.train.epochs} epochs"
+    result = _train(network, spec.train, dataset, place, unfinished, what)
+    tested = _evaluate(network, dataset)
+    return _made(make_plan(_build(spec), network), network, spec, result, tested, tested)
+
+
+def prune_and_fine_tune(
+    spec: PrunedSpec, parent: Checkpoint, dataset: data.Dataset, place: Workplace, unfinished: Unfinished
+) -> Made:
+    """Prune the parent to the spec's ratio and fine-tune what is left."""
+    network = load_network(parent)
+    started = time.perf_counter()
+    plan = prune(network, _build(spec), spec.method, spec.ratio, _example(spec), spec.fine_tune.seed)
+    prune_s = time.perf_counter() - started
+    if plan.widths == parent.plan.widths:
+        return _exhausted(plan, parent)
+    tested_pruned = _evaluate(network, dataset)
+    what = (
+        f"fine-tune {spec.model.name} on {spec.dataset.name}, {spec.method.name} {spec.ratio:g}, "
+        f"{spec.fine_tune.epochs} epochs"
+    )
+    result = _train(network, spec.fine_tune, dataset, place, unfinished, what)
+    tested = _evaluate(network, dataset)
+    return _made(plan, network, spec, result, tested, tested_pruned, prune_s)
+
+
+def prune(
+    network: nn.Module, dense: nn.Module, method: MethodSpec, ratio: float, example: Tensor, seed: int
+) -> Plan:
+    """Prune a network, in place, and return its channel plan.
+
+    Args:
+        network: Dense, or pruned before.
+        dense: The same network as built; `ratio` is relative to its widths.
+        method: How channels are chosen.
+        ratio: Fraction of the dense channels to remove.
+        example: (1, C, H, W).
+        seed: For methods that draw by chance.
+    """
+    classifier = find_classifier(dense, example)
+    step = Pruning(method, ratio, dense, example, protected=(classifier,), seed=seed)
+    # Ratio 0 asks for nothing; rounding must not remove channels all the same.
+    requested = find_method(method.name).prune(network, step) if ratio > 0 else {}
+    return make_plan(dense, network, requested)
+
+
+def load_network(checkpoint: Checkpoint) -> nn.Module:
+    """Build the network of a checkpoint, without torch-pruning: model name, plan, weights."""
+    network = load_pruned(_build(checkpoint.spec), checkpoint.plan, checkpoint.weights())
+    return network.eval()
+
+
+def serialised_size_bytes(network: nn.Module) -> int:
+    """Return the size of the network's weights file, in bytes."""
+    return len(safetensors.torch.save(_weights_of(network)))
+
+
+def _train(
+    network: nn.Module,
+    spec: TrainSpec,
+    dataset: data.Dataset,
+    place: Workplace,
+    unfinished: Unfinished,
+    what: str,
+) -> TrainResult:
+    state = unfinished.load()
+    if state is not None:
+        place.display.say(f"{what}: resumed after epoch {state.epoch}")
+    with place.display.work(what) as advance:
+        return train(network, dataset, spec, resume=state, on_epoch=unfinished.save, on_step=advance)
+
+
+def _build(spec: CheckpointSpec, seed: int = 0) -> nn.Module:
+    images = spec.dataset
+    return build_model(spec.model.name, images.classes, (images.channels, images.height, images.width), seed)
+
+
+def _example(spec: CheckpointSpec) -> Tensor:
+    return torch.zeros(1, spec.dataset.channels, spec.dataset.height, spec.dataset.width)
+
+
+def _evaluate(network: nn.Module, dataset: data.Dataset) -> Evaluation:
+    network.eval()
+
+    def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
+        with torch.inference_mode():
+            logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
+            return logits
+
+    return evaluate(predict, dataset.test, dataset.spec)
+
+
+def _made(
+    plan: Plan,
+    network: nn.Module,
+    spec: CheckpointSpec,
+    result: TrainResult,
+    tested: Evaluation,
+    tested_pruned: Evaluation,
+    prune_s: float = 0.0,
+) -> Made:
+    cost = count_cost(network, _example(spec))
+    metrics = Metrics(
+        macs=cost.macs,
+        params=cost.params,
+        size_bytes=serialised_size_bytes(network),
+        accuracy=tested.accuracy,
+        accuracy_pruned=tested_pruned.accuracy,
+        accuracy_n=tested.n,
+        exhausted=False,
+        prune_s=prune_s,
+        train_s=result.seconds,
+        train_losses=result.losses,
+        train_precision=result.precision,
+        train_device=result.device,
+        train_threads=result.threads,
+        torch=torch.__version__,
+        created=_now(),
+    )
+    return Made(plan, _weights_of(network), metrics)
+
+
+def _exhausted(plan: Plan, parent: Checkpoint) -> Made:
+    """Make a checkpoint of a step that had nothing to remove: the parent's weights, not trained again."""
+    update = {
+        "exhausted": True,
+        "accuracy_pruned": parent.metrics.accuracy,
+        "prune_s": 0.0,
+        "train_s": 0.0,
+        "train_losses": (),
+        "created": _now(),
+    }
+    return Made(plan, parent.weights(), parent.metrics.model_copy(update=update))
+
+
+def _weights_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,31 @@
+"""Benchmark JSON files → tables that people read: terminal, Markdown, CSV, JSON.
+
+    read the files  →  build_report: plain tables of exact numbers  →  render: words and rounding
+
+`index.py` finds a cell's records, `tables.py` makes the tables of one run, `comparison.py` puts runs side by
+side, `numbers.py` rounds, `render.py` writes. Not for: judging (`gate.py`). Must not import torch.
+"""
+
+from collections.abc import Sequence
+
+from pruning_core.records import Run
+from pruning_core.report.comparison import comparison_tables
+from pruning_core.report.index import Estimate, RunIndex, costs_by_key, flat_cells
+from pruning_core.report.render import FORMATS, render, write_report
+from pruning_core.report.tables import Column, Report, Table, run_tables
+
+__all__ = ["FORMATS", "Column", "Estimate", "Report", "Table", "build_report", "render", "write_report"]
+
+
+def build_report(runs: Sequence[Run]) -> Report:
+    """Make every table that several runs give: those of each run, then the runs side by side.
+
+    Args:
+        runs: At least one, in the order in which they are to stand.
+    """
+    indexes = [RunIndex(run) for run in runs]
+    costs = costs_by_key(runs)
+    tables = [table for index in indexes for table in run_tables(index, costs)]
+    tables += comparison_tables(indexes)
+    cells = [cell for index in indexes for cell in flat_cells(index)]
+    return Report(tuple(indexes), tuple(tables), tuple(cells))

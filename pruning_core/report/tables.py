@@ -1,0 +1,235 @@
+"""The tables of one run, as plain data: exact numbers, no rounding, no layout.
+
+For each dataset × model × method × device there is a main table, a row a ratio, and, where there are more
+backends than eager fp32, a table of backends. Not for: several runs side by side (`comparison.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pruning_core.intervals import wilson_interval
+from pruning_core.records import Record
+from pruning_core.report.index import REFERENCE, Estimate, Group, RunIndex
+
+Value = float | int | str | Estimate | None
+Row = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: where its values stand in a row, its head, and what kind of number it holds."""
+
+    id: str
+    head: str
+    kind: str  # a key of `numbers.FORMATS`
+    fixed: bool = False  # names the row: repeated where a table is too wide for one page
+    group: str = ""  # neighbours of one group stay on one page
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns, with what a reader must know below them."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a rendering shows."""
+
+    indexes: tuple[RunIndex, ...]
+    tables: tuple[Table, ...]
+    cells: tuple[dict[str, object], ...]  # one for each record, with every field and where it came from
+
+
+RATIO = Column("ratio", "ratio", "ratio", fixed=True)
+BACKEND = Column("backend", "backend", "text", fixed=True)
+ACCURACY = Column("accuracy", "accuracy %", "percent")
+
+
+def run_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Table]:
+    """Make all tables of one run.
+
+    Args:
+        index: The run.
+        costs: Key → cost record, of all runs: a key decides what a checkpoint costs.
+    """
+    for group in index.groups():
+        for device in index.devices(group):
+            yield _main_table(index, group, device, costs)
+            if any(backend != REFERENCE for backend in index.backends(group, device)):
+                yield _backend_table(index, group, device)
+
+
+def _main_table(index: RunIndex, group: Group, device: str, costs: Mapping[str, Record]) -> Table:
+    batch_sizes = index.batch_sizes(group, device)
+    columns = [
+        RATIO,
+        Column("macs", "MACs", "macs"),
+        Column("params", "params", "params"),
+        Column("size_bytes", "size", "bytes"),
+        Column("accuracy_pruned", "pruned %", "percent"),
+        ACCURACY,
+    ]
+    for b in batch_sizes:
+        columns += [
+            Column(f"latency_ms_b{b}", f"b{b} ms", "ms", group=f"b{b}"),
+            Column(f"speedup_b{b}", f"b{b} speed-up", "factor", group=f"b{b}"),
+        ]
+    rows = []
+    for ratio in index.ratios(group, device):
+        cost = index.cost(group, ratio) or {}
+        accuracy = index.accuracy(group, ratio, REFERENCE, device)
+        latencies = {b: index.latency(group, ratio, REFERENCE, device, b) for b in batch_sizes}
+        records = [r for r in (cost, accuracy, *latencies.values()) if r]
+        key = next((r["key"] for r in records if "key" in r), "")
+        cost = cost if "macs" in cost else costs.get(key, cost)
+        row: Row = {"ratio": ratio, "key": key, "marks": _marks(records)}
+        row |= {name: cost.get(name) for name in ("macs", "params", "size_bytes")}
+        row["accuracy_pruned"] = _pruned_accuracy(accuracy) if ratio else None
+        row["accuracy"] = accuracy_of(accuracy)
+        for b, record in latencies.items():
+            row[f"latency_ms_b{b}"] = latency_of(record)
+            row[f"speedup_b{b}"] = speedup_of(record)
+        rows.append(row)
+    title = f"{group.model} on {group.dataset}, {group.method}{f', {device}' if device else ''}: {index.name}"
+    notes = [_legend(batch_sizes, rows), *_footer(index, group, device)]
+    return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), tuple(notes))
+
+
+def _backend_table(index: RunIndex, group: Group, device: str) -> Table:
+    batch_sizes = index.batch_sizes(group, device)
+    columns = [RATIO, BACKEND, ACCURACY, Column("agreement", "agree %", "percent")]
+    for b in batch_sizes:
+        columns += [
+            Column(f"latency_ms_b{b}", f"b{b} ms", "ms", group=f"b{b}"),
+            Column(f"speedup_b{b}", f"b{b} ×dense", "factor", group=f"b{b}"),
+            Column(f"total_speedup_b{b}", f"b{b} total", "factor", group=f"b{b}"),
+        ]
+    rows = []
+    for ratio in index.ratios(group, device):
+        for backend in index.backends(group, device):
+            accuracy = index.accuracy(group, ratio, backend, device)
+            latencies = {b: index.latency(group, ratio, backend, device, b) for b in batch_sizes}
+            records = [r for r in (accuracy, *latencies.values()) if r]
+            if not records:
+                continue
+            row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": _marks(records)}
+            row["key"] = next((r["key"] for r in records if "key" in r), "")
+            row["accuracy"] = accuracy_of(accuracy)
+            row["agreement"] = accuracy.get("agreement") if accuracy else None
+            for b, record in latencies.items():
+                row[f"latency_ms_b{b}"] = latency_of(record)
+                # A dense cell is paired with dense eager fp32: that is its total, not a gain by pruning.
+                row[f"speedup_b{b}"] = speedup_of(record) if ratio else None
+                row[f"total_speedup_b{b}"] = index.total_speedup(record) if record else None
+            rows.append(row)
+    title = f"backends: {group.model} on {group.dataset}, {group.method}, {device}: {index.name}"
+    notes = (
+        "×dense: speed-up over the dense model on the same backend. total: over dense eager fp32, the "
+        f"product of the two speed-ups of its chain{_coverage_of_totals(index, group, device)}.",
+        "agree: test images with the same answer as eager fp32 of the same checkpoint.",
+        *_footer(index, group, device),
+    )
+    return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), notes)
+
+
+def accuracy_of(record: Record | None) -> Estimate | None:
+    """Return the accuracy in a record with its Wilson interval, if it is there."""
+    return _estimate(record, "accuracy", "accuracy_low", "accuracy_high")
+
+
+def latency_of(record: Record | None) -> Estimate | None:
+    """Return the latency in a record with the bounds of its median, if it is there."""
+    return _estimate(record, "latency_ms", "latency_low_ms", "latency_high_ms")
+
+
+def speedup_of(record: Record | None) -> Estimate | None:
+    """Return the speed-up over the reference with its bounds; none for an A/A control, which has no gain."""
+    if record and record.get("control"):
+        return None
+    return _estimate(record, "speedup", "speedup_low", "speedup_high")
+
+
+def _estimate(record: Record | None, value: str, low: str, high: str) -> Estimate | None:
+    if not record or value not in record:
+        return None
+    return Estimate(record[value], record.get(low), record.get(high))
+
+
+def _pruned_accuracy(record: Record | None) -> Estimate | None:
+    if not record or "accuracy_pruned" not in record:
+        return None
+    value, n = record["accuracy_pruned"], record.get("accuracy_n")
+    return Estimate(value, *(wilson_interval(round(value * n), n) if n else (None, None)))
+
+
+def _marks(records: Iterable[Record]) -> str:
+    marks = {"†" for r in records if r.get("exhausted")} | {"✗" for r in records if r["status"] == "failed"}
+    marks |= {"~" for r in records if r.get("contaminated")}
+    return "".join(sorted(marks))
+
+
+def _warnings(index: RunIndex, group: Group, device: str) -> tuple[str, ...]:
+    records = index.records_of(group, device)
+    lines = [
+        f"✗ failed: {r['suite']}/{r['cell']}: {' '.join(str(r.get('failure') or 'no reason given').split())}"
+        for r in records
+        if r["status"] == "failed"
+    ]
+    if any(r.get("contaminated") for r in records):
+        lines.append(
+            "~ contaminated: the A/A control of this run left its tolerance; its times are not to be trusted"
+        )
+    if any(r.get("exhausted") for r in records):
+        lines.append("† exhausted: this step removed nothing that the one before had not")
+    return tuple(lines)
+
+
+def _filled(columns: Iterable[Column], rows: list[Row]) -> tuple[Column, ...]:
+    return tuple(c for c in columns if c.fixed or any(row.get(c.id) is not None for row in rows))
+
+
+def _legend(batch_sizes: list[int], rows: list[Row]) -> str:
+    pruned = ["pruned: accuracy before fine-tuning"] if any(r["accuracy_pruned"] for r in rows) else []
+    times = ["times and speed-ups: eager fp32, paired with the dense model"] if batch_sizes else []
+    batches = [f"b{b}: {b} image{'s' if b > 1 else ''} a call" for b in batch_sizes]
+    return "; ".join(["ratio: fraction of channels removed", *pruned, *batches, *times]) + "."
+
+
+def _coverage_of_totals(index: RunIndex, group: Group, device: str) -> str:
+    reached = [r["confidence"] for r in index.records_of(group, device) if "confidence" in r]
+    if not reached:
+        return ""
+    # Both intervals hold unless either misses: at most the sum of the two chances.
+    return f"; its interval covers with at least {max(1 - 2 * (1 - min(reached)), 0):.1%}"
+
+
+def _footer(index: RunIndex, group: Group, device: str) -> Iterator[str]:
+    records = index.records_of(group, device)
+    facts = [index.facts()]
+    facts += _range_of(records, "threads", "{} threads")
+    facts += _range_of(records, "rounds", "{} rounds")
+    facts += _range_of(records, "accuracy_n", "{} test images")
+    reached = [r["confidence"] for r in records if "confidence" in r]
+    if reached:
+        facts.append(f"speed-up intervals cover {min(reached):.1%}, accuracy intervals 95.0% (Wilson)")
+    yield " · ".join(facts)
+    settings = [
+        _range_of(records, name, f"{name} {{}}") for name in ("schedule", "scope", "round_to", "seed")
+    ]
+    keys: dict[float, str] = {r["ratio"]: r["key"] for r in records if "ratio" in r and "key" in r}
+    short = ", ".join(f"{f'{ratio:g}' if ratio else 'dense'} {keys[ratio][:8]}" for ratio in sorted(keys))
+    yield " · ".join([*(text for item in settings for text in item), *([f"keys: {short}"] if short else [])])
+
+
+def _range_of(records: list[Record], name: str, form: str) -> list[str]:
+    values = sorted({r[name] for r in records if name in r})
+    if not values:
+        return []
+    text = str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return [form.format(text)]

@@ -1,0 +1,200 @@
+"""Images as tensors: a split, its description, and the batches that a network is fed with.
+
+Pixels stay uint8 until a batch has been cropped and mirrored: four times less memory to move than float32.
+Not for: where images come from (`data.py`, `folder_dataset.py`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pruning_core.spec import AugmentSpec, DatasetSpec
+
+_CHUNK_IMAGES = 4096  # bounds the memory of a pass over a memory-mapped split
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels: uint8 (N, C, H, W) and int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test split, and all that a spec says of them."""
+
+    spec: DatasetSpec
+    class_names: tuple[str, ...]
+    train: Split
+    test: Split
+
+
+def make_dataset(
+    name: str,
+    class_names: Sequence[str],
+    train: Split,
+    test: Split,
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    augment: AugmentSpec,
+    fingerprint: str = "",
+) -> Dataset:
+    """Describe two splits by their content.
+
+    Args:
+        name: What stands in the spec: never a path.
+        class_names: Label 0 first.
+        train: uint8 (N, C, H, W) and int64 (N,).
+        test: As `train`, with the same C, H, W.
+        mean: Per channel, of pixels scaled to [0, 1].
+        std: Per channel, of pixels scaled to [0, 1].
+        augment: How training images are varied.
+        fingerprint: Of these very splits; computed when empty.
+    """
+    _, channels, height, width = train.images.shape
+    spec = DatasetSpec(
+        name=name,
+        fingerprint=fingerprint or compute_fingerprint(train, test),
+        classes=len(class_names),
+        channels=channels,
+        height=height,
+        width=width,
+        mean=mean,
+        std=std,
+        augment=augment,
+    )
+    return Dataset(spec, tuple(class_names), train, test)
+
+
+def compute_fingerprint(train: Split, test: Split) -> str:
+    """Hash the shapes, pixels and labels of both splits, in their order.
+
+    Returns:
+        32 hexadecimal digits, the same on every machine.
+    """
+    digest = hashlib.sha256()
+    for split in (train, test):
+        digest.update(f"{tuple(split.images.shape)}".encode())
+        for chunk in torch.split(split.images, _CHUNK_IMAGES):
+            digest.update(chunk.cpu().contiguous().numpy().data)
+        digest.update(split.labels.cpu().numpy().astype("<i8").data)  # little-endian everywhere
+    return digest.hexdigest()[:32]
+
+
+def compute_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Compute mean and standard deviation of each channel, of pixels scaled to [0, 1].
+
+    Counted in whole numbers, so that every machine gets the same floats and with them the same key.
+
+    Args:
+        images: uint8 (N, C, H, W).
+
+    Returns:
+        Mean and (population) standard deviation, six digits each. A constant channel has the deviation of
+        one grey level, 1/255, so that it can be divided by.
+    """
+    means, stds = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.zeros(256, dtype=torch.int64)
+        for chunk in torch.split(images, _CHUNK_IMAGES):
+            counts += torch.bincount(chunk[:, channel].reshape(-1), minlength=256).cpu()
+        pixels = int(counts.sum())
+        first = sum(value * count for value, count in enumerate(counts.tolist()))
+        second = sum(value * value * count for value, count in enumerate(counts.tolist()))
+        variance = (pixels * second - first * first) / (pixels * pixels)
+        means.append(round(first / pixels / 255, 6))
+        stds.append(round(max(variance**0.5, 1.0) / 255, 6))
+    return tuple(means), tuple(stds)
+
+
+def batches(
+    split: Split,
+    spec: DatasetSpec,
+    batch_size: int,
+    *,
+    order: torch.Generator | None = None,
+    variation: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Walk once over a split; every image comes exactly once, also those of a smaller last batch.
+
+    Args:
+        split: Images and labels, on the CPU or already on `device`.
+        spec: The dataset they belong to: how to normalise and how to vary.
+        batch_size: Images in a batch; the last may hold fewer.
+        order: Shuffles, when given. A generator of the CPU, whatever `device` is, so that a seed means
+            the same order everywhere.
+        variation: Crops and mirrors as `spec.augment` says, when given. A generator of the CPU.
+        device: Where the batches are wanted.
+
+    Returns:
+        Pairs of normalised images, float32 (B, C, H, W), and labels, int64 (B,), on `device`.
+    """
+    total = len(split.labels)
+    shuffled = None if order is None else torch.randperm(total, generator=order)  # (N,)
+    for start in range(0, total, batch_size):
+        stop = min(start + batch_size, total)
+        if shuffled is None:
+            images, labels = split.images[start:stop], split.labels[start:stop]
+        else:
+            chosen = shuffled[start:stop].to(split.images.device)  # (B,)
+            images, labels = split.images[chosen], split.labels[chosen.to(split.labels.device)]
+        images = images.to(device)  # (B, C, H, W)
+        if variation is not None:
+            images = vary(images, spec.augment, variation)
+        yield normalise(images, spec), labels.to(device)
+
+
+def normalise(images: Tensor, spec: DatasetSpec) -> Tensor:
+    """Scale pixels to [0, 1], then to mean 0 and deviation 1 over the training images.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        spec: Holds mean and std of each channel.
+
+    Returns:
+        float32 (N, C, H, W).
+    """
+    mean = torch.tensor(spec.mean, device=images.device).view(1, -1, 1, 1)  # (1, C, 1, 1)
+    std = torch.tensor(spec.std, device=images.device).view(1, -1, 1, 1)
+    # (x / 255 - mean) / std in two passes; `mul` makes the float32 copy that `sub_` then works on.
+    return images.mul(1.0 / (255.0 * std)).sub_(mean / std)
+
+
+def vary(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
+    """Shift each image at random within its reflected border, and mirror half of them.
+
+    As a random crop out of a reflect-padded batch, without the padding: one gather takes every pixel
+    from where crop, reflection and mirror say it comes from.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        augment: Width of the border, and whether to mirror.
+        generator: Of the CPU; the same state gives the same images on every device.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    count, channels, height, width = images.shape
+    padding = augment.crop_padding
+    offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)  # (2, N, 1)
+    rows = _reflect(torch.arange(height) + offsets[0] - padding, height)  # (N, H)
+    columns = _reflect(torch.arange(width) + offsets[1] - padding, width)  # (N, W)
+    if augment.flip:
+        mirrored = torch.rand((count, 1), generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    source = rows[:, :, None] * width + columns[:, None, :]  # (N, H, W), index into H × W
+    source = source.view(count, 1, height * width).to(images.device)
+    pixels = images.reshape(count, channels, height * width)
+    return pixels.gather(2, source.expand(-1, channels, -1)).view(images.shape)
+
+
+def _reflect(positions: Tensor, size: int) -> Tensor:
+    """Fold positions outside [0, size) back as in a mirror whose first and last pixel stand once."""
+    return (size - 1) - ((size - 1) - positions.abs()).abs()

@@ -1,0 +1,37 @@
+"""Write a text file whole or not at all; light, for the report and the gate.
+
+Not for: checkpoints (`store.py`).
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from pruning_core.errors import OptionError
+
+
+def write_text_file(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8; what stood there is replaced at the end, in one step.
+
+    Raises:
+        OptionError: If the folder is not there, or the file cannot be written.
+    """
+    try:
+        if not path.parent.is_dir():
+            raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
+        if path.exists() and not path.is_file():  # /dev/stdout, say, which cannot be replaced
+            path.write_text(text, encoding="utf-8")
+            return
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(draft, 0o666 & ~mask)  # a draft is made for its owner only; a report is not a secret
+            os.replace(draft, path)
+        except BaseException:
+            os.unlink(draft)
+            raise
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror or error}") from None

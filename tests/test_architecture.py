@@ -1,0 +1,142 @@
+"""Imports go one way, down the story; the report and the gate never see torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "pruning_core"
+
+# From the ground up: a module may import those of lower layers, and of its own.
+LAYERS = (
+    ("errors", "intervals", "records", "text_files"),
+    ("spec",),
+    ("grid", "hardware", "thresholds", "torchvision_schemas", "progress"),
+    ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
+    ("training", "methods", "measure", "backends"),
+    ("store",),
+    ("pipeline",),
+    ("checks", "harness", "preview"),
+    ("pytest_plugin", "cli", "__main__"),
+)
+# The report and the gate stand beside the story: they know records and errors, nothing else.
+READERS = ("report", "gate", "gate_circumstances", "gate_outputs", "gate_parts", "gate_policy", "gate_result")
+READERS += ("gate_statistics",)
+READERS_MAY_IMPORT = {"errors", "intervals", "records", "text_files", *READERS}
+# Above them all: the command line runs the readers too.
+MAY_IMPORT_READERS = {"cli", *READERS}
+# These do not touch the store.
+STORELESS = {
+    "data",
+    "models",
+    "methods",
+    "training",
+    "splits",
+    "folder_dataset",
+    "user_dataset",
+    "pixel_cache",
+}
+
+
+def imports_of(source):
+    """Return the modules of ours that a source text imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "pruning_core":
+                found |= {alias.name for alias in node.names}
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    parts = {
+        name.removeprefix("pruning_core.").split(".")[0] for name in found if name.startswith("pruning_core.")
+    }
+    return (parts | {name for name in found if (PACKAGE / f"{name}.py").exists()}) - {"__version__"}
+
+
+def broken_rules(module, source):
+    """Return what a module imports against the rule, in words."""
+    imported = imports_of(source) - {module}
+    if module in READERS:
+        return [f"{module} (a reader) imports {name}" for name in sorted(imported - READERS_MAY_IMPORT)]
+    height = next((i for i, layer in enumerate(LAYERS) if module in layer), None)
+    if height is None:
+        return [f"{module} stands in no layer"]
+    allowed = {name for layer in LAYERS[: height + 1] for name in layer}
+    if module in MAY_IMPORT_READERS:
+        allowed |= set(READERS)
+    broken = [f"{module} imports {name}, which stands above it" for name in sorted(imported - allowed)]
+    if module in STORELESS and "store" in imported:
+        broken.append(f"{module} touches the store")
+    return broken
+
+
+def modules():
+    """Walk over our modules: name of the module or package, path."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if path != PACKAGE / "__init__.py":
+            yield pytest.param(name, path, id=str(path.relative_to(PACKAGE)))
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()))
+def test_imports_go_one_way(module, path):
+    """No module imports one that stands above it in the story."""
+    assert broken_rules(module, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("store", "from pruning_core.pipeline import train_dense"),
+        ("training", "def f():\n    from pruning_core import store"),
+        ("methods", "import pruning_core.store"),
+        ("report", "from pruning_core.spec import TrainSpec"),
+        ("gate", "from pruning_core.grid import Grid"),
+        ("pipeline", "from pruning_core.gate import compare"),
+        ("somewhere_new", ""),
+    ],
+)
+def test_the_rule_can_fail(module, source):
+    """An import against the rule is found, also inside a function."""
+    assert broken_rules(module, source)
+
+
+def test_nothing_imports_the_suites():
+    """The package does not know bench/ or tests/."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.split(".")[0] in ("bench", "tests") for name in names), path
+
+
+def test_torchvision_never_comes_before_its_schemas():
+    """Each module that imports torchvision at its top imports the schemas first."""
+    for path in PACKAGE.rglob("*.py"):
+        lines = path.read_text().splitlines()
+        uses = [
+            n for n, line in enumerate(lines) if line.startswith(("import torchvision", "from torchvision"))
+        ]
+        schemas = [n for n, line in enumerate(lines) if "import pruning_core.torchvision_schemas" in line]
+        if uses and path.stem != "torchvision_schemas":
+            assert schemas, path
+            assert min(schemas) < min(uses), path
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import pruning_core.report",
+        "import pruning_core.gate",
+        "import pruning_core.cli",
+        "import pruning_core.pytest_plugin",
+    ],
+)
+def test_starts_without_torch(statement):
+    """A CI job or a laptop runs report, gate and --help without importing torch."""
+    code = f"import sys\n{statement}\nassert 'torch' not in sys.modules and 'pandas' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,101 @@
+"""What the documents say is what the program does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import torch  # noqa: F401  # before torchvision's schemas
+
+from pruning_core.backends import BACKENDS
+from pruning_core.cli import cli
+from pruning_core.data import DATASETS
+from pruning_core.methods import METHODS
+from pruning_core.models import MODELS
+from pruning_core.records import field_table
+from pruning_core.spec import TrainSpec
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands(group, path=()):
+    """Walk over the commands: their words, and the command itself."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands(cli)], ids=" ".join)
+def test_every_command_is_documented(path):
+    """The README shows each command."""
+    assert f"pruning-bench {' '.join(path)}" in README
+
+
+@pytest.mark.parametrize(
+    "table", [BACKENDS, DATASETS, METHODS, MODELS], ids=["backend", "dataset", "method", "model"]
+)
+def test_every_name_is_documented(table):
+    """The README names each backend, dataset, method and model."""
+    assert [name for name in table if f"`{name}`" not in README] == []
+
+
+def test_the_record_table_is_the_codes():
+    """The README's table of fields is the one in records.py."""
+    assert field_table() in README
+
+
+def shell_lines(text):
+    """Walk over the commands in a Markdown text's shell blocks."""
+    for block in re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield line.removeprefix("$ ").partition("  #")[0].strip()
+
+
+def test_every_option_in_the_readme_exists():
+    """Each `pruning-bench` line of the README names a command and options that there are."""
+    known = dict(commands(cli))
+    lines = [line for line in shell_lines(README) if line.startswith("pruning-bench ")]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)[1:]
+        path = next(p for p in known if tuple(words[: len(p)]) == p)
+        options = {o for p in known[path].params for o in p.opts}
+        for word in words[len(path) :]:
+            if word.startswith("-"):
+                assert word.partition("=")[0] in options, line
+
+
+def test_every_pytest_option_is_documented(pytestconfig):
+    """The README names each option of the suites."""
+    plugin = (ROOT / "pruning_core" / "pytest_plugin.py").read_text()
+    options = re.findall(r'addoption\("(--[a-z-]+)"', plugin)
+    options += ["--model", "--dataset", "--method", "--ratios", "--backends", "--devices", "--batch-sizes"]
+    assert len(options) >= 12
+    assert [option for option in options if f"`{option}`" not in README] == []
+
+
+def test_the_changelog_has_the_version():
+    """The changelog begins with what is not released yet."""
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench" / "grids").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_grid_is_valid(path):
+    """Each grid file that we ship can be read, and names what there is."""
+    from pruning_core.checks import check_names
+    from pruning_core.grid import read_grid
+
+    grid = read_grid(path)
+    assert isinstance(grid.train, TrainSpec)
+    check_names(grid)
+
+
+def test_the_thresholds_are_valid():
+    """The limits that we ship can be read."""
+    from pruning_core.thresholds import read_thresholds
+
+    assert read_thresholds(ROOT / "bench" / "thresholds.toml").entries

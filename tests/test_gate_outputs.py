@@ -1,0 +1,125 @@
+"""What the gate prints and writes: summary, terminal, Markdown, JUnit, JSON."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import record_factory as factory
+from gate_changes import (
+    ACC,
+    COST,
+    LAT,
+    judge,
+    noisy,
+    other_machine,
+    setting,
+    slower,
+    small,
+)
+
+from pruning_core.errors import OptionError
+from pruning_core.gate import Policy, Tolerances, run_gate
+from pruning_core.gate_outputs import print_terminal, to_json, to_junit, to_markdown
+
+
+def test_summary_says_what_it_cannot_see(tmp_path: Path) -> None:
+    """The summary names common slow-downs as unseen, the chance of a false alarm, and the power."""
+    text = to_markdown(judge(tmp_path, small(seed=1), small()))
+    assert "dense and pruned models alike" in text
+    assert "at most 5% (Holm)" in text
+    assert "with 90% power" in text
+
+
+def test_other_machine_is_said_in_the_summary(tmp_path: Path) -> None:
+    """On another machine the summary says that times were not compared, and how to accept that."""
+    new = small()
+    other_machine(new)
+    text = " ".join(judge(tmp_path, new, small()).notes)
+    assert "times were not compared" in text
+    assert "times_on_other_machine" in text
+
+
+def test_version_changes_are_named_on_one_machine(tmp_path: Path) -> None:
+    """A fact that differs between runs of one fingerprint is named, one that varies by the minute is not."""
+    new = small()
+    new["machine_info"]["pruning_bench"].update(torch="2.14.0", load_1m=3.0)
+    notes = " ".join(judge(tmp_path, new, small()).notes)
+    assert "torch differs: baseline 2.13.0, this run 2.14.0" in notes
+    assert "load" not in notes
+
+
+def test_many_cells_of_one_reason_share_a_row(tmp_path: Path) -> None:
+    """What holds for many cells alike is said once in tables, and for each cell in JUnit and JSON."""
+    baseline = factory.make_content()
+    for name, factor in (("b1", 1.5), ("b32", 1.2)):
+        slower(factor, ("latency", f"resnet18-digits-dense-eager-fp32-cpu-{name}"))(baseline)
+    result = judge(tmp_path, factory.make_content(), baseline)
+    text = to_markdown(result)
+    assert "latency: 32 cells, such as" in text
+    assert text.count("cannot-compare |") == 1
+    assert "A/A control 0.66" in text  # the worse of the two controls
+    assert sum(c["suite"] == "latency" for c in json.loads(to_json(result))["cells"]) == 32
+
+
+def test_junit_has_one_case_for_each_cell(tmp_path: Path) -> None:
+    """JUnit marks regressed as failure, cannot-compare as error, inconclusive as the policy says."""
+    new = small()
+    setting(COST, macs=10**9)(new)
+    noisy(new)
+    factory.remove(new, ACC)
+    for inconclusive, tag in (("fail", "failure"), ("report", "skipped")):
+        result = judge(tmp_path, new, small(), Policy(Tolerances(inconclusive=inconclusive)))
+        root = ElementTree.fromstring(to_junit(result))
+        cases = {
+            (c.get("classname"), c.get("name")): [child.tag for child in c] for c in root.iter("testcase")
+        }
+        assert len(cases) == len(result.cells) == 10
+        assert cases[COST] == ["failure"]
+        assert cases[ACC] == ["error"]
+        assert cases[LAT] == [tag]
+        (suite,) = root
+        assert suite.get("errors") == "1"
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    """Markup, control characters and surrogates in a failure text act in none of the outputs."""
+    new = small()
+    setting(ACC, status="failed", failure="<script>a|b</script> [red]\x1b[31m \x00 \ud800 ]]>")(new)
+    result = judge(tmp_path, new, small())
+    markdown = to_markdown(result)
+    assert "<script>" not in markdown
+    assert "a\\|b" in markdown
+    with (tmp_path / "terminal.txt").open("w+", encoding="utf-8") as file:
+        print_terminal(result, file, width=100)
+        file.seek(0)
+        text = file.read()
+    assert "\x1b" not in text
+    assert "[red]" in text
+    assert "<script>" in "".join(
+        str(f.get("message")) for f in ElementTree.fromstring(to_junit(result)).iter("failure")
+    )
+    assert json.loads(to_json(result))["exit_code"] == 1
+
+
+def test_run_gate_writes_every_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command's function prints a table, writes all outputs, and appends to GitHub's step summary."""
+    new = small()
+    slower(1.3)(new)
+    paths = [factory.write(c, tmp_path / f"{i}.json") for i, c in enumerate((small(), new))]
+    policy = tmp_path / "policy.toml"
+    policy.write_text("slowdown = 0.1\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "steps.md"))
+    outputs = {name: tmp_path / name for name in ("junit", "markdown", "json_file")}
+    assert run_gate(*paths, policy, **outputs) == 1
+    printed = capsys.readouterr().out
+    assert "✗ regressed" in printed
+    assert LAT[1] in printed
+    assert "tolerance 10.0%" in outputs["markdown"].read_text()
+    assert outputs["markdown"].read_text() == (tmp_path / "steps.md").read_text()
+    assert json.loads(outputs["json_file"].read_text())["verdict"] == "regressed"
+    assert ElementTree.fromstring(outputs["junit"].read_text()).tag == "testsuites"
+    with pytest.raises(OptionError, match="there is no folder"):
+        run_gate(*paths, junit=tmp_path / "none" / "junit.xml")

@@ -1,0 +1,58 @@
+"""The gate's policy file: what it may say, and errors that name key and line."""
+
+from pathlib import Path
+
+import pytest
+from gate_changes import judge, small
+
+from pruning_core.errors import OptionError
+from pruning_core.gate import Policy, Tolerances, read_policy
+
+
+def test_policy_file_is_read(tmp_path: Path) -> None:
+    """Keys of the head hold for all cells, a later pattern wins over an earlier one."""
+    path = tmp_path / "policy.toml"
+    path.write_text(
+        'slowdown = 0.2\ninconclusive = "report"\nfalse_alarm = 0.01\n'
+        '[[cells]]\nmatch = "latency/*"\nslowdown = 0.3\n'
+        '[[cells]]\nmatch = "*-b1"\nslowdown = 0.4\naccuracy_drop = 0.5\n'
+    )
+    policy = read_policy(path)
+    assert policy.tolerances_of("cost", "x") == Tolerances(0.2, 0.01, 0.0, "report")
+    assert policy.tolerances_of("latency", "x").slowdown == 0.3
+    assert policy.tolerances_of("latency", "x-b1") == Tolerances(0.4, 0.5, 0.0, "report")
+    assert policy.false_alarm == 0.01
+    path.write_text('[[cells]]\nmatch = "x-*"\nslowdown = 0.4\n')
+    assert read_policy(path).tolerances_of("latency", "x-b1").slowdown == 0.4
+    assert read_policy(path).tolerances_of("latency", "y-x-b1").slowdown == 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("slowdwon = 0.1", r"no key 'slowdwon' here in a policy. Did you mean 'slowdown'\?[\s\S]*line 1"),
+        ("\nslowdown = -1", r"slowdown must be a number in \[0, 10\]; came -1 .*line 2"),
+        ("slowdown = true", "slowdown must be a number"),
+        ("slowdown = nan", "slowdown must be a number"),
+        ('slowdown = "5 %"', "came '5 %'"),
+        ('inconclusive = "maybe"', "one of fail, report, pass; came 'maybe'"),
+        ('[[cells]]\nmatch = "*"\nfalse_alarm = 0.1', r"no key 'false_alarm' here[\s\S]*line 3"),
+        ("slowdown = 0.1\n[[cells]]\nslowdown = 0.1", r"entry 1 needs match.*line 2"),
+        ("[cells]\na = 1", "must be written as"),
+        ("slowdown = 1\nslowdown = x\n", "no TOML.*line 2"),
+    ],
+)
+def test_policy_errors_name_key_and_line(tmp_path: Path, text: str, words: str) -> None:
+    """What cannot be in a policy file is refused in one line that names the key and where it stands."""
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=words):
+        read_policy(path)
+    with pytest.raises(OptionError, match="cannot read policy"):
+        read_policy(tmp_path / "none.toml")
+
+
+def test_pattern_without_cells_is_said(tmp_path: Path) -> None:
+    """A pattern of the policy that matches no cell is named: it may be misspelt."""
+    result = judge(tmp_path, small(), small(), Policy(overrides=(("latncy/*", {"slowdown": 1.0}),)))
+    assert "the policy's pattern 'latncy/*' matches no cell" in result.notes

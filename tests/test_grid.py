@@ -1,0 +1,131 @@
+"""Grid files, options over them, and the cells they name."""
+
+import pytest
+
+from pruning_core.errors import OptionError, UnknownNameError
+from pruning_core.grid import cells, find_grid, label_of, latency_cells, make_grid, read_grid, variants
+
+
+def write(folder, text):
+    """Write a grid file."""
+    path = folder / "my.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.05:1.0:0.05", tuple(round(0.05 * i, 2) for i in range(1, 21))),
+        ("0.25,0.5", (0.25, 0.5)),
+        ("0.1:0.3:0.1,0.9", (0.1, 0.2, 0.3, 0.9)),
+        ("0.1:0.35:0.1", (0.1, 0.2, 0.3)),
+        ([0, 1], (0.0, 1.0)),
+        ("0.5", (0.5,)),
+    ],
+)
+def test_ratios(text, expected):
+    """Ratios are lists, or ranges start:stop:step with the stop included, exact to the last digit."""
+    assert make_grid({"ratios": text}).ratios == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"ratios": "0.5,1.5"}, r"ratios: a ratio is the fraction .* in \[0, 1\]; came 1.5"),
+        ({"ratios": [-0.1]}, r"came -0.1"),
+        ({"ratios": "0.5,0.25"}, "a schedule only goes up; 0.25 follows 0.5"),
+        ({"ratios": "0.5,0.5"}, "a schedule only goes up"),
+        ({"ratios": "half"}, "start:stop:step"),
+        ({"ratios": "0:1:0"}, "a step above 0"),
+        ({"ratios": "nan"}, "start:stop:step"),
+        ({"ratios": "0:1:0.0001"}, "more than 1000"),
+        ({"ratios": []}, "at least one ratio"),
+        ({"ratios": [True]}, "ratios"),
+        ({"batch_sizes": "1,x"}, "whole numbers"),
+        ({"batch_sizes": [0]}, "at least 1"),
+        ({"batch_sizes": [8, 8]}, "each once"),
+        ({"backends": "eager:fp8"}, "no precision 'fp8' in 'eager:fp8'; allowed: fp32, bf16, fp16, int8"),
+        ({"backends": "eager,,onnx"}, "no empty ones"),
+        ({"model": "a,a"}, "repeated: a"),
+        ({"modle": "resnet18"}, "Did you mean 'model'"),
+        ({"latency": {"rounds": 2}}, "latency.rounds: .*greater than or equal to 5; came 2"),
+        ({"train": {"epochs": 1.5}}, "train.epochs"),
+    ],
+)
+def test_wrong_values_are_named(content, expected):
+    """What cannot be is refused with the option's name, what came and what is allowed."""
+    with pytest.raises(OptionError, match=expected):
+        make_grid(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('model = "resnet18"\nbatch_size = [1]\n', 2),
+        ('ratios = [0.5]\n\n[train]\n# longer\nepochs = "ten"\n', 5),
+        ("ratios = [0.9, 0.5]\n", 1),
+        ("[latency]\nround = 10\n", 2),
+        ("[tarin]\nepochs = 1\n", 1),
+        ("model = resnet18\n", 1),
+    ],
+)
+def test_errors_in_a_file_name_the_line(tmp_path, text, line):
+    """A wrong key, type or syntax is found by file and line."""
+    path = write(tmp_path, text)
+    with pytest.raises(OptionError, match=rf"my\.toml.*line {line}\b"):
+        read_grid(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    """A grid file that cannot be read is said to be so."""
+    with pytest.raises(OptionError, match="cannot read grid file"):
+        read_grid(tmp_path / "none.toml")
+
+
+def test_options_replace_the_file(tmp_path):
+    """The command line wins over the grid file, and leaves the rest of it."""
+    path = write(tmp_path, 'model = "vgg16_bn"\nratios = [0.5]\nbatch_sizes = [4]\n')
+    grid = read_grid(path, {"ratios": "0.25", "model": None})
+    assert (grid.model, grid.ratios, grid.batch_sizes) == (("vgg16_bn",), (0.25,), (4,))
+
+
+def test_grids_are_found_by_name_or_path(tmp_path):
+    """`--grid` takes a path or a name in bench/grids, and knows the names there are."""
+    folder = tmp_path / "bench" / "grids"
+    folder.mkdir(parents=True)
+    (folder / "quick.toml").write_text("")
+    assert find_grid(None, tmp_path) == folder / "quick.toml"
+    assert find_grid("quick", tmp_path) == folder / "quick.toml"
+    assert find_grid(str(write(tmp_path, "")), tmp_path) == tmp_path / "my.toml"
+    with pytest.raises(UnknownNameError, match=r"no grid 'quik'. Did you mean 'quick'"):
+        find_grid("quik", tmp_path)
+
+
+def test_ids_are_unique_and_readable():
+    """Every cell has an id of its own, which says what it is."""
+    grid = make_grid(
+        {"method": "magnitude,random", "backends": "eager,eager:bf16", "model": "resnet18,vgg16_bn"}
+    )
+    ids = [cell.id for cell in cells(grid)]
+    assert len(set(ids)) == len(ids) == 2 * 2 * 2 * (1 + 2 * 4)
+    assert "vgg16_bn-digits-random-0.75-eager-bf16-cpu-b32" in ids
+    assert [v.id for v in variants(make_grid({"ratios": [0, 0.5]}))] == [
+        "resnet18-digits-dense",
+        "resnet18-digits-magnitude-0.5",
+    ]
+
+
+def test_labels_hold_no_path():
+    """An id never holds a slash, whatever the dataset is called."""
+    assert label_of("folder:/data/cifar10/") == "folder-cifar10"
+    assert label_of("my.nets:tiny") == "my.nets-tiny"
+    assert label_of("digits") == "digits"
+
+
+def test_latency_begins_with_its_controls():
+    """Every run measures dense eager fp32 against itself first, also when other backends were asked for."""
+    grid = make_grid({"backends": "onnxruntime", "ratios": [0.5]})
+    ids = [cell.id for cell in latency_cells(grid)]
+    assert ids[:2] == ["resnet18-digits-dense-eager-fp32-cpu-b1", "resnet18-digits-dense-eager-fp32-cpu-b32"]
+    assert len(ids) == len(set(ids)) == 2 + 4

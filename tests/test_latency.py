@@ -1,0 +1,281 @@
+"""The paired protocol: on a clock of its own, with planted costs, drift and noise."""
+
+import gc
+import math
+import random
+
+import pytest
+
+from pruning_core.grid import LatencyOptions
+from pruning_core.measure.latency import PairedTiming, measure_pair, speedup_interval
+
+ONE_CALL_A_SAMPLE = LatencyOptions(rounds=7, warmup_ms=0.0, sample_ms=1.0)
+
+
+class Machine:
+    """A machine whose time passes only by calls, each `cost_s`, drifting by `drift` a call, with noise."""
+
+    def __init__(self, drift: float = 0.0, noise: float = 0.0, seed: int = 0) -> None:
+        self.now = 0.0
+        self.log: list[str] = []
+        self._drift = drift
+        self._noise = noise
+        self._random = random.Random(seed)
+
+    def clock(self) -> float:
+        """Tell the time."""
+        return self.now
+
+    def model(self, name: str, cost_s: float):
+        """Return a callable that takes `cost_s`."""
+
+        def call() -> None:
+            slow_down = math.exp(self._drift * len(self.log) + self._random.gauss(0.0, self._noise))
+            self.now += cost_s * slow_down
+            self.log.append(name)
+
+        return call
+
+
+def measure(machine: Machine, a_cost_s: float, b_cost_s: float, options: LatencyOptions) -> PairedTiming:
+    """Measure a pair of planted costs."""
+    return measure_pair(
+        machine.model("A", a_cost_s), machine.model("B", b_cost_s), options, clock=machine.clock
+    )
+
+
+def test_recovers_a_planted_speedup() -> None:
+    """Without noise, the speed-up is the quotient of the two costs, and so are the raw samples."""
+    timing = measure(Machine(), 0.003, 0.001, LatencyOptions(rounds=5))
+    assert timing.speedup == pytest.approx(3.0, rel=1e-9)
+    assert timing.reference_s == pytest.approx([0.003] * 10)
+    assert timing.candidate_s == pytest.approx([0.001] * 10)
+
+
+def test_a_steady_drift_cancels_exactly() -> None:
+    """A machine that slows down by 2 % a call, all through the run, changes nothing."""
+    timing = measure(Machine(drift=0.02), 0.050, 0.025, ONE_CALL_A_SAMPLE)
+    assert timing.log_ratios == pytest.approx([-math.log(2)] * 7, abs=1e-12)
+    assert timing.reference_s[-1] > 1.5 * timing.reference_s[0]  # the drift is there
+
+
+def test_noise_that_both_share_in_a_round_cancels() -> None:
+    """The speed-up under noise is much closer to the truth than the noise of one sample is."""
+    timing = measure(Machine(noise=0.1, seed=3), 0.020, 0.010, LatencyOptions(rounds=200, warmup_ms=0))
+    assert timing.speedup == pytest.approx(2.0, rel=0.03)
+
+
+def test_a_round_runs_reference_candidate_candidate_reference() -> None:
+    """Timed samples come in the order A B B A; short calls are let settle after a switch, long ones wait."""
+    machine = Machine()
+
+    def model(name: str):
+        def call() -> None:
+            machine.now += 1 + len(machine.log)  # so a duration says which call it was
+            machine.log.append(name)
+
+        return call
+
+    timing = measure_pair(model("A"), model("B"), ONE_CALL_A_SAMPLE, clock=machine.clock)
+    # Warm-up: one burst each; planning: one settling and one trial call each, the candidate's first.
+    assert machine.log == list("AB" + "BB" + "AA" + "ABBA" * 7)
+    starts = [6 + 4 * done for done in range(7)]
+    assert timing.reference_s == tuple(1 + start + place for start in starts for place in (0, 3))
+    assert timing.candidate_s == tuple(1 + start + place for start in starts for place in (1, 2))
+
+
+def test_a_short_call_is_settled_after_each_switch() -> None:
+    """Calls shorter than the time that the other's threads spin run untimed first, for that long."""
+    machine = Machine()
+
+    def model(name: str):
+        def call() -> None:
+            machine.now += 0.010
+            machine.log.append(name)
+
+        return call
+
+    options = LatencyOptions(rounds=5, warmup_ms=0, sample_ms=5)
+    measure_pair(model("A"), model("B"), options, clock=machine.clock)
+    assert "".join(machine.log[-5 * 8 :]) == "ABBBBAAA" * 5  # two calls are 20 ms, more than the 15 asked for
+
+
+def test_a_warm_reference_is_not_warmed_again() -> None:
+    """When the same reference was measured just before, one burst of it is enough, and B warms up as ever."""
+    counts = {}
+    for is_warm in (False, True):
+        machine = Machine()
+
+        def model(name: str, machine: Machine = machine):
+            def call() -> None:
+                machine.now += 0.010
+                machine.log.append(name)
+
+            return call
+
+        options = LatencyOptions(rounds=5, warmup_ms=500, sample_ms=5)
+        measure_pair(model("A"), model("B"), options, reference_is_warm=is_warm, clock=machine.clock)
+        counts[is_warm] = (machine.log.count("A"), machine.log.count("B"))
+    assert counts[True][1] == counts[False][1]
+    assert 48 <= counts[False][0] - counts[True][0] <= 50  # 50 bursts of one call before, one now
+
+
+def test_every_sample_lasts_as_long_as_asked() -> None:
+    """The calls of a sample last at least `sample_ms`, for the fast and for the slow of a pair."""
+    timing = measure(Machine(), 0.003, 0.0007, LatencyOptions(rounds=5, sample_ms=20))
+    assert timing.reference_calls_per_sample == 7  # 21 ms
+    assert timing.calls_per_sample == 29  # 20.3 ms
+
+
+def test_a_sample_that_comes_out_too_short_is_made_longer() -> None:
+    """When calls are faster than the warm-up said, more of them make a sample."""
+    machine = Machine()
+
+    def warms_up_late() -> None:
+        machine.now += 0.010 if len(machine.log) < 6 else 0.001
+        machine.log.append("A")
+
+    timing = measure_pair(
+        warms_up_late, warms_up_late, LatencyOptions(rounds=5, warmup_ms=0), clock=machine.clock
+    )
+    assert timing.calls_per_sample == pytest.approx(20, abs=1)
+
+
+def test_a_stall_at_the_end_of_warm_up_does_not_shorten_samples() -> None:
+    """On a machine that stalls now and then, samples get as many calls as the model's own speed asks."""
+    machine = Machine()
+
+    def stalls() -> None:
+        machine.log.append("A")
+        warming_up = len(machine.log) > 200 and machine.now < 1.0
+        machine.now += 0.2 if warming_up else 0.001
+
+    timing = measure_pair(stalls, stalls, LatencyOptions(rounds=5, warmup_ms=150), clock=machine.clock)
+    assert timing.calls_per_sample == pytest.approx(20, abs=1)
+    assert timing.reference_calls_per_sample == pytest.approx(20, abs=1)
+
+
+def test_warm_up_lasts_for_each_of_the_pair() -> None:
+    """Both are warmed up for `warmup_ms`, not both together, and in turns."""
+    machine = Machine()
+    measure(machine, 0.011, 0.011, LatencyOptions(rounds=5, warmup_ms=300, sample_ms=20))
+    warm_up = list("AABB") * 14  # bursts of 22 ms; 14 of them are 308 ms
+    assert machine.log[:57] == [*warm_up, "B"]
+
+
+def test_warm_up_goes_on_until_steady() -> None:
+    """Calls that get faster at first are not yet measured, though the least warm-up is over."""
+    machine = Machine()
+
+    def model(name: str):
+        def call() -> None:
+            machine.now += max(0.011, 0.200 - 0.005 * len(machine.log))
+            machine.log.append(name)
+
+        return call
+
+    options = LatencyOptions(rounds=5, warmup_ms=700, sample_ms=1)
+    timing = measure_pair(model("A"), model("B"), options, clock=machine.clock)
+    assert timing.reference_s == pytest.approx([0.011] * 10)
+
+
+def test_warm_up_does_not_go_on_for_ever() -> None:
+    """A model that never settles is measured all the same, after four times the least warm-up."""
+    machine = Machine(drift=0.05)
+    measure(machine, 0.010, 0.010, LatencyOptions(rounds=5, warmup_ms=200, sample_ms=1))
+    warm_up = "".join(machine.log).index("BB") + 1  # then the candidate's calls are planned
+    a_spent = [0.010 * math.exp(0.05 * place) for place in range(0, warm_up, 2)]
+    assert sum(a_spent[:-1]) < 0.8 <= sum(a_spent)
+
+
+def test_calls_of_a_plan_are_equal_in_every_round() -> None:
+    """A and B run exactly as many timed calls in each round as the plan says."""
+    machine = Machine()
+    timing = measure(machine, 0.004, 0.004, LatencyOptions(rounds=6, sample_ms=8, warmup_ms=0))
+    assert timing.calls_per_sample == timing.reference_calls_per_sample == 2
+    one_round = list("AA" + "BBBB" + "BBBB" + "AAAA" + "AA")  # 15 ms of settling are 4 calls
+    assert machine.log[-len(one_round) * 6 :] == one_round * 6
+
+
+def test_garbage_collector_is_off_while_measuring_and_back_on_after() -> None:
+    """No collection falls into a sample; what was on before is on again."""
+    machine, seen = Machine(), []
+
+    def call() -> None:
+        seen.append(gc.isenabled())
+        machine.now += 0.1
+
+    gc.enable()
+    measure_pair(call, call, ONE_CALL_A_SAMPLE, clock=machine.clock)
+    assert seen
+    assert not any(seen)
+    assert gc.isenabled()
+
+
+def test_garbage_collector_comes_back_after_a_failure() -> None:
+    """A model that fails while it is timed does not leave the collector off."""
+
+    def fails() -> None:
+        raise MemoryError
+
+    gc.enable()
+    with pytest.raises(MemoryError):
+        measure_pair(fails, fails, ONE_CALL_A_SAMPLE, clock=Machine().clock)
+    assert gc.isenabled()
+
+
+def test_garbage_collector_stays_off_when_it_was_off() -> None:
+    """A program that runs without the collector is left without it."""
+    gc.disable()
+    try:
+        measure(Machine(), 0.1, 0.1, ONE_CALL_A_SAMPLE)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_progress_is_told_after_each_round() -> None:
+    """`on_round` hears the rounds done and the rounds in all."""
+    machine, told = Machine(), []
+    measure_pair(
+        machine.model("A", 0.1),
+        machine.model("B", 0.1),
+        ONE_CALL_A_SAMPLE,
+        on_round=lambda done, total: told.append((done, total)),
+        clock=machine.clock,
+    )
+    assert told == [(done, 7) for done in range(1, 8)]
+
+
+def test_interval_holds_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over 400 noisy runs, the planted speed-up lies in the interval at least as often as its coverage."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # 400 real collections would take seconds
+    options = LatencyOptions(rounds=10, warmup_ms=0, sample_ms=1)
+    hits, coverage = 0, 0.0
+    for seed in range(400):
+        timing = measure(Machine(noise=0.2, seed=seed), 0.020, 0.015, options)
+        low, high, coverage = speedup_interval(timing, 0.95)
+        hits += low <= 4 / 3 <= high
+    assert coverage >= 0.95
+    assert hits / 400 >= coverage - 0.02  # two standard errors of 400 trials
+
+
+def test_interval_stands_the_right_way_round() -> None:
+    """A large ratio of times is a small speed-up: low is below high, and the speed-up between them."""
+    timing = PairedTiming((), (), (-0.9, -0.8, -0.7, -0.6, -0.4, -0.3, -0.1), 1, 1)
+    low, high, coverage = speedup_interval(timing, 0.9)
+    assert (low, high) == (pytest.approx(math.exp(0.1)), pytest.approx(math.exp(0.9)))
+    assert low < timing.speedup < high
+    assert coverage == pytest.approx(1 - 2 / 2**7)
+
+
+def test_a_model_against_its_copy_is_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The A/A control of a noisy machine: over 100 runs, intervals hold 1 as they say, and are narrow."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # 100 real collections would take seconds
+    options = LatencyOptions(rounds=30, warmup_ms=0, sample_ms=1)
+    hits = 0
+    for seed in range(100):
+        low, high, _ = speedup_interval(measure(Machine(noise=0.02, seed=seed), 0.020, 0.020, options), 0.95)
+        hits += low <= 1.0 <= high
+        assert high - low < 0.05
+    assert hits >= 90  # 95 are expected; one interval alone may well miss

@@ -1,0 +1,221 @@
+"""Pruning methods: the contract of all, the tutorial's widths, and what torch-pruning does unasked."""
+
+import copy
+
+import pytest
+import torch
+import torch_pruning as tp
+from factories import Tiny
+
+from pruning_core.errors import PruningError, UnknownNameError
+from pruning_core.methods import METHODS, Pruning, find_method
+from pruning_core.models import build_model, find_classifier
+from pruning_core.pipeline import prune
+from pruning_core.plan import Plan, layer_widths, load_pruned
+from pruning_core.spec import MethodSpec
+
+EXAMPLE = torch.zeros(1, 3, 32, 32)
+
+
+def build_tiny(seed=0):
+    """Build the small network from a seed."""
+    torch.manual_seed(seed)
+    return Tiny()
+
+
+def prune_tiny(network, ratio, **fields):
+    """Prune the small network to a ratio of its dense widths."""
+    return prune(network, build_tiny(), MethodSpec(**fields), ratio, EXAMPLE, seed=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("scope", ["local", "global"])
+class TestEveryMethod:
+    """What holds for each entry of METHODS."""
+
+    def test_the_network_still_runs_and_is_smaller(self, name, scope):
+        """Pruning takes channels away and leaves a network of the same inputs and outputs."""
+        network = build_tiny()
+        plan = prune_tiny(network, 0.5, name=name, scope=scope)
+        assert network(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
+        assert 0.3 < plan.achieved_ratio < 0.7
+
+    def test_the_classifier_is_not_pruned(self, name, scope):
+        """The layer that makes the logits keeps its width."""
+        network = build_tiny()
+        prune_tiny(network, 0.9, name=name, scope=scope)
+        assert network.fc.out_features == 10
+
+    def test_widths_are_multiples(self, name, scope):
+        """Kept widths are multiples of round_to."""
+        plan = prune_tiny(build_tiny(), 0.4, name=name, scope=scope, round_to=4)
+        assert all(width % 4 == 0 for layer, width in plan.widths.items() if layer != "fc")
+
+    def test_the_same_twice(self, name, scope):
+        """The same network, ratio and seed lose the same channels."""
+        first, second = build_tiny(), build_tiny()
+        prune_tiny(first, 0.5, name=name, scope=scope)
+        torch.rand(7)  # somebody else draws from the generator in between
+        prune_tiny(second, 0.5, name=name, scope=scope)
+        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+
+    def test_ratio_zero_changes_nothing(self, name, scope):
+        """Ratio 0 removes nothing, not even by rounding."""
+        network = build_tiny()
+        prune_tiny(network, 0.0, name=name, scope=scope, round_to=5)
+        assert layer_widths(network) == layer_widths(build_tiny())
+
+    def test_reload_without_torch_pruning(self, name, scope):
+        """Plan and weights rebuild the network exactly, through JSON."""
+        network = build_tiny()
+        plan = prune_tiny(network, 0.6, name=name, scope=scope)
+        again = load_pruned(Tiny(), Plan.model_validate_json(plan.model_dump_json()), network.state_dict())
+        images = torch.randn(2, 3, 32, 32)
+        assert torch.equal(again.eval()(images), network.eval()(images))
+
+
+def test_magnitude_removes_the_smallest_group():
+    """The channels that go are those with the smallest norm over all layers that depend on them."""
+    network = build_tiny()
+    with torch.no_grad():
+        for channel in (3, 8, 9, 15, 21, 30):
+            network.inner.weight[channel] *= 1e-3
+            network.outer.weight[:, channel] *= 1e-3
+    kept_before = network.inner.weight.detach().clone()
+    prune_tiny(network, 6 / 32, round_to=1)
+    gone = {3, 8, 9, 15, 21, 30}
+    stays = [c for c in range(32) if c not in gone]
+    # The inputs of `inner` were pruned too: compare what is left of each channel by its place.
+    assert network.inner.out_channels == 26
+    for row, channel in enumerate(stays):
+        assert network.inner.weight[row].norm() > 0.5 * kept_before[channel].norm()
+
+
+def test_random_is_another_choice_than_magnitude():
+    """The control does not follow the norms."""
+    by_norm, by_chance = build_tiny(), build_tiny()
+    prune_tiny(by_norm, 0.5)
+    prune_tiny(by_chance, 0.5, name="random")
+    assert layer_widths(by_norm) == layer_widths(by_chance)
+    assert not torch.equal(by_norm.inner.weight, by_chance.inner.weight)
+
+
+def test_unknown_method():
+    """A wrong name gets the closest one."""
+    with pytest.raises(UnknownNameError, match=r"no pruning method 'magnitud'\. Did you mean 'magnitude'"):
+        find_method("magnitud")
+
+
+class CutOff(Tiny):
+    """Hides its layers from autograd, and so from torch-pruning."""
+
+    def forward(self, images):
+        return super().forward(images).detach()
+
+
+class Broken(Tiny):
+    """Fails when it is traced."""
+
+    def forward(self, images):
+        if images.shape[0] == 1:
+            raise ValueError("needs more than one image")
+        return super().forward(images)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (CutOff, "finds no layer to prune"),
+        (Broken, "cannot prune this model: ValueError: needs more than one"),
+    ],
+)
+def test_a_model_that_cannot_be_traced_is_one_line(kind, expected):
+    """What torch-pruning cannot follow is said, never taken for a step that had nothing to remove."""
+    step = Pruning(MethodSpec(), 0.5, kind(), EXAMPLE, protected=("fc",), seed=0)
+    with pytest.raises(PruningError, match=expected):
+        METHODS["magnitude"].prune(kind(), step)
+
+
+def uninterrupted(network, steps, scope="local"):
+    """Prune as torch-pruning's own iterative pruner does, one pruner for the whole chain."""
+    classifier = dict(network.named_modules())[find_classifier(network, EXAMPLE)]
+    pruner = tp.BasePruner(
+        network,
+        EXAMPLE,
+        importance=tp.importance.MagnitudeImportance(p=2),
+        pruning_ratio=1.0,
+        iterative_steps=steps,
+        ignored_layers=[classifier],
+        round_to=2,
+        global_pruning=scope == "global",
+        in_channel_groups={},
+        out_channel_groups={},
+        num_heads={},
+        channel_groups={},
+    )
+    for _ in range(steps):
+        pruner.step()
+        yield layer_widths(network)
+
+
+@pytest.mark.parametrize("scope", ["local", "global"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_a_chain_resumed_at_every_step_has_the_same_widths(name, scope):
+    """A new pruner at each step, on a network rebuilt from plan and weights, goes the way of one pruner."""
+    steps = 4
+    dense = build_model(name, 10, (3, 32, 32))
+    expected = list(uninterrupted(copy.deepcopy(dense), steps, scope))
+    network = copy.deepcopy(dense)
+    for step in range(steps):
+        ratio = (step + 1) / steps
+        plan = prune(network, dense, MethodSpec(scope=scope), ratio, EXAMPLE, seed=0)
+        assert layer_widths(network) == expected[step]
+        network = load_pruned(copy.deepcopy(dense), plan, network.state_dict())
+
+
+def test_requested_widths_are_kept_beside_achieved_ones():
+    """The plan says what was asked for, before rounding, and what came."""
+    plan = prune_tiny(build_tiny(), 0.4, round_to=4)
+    assert (plan.layers["inner"].requested_outputs, plan.layers["inner"].outputs) == (19, 16)
+    assert plan.layers["fc"].requested_outputs is None
+
+
+def test_torch_pruning_skips_a_group_that_would_lose_all():
+    """Pins torch-pruning: at ratio 1 nothing happens, silently; our exhausted steps rest on it."""
+    network = build_tiny()
+    prune_tiny(network, 1.0)
+    assert layer_widths(network) == layer_widths(build_tiny())
+
+
+def test_torch_pruning_takes_ratios_relative_to_its_first_sight():
+    """Pins torch-pruning: without the dense widths, a second pruner would take half of the half."""
+    network = build_tiny()
+    for ratio in (0.5, 0.5):
+        pruner = tp.BasePruner(
+            network,
+            EXAMPLE,
+            importance=tp.importance.MagnitudeImportance(p=2),
+            pruning_ratio=ratio,
+            ignored_layers=[network.fc],
+            in_channel_groups={},
+            out_channel_groups={},
+        )
+        pruner.step()
+    assert network.inner.out_channels == 8
+    ours = build_tiny()
+    prune_tiny(ours, 0.5)
+    prune_tiny(ours, 0.5)
+    assert ours.inner.out_channels == 16
+
+
+def test_torch_pruning_shares_default_dicts():
+    """Pins torch-pruning: a dict default is one object for all pruners, so we always pass new ones."""
+    defaults = tp.BasePruner.__init__.__defaults__
+    assert sum(isinstance(value, dict) for value in defaults) >= 3
+
+
+def test_torch_pruning_still_has_what_we_set():
+    """Pins torch-pruning: the private record of first widths that a resumed chain needs."""
+    pruner = tp.BasePruner(build_tiny(), EXAMPLE, importance=tp.importance.MagnitudeImportance(p=2))
+    assert pruner._scope_initial_channels == {}

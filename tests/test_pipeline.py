@@ -1,0 +1,176 @@
+"""The story: each step is loaded or made, resumed where it was interrupted, said when nothing is left."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from factories import DIGITS_8, write_user_model
+
+from pruning_core import pipeline
+from pruning_core.data import Dataset, Split
+from pruning_core.grid import make_grid, variants
+from pruning_core.pipeline import Workplace, load_network, make_variant, specs_of
+from pruning_core.progress import ProgressDisplay
+from pruning_core.spec import key_of
+from pruning_core.store import Store
+
+
+def small_images():
+    """Return forty images in ten classes, as both splits."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(40) % 10
+    pixels = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return Dataset(DIGITS_8, tuple("0123456789"), Split(pixels, labels), Split(pixels, labels))
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """Write a user's small network and return its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return write_user_model(tmp_path, "pipeline_nets")
+
+
+def place_in(folder):
+    """Open a workplace with the small images as `digits`, as a new process would."""
+    place = Workplace(Store(folder / "store"), ProgressDisplay())
+    place._datasets["digits"] = small_images()
+    return place
+
+
+def grid_of(model, **fields):
+    """Build a grid of quick trainings."""
+    train = {"epochs": 2, "batch_size": 16, "precision": "fp32"}
+    return make_grid(
+        {"model": model, "ratios": "0.25,0.5,0.75", "train": train, "fine_tune": train, **fields}
+    )
+
+
+def make_all(grid, place):
+    """Make every checkpoint of a grid, in order."""
+    return [make_variant(variant, grid, place) for variant in variants(grid)]
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Count the trainings."""
+    calls = []
+    train = pipeline.train
+
+    def counting(*args, **kwargs):
+        calls.append(args[2])
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(pipeline, "train", counting)
+    return calls
+
+
+def test_a_second_run_trains_nothing(tmp_path, model, trainings):
+    """What is stored is loaded, also by another process."""
+    grid = grid_of(model)
+    first = make_all(grid, place_in(tmp_path))
+    assert len(trainings) == 4
+    second = make_all(grid, place_in(tmp_path))
+    assert len(trainings) == 4
+    assert [c.key for c in first] == [c.key for c in second]
+
+
+def test_a_new_ratio_does_not_retrain_dense(tmp_path, model, trainings):
+    """A changed ratio trains that step and those after it, never the dense model."""
+    make_all(grid_of(model), place_in(tmp_path))
+    trainings.clear()
+    make_all(grid_of(model, ratios="0.25,0.6"), place_in(tmp_path))
+    assert len(trainings) == 1
+
+
+def test_iterative_steps_go_on_from_the_one_before(tmp_path, model):
+    """Each step's parent is the step before; one-shot steps start from dense."""
+    place = place_in(tmp_path)
+    for schedule, expected in (("iterative", 4), ("one-shot", 2)):
+        grid = grid_of(model, schedule=schedule)
+        specs = specs_of(list(variants(grid))[-1], grid, place)
+        assert len(specs) == expected
+        assert all(child.parent == key_of(parent) for parent, child in pairwise(specs))
+
+
+def test_one_shot_and_iterative_reach_the_same_widths(tmp_path, model):
+    """A ratio is relative to the dense widths, however it is reached."""
+    place = place_in(tmp_path)
+    chains = [make_all(grid_of(model, schedule=s), place) for s in ("iterative", "one-shot")]
+    assert [c.plan.widths for c in chains[0]] == [c.plan.widths for c in chains[1]]
+    assert chains[0][-1].key != chains[1][-1].key
+
+
+def test_an_exhausted_step_is_said_and_not_trained(tmp_path, model, trainings):
+    """A step that removes nothing more keeps its parent's weights and is marked."""
+    grid = grid_of(model, ratios="0.9,0.92,1.0")
+    checkpoints = make_all(grid, place_in(tmp_path))
+    assert [c.metrics.exhausted for c in checkpoints] == [False, False, True, True]
+    assert len(trainings) == 2
+    before, after = checkpoints[1], checkpoints[2]
+    assert after.metrics.accuracy == after.metrics.accuracy_pruned == before.metrics.accuracy
+    assert all(torch.equal(after.weights()[name], tensor) for name, tensor in before.weights().items())
+
+
+def test_a_stored_network_answers_as_it_was_tested(tmp_path, model):
+    """The network that loads from plan and weights has the accuracy that its metrics say."""
+    place = place_in(tmp_path)
+    checkpoint = make_all(grid_of(model), place)[-1]
+    tested = pipeline._evaluate(load_network(checkpoint), place.dataset("digits"))
+    assert tested.accuracy == checkpoint.metrics.accuracy
+    assert tested.n == checkpoint.metrics.accuracy_n == 40
+
+
+def test_a_step_loads_without_its_parent(tmp_path, model, trainings):
+    """A finished checkpoint is used even when the ones it came from are gone."""
+    import shutil
+
+    grid = grid_of(model)
+    checkpoints = make_all(grid, place_in(tmp_path))
+    for parent in checkpoints[:-1]:
+        shutil.rmtree(parent.path)
+    trainings.clear()
+    assert make_variant(list(variants(grid))[-1], grid, place_in(tmp_path)).key == checkpoints[-1].key
+    assert trainings == []
+
+
+class StandInError(Exception):
+    """Stands for a process that ends."""
+
+
+def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, monkeypatch):
+    """However often a chain is interrupted, it ends with the weights of an undisturbed one."""
+    grid = grid_of(model, ratios="0.5")
+    undisturbed = make_all(grid, place_in(tmp_path / "a"))
+    train = pipeline.train
+    interruptions = 0
+
+    def interrupting(network, dataset, spec, *, resume, on_epoch, on_step):
+        def save_then_die(state):
+            on_epoch(state)
+            raise StandInError
+
+        return train(network, dataset, spec, resume=resume, on_epoch=save_then_die, on_step=on_step)
+
+    monkeypatch.setattr(pipeline, "train", interrupting)
+    while True:
+        try:
+            resumed = make_all(grid, place_in(tmp_path / "b"))
+            break
+        except StandInError:
+            interruptions += 1
+    assert interruptions == 2
+    for first, second in zip(undisturbed, resumed, strict=True):
+        weights = second.weights()
+        assert all(torch.equal(weights[name], tensor) for name, tensor in first.weights().items())
+        assert first.metrics.train_losses == second.metrics.train_losses
+    assert list((tmp_path / "b" / "store" / "unfinished").iterdir()) == []
+
+
+def test_progress_says_what_how_far_and_how_long(tmp_path, model, capsys, monkeypatch):
+    """Long work is visible where standard error is no terminal."""
+    monkeypatch.setattr("pruning_core.progress._LINE_EVERY_S", 0.0)
+    make_all(grid_of(model, ratios="0.5"), place_in(tmp_path))
+    shown = capsys.readouterr().err
+    assert "train pipeline_nets:tiny_model on digits, 2 epochs: 1/6 (17%)" in shown
+    assert "s left" in shown
+    assert "magnitude 0.5, 2 epochs: done in" in shown

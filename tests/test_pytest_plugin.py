@@ -1,0 +1,237 @@
+"""The suites as a user runs them: `pytest bench/ --benchmark-json`, on a small network of the user's own."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+# pytester forgets what is first imported inside a test, and compiled libraries cannot be imported twice.
+import sklearn.datasets  # noqa: F401
+from factories import write_user_model
+
+import pruning_core.checks
+import pruning_core.harness
+import pruning_core.measure.machine  # noqa: F401
+from pruning_core import pytest_plugin
+from pruning_core.backends import BACKENDS
+from pruning_core.records import SCHEMA_VERSION, read_run
+
+ROOT = Path(__file__).parent.parent
+GRID = """
+ratios = [0.5]
+batch_sizes = [1, 3]
+backends = ["eager", "eager:bf16"]
+threads = 1
+[train]
+epochs = 1
+batch_size = 256
+precision = "fp32"
+[fine_tune]
+epochs = 1
+batch_size = 256
+precision = "fp32"
+[latency]
+rounds = 5
+warmup_ms = 5.0
+sample_ms = 0.5
+tolerance = 0.9
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for all tests here, so that each need not train again."""
+    return tmp_path_factory.mktemp("plugin") / "store"
+
+
+@pytest.fixture
+def suites(pytester, store, monkeypatch):
+    """Lay the suites and a user's model into an empty project; return a function that runs them."""
+    shutil.copytree(ROOT / "bench", pytester.path / "bench")
+    (pytester.path / "bench" / "thresholds.toml").write_text("")
+    (pytester.path / "bench" / "grids" / "quick.toml").write_text(GRID)
+    monkeypatch.syspath_prepend(str(pytester.path))
+    model = write_user_model(pytester.path, "plugin_nets")
+
+    def run(*arguments, model=model, folder="bench"):
+        return pytester.runpytest_inprocess(
+            folder,
+            f"--store={store}",
+            f"--model={model}",
+            "--benchmark-json=out.json",
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+        )
+
+    return run
+
+
+def records(pytester):
+    """Read what the run wrote."""
+    return read_run(pytester.path / "out.json").records
+
+
+def test_the_main_job(suites, pytester):
+    """One run writes a record for every cell of cost, accuracy and latency, and the machine beside them."""
+    result = suites()
+    result.assert_outcomes(passed=2 + 4 + 8)
+    run = read_run(pytester.path / "out.json")
+    assert {r["suite"] for r in run.records} == {"cost", "accuracy", "latency"}
+    assert len({(r["suite"], r["cell"]) for r in run.records}) == len(run.records) == 14
+    assert all(r["schema_version"] == SCHEMA_VERSION and r["status"] == "ok" for r in run.records)
+    assert run.machine["threads"] == 1
+    assert run.machine["fingerprint"]
+    dense, pruned = (r for r in run.records if r["suite"] == "cost")
+    assert pruned["macs"] < dense["macs"]
+    assert pruned["widths"]["inner"] == 16
+    by_cell = {r["cell"]: r for r in run.records if r["suite"] == "latency"}
+    head = "plugin_nets-tiny_model"
+    assert next(iter(by_cell)) == f"{head}-digits-dense-eager-fp32-cpu-b1"
+    for name, record in by_cell.items():
+        assert record["speedup_low"] <= record["speedup"] <= record["speedup_high"]
+        assert record["control"] == (record["reference"] == name)
+        assert len(record["log_ratios"]) == record["rounds"] == 5
+    assert by_cell[f"{head}-digits-magnitude-0.5-eager-bf16-cpu-b3"]["reference"] == (
+        f"{head}-digits-dense-eager-bf16-cpu-b3"
+    )
+    assert by_cell[f"{head}-digits-dense-eager-bf16-cpu-b3"]["reference"] == (
+        f"{head}-digits-dense-eager-fp32-cpu-b3"
+    )
+
+
+def test_stats_are_seconds_per_call_of_this_cell(suites, pytester):
+    """pytest-benchmark's own numbers are this cell's times, raw samples kept."""
+    suites("-k", "latency")
+    for entry in json.loads((pytester.path / "out.json").read_text())["benchmarks"]:
+        record, stats = entry["extra_info"], entry["stats"]
+        assert stats["median"] == pytest.approx(record["latency_ms"] / 1e3)
+        assert len(stats["data"]) == 2 * record["rounds"]
+
+
+def test_the_second_run_trains_nothing(suites, pytester, monkeypatch):
+    """Another run on the same store only loads."""
+    suites("-k", "cost").assert_outcomes(passed=2)
+    monkeypatch.setattr("pruning_core.pipeline.train", None)  # calling it would fail
+    suites("-k", "cost").assert_outcomes(passed=2)
+
+
+MISTAKES = {
+    "model": (["--model=resnet81"], "no model 'resnet81'. Did you mean 'resnet18'"),
+    "dataset": (["--dataset=digit"], "no dataset 'digit'. Did you mean 'digits'"),
+    "method": (["--method=magnitud"], "no pruning method 'magnitud'"),
+    "backend": (["--backends=eagre"], "no backend 'eagre'. Did you mean 'eager'"),
+    "precision": (["--backends=eager:fp7"], "no precision 'fp7'"),
+    "precision of a backend": (["--backends=onnxruntime:bf16"], "onnxruntime"),
+    "ratios": (["--ratios=0.5,2"], "in [0, 1]; came 2"),
+    "batch sizes": (["--batch-sizes=0"], "at least 1"),
+    "device": (["--devices=cuda:7"], "cuda:7"),
+    "device name": (["--devices=gpu"], "gpu"),
+    "grid": (["--grid=slow"], "no grid 'slow'"),
+    "dataset not there": (["--dataset=folder:nowhere"], "nowhere"),
+    "thresholds": (["--thresholds=none.toml"], "cannot read thresholds none.toml"),
+    "store": (["--store=/dev/null/store"], "cannot write the store"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_ends_the_run_with_one_line(suites, pytester, capfd, name):
+    """A user's mistake ends the session before anything is trained: exit code 2, one line, no traceback."""
+    arguments, expected = MISTAKES[name]
+    result = suites(*arguments)
+    captured = capfd.readouterr()
+    shown = result.stdout.str() + result.stderr.str() + captured.out + captured.err
+    assert result.ret == 2
+    assert expected in shown
+    assert "Traceback" not in shown
+
+
+@pytest.fixture
+def missing_runtime(monkeypatch):
+    """Take a backend away."""
+    monkeypatch.setattr(BACKENDS["eager"], "why_unavailable", lambda precision, device: "eager is on holiday")
+
+
+def test_a_backend_of_the_grid_that_is_missing_is_skipped(suites, missing_runtime):
+    """A grid names backends that not every machine has: those cells are skipped, with the reason."""
+    result = suites("-rs", "-k", "accuracy")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*SKIPPED*eager is on holiday*"])
+
+
+def test_a_backend_named_on_the_command_line_must_be_there(suites, missing_runtime):
+    """Who asks for a backend by name is told, not passed over."""
+    result = suites("-k", "accuracy", "--backends=eager")
+    assert result.ret == 2
+
+
+def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
+    """A cell below its floor fails, and its record says so with the figures."""
+    (pytester.path / "bench" / "thresholds.toml").write_text(
+        "[[threshold]]\nmethod = 'magnitude'\nfloor = 1.0\n"
+    )
+    result = suites("-k", "accuracy")
+    result.assert_outcomes(passed=2, failed=2)
+    failed = [r for r in records(pytester) if r["status"] == "failed"]
+    assert len(failed) == 2
+    assert all("is below its floor 1.0000" in r["failure"] for r in failed)
+    assert {r["accuracy_floor"] for r in failed} == {1.0}
+
+
+def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester):
+    """When two identical models do not come out alike, latency records are marked and the summary says it."""
+    grid = pytester.path / "bench" / "grids" / "quick.toml"
+    grid.write_text(GRID.replace("tolerance = 0.9", "tolerance = 1e-9"))
+    result = suites("-k", "latency or cost")
+    result.stdout.fnmatch_lines(["*times are contaminated*two identical models came out*"])
+    assert {r["suite"]: r.get("contaminated") for r in records(pytester)} == {"cost": None, "latency": True}
+
+
+def test_shuffled_tests_run_in_the_grids_order(suites, pytester):
+    """Whatever order a plugin wants: controls first, backend by backend."""
+    (pytester.path / "conftest.py").write_text(
+        "import pytest\n\n\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
+    )
+    suites("-k", "latency")
+    shuffled = [r["cell"] for r in records(pytester)]
+    (pytester.path / "conftest.py").unlink()
+    suites("-k", "latency")
+    assert shuffled == [r["cell"] for r in records(pytester)]
+
+
+def test_disabled_benchmarks_say_what_they_do(suites, pytester):
+    """--benchmark-disable skips latency with a reason; accuracy is still asserted."""
+    shown = suites("--benchmark-disable", "-rs")
+    shown.stdout.fnmatch_lines(["*SKIPPED*latency is not measured*"])
+    shown.assert_outcomes(passed=6, skipped=8)
+
+
+def test_an_exhausted_step_is_recorded_and_not_measured(suites, pytester):
+    """A step that removes nothing has its cost and the mark; its accuracy and latency are skipped."""
+    suites("--ratios=0.9,1.0", "--backends=eager", "--batch-sizes=1")
+    last = [r for r in records(pytester) if r["ratio"] == 1.0]
+    assert [(r["suite"], r["exhausted"]) for r in last] == [("cost", True)]
+
+
+def test_a_suite_of_another_repository(pytester, suites):
+    """A test anywhere may ask for the fixtures."""
+    pytester.makepyfile(
+        test_mine="""
+        def test_mine(accuracy_cell, harness):
+            assert harness.evaluate(accuracy_cell).n == 359
+        """
+    )
+    suites(folder="test_mine.py").assert_outcomes(passed=4)
+
+
+def test_pytest_benchmark_has_what_we_use(benchmark):
+    """Pins pytest-benchmark: samples handed over become its stats."""
+    if benchmark.disabled:
+        pytest.skip("--benchmark-disable")
+    pytest_plugin.record_samples(benchmark, [0.25, 0.5, 0.75], {"cell": "x"})
+    assert benchmark.stats.stats.median == 0.5
+    assert benchmark.extra_info == {"cell": "x"}

@@ -1,0 +1,337 @@
+"""The report: the same numbers in every format, readable tables, and nothing that acts on its reader."""
+
+import csv
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import record_factory as factory
+
+from pruning_core.errors import OptionError
+from pruning_core.records import FIELDS, Run
+from pruning_core.report import Estimate, Report, build_report, render, write_report
+from pruning_core.report.numbers import number_text
+
+
+def runs(folder: Path) -> list[Run]:
+    """Make two runs: one of four ratios on one machine's CPU, one of three on another's GPU."""
+    first = factory.make_content(ratios=(0.25, 0.5, 0.75, 0.95))
+    second = factory.make_content(seed=1, machine="box-b", device="cuda:0")
+    return [factory.as_run(c, folder, f"{i}.json") for i, c in enumerate((first, second))]
+
+
+def report_on(content: dict[str, Any], folder: Path) -> Report:
+    """Make the report of one run."""
+    return build_report([factory.as_run(content, folder)])
+
+
+def markdown_tables(text: str) -> list[list[dict[str, str]]]:
+    """Read the tables back from Markdown."""
+    tables = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE):
+        lines = [[part.strip() for part in line.strip("|").split("|")] for line in block.splitlines()]
+        tables.append([dict(zip(lines[0], line, strict=True)) for line in lines[2:]])
+    return tables
+
+
+def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
+    """Every number in Markdown and in the terminal is the rounding of the exact number in JSON and CSV."""
+    report = build_report(runs(tmp_path))
+    exact = json.loads(render(report, "json"))
+    shown = markdown_tables(render(report, "markdown"))
+    # Wide enough for intervals beside their numbers, and for no table to be split.
+    terminal = render(report, "terminal", width=400)
+    assert len(shown) == len(exact["tables"]) == 5
+    compared = 0
+    for table, rows in zip(exact["tables"], shown, strict=True):
+        assert len(rows) == len(table["rows"])
+        for exact_row, row in zip(table["rows"], rows, strict=True):
+            texts = []
+            for column in table["columns"]:
+                value = exact_row.get(column["id"])
+                text = row[column["head"]]
+                texts.append(text)
+                if isinstance(value, dict):
+                    found = [float(number) for number in re.findall(r"[\d.]+", text)]
+                    scale = 100 if column["kind"] == "percent" else 1
+                    expected = [scale * value[name] for name in ("value", "low", "high")]
+                    for a, b in zip(found, expected, strict=True):
+                        assert a == pytest.approx(b, rel=0.006), (column, text)
+                    compared += 3
+            pattern = r"\s+".join(re.escape(text) for text in texts)
+            assert re.search(rf"^\s*{pattern}\s*$", terminal, flags=re.MULTILINE), texts
+    assert compared > 500
+    cells = list(csv.DictReader(io.StringIO(render(report, "csv"))))
+    assert len(cells) == len(exact["cells"])
+    for cell, line in zip(exact["cells"], cells, strict=True):
+        for name, value in cell.items():
+            expected = "" if value is None else value
+            if isinstance(value, bool | list | dict):
+                expected = json.dumps(value)
+            assert line[name] == str(expected), name
+
+
+def test_programs_get_every_field_exactly(tmp_path: Path) -> None:
+    """CSV and JSON carry each field of each record as it was read, with machine, file and total speed-up."""
+    read = runs(tmp_path)
+    cells = json.loads(render(build_report(read), "json"))["cells"]
+    records = [record for run in read for record in run.records]
+    assert len(cells) == len(records)
+    for cell, record in zip(cells, records, strict=True):
+        assert {name: value for name, value in cell.items() if name in record} == record
+        assert {field.name for field in FIELDS} <= cell.keys()
+    assert {c["machine_fingerprint"] for c in cells} == {str(run.machine["fingerprint"]) for run in read}
+    assert {c["torch"] for c in cells} == {"2.13.0"}
+
+
+def test_total_speedup_is_the_product_of_its_chain(tmp_path: Path) -> None:
+    """A pruned cell's total is its speed-up times that of its dense reference, bounds multiplied."""
+    content = factory.make_content()
+    report = report_on(content, tmp_path)
+    cell = ("latency", "resnet18-digits-magnitude-0.5-openvino-fp32-cpu-b32")
+    own = factory.find(content, cell)
+    dense = factory.find(content, ("latency", own["reference"]))
+    (found,) = [c for c in report.cells if (c["suite"], c["cell"]) == cell]
+    for name in ("speedup", "speedup_low", "speedup_high"):
+        assert found[f"total_{name}"] == pytest.approx(own[name] * dense[name])
+    (control,) = [c for c in report.cells if c["cell"] == "resnet18-digits-dense-eager-fp32-cpu-b32"]
+    assert control["total_speedup"] == 1.0
+
+
+def test_total_speedup_needs_its_whole_chain(tmp_path: Path) -> None:
+    """Without the reference's record, or where references run in a circle, there is no total."""
+    content = factory.make_content()
+    dense = ("latency", "resnet18-digits-dense-openvino-fp32-cpu-b32")
+    factory.find(content, dense)["reference"] = "resnet18-digits-magnitude-0.5-openvino-fp32-cpu-b32"
+    factory.remove(content, ("latency", "resnet18-digits-dense-onnxruntime-fp32-cpu-b32"))
+    totals = {
+        c["cell"]: c["total_speedup"] for c in report_on(content, tmp_path).cells if c["suite"] == "latency"
+    }
+    assert totals["resnet18-digits-magnitude-0.5-openvino-fp32-cpu-b32"] is None
+    assert totals["resnet18-digits-magnitude-0.5-onnxruntime-fp32-cpu-b32"] is None
+    assert totals["resnet18-digits-magnitude-0.5-eager-fp32-cpu-b32"] is not None
+
+
+def test_coverage_of_a_total_is_stated(tmp_path: Path) -> None:
+    """The note under the backends names the coverage that a product of two intervals has at least."""
+    content = factory.make_content()
+    (table,) = [t for t in report_on(content, tmp_path).tables if t.title.startswith("backends")]
+    reached = min(r["confidence"] for r in factory.records_of(content, "latency"))
+    assert f"at least {1 - 2 * (1 - reached):.1%}" in " ".join(table.notes)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
+def test_tables_fit_the_terminal_and_lose_nothing(tmp_path: Path, width: int) -> None:
+    """No line is wider than the terminal, and every column's numbers are there at any width."""
+    report = build_report(runs(tmp_path))
+    text = render(report, "terminal", width)
+    assert max(map(len, text.splitlines())) <= width
+    for table in report.tables:
+        for row in table.rows:
+            for column in table.columns:
+                number, interval = number_text(row.get(column.id), column.kind)
+                assert number in text
+                assert interval in text
+
+
+def test_a_table_too_wide_to_fit_keeps_its_columns(tmp_path: Path) -> None:
+    """On a page narrower than a row can be, lines are longer than the page and no number is lost."""
+    report = build_report(runs(tmp_path))
+    text = render(report, "terminal", 30)
+    assert "…" not in text
+    assert text.count("openvino fp32") >= sum(
+        row.get("backend") == "openvino fp32" for t in report.tables for row in t.rows
+    )
+
+
+def test_backends_begin_with_the_reference(tmp_path: Path) -> None:
+    """Eager fp32 comes first for each ratio; a dense cell has a total but no gain over dense."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:bf16", "onnxruntime:fp32", "eager:fp32"))
+    (table,) = [t for t in report_on(content, tmp_path).tables if t.title.startswith("backends")]
+    names = [(row["ratio"], row["backend"]) for row in table.rows]
+    assert names[:2] == [(0.0, "eager fp32"), (0.0, "eager bf16")]
+    assert names[3] == (0.5, "eager fp32")
+    assert [row["speedup_b1"] for row in table.rows[:3]] == [None] * 3
+    assert all(isinstance(row["total_speedup_b1"], Estimate) for row in table.rows)
+
+
+def test_dense_comes_first_and_methods_share_it(tmp_path: Path) -> None:
+    """Each method has a main table of its own that begins with the dense model."""
+    content = factory.make_content()
+    for entry in json.loads(json.dumps(content))["benchmarks"]:
+        if entry["extra_info"]["method"] != "dense":
+            entry["extra_info"]["method"] = "taylor"
+            entry["extra_info"]["cell"] = entry["extra_info"]["cell"].replace("magnitude", "taylor")
+            content["benchmarks"].append(entry)
+    titles = [(t.title, t.rows[0]["ratio"], len(t.rows)) for t in report_on(content, tmp_path).tables]
+    assert [title.split(":")[0] for title, _, _ in titles if not title.startswith("backends")] == [
+        "resnet18 on digits, magnitude, cpu",
+        "resnet18 on digits, taylor, cpu",
+    ]
+    assert {ratio for _, ratio, _ in titles} == {0.0}
+    main = report_on(content, tmp_path).tables[0]
+    assert [row["accuracy_pruned"] is None for row in main.rows] == [True, False, False, False]
+    assert [rows for title, _, rows in titles if not title.startswith("backends")] == [4, 4]
+
+
+def test_only_dense_still_has_a_table(tmp_path: Path) -> None:
+    """A run without pruned cells is shown, and one backend alone has no second table."""
+    content = factory.make_content(ratios=(), backends=("eager:fp32",))
+    (table,) = report_on(content, tmp_path).tables
+    assert [row["ratio"] for row in table.rows] == [0.0]
+    assert "speedup_b1" not in {column.id for column in table.columns}
+
+
+@pytest.mark.parametrize("suite", ["cost", "accuracy", "latency"])
+def test_one_suite_alone_has_a_table(tmp_path: Path, suite: str) -> None:
+    """A file of one suite gives its columns, without empty ones."""
+    table = report_on(factory.make_content(suites=(suite,)), tmp_path).tables[0]
+    ids = {column.id for column in table.columns}
+    assert ("macs" in ids) == (suite == "cost")
+    assert ("accuracy" in ids) == (suite != "cost")
+    assert ("latency_ms_b32" in ids) == (suite == "latency")
+
+
+def test_costs_are_found_in_another_file_by_key(tmp_path: Path) -> None:
+    """Where a file has no cost suite, a checkpoint's cost comes from the file that has its key."""
+    contents = [factory.make_content(suites=("latency",)), factory.make_content(suites=("cost",))]
+    found = [factory.as_run(c, tmp_path, f"{i}.json") for i, c in enumerate(contents)]
+    assert [row["macs"] for row in build_report(found).tables[0].rows] == [
+        factory.MACS[ratio] for ratio in (0.0, 0.25, 0.5, 0.75)
+    ]
+
+
+def test_failed_exhausted_and_contaminated_are_marked(tmp_path: Path) -> None:
+    """Marks stand at the row and their reasons above the table, in every format for people."""
+    content = factory.make_content()
+    factory.find(content, ("cost", "resnet18-digits-magnitude-0.75"))["exhausted"] = True
+    failed = ("accuracy", "resnet18-digits-magnitude-0.5-eager-fp32-cpu")
+    factory.find(content, failed).update(status="failed", failure="below\nthe floor")
+    for record in factory.records_of(content, "latency"):
+        record["contaminated"] = True
+    report = report_on(content, tmp_path)
+    assert [row["marks"] for row in report.tables[0].rows] == ["~", "~", "~✗", "~†"]
+    for form in ("terminal", "markdown"):
+        text = " ".join(render(report, form).replace("\\", "").split())
+        assert "✗ failed: accuracy/resnet18-digits-magnitude-0.5-eager-fp32-cpu: below the floor" in text
+        assert "~ contaminated" in text
+        assert "† exhausted" in text
+        assert "0.50 ~✗" in text
+
+
+def test_machines_stand_side_by_side(tmp_path: Path) -> None:
+    """Two runs give one comparison with a pair of columns each; cells of one run only stay in it."""
+    table = build_report(runs(tmp_path)).tables[-1]
+    assert table.title == "side by side: resnet18 on digits, magnitude"
+    assert [column.head for column in table.columns][3:] == ["A ms", "A speed-up", "B ms", "B speed-up"]
+    assert len(table.rows) == 5 * 4 * 2
+    assert sum("latency_ms_B" in row for row in table.rows) == 4 * 4 * 2
+    assert table.notes[0].startswith("A: cpu, box-a")
+    assert table.notes[1].startswith("B: cuda:0, box-b")
+
+
+def test_one_place_is_not_compared_with_itself(tmp_path: Path) -> None:
+    """A single run on a single device has no comparison; two devices in one file have."""
+    content = factory.make_content()
+    assert not [t for t in report_on(content, tmp_path).tables if t.title.startswith("side")]
+    content["benchmarks"] += factory.make_content(device="cuda:0", suites=("latency",))["benchmarks"]
+    assert [t for t in report_on(content, tmp_path).tables if t.title.startswith("side")]
+
+
+def test_every_table_says_where_its_numbers_come_from(tmp_path: Path) -> None:
+    """Under each table stand machine, versions, date, threads, rounds, images, coverage and keys."""
+    for table in build_report(runs(tmp_path)[:1]).tables:
+        notes = " ".join(table.notes)
+        for fact in (
+            "box-a (Xeon, 8 cores)",
+            "torch 2.13.0",
+            "2026-01-01",
+            "8 threads",
+            "10 rounds",
+            "360 test",
+        ):
+            assert fact in notes
+        assert "cover 97.9%" in notes
+        assert "keys: dense 6d0e862c, 0.25 21ce78b1" in notes
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    """Markup and control characters in names act in no format."""
+    content = factory.make_content()
+    for entry in content["benchmarks"]:
+        entry["extra_info"]["model"] = "<img src=x>|[red]\x1b[31m*"
+    report = report_on(content, tmp_path)
+    terminal, markdown = render(report, "terminal", colour=False), render(report, "markdown")
+    assert "\x1b" not in terminal
+    assert "<img src=x>|[red]" in terminal
+    assert "<img" not in markdown
+    assert "\\|" in markdown
+    assert json.loads(render(report, "json"))["cells"][0]["model"] == "<img src=x>|[red]\ufffd[31m*"
+
+
+def test_colour_only_where_it_is_wanted(tmp_path: Path) -> None:
+    """Escape sequences are written when colour is asked for, and only then."""
+    report = build_report(runs(tmp_path))
+    assert "\x1b[" in render(report, "terminal", colour=True)
+    assert "\x1b[" not in render(report, "terminal")
+
+
+def test_report_is_written_to_a_file_or_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A report goes where it is asked to, whole; an unknown format or folder is one line."""
+    path = factory.write(factory.make_content(), tmp_path / "run.json")
+    write_report([path], "markdown", tmp_path / "report.md")
+    write_report([path], "markdown")
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == capsys.readouterr().out
+    write_report([path], "terminal")
+    assert "resnet18 on digits" in capsys.readouterr().out
+    with pytest.raises(OptionError, match="no format 'pdf'; allowed: terminal, markdown, csv, json"):
+        write_report([path], "pdf")
+    with pytest.raises(OptionError, match="there is no folder"):
+        write_report([path], "csv", tmp_path / "none" / "report.csv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.md", "run.json"]
+
+
+def test_records_with_few_fields_are_shown(tmp_path: Path) -> None:
+    """A record that holds next to nothing, as a failed cell may, neither fails nor hides the others."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",))
+    for entry in content["benchmarks"][1::2]:
+        info = entry["extra_info"]
+        keep = ("schema_version", "suite", "cell", "model", "dataset", "method", "ratio")
+        entry["extra_info"] = {name: info[name] for name in keep} | {"status": "failed", "failure": "x"}
+    report = report_on(content, tmp_path)
+    for form in ("terminal", "markdown", "csv", "json"):
+        assert "resnet18" in render(report, form)
+    assert len(report.cells) == len(content["benchmarks"])
+
+
+def test_impossible_chain_has_no_total(tmp_path: Path) -> None:
+    """A product beyond all numbers, as a damaged file may give, is absent instead of infinite."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), suites=("latency",))
+    (dense, *_) = [e for e in content["benchmarks"] if e["extra_info"]["control"]]
+    last = dense["extra_info"]["cell"]
+    for number in range(60):
+        entry = json.loads(json.dumps(dense))
+        entry["extra_info"].update(cell=f"link{number}", reference=last, control=False, speedup=1e9)
+        last = f"link{number}"
+        content["benchmarks"].append(entry)
+    totals = [c["total_speedup"] for c in report_on(content, tmp_path).cells]
+    assert totals[-1] is None
+    assert all(t is None or math.isfinite(float(str(t))) for t in totals)
+
+
+def test_report_starts_without_torch_and_pandas(tmp_path: Path) -> None:
+    """Writing a report imports neither torch nor pandas nor SciPy."""
+    path = factory.write(factory.make_content(), tmp_path / "run.json")
+    code = (
+        "import sys; from pathlib import Path; from pruning_core.report import write_report\n"
+        f"for form in ('terminal', 'markdown', 'csv', 'json'): write_report([Path({str(path)!r})], form)\n"
+        "assert not {'torch', 'pandas', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,155 @@
+"""Training: the same every time, resumable after each epoch, and no weight decay where it does harm."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from factories import DIGITS_8, Tiny
+
+from pruning_core.data import Dataset, Split
+from pruning_core.errors import TrainingError, UnavailableError
+from pruning_core.spec import TrainSpec
+from pruning_core.training import derive_seed, learning_rate, resolve_precision, train
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Sixty real-sized images whose class shows in their brightness."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 10
+    noise = torch.randint(0, 20, (60, 3, 32, 32), generator=generator)
+    pixels = (labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8)
+    split = Split(pixels, labels)
+    return Dataset(DIGITS_8, tuple("0123456789"), split, split)
+
+
+class WithDropout(Tiny):
+    """Draws from torch's global generator while training."""
+
+    def forward(self, images):
+        return super().forward(torch.nn.functional.dropout(images, 0.2, training=self.training))
+
+
+def run(images, *, kind=Tiny, resume=None, stop_after=None, **fields):
+    """Train a small network; return its weights and the states after each epoch."""
+    spec = TrainSpec(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.05, "precision": "fp32", **fields})
+    torch.manual_seed(1)
+    network, states = kind(), []
+    result = train(network, images, spec, resume=resume, on_epoch=states.append)
+    return network.state_dict(), states, result
+
+
+def same(first, second):
+    """Tell whether two state dicts are equal to the last bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_spec_gives_the_same_weights(images, precision):
+    """Two trainings from one spec agree to the last bit, whatever was drawn in between."""
+    first, _, _ = run(images, precision=precision)
+    torch.rand(11)
+    second, _, _ = run(images, precision=precision)
+    assert same(first, second)
+
+
+@pytest.mark.parametrize(
+    "field", [{"seed": 1}, {"augment": False}, {"weight_decay": 0.1}, {"nesterov": False}]
+)
+def test_each_choice_counts(images, field):
+    """Seed, augmentation, weight decay and momentum each change what comes out."""
+    dataset = Dataset(
+        DIGITS_8.model_copy(update={"augment": DIGITS_8.augment.model_copy(update={"crop_padding": 2})}),
+        images.class_names,
+        images.train,
+        images.test,
+    )
+    assert not same(run(dataset)[0], run(dataset, **field)[0])
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resumed_training_is_as_if_never_interrupted(images, epoch, precision):
+    """From the state after any epoch the rest gives the same weights and losses to the last bit."""
+    whole, states, result = run(images, kind=WithDropout, precision=precision)
+    resumed, later, resumed_result = run(
+        images, kind=WithDropout, precision=precision, resume=states[epoch - 1]
+    )
+    assert same(whole, resumed)
+    assert resumed_result.losses == result.losses
+    assert [state.epoch for state in later] == list(range(epoch + 1, 3))
+
+
+def test_it_learns(images):
+    """The loss falls."""
+    _, _, result = run(images, epochs=8, label_smoothing=0.0)
+    assert result.losses[-1] < 0.7 * result.losses[0]
+    assert len(result.losses) == 8
+
+
+def test_a_loss_that_is_no_number_stops_it(images):
+    """A training that diverges says what to lower."""
+    with pytest.raises(TrainingError, match=r"no longer a number after epoch \d; lower learning_rate"):
+        run(images, learning_rate=1e30)
+
+
+def test_norms_and_biases_do_not_decay(images):
+    """With gradients out of the way, weight decay shrinks weights and leaves norms and biases."""
+    blank = Split(torch.zeros(16, 3, 32, 32, dtype=torch.uint8), torch.zeros(16, dtype=torch.int64))
+    dataset = Dataset(DIGITS_8, images.class_names, blank, blank)
+    torch.manual_seed(1)
+    network = Tiny()
+    with torch.no_grad():
+        network.fc.weight.zero_()  # no gradient reaches the layers before it
+        before = {name: p.clone() for name, p in network.named_parameters()}
+    spec = TrainSpec(epochs=1, batch_size=16, lr_schedule="constant", learning_rate=1.0, weight_decay=0.1)
+    train(network, dataset, spec.model_copy(update={"precision": "fp32"}))
+    assert network.inner.weight.norm() < before["inner.weight"].norm()
+    assert torch.equal(network.norm.weight, before["norm.weight"])
+    assert torch.equal(network.outer.bias, before["outer.bias"])
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(20, 0.25), (100, 0.3), (7, 0.5)])
+def test_onecycle_is_torchs(steps, warmup):
+    """The learning rate of each step is that of torch's OneCycleLR."""
+    spec = TrainSpec(learning_rate=0.3, warmup=warmup)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.3, total_steps=steps, pct_start=warmup, cycle_momentum=False
+    )
+    for step in range(steps):
+        assert math.isclose(learning_rate(spec, step, steps), optimizer.param_groups[0]["lr"], rel_tol=1e-9)
+        optimizer.step()
+        with warnings.catch_warnings():
+            torchs.step()
+
+
+def test_one_step_is_enough():
+    """A training of a single step has a learning rate."""
+    assert learning_rate(TrainSpec(learning_rate=0.3), 0, 1) > 0
+
+
+def test_seeds_for_different_purposes_differ():
+    """No two of (seed, epoch, purpose) share a seed, as seed + epoch would."""
+    seeds = {
+        derive_seed(s, e, p) for s in range(5) for e in range(5) for p in ("order", "augmentation", "layers")
+    }
+    assert len(seeds) == 75
+
+
+def test_precision_is_what_was_asked_or_what_is_fast(monkeypatch):
+    """`auto` resolves by the device, a named precision stays."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("pruning_core.training.fast_bf16", lambda _: True)
+    assert resolve_precision(TrainSpec(), cpu) == "bf16"
+    assert resolve_precision(TrainSpec(precision="fp32"), cpu) == "fp32"
+    monkeypatch.setattr("pruning_core.training.fast_bf16", lambda _: False)
+    assert resolve_precision(TrainSpec(), cpu) == "fp32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there(images):
+    """Training on CUDA where there is none is one line."""
+    with pytest.raises(UnavailableError, match="cannot train on cuda"):
+        run(images, device="cuda")
