@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -42,8 +42,8 @@ class Grid(Frozen):
     dataset: tuple[str, ...] = ("digits",)
     method: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
-    schedule: str = "iterative"
-    scope: str = "local"
+    schedule: Literal["iterative", "one-shot"] = "iterative"
+    scope: Literal["local", "global"] = "local"
     round_to: int = Field(2, ge=1)
     backends: tuple[str, ...] = ("eager",)
     devices: tuple[str, ...] = ("cpu",)

@@ -6,6 +6,7 @@ for: asserting anything (the suites do), or speaking to pytest (`pytest_plugin.p
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -16,11 +17,12 @@ from torch import nn
 
 from pruning_core.backends import load_executable
 from pruning_core.backends.base import Executable
+from pruning_core.errors import BackendError
 from pruning_core.grid import DENSE, Cell, Grid, Variant
 from pruning_core.hardware import resolve_threads
 from pruning_core.intervals import median_interval
 from pruning_core.measure.accuracy import Evaluation, agreement, evaluate
-from pruning_core.measure.latency import measure_pair, speedup_interval
+from pruning_core.measure.latency import PairedTiming, measure_together, speedup_interval
 from pruning_core.pipeline import Workplace, load_network, make_variant, prune
 from pruning_core.records import Record, make_record, pack_answers
 from pruning_core.spec import PrunedSpec
@@ -31,15 +33,21 @@ REFERENCE_BACKEND = ("eager", "fp32")
 """Backend and precision that dense models on other backends are measured against."""
 
 
+RESIDENT_BYTES = 2_000_000_000
+"""Loaded models are kept for the next suite up to this size of weights, the last used ones."""
+
+
 @dataclass
 class Harness:
     """Makes and measures the cells of one grid."""
 
     grid: Grid
     place: Workplace
-    _executables: dict[tuple[str, str, str, str], Executable] = field(default_factory=dict)
+    planned: tuple[Cell, ...] = ()  # latency cells that will be asked for
+    # with the size of their weights in bytes, the last used last
+    _executables: dict[tuple[str, str, str, str], tuple[Executable, int]] = field(default_factory=dict)
     _evaluations: dict[tuple[str, str, str, str], Evaluation] = field(default_factory=dict)
-    _warm: tuple[Cell, Callable[[], object]] | None = None  # the last reference, bound to its images
+    _timings: dict[Cell, PairedTiming] = field(default_factory=dict)  # measured, not yet asked for
     controls: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -136,16 +144,10 @@ class Harness:
         assert cell.batch_size is not None
         reference_cell = reference_of(cell)
         control = reference_cell == cell
-        candidate = self._executable(cell)
-        images = self._images(cell)
-        is_warm = self._warm is not None and self._warm[0] == reference_cell and not control
-        if not is_warm:
-            # A control is paired with a second copy: an own set of weights at another place in memory.
-            executable = self._load(cell) if control else self._executable(reference_cell)
-            self._warm = (reference_cell, executable.bind(images))
-        assert self._warm is not None
+        if cell not in self._timings:
+            self._measure_with_company(cell)
+        timing = self._timings.pop(cell)
         options = self.grid.latency
-        timing = measure_pair(self._warm[1], candidate.bind(images), options, reference_is_warm=is_warm)
         low, high, coverage = speedup_interval(timing, options.confidence)
         latency_low_s, latency_high_s, _ = median_interval(timing.candidate_s, options.confidence)
         latency_s = median(timing.candidate_s)
@@ -176,6 +178,23 @@ class Harness:
         if control:
             self.controls.append(record)
         return record, list(timing.candidate_s)
+
+    def _measure_with_company(self, cell: Cell) -> None:
+        """Measure a cell and those that will be asked for with the same reference: they share its samples."""
+        reference_cell = reference_of(cell)
+        images = self._images(cell)
+        bound = {cell: self._executable(cell).bind(images)}
+        if reference_cell == cell:
+            # A control is paired with a second copy: an own set of weights at another place in memory.
+            reference = self._load(cell)
+        else:
+            reference = self._executable(reference_cell)
+            for other in self.planned:
+                if other != cell and reference_of(other) == reference_cell:
+                    with suppress(BackendError):  # said when that cell is asked for
+                        bound[other] = self._executable(other).bind(images)
+        timings = measure_together(reference.bind(images), list(bound.values()), self.grid.latency)
+        self._timings |= dict(zip(bound, timings, strict=True))
 
     def contamination(self) -> str:
         """Say which A/A controls left the tolerance; empty when none did."""
@@ -221,12 +240,12 @@ class Harness:
     def _executable(self, cell: Cell) -> Executable:
         key = self._key(cell)
         if key not in self._executables:
-            # Cells come backend by backend: only the references stay resident when the next one begins.
-            for other in list(self._executables):
-                if other[1:] not in (key[1:], (*REFERENCE_BACKEND, cell.device)):
-                    del self._executables[other]
-            self._executables[key] = self._load(cell)
-        return self._executables[key]
+            size_bytes = self.checkpoint(cell.variant).metrics.size_bytes
+            self._executables[key] = (self._load(cell), size_bytes)
+        self._executables[key] = self._executables.pop(key)  # the last in the dict is the last used
+        while len(self._executables) > 1 and sum(s for _, s in self._executables.values()) > RESIDENT_BYTES:
+            del self._executables[next(iter(self._executables))]
+        return self._executables[key][0]
 
     def _load(self, cell: Cell) -> Executable:
         network = load_network(self.checkpoint(cell.variant))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell")
 
 _GRID = pytest.StashKey["Grid"]()
+_PLANNED = pytest.StashKey[tuple["Cell", ...]]()
 _HARNESS = pytest.StashKey["Harness"]()
 
 # Option → the field of the grid it replaces.
@@ -48,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     for name, text in _AXES.items():
         group.addoption(f"--{name.replace('_', '-')}", dest=f"pruning_{name}", metavar="LIST", help=text)
+    group.addoption("--threads", type=int, metavar="N", help="CPU threads (default: all usable)")
     group.addoption(
         "--store", metavar="DIR", help="where checkpoints are kept (default: the user's cache folder)"
     )
@@ -93,6 +95,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     for index, item in zip(places, sorted(mine, key=in_grid_order), strict=True):
         items[index] = item
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which latency cells will run: those with the same reference are measured together."""
+    planned: tuple[Cell, ...] = tuple(
+        cast("Cell", item.callspec.params["latency_cell"])
+        for item in session.items
+        if isinstance(item, pytest.Function) and {"latency_cell", "harness"} <= set(item.fixturenames)
+    )
+    session.config.stash[_PLANNED] = planned
 
 
 @pytest.fixture(scope="session")
@@ -201,6 +213,7 @@ def _grid_of(config: pytest.Config) -> Grid:
         from pruning_core.grid import find_grid, make_grid, read_grid
 
         options = {name: config.getoption(f"pruning_{name}") for name in _AXES}
+        options["threads"] = config.getoption("--threads")
         path = find_grid(config.getoption("--grid"), config.rootpath)
         if path is None:
             grid = make_grid({name: value for name, value in options.items() if value is not None})
@@ -239,7 +252,7 @@ def _harness_of(config: pytest.Config) -> Harness:
                 data_root=Path(data_root) if data_root else None,
                 download=config.getoption("--download"),
             )
-            config.stash[_HARNESS] = Harness(_grid_of(config), place)
+            config.stash[_HARNESS] = Harness(_grid_of(config), place, config.stash.get(_PLANNED, ()))
     return config.stash[_HARNESS]
 
 

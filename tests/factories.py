@@ -9,6 +9,14 @@ from pruning_core.plan import Plan, make_plan
 from pruning_core.spec import AugmentSpec, DatasetSpec, DenseSpec, ModelSpec, TrainSpec
 from pruning_core.store import Made, Metrics
 
+# Ratio → MACs in G and parameters in M, as the tutorial published them.
+TUTORIAL = {
+    0.05: (0.49, 10.03), 0.10: (0.44, 9.00), 0.15: (0.40, 8.01), 0.20: (0.35, 7.09), 0.25: (0.31, 6.29),
+    0.30: (0.27, 5.44), 0.35: (0.23, 4.69), 0.40: (0.20, 3.98), 0.45: (0.16, 3.34), 0.50: (0.14, 2.80),
+    0.55: (0.11, 2.24), 0.60: (0.09, 1.77), 0.65: (0.07, 1.34), 0.70: (0.05, 0.99), 0.75: (0.04, 0.70),
+    0.80: (0.02, 0.44), 0.85: (0.01, 0.25), 0.90: (0.01, 0.11), 0.95: (0.00, 0.03), 1.00: (0.00, 0.03),
+}  # fmt: skip
+
 DIGITS_8 = DatasetSpec(
     name="digits",
     fingerprint="f" * 32,

@@ -72,7 +72,7 @@ def test_every_option_in_the_readme_exists():
 def test_every_pytest_option_is_documented(pytestconfig):
     """The README names each option of the suites."""
     plugin = (ROOT / "pruning_core" / "pytest_plugin.py").read_text()
-    options = re.findall(r'addoption\("(--[a-z-]+)"', plugin)
+    options = re.findall(r'addoption\(\s*"(--[a-z-]+)"', plugin)
     options += ["--model", "--dataset", "--method", "--ratios", "--backends", "--devices", "--batch-sizes"]
     assert len(options) >= 12
     assert [option for option in options if f"`{option}`" not in README] == []

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from factories import DIGITS_8, write_user_model
+from factories import DIGITS_8, TUTORIAL, write_user_model
 
 from pruning_core import pipeline
 from pruning_core.data import Dataset, Split
@@ -131,6 +131,19 @@ def test_a_step_loads_without_its_parent(tmp_path, model, trainings):
     trainings.clear()
     assert make_variant(list(variants(grid))[-1], grid, place_in(tmp_path)).key == checkpoints[-1].key
     assert trainings == []
+
+
+def test_the_tutorials_chain_resumed_at_every_step(tmp_path):
+    """Made by processes that each begin anew, the chain has the tutorial's MACs and parameters."""
+    no_training = {"epochs": 0}
+    grid = make_grid({"ratios": "0.05:1.0:0.05", "train": no_training, "fine_tune": no_training})
+    found = {}
+    for variant in variants(grid):
+        metrics = make_variant(variant, grid, place_in(tmp_path)).metrics
+        if not variant.is_dense:
+            found[variant.ratio] = (round(metrics.macs / 1e9, 2), round(metrics.params / 1e6, 2))
+            assert metrics.exhausted == (variant.ratio == 1.0)
+    assert found == TUTORIAL
 
 
 class StandInError(Exception):

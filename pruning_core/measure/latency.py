@@ -1,9 +1,10 @@
-"""How much faster a candidate is than its reference: two callables, timed in pairs, in one process.
+"""How much faster candidates are than their reference: callables, timed in pairs, in one process.
 
 Slow drifts of a machine (heat, neighbours) hit both of a pair alike; so the ratio is far steadier than
 either time. Rounds run reference, candidate, candidate, reference (A B B A): a drift that is linear in the
 logarithm cancels exactly, and each of the two comes once after itself and once after the other. Turning
-every second round around (B A A B) would spoil that balance, so we do not.
+every second round around (B A A B) would spoil that balance, so we do not. Several candidates of one
+reference share its samples: A B C C B A.
 
 Not for: making callables (`backends/`), or inference mode, which is their own business.
 """
@@ -11,7 +12,7 @@ Not for: making callables (`backends/`), or inference mode, which is their own b
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -26,9 +27,9 @@ Call = Callable[[], object]
 STEADY_WITHIN = 0.05
 """Warm-up ends when two neighbouring groups of bursts differ by no more than this fraction."""
 
-BURSTS_COMPARED = 3
+BURSTS_COMPARED = 2
 
-LONGEST_WARM_UP = 4.0
+LONGEST_WARM_UP = 2.0
 """Warm-up ends at this multiple of its least time, steady or not."""
 
 SETTLE_S = 0.015
@@ -66,47 +67,55 @@ class PairedTiming:
 
 
 def measure_pair(
-    reference: Call,
-    candidate: Call,
-    options: LatencyOptions,
-    *,
-    reference_is_warm: bool = False,
-    on_round: Callable[[int, int], None] | None = None,
-    clock: Clock = time.perf_counter,
+    reference: Call, candidate: Call, options: LatencyOptions, *, clock: Clock = time.perf_counter
 ) -> PairedTiming:
-    """Time two callables against each other.
+    """Time one callable against its reference, in rounds A B B A (see `measure_together`)."""
+    return measure_together(reference, [candidate], options, clock=clock)[0]
+
+
+def measure_together(
+    reference: Call, candidates: Sequence[Call], options: LatencyOptions, *, clock: Clock = time.perf_counter
+) -> list[PairedTiming]:
+    """Time several callables against one reference, in rounds A B C … C B A.
+
+    Each candidate lies as far before the middle of a round as after it, as B does in A B B A: the drift
+    cancels for each of them, and the reference, often the slowest, is timed once for all.
 
     Args:
         reference: A; each call runs its model once and returns when the result is ready.
-        candidate: B; likewise.
+        candidates: B, C, …; likewise. At least one.
         options: Rounds, warm-up and length of a sample.
-        reference_is_warm: The same callable was A of the pair measured just before: warm up B alone.
-        on_round: Called after each round with the rounds done and the rounds in all.
         clock: Seconds that only go up; another one in tests.
+
+    Returns:
+        One timing for each candidate, in their order; they share the reference's samples.
     """
+    calls = [reference, *candidates]
     sample_s = options.sample_ms / 1e3
-    log_ratios: list[float] = []
-    reference_s: list[float] = []
-    candidate_s: list[float] = []
+    samples_s: list[list[float]] = [[] for _ in calls]
     with _no_garbage_collection():
-        a_call_s, b_call_s = _warm_up(
-            reference, candidate, options.warmup_ms / 1e3, sample_s, clock, a_is_warm=reference_is_warm
+        call_s = _warm_up(calls, options.warmup_ms / 1e3, sample_s, clock)
+        counts = [0] * len(calls)
+        for place in reversed(range(len(calls))):  # the reference last: the first round begins with it
+            counts[place] = _plan_calls(calls[place], call_s[place], sample_s, clock)
+        there = range(len(calls))
+        ran_last = 0
+        for _ in range(options.rounds):
+            for place in (*there, *reversed(there)):
+                if place != ran_last:
+                    _settle(calls[place], call_s[place], clock)
+                samples_s[place].append(_time_calls(calls[place], counts[place], clock))
+                ran_last = place
+    return [
+        PairedTiming(
+            tuple(samples_s[0]),
+            tuple(samples_s[place]),
+            tuple(map(_log_ratio, _rounds_of(samples_s[0]), _rounds_of(samples_s[place]))),
+            counts[place],
+            counts[0],
         )
-        b_calls = _plan_calls(candidate, b_call_s, sample_s, clock)
-        a_calls = _plan_calls(reference, a_call_s, sample_s, clock)  # last: the first round begins with A
-        for done in range(1, options.rounds + 1):
-            a1 = _time_calls(reference, a_calls, clock)
-            _settle(candidate, b_call_s, clock)
-            b1 = _time_calls(candidate, b_calls, clock)
-            b2 = _time_calls(candidate, b_calls, clock)
-            _settle(reference, a_call_s, clock)
-            a2 = _time_calls(reference, a_calls, clock)
-            reference_s += (a1, a2)
-            candidate_s += (b1, b2)
-            log_ratios.append(_log_ratio((a1, a2), (b1, b2)))
-            if on_round is not None:
-                on_round(done, options.rounds)
-    return PairedTiming(tuple(reference_s), tuple(candidate_s), tuple(log_ratios), b_calls, a_calls)
+        for place in range(1, len(calls))
+    ]
 
 
 def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, float, float]:
@@ -130,24 +139,23 @@ def _settle(call: Call, call_s: float, clock: Clock) -> None:
         _run_for(SETTLE_S, call, clock)
 
 
-def _warm_up(
-    a: Call, b: Call, least_s: float, burst_s: float, clock: Clock, *, a_is_warm: bool
-) -> tuple[float, float]:
-    """Run A and B in turns until both are steady; return seconds per call in the fastest burst of each."""
-    per_call: tuple[list[float], list[float]] = ([], [])
-    spent = [0.0, 0.0]
-    cold = slice(1, 2) if a_is_warm else slice(0, 2)  # which of the two must become steady
-    while True:
-        for which, call in enumerate((a, b)):
-            if which == 0 and a_is_warm and per_call[0]:
-                continue  # one burst, to know how long its calls are
-            seconds, calls = _run_for(burst_s, call, clock)
-            spent[which] += seconds
-            per_call[which].append(seconds / calls)
-        steady = all(_is_steady(bursts) for bursts in list(per_call)[cold])
-        if min(spent[cold]) >= (least_s if steady else least_s * LONGEST_WARM_UP):
-            # The fastest: on a busy machine a burst may be one stalled call, which would plan short samples.
-            return min(per_call[0]), min(per_call[1])
+def _warm_up(calls: Sequence[Call], least_s: float, burst_s: float, clock: Clock) -> list[float]:
+    """Run all in turns, each until it is steady; return seconds per call in the fastest burst of each."""
+    per_call: list[list[float]] = [[] for _ in calls]
+    spent_s = [0.0] * len(calls)
+    cold = list(range(len(calls)))
+    while cold:
+        for place in cold:
+            seconds, count = _run_for(burst_s, calls[place], clock)
+            spent_s[place] += seconds
+            per_call[place].append(seconds / count)
+        cold = [place for place in cold if not _is_warm(per_call[place], spent_s[place], least_s)]
+    # The fastest: on a busy machine a burst may be one stalled call, which would plan short samples.
+    return [min(bursts) for bursts in per_call]
+
+
+def _is_warm(per_call: list[float], spent_s: float, least_s: float) -> bool:
+    return spent_s >= (least_s if _is_steady(per_call) else least_s * LONGEST_WARM_UP)
 
 
 def _is_steady(per_call: list[float]) -> bool:
@@ -159,6 +167,8 @@ def _is_steady(per_call: list[float]) -> bool:
 
 def _plan_calls(call: Call, call_s: float, sample_s: float, clock: Clock) -> int:
     """Return how many calls last at least `sample_s`, tried and raised until they do."""
+    if call_s >= 2 * sample_s:
+        return 1  # no need to try
     _run_for(SETTLE_S, call, clock)
     calls = max(1, math.ceil(sample_s / call_s)) if call_s > 0 else 1
     while (lasted := calls * _time_calls(call, calls, clock)) < sample_s:
@@ -183,6 +193,10 @@ def _run_for(least_s: float, call: Call, clock: Clock) -> tuple[float, int]:
         calls += 1
         if (seconds := clock() - start) >= least_s:
             return seconds, calls
+
+
+def _rounds_of(samples_s: Sequence[float]) -> list[tuple[float, float]]:
+    return list(zip(samples_s[::2], samples_s[1::2], strict=True))
 
 
 def _log_ratio(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from pruning_core.grid import LatencyOptions
-from pruning_core.measure.latency import PairedTiming, measure_pair, speedup_interval
+from pruning_core.measure.latency import PairedTiming, measure_pair, measure_together, speedup_interval
 
 ONE_CALL_A_SAMPLE = LatencyOptions(rounds=7, warmup_ms=0.0, sample_ms=1.0)
 
@@ -77,9 +77,8 @@ def test_a_round_runs_reference_candidate_candidate_reference() -> None:
         return call
 
     timing = measure_pair(model("A"), model("B"), ONE_CALL_A_SAMPLE, clock=machine.clock)
-    # Warm-up: one burst each; planning: one settling and one trial call each, the candidate's first.
-    assert machine.log == list("AB" + "BB" + "AA" + "ABBA" * 7)
-    starts = [6 + 4 * done for done in range(7)]
+    assert machine.log == list("AB" + "ABBA" * 7)  # warm-up: one burst each; calls so long need no plan
+    starts = [2 + 4 * done for done in range(7)]
     assert timing.reference_s == tuple(1 + start + place for start in starts for place in (0, 3))
     assert timing.candidate_s == tuple(1 + start + place for start in starts for place in (1, 2))
 
@@ -100,24 +99,34 @@ def test_a_short_call_is_settled_after_each_switch() -> None:
     assert "".join(machine.log[-5 * 8 :]) == "ABBBBAAA" * 5  # two calls are 20 ms, more than the 15 asked for
 
 
-def test_a_warm_reference_is_not_warmed_again() -> None:
-    """When the same reference was measured just before, one burst of it is enough, and B warms up as ever."""
-    counts = {}
-    for is_warm in (False, True):
-        machine = Machine()
+def test_candidates_of_one_reference_share_its_samples() -> None:
+    """Several candidates run in rounds A B C C B A, each compared with the same samples of the reference."""
+    machine = Machine()
 
-        def model(name: str, machine: Machine = machine):
-            def call() -> None:
-                machine.now += 0.010
-                machine.log.append(name)
+    def model(name: str, call_s: float):
+        def call() -> None:
+            machine.now += call_s
+            machine.log.append(name)
 
-            return call
+        return call
 
-        options = LatencyOptions(rounds=5, warmup_ms=500, sample_ms=5)
-        measure_pair(model("A"), model("B"), options, reference_is_warm=is_warm, clock=machine.clock)
-        counts[is_warm] = (machine.log.count("A"), machine.log.count("B"))
-    assert counts[True][1] == counts[False][1]
-    assert 48 <= counts[False][0] - counts[True][0] <= 50  # 50 bursts of one call before, one now
+    options = LatencyOptions(rounds=5, warmup_ms=0, sample_ms=1)
+    slow, fast = (model("B", 0.2), model("C", 0.05))
+    timings = measure_together(model("A", 0.1), [slow, fast], options, clock=machine.clock)
+    assert [timing.speedup for timing in timings] == pytest.approx([0.5, 2.0])
+    assert timings[0].reference_s == timings[1].reference_s
+    assert len(timings[0].reference_s) == 10
+    assert "".join(machine.log[-5 * 7 :]) == "ABCCCBA" * 5  # C is short: it settles first
+    assert timings[1].candidate_s == pytest.approx([0.05] * 10)
+
+
+def test_a_steady_drift_cancels_for_every_candidate() -> None:
+    """A machine that slows down by 1 % a call changes no candidate's speed-up, whatever its place."""
+    machine = Machine(drift=0.01)
+    models = [machine.model("ABCD"[i], call_s) for i, call_s in enumerate((0.064, 0.065, 0.066, 0.067))]
+    timings = measure_together(models[0], models[1:], ONE_CALL_A_SAMPLE, clock=machine.clock)
+    for timing, call_s in zip(timings, (0.065, 0.066, 0.067), strict=True):
+        assert timing.log_ratios == pytest.approx([math.log(call_s / 0.064)] * timing.rounds, abs=1e-9)
 
 
 def test_every_sample_lasts_as_long_as_asked() -> None:
@@ -174,18 +183,19 @@ def test_warm_up_goes_on_until_steady() -> None:
 
         return call
 
-    options = LatencyOptions(rounds=5, warmup_ms=700, sample_ms=1)
+    options = LatencyOptions(rounds=5, warmup_ms=1100, sample_ms=1)
     timing = measure_pair(model("A"), model("B"), options, clock=machine.clock)
     assert timing.reference_s == pytest.approx([0.011] * 10)
 
 
 def test_warm_up_does_not_go_on_for_ever() -> None:
-    """A model that never settles is measured all the same, after four times the least warm-up."""
+    """A model that never settles is measured all the same, after twice the least warm-up."""
     machine = Machine(drift=0.05)
     measure(machine, 0.010, 0.010, LatencyOptions(rounds=5, warmup_ms=200, sample_ms=1))
     warm_up = "".join(machine.log).index("BB") + 1  # then the candidate's calls are planned
-    a_spent = [0.010 * math.exp(0.05 * place) for place in range(0, warm_up, 2)]
-    assert sum(a_spent[:-1]) < 0.8 <= sum(a_spent)
+    turns = "".join(machine.log)[:warm_up].count("A")
+    a_spent = [0.010 * math.exp(0.05 * place) for place in range(0, 2 * turns, 2)]
+    assert sum(a_spent[:-1]) < 0.4 <= sum(a_spent)
 
 
 def test_calls_of_a_plan_are_equal_in_every_round() -> None:
@@ -232,19 +242,6 @@ def test_garbage_collector_stays_off_when_it_was_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
-
-
-def test_progress_is_told_after_each_round() -> None:
-    """`on_round` hears the rounds done and the rounds in all."""
-    machine, told = Machine(), []
-    measure_pair(
-        machine.model("A", 0.1),
-        machine.model("B", 0.1),
-        ONE_CALL_A_SAMPLE,
-        on_round=lambda done, total: told.append((done, total)),
-        clock=machine.clock,
-    )
-    assert told == [(done, 7) for done in range(1, 8)]
 
 
 def test_interval_holds_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
