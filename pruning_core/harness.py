@@ -32,7 +32,6 @@ from pruning_core.thresholds import Threshold
 REFERENCE_BACKEND = ("eager", "fp32")
 """Backend and precision that dense models on other backends are measured against."""
 
-
 RESIDENT_BYTES = 2_000_000_000
 """Loaded models are kept for the next suite up to this size of weights, the last used ones."""
 
@@ -189,12 +188,20 @@ class Harness:
             reference = self._load(cell)
         else:
             reference = self._executable(reference_cell)
-            for other in self.planned:
-                if other != cell and reference_of(other) == reference_cell:
-                    with suppress(BackendError):  # said when that cell is asked for
-                        bound[other] = self._executable(other).bind(images)
+            for other in self._company_of(cell):
+                with suppress(BackendError):  # said when that cell is asked for
+                    bound[other] = self._executable(other).bind(images)
         timings = measure_together(reference.bind(images), list(bound.values()), self.grid.latency)
         self._timings |= dict(zip(bound, timings, strict=True))
+
+    def _company_of(self, cell: Cell) -> list[Cell]:
+        return [
+            other
+            for other in self.planned
+            if other != cell
+            and reference_of(other) == reference_of(cell) != other  # a control has a reference of its own
+            and not self.checkpoint(other.variant).metrics.exhausted  # not asked for
+        ]
 
     def contamination(self) -> str:
         """Say which A/A controls left the tolerance; empty when none did."""

@@ -1,0 +1,93 @@
+"""What the suites ask for: references, company, and what is loaded or measured once."""
+
+import pytest
+import torch
+from factories import write_user_model
+
+from pruning_core import harness as harness_module
+from pruning_core.grid import latency_cells, make_grid
+from pruning_core.harness import Harness, reference_of
+from pruning_core.pipeline import Workplace
+from pruning_core.progress import ProgressDisplay
+from pruning_core.store import Store
+
+
+@pytest.fixture
+def harness(tmp_path, monkeypatch):
+    """Open a harness over a small grid of a user's network, all its latency cells planned."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    train = {"epochs": 0, "precision": "fp32"}
+    grid = make_grid(
+        {
+            "model": write_user_model(tmp_path, "harness_nets"),
+            "ratios": "0.5,0.9,0.92,1.0",
+            "backends": "eager,eager:bf16",
+            "batch_sizes": "2",
+            "threads": 1,
+            "train": train,
+            "fine_tune": train,
+            "latency": {"rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
+        }
+    )
+    place = Workplace(Store(tmp_path / "store"), ProgressDisplay())
+    threads = torch.get_num_threads()
+    yield Harness(grid, place, tuple(latency_cells(grid)))
+    torch.set_num_threads(threads)
+
+
+def cell_of(harness, end):
+    """Find the cell whose id ends so."""
+    return next(cell for cell in harness.planned if cell.id.endswith(end))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reference"),
+    [
+        ("magnitude-0.5-eager-bf16-cpu-b2", "dense-eager-bf16-cpu-b2"),
+        ("dense-eager-bf16-cpu-b2", "dense-eager-fp32-cpu-b2"),
+        ("dense-eager-fp32-cpu-b2", "dense-eager-fp32-cpu-b2"),
+    ],
+)
+def test_the_chain_of_references(harness, cell, reference):
+    """Pruned is paired with dense on the same backend, dense with dense eager fp32, that one with itself."""
+    assert reference_of(cell_of(harness, cell)) == cell_of(harness, reference)
+
+
+def test_cells_of_one_reference_are_measured_together(harness, monkeypatch):
+    """One measurement serves all cells of a reference; controls and exhausted steps are not among them."""
+    together = []
+    measure = harness_module.measure_together
+
+    def counting(reference, candidates, options):
+        together.append(len(candidates))
+        return measure(reference, candidates, options)
+
+    monkeypatch.setattr(harness_module, "measure_together", counting)
+    for cell in harness.planned:
+        if not harness.checkpoint(cell.variant).metrics.exhausted:
+            record, samples_s = harness.latency_record(cell)
+            assert record["cell"] == cell.id
+            assert len(samples_s) == 2 * record["rounds"] == 10
+    # The control alone; 0.5 and 0.9 on fp32 with dense bf16; 0.5 and 0.9 on bf16. 0.92 and 1.0 are exhausted.
+    assert together == [1, 3, 2]
+
+
+def test_the_oldest_models_make_room(harness, monkeypatch):
+    """Loaded models are kept up to a size, the last used ones, and never fewer than the one in use."""
+    monkeypatch.setattr(harness_module, "RESIDENT_BYTES", 1)
+    for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-fp32-cpu-b2"):
+        harness.evaluate(cell_of(harness, end))
+    assert len(harness._executables) == 1
+    monkeypatch.setattr(harness_module, "RESIDENT_BYTES", 10**9)
+    harness.evaluate(cell_of(harness, "magnitude-0.9-eager-fp32-cpu-b2"))
+    assert len(harness._executables) == 2
+
+
+def test_accuracy_counts_every_image_once(harness):
+    """The record's accuracy, count, interval and packed answers are of the same images."""
+    record = harness.accuracy_record(cell_of(harness, "magnitude-0.5-eager-bf16-cpu-b2"), None)
+    assert record["accuracy_n"] == 359
+    right = bin(int(record["right_answers"], 16)).count("1")
+    assert right / 359 == record["accuracy"]
+    assert record["accuracy_low"] <= record["accuracy"] <= record["accuracy_high"]
+    assert "accuracy_floor" not in record
