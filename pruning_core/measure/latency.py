@@ -24,7 +24,7 @@ from pruning_core.intervals import median_interval
 Clock = Callable[[], float]
 Call = Callable[[], object]
 
-STEADY_WITHIN = 0.05
+STEADY_WITHIN = 0.1
 """Warm-up ends when two neighbouring groups of bursts differ by no more than this fraction."""
 
 BURSTS_COMPARED = 2
