@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 # From the ground up: a module may import those of lower layers, and of its own.
 LAYERS = (
     ("errors", "intervals", "records", "text_files"),
-    ("spec",),
+    ("spec", "axes"),
     ("grid", "hardware", "thresholds", "torchvision_schemas", "progress"),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
     ("training", "methods", "measure", "backends"),
