@@ -60,6 +60,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
+    options = ("--grid", "--threads", *(f"pruning_{name}" for name in _AXES))
+    if any(session.config.getoption(option) is not None for option in options):
+        with _exit_on_user_error():
+            _grid_of(session.config)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a suite once for each checkpoint or cell of the grid."""
     wanted = [name for name in _CELL_FIXTURES if name in metafunc.fixturenames]

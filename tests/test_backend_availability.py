@@ -17,9 +17,9 @@ EXAMPLE = torch.zeros(1, 3, 32, 32)
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_backend_that_is_not_installed_says_how_to_get_it(monkeypatch, name) -> None:
     """A missing package gives one line with its name and the command that installs it."""
-    find = importlib.util.find_spec
+    torchs = importlib.util.find_spec("torch")  # stands for whatever else is asked for
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda wanted, package=None: None if wanted == name else find(wanted)
+        importlib.util, "find_spec", lambda wanted, package=None: None if wanted == name else torchs
     )
     with pytest.raises(UnavailableError) as caught:
         load_executable(name, Tiny(), EXAMPLE, "fp32", "cpu", 1)

@@ -147,6 +147,7 @@ def test_a_mistake_ends_the_run_with_one_line(suites, pytester, capfd, name):
     assert result.ret == 2
     assert expected in shown
     assert "Traceback" not in shown
+    assert "ERROR collecting" not in shown
 
 
 @pytest.fixture
