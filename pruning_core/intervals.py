@@ -6,7 +6,7 @@ Not for: tests between runs; those are the gate's.
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, median
+from statistics import NormalDist
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -71,9 +71,3 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
             break
         best_k, coverage = k, 1 - 2 * below
     return ordered[best_k - 1], ordered[n - best_k], max(coverage, 0.0)
-
-
-def median_and_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Return the median of `values` with its lower and upper bound (see `median_interval`)."""
-    low, high, _ = median_interval(values, confidence)
-    return median(values), low, high

@@ -2,12 +2,11 @@
 
 import math
 import random
-from statistics import median
 
 import pytest
 from scipy import stats
 
-from pruning_core.intervals import median_and_interval, median_interval, wilson_interval
+from pruning_core.intervals import median_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -74,12 +73,3 @@ def test_median_interval_covers_whatever_the_distribution() -> None:
         low, high, stated = median_interval([source.expovariate(1) for _ in range(12)])
         held += low <= math.log(2) <= high
     assert held / 2000 == pytest.approx(stated, abs=0.015)
-
-
-def test_median_stands_with_its_bounds() -> None:
-    """The median is returned with the same bounds, and lies between them."""
-    values = [3.0, 1.0, 2.0, 5.0, 4.0, 9.0]
-    middle, low, high = median_and_interval(values)
-    assert middle == median(values)
-    assert (low, high) == median_interval(values)[:2]
-    assert low <= middle <= high
