@@ -11,6 +11,10 @@ def test_accuracy(accuracy_cell, harness, thresholds, benchmark):
     benchmark.pedantic(harness.evaluate, args=(accuracy_cell,), rounds=1)
     record = harness.accuracy_record(accuracy_cell, threshold)
     benchmark.extra_info.update(record)
+    agreement, floor = record["agreement"], record["agreement_floor"]
+    assert agreement >= floor, (
+        f"only {agreement:.4f} of the answers are those of eager fp32, below {floor:.4f}"
+    )
     if threshold is not None:
         accuracy, drop = record["accuracy"], record["accuracy_drop"]
         assert accuracy >= threshold.floor, (

@@ -2,15 +2,21 @@
 
 import pytest
 
-from pruning_core.pytest_plugin import record_samples
+from pruning_core.pytest_plugin import record_samples, skip_unless_timing
 
 
-def test_latency(latency_cell, harness, benchmark):
-    """Each cell is measured in A B B A rounds with its reference; how fast it must be is for the gate."""
-    if benchmark.disabled:
-        pytest.skip("--benchmark-disable: latency is not measured")
+def test_latency(latency_cell, harness, thresholds, benchmark):
+    """Each cell is timed in pairs with its reference, and answers as eager fp32 does.
+
+    How fast it must be is for the gate.
+    """
+    skip_unless_timing(benchmark)
     if harness.checkpoint(latency_cell.variant).metrics.exhausted:
         pytest.skip("exhausted: this step removed nothing that the one before had not")
-    record, samples_s = harness.latency_record(latency_cell)
+    threshold = thresholds.find(latency_cell.variant, latency_cell.backend, latency_cell.precision)
+    record, samples_s = harness.latency_record(latency_cell, threshold)
     record_samples(benchmark, samples_s, record)
-    assert record["speedup_low"] <= record["speedup"] <= record["speedup_high"]
+    agreement, floor = record["agreement"], record["agreement_floor"]
+    assert agreement >= floor, (
+        f"only {agreement:.4f} of the answers are those of eager fp32, below {floor:.4f}"
+    )

@@ -52,16 +52,29 @@ def batch_sizes_of(value: object) -> object:
     Raises:
         ValueError: If one is below 1, repeated, or no whole number.
     """
+    return _whole_numbers(value, "batch sizes")
+
+
+def threads_of(value: object) -> object:
+    """Accept numbers of threads as `batch_sizes_of` does, and 0 alone: as many as the process may use.
+
+    Raises:
+        ValueError: If one is below 1 (below 0 where it stands alone), repeated, or no whole number.
+    """
+    return (0,) if value in (0, "0", [0], (0,)) else _whole_numbers(value, "numbers of threads")
+
+
+def _whole_numbers(value: object, what: str) -> object:
     if isinstance(value, str):
         try:
             value = [int(part) for part in value.split(",")]
         except ValueError:
-            raise ValueError(f"batch sizes are whole numbers separated by commas; came {value!r}") from None
+            raise ValueError(f"{what} are whole numbers separated by commas; came {value!r}") from None
     if isinstance(value, int) and not isinstance(value, bool):
         value = [value]
     if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
         if not value or any(item < 1 for item in value) or len(set(value)) < len(value):
-            raise ValueError(f"batch sizes are at least 1, each once; came {list(value)!r}")
+            raise ValueError(f"{what} are at least 1, each once; came {list(value)!r}")
         return tuple(value)
     return value
 

@@ -3,8 +3,11 @@
 Not for: whether a backend is installed or a device is there; that is asked cell by cell.
 """
 
-from pruning_core.backends import check_backend
+from collections.abc import Sequence
+
+from pruning_core.backends import check_backend, check_device
 from pruning_core.data import check_dataset_name
+from pruning_core.errors import UnavailableError
 from pruning_core.grid import Grid, split_backend
 from pruning_core.methods import find_method
 from pruning_core.models import model_spec
@@ -27,3 +30,20 @@ def check_names(grid: Grid) -> None:
         grid.method_spec(method)
     for item in grid.backends:
         check_backend(*split_backend(item))
+
+
+def check_devices(devices: Sequence[str]) -> None:
+    """Check that at least one of several devices is here; cells on the others are skipped with the reason.
+
+    Raises:
+        OptionError: If one names no kind of device.
+        UnavailableError: If none is on this machine.
+    """
+    absent = []
+    for device in devices:
+        try:
+            check_device(device)
+        except UnavailableError as error:
+            absent.append(error)
+    if len(absent) == len(devices):
+        raise absent[0]

@@ -169,6 +169,46 @@ def gate(
 
 
 @cli.group()
+def selftest() -> None:
+    """Show by experiment how far this program's verdicts can be trusted on this machine."""
+
+
+@selftest.command("latency")
+@click.option(
+    "--trials", type=click.IntRange(1), default=100, show_default=True, help="A/A pairs, in each condition."
+)
+@click.option(
+    "--planted",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Trials for each of two planted slow-downs: 10 % at 5 % tolerance, 5 % at 2 %.",
+)
+@click.option(
+    "--condition",
+    type=click.Choice(["quiet", "busy", "both"]),
+    default="both",
+    show_default=True,
+    help="busy: beside a process that computes half of the time.",
+)
+@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads (default: all usable).")
+@click.option("--json", "json_file", type=_FILE, help="Write every trial and the rates.")
+@click.option("--figure", type=_FILE, help="Draw both methods, .svg or .png (needs the extra `figures`).")
+def selftest_latency(
+    trials: int, planted: int, condition: str, threads: int, json_file: Path | None, figure: Path | None
+) -> None:
+    """Count wrong verdicts, and planted slow-downs that are found.
+
+    Identical networks are timed against each other, and against copies that do 10 % or 5 % more work; once
+    by this program's pairs, once by the mean of 50 calls in a row. About 15 s a trial.
+    """
+    from pruning_core.selftest.command import run_selftest
+
+    conditions = ("quiet", "busy") if condition == "both" else (condition,)
+    click.echo(run_selftest(trials, planted, conditions, threads, json_file, figure))
+
+
+@cli.group()
 def store() -> None:
     """Show, verify or tidy the store of checkpoints."""
 

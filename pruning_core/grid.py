@@ -7,14 +7,14 @@ or knowing whether a backend is installed (`backends/`).
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from pruning_core.axes import batch_sizes_of, names_of, ratios_of
+from pruning_core.axes import batch_sizes_of, names_of, ratios_of, threads_of
 from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.spec import Frozen, MethodSpec, TrainSpec, explain
 
@@ -27,11 +27,24 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 class LatencyOptions(Frozen):
     """How long and how closely latency is measured."""
 
-    rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds for each cell.")
+    rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
+    max_rounds: int = Field(40, ge=5, le=1000, description="Rounds double from look to look, up to this.")
+    precision: float = Field(
+        0.02, gt=0, lt=1, description="A cell is done when its interval is narrower than ± this."
+    )
+    limit_s: float = Field(60.0, gt=0, description="No look is begun that would take a cell longer.")
     warmup_ms: float = Field(500.0, ge=0, description="Least time spent warming up, for each of the pair.")
     sample_ms: float = Field(20.0, gt=0, description="A sample is enough calls to last this long.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
     tolerance: float = Field(0.05, gt=0, lt=1, description="The A/A control must stay within this of 1.")
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many rounds the intervals are looked at: 10, 20, 40."""
+        looks = [self.rounds]
+        while 2 * looks[-1] <= self.max_rounds:
+            looks.append(2 * looks[-1])
+        return tuple(looks)
 
 
 class Grid(Frozen):
@@ -47,7 +60,7 @@ class Grid(Frozen):
     backends: tuple[str, ...] = ("eager",)
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)
-    threads: int = Field(0, ge=0, description="0: as many as this process may use.")
+    threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
     train: TrainSpec = TrainSpec()
     fine_tune: TrainSpec = TrainSpec(epochs=2, learning_rate=0.02)
     latency: LatencyOptions = LatencyOptions()
@@ -66,6 +79,11 @@ class Grid(Frozen):
     @classmethod
     def _batch_sizes(cls, value: object) -> object:
         return batch_sizes_of(value)
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _threads(cls, value: object) -> object:
+        return threads_of(value)
 
     @field_validator("backends")
     @classmethod
@@ -114,12 +132,14 @@ class Cell:
     precision: str
     device: str
     batch_size: int | None = None  # None in the accuracy suite, where it does not matter
+    threads: int | None = None  # None where the grid has one number of threads for all
 
     @property
     def id(self) -> str:
-        """Stable, readable and unique in a grid: the variant's id, then `-eager-fp32-cpu-b32`."""
+        """Stable, readable and unique in a grid: the variant's id, then `-eager-fp32-cpu-b32-t2`."""
         head = f"{self.variant.id}-{self.backend}-{self.precision}-{self.device.replace(':', '')}"
-        return head if self.batch_size is None else f"{head}-b{self.batch_size}"
+        batch = "" if self.batch_size is None else f"-b{self.batch_size}"
+        return head + batch + ("" if self.threads is None else f"-t{self.threads}")
 
 
 def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
@@ -127,7 +147,8 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
 
     Args:
         path: A TOML file with the fields of `Grid`.
-        options: Field name → value from the command line; None values are left out.
+        options: Field name → value from the command line, `latency.precision` for a field of a section;
+            None values are left out.
 
     Raises:
         OptionError: If the file is not there, is no TOML, or says something that cannot be; the message
@@ -151,11 +172,18 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
 def make_grid(content: Mapping[str, Any]) -> Grid:
     """Build a grid from plain values, for example those of the command line.
 
+    Args:
+        content: Field name → value; `latency.precision` for a field of a section.
+
     Raises:
         OptionError: One line a field that cannot be.
     """
+    fields = dict(content)
+    for name in [name for name in fields if "." in name]:
+        section, _, field = name.partition(".")
+        fields[section] = {**fields.get(section, {}), field: fields.pop(name)}
     try:
-        return Grid.model_validate(dict(content))
+        return Grid.model_validate(fields)
     except ValidationError as error:
         raise OptionError("\n".join(_option_line(item) for item in error.errors())) from None
 
@@ -171,32 +199,41 @@ def variants(grid: Grid) -> Iterator[Variant]:
                         yield Variant(model, dataset, method, ratio)
 
 
-def cells(grid: Grid, batch_sizes: Sequence[int | None] | None = None) -> Iterator[Cell]:
-    """Walk over the cells of a grid, those of one backend, device and batch size together.
-
-    Args:
-        grid: The grid.
-        batch_sizes: `[None]` for the accuracy suite; by default the grid's.
-    """
+def accuracy_cells(grid: Grid) -> Iterator[Cell]:
+    """Walk over the cells of the accuracy suite: batch size and threads do not matter there."""
     for device in grid.devices:
         for item in grid.backends:
-            backend, precision = split_backend(item)
-            for batch_size in grid.batch_sizes if batch_sizes is None else batch_sizes:
-                for variant in variants(grid):
-                    yield Cell(variant, backend, precision, device, batch_size)
+            for variant in variants(grid):
+                yield Cell(variant, *split_backend(item), device)
 
 
 def latency_cells(grid: Grid) -> Iterator[Cell]:
-    """Walk over the cells of the latency suite: the A/A controls first, whatever backends were asked for."""
-    seen = set()
+    """Walk over the cells of the latency suite: the A/A controls first, whatever backends were asked for.
+
+    The cells of one backend, device, number of threads and batch size stand together.
+    """
+    controls = [
+        Cell(Variant(model, dataset, DENSE, 0.0), "eager", "fp32", device, batch_size, threads)
+        for device in grid.devices
+        for threads in _threads_axis(grid)
+        for batch_size in grid.batch_sizes
+        for model in grid.model
+        for dataset in grid.dataset
+    ]
+    yield from controls
+    known = set(controls)
     for device in grid.devices:
-        for batch_size in grid.batch_sizes:
-            for model in grid.model:
-                for dataset in grid.dataset:
-                    control = Cell(Variant(model, dataset, DENSE, 0.0), "eager", "fp32", device, batch_size)
-                    seen.add(control)
-                    yield control
-    yield from (cell for cell in cells(grid) if cell not in seen)
+        for threads in _threads_axis(grid):
+            for item in grid.backends:
+                for batch_size in grid.batch_sizes:
+                    for variant in variants(grid):
+                        cell = Cell(variant, *split_backend(item), device, batch_size, threads)
+                        if cell not in known:
+                            yield cell
+
+
+def _threads_axis(grid: Grid) -> tuple[int | None, ...]:
+    return grid.threads if len(grid.threads) > 1 else (None,)
 
 
 def find_grid(name: str | None, root: Path) -> Path | None:

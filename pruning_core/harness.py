@@ -1,39 +1,41 @@
 """What the suites in `bench/` ask for: the checkpoint of a cell, and what was measured of it, as a record.
 
-Each checkpoint is made, each backend's model loaded and each accuracy evaluated at most once in a run. Not
-for: asserting anything (the suites do), or speaking to pytest (`pytest_plugin.py` does).
+Cells that share a reference are measured together, once. Not for: asserting anything (the suites do),
+loading models (`resident.py`), or speaking to pytest (`pytest_plugin.py` does).
 """
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from pruning_core.backends import load_executable
-from pruning_core.backends.base import Executable
 from pruning_core.errors import BackendError
-from pruning_core.grid import DENSE, Cell, Grid, Variant
-from pruning_core.hardware import resolve_threads
-from pruning_core.intervals import median_interval
-from pruning_core.measure.accuracy import Evaluation, agreement, evaluate
-from pruning_core.measure.latency import PairedTiming, measure_together, speedup_interval
-from pruning_core.pipeline import Workplace, load_network, make_variant, prune
+from pruning_core.grid import Cell, Grid, Variant
+from pruning_core.latency_record import disturbance_fields, reason_fields, timing_fields
+from pruning_core.measure.accuracy import agreement, logit_difference
+from pruning_core.measure.ceilings import Ceiling, measure_ceiling
+from pruning_core.measure.latency import PairedTiming, measure_together
+from pruning_core.measure.watch import Disturbance, MachineWatch
+from pruning_core.pipeline import Workplace, load_network, prune
 from pruning_core.records import Record, make_record, pack_answers
+from pruning_core.resident import Models, dense_of, plain_of
 from pruning_core.spec import PrunedSpec
 from pruning_core.store import Checkpoint
-from pruning_core.thresholds import Threshold
+from pruning_core.thresholds import Threshold, least_agreement
 
-REFERENCE_BACKEND = ("eager", "fp32")
-"""Backend and precision that dense models on other backends are measured against."""
 
-RESIDENT_BYTES = 2_000_000_000
-"""Loaded models are kept for the next suite up to this size of weights, the last used ones."""
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured of a latency cell, until it is asked for."""
+
+    timing: PairedTiming
+    disturbance: Disturbance
+    bind_s: float  # making it ready for its batch size; `compile` compiles here
 
 
 @dataclass
@@ -43,20 +45,18 @@ class Harness:
     grid: Grid
     place: Workplace
     planned: tuple[Cell, ...] = ()  # latency cells that will be asked for
-    # with the size of their weights in bytes, the last used last
-    _executables: dict[tuple[str, str, str, str], tuple[Executable, int]] = field(default_factory=dict)
-    _evaluations: dict[tuple[str, str, str, str], Evaluation] = field(default_factory=dict)
-    _timings: dict[Cell, PairedTiming] = field(default_factory=dict)  # measured, not yet asked for
     controls: list[Record] = field(default_factory=list)
+    _measured: dict[Cell, _Measured] = field(default_factory=dict)
+    _ceilings: dict[tuple[str, str, int], Ceiling | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Use the grid's number of threads from here on."""
-        self.threads = resolve_threads(self.grid.threads)
-        torch.set_num_threads(self.threads)
+        self.models = Models(self.grid, self.place)
+        torch.set_num_threads(self.models.threads)
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
         """Load a variant's checkpoint, or make it."""
-        return make_variant(variant, self.grid, self.place)
+        return self.models.checkpoint(variant)
 
     def pruning_step(self, variant: Variant) -> tuple[Callable[[], nn.Module], Callable[[nn.Module], object]]:
         """Return what is timed in the cost suite.
@@ -70,10 +70,13 @@ class Harness:
             return lambda: load_network(self.checkpoint(variant)), lambda network: network.eval()
         parent = self.place.store.load(spec.parent)
         example = torch.zeros(1, spec.dataset.channels, spec.dataset.height, spec.dataset.width)
-        dense = self.checkpoint(_dense_of(variant))
+        dense = self.checkpoint(dense_of(variant))
 
         def prune_once(network: nn.Module) -> object:
-            return prune(network, load_network(dense), spec.method, spec.ratio, example, spec.fine_tune.seed)
+            with self.models.measuring():
+                return prune(
+                    network, load_network(dense), spec.method, spec.ratio, example, spec.fine_tune.seed
+                )
 
         return lambda: load_network(parent), prune_once
 
@@ -98,22 +101,15 @@ class Harness:
             epochs=epochs,
         )
 
-    def evaluate(self, cell: Cell) -> Evaluation:
+    def evaluate(self, cell: Cell) -> object:
         """Evaluate a cell's variant on its backend over the whole test split, once in a run."""
-        key = self._key(cell)
-        if key not in self._evaluations:
-            dataset = self.place.dataset(cell.variant.dataset)
-            executable = self._executable(cell)
-            self._evaluations[key] = evaluate(executable.predict, dataset.test, dataset.spec)
-        return self._evaluations[key]
+        return self.models.evaluate(cell)
 
     def accuracy_record(self, cell: Cell, threshold: Threshold | None) -> Record:
         """Return a cell's accuracy, what dense reaches on the same backend, and what is asked for."""
         variant = cell.variant
-        metrics = self.checkpoint(variant).metrics
-        evaluation = self.evaluate(cell)
-        dense = self.evaluate(_with(cell, variant=_dense_of(variant)))
-        reference = self.evaluate(_with(cell, backend=REFERENCE_BACKEND[0], precision=REFERENCE_BACKEND[1]))
+        evaluation = self.models.evaluate(cell)
+        dense = self.models.evaluate(replace(cell, variant=dense_of(variant)))
         limits = (
             {}
             if threshold is None
@@ -125,17 +121,21 @@ class Harness:
             cell=cell.id,
             **self._identity(variant),
             **self._where(cell),
-            **_accuracy_fields(evaluation),
-            accuracy_pruned=metrics.accuracy_pruned,
+            **self._answers(cell, threshold),
+            load_s=self.models.loaded(cell).load_s,
+            accuracy_pruned=self.checkpoint(variant).metrics.accuracy_pruned,
             dense_accuracy=dense.accuracy,
             accuracy_drop=dense.accuracy - evaluation.accuracy,
-            agreement=agreement(evaluation, reference),
             right_answers=pack_answers((evaluation.predictions == labels).tolist()),
             **limits,
         )
 
-    def latency_record(self, cell: Cell) -> tuple[Record, list[float]]:
+    def latency_record(self, cell: Cell, threshold: Threshold | None = None) -> tuple[Record, list[float]]:
         """Measure a cell in pairs with its reference.
+
+        Args:
+            cell: With a batch size.
+            threshold: Says how far its answers may differ from those of eager fp32.
 
         Returns:
             The record, and the samples in seconds per call of this cell.
@@ -143,65 +143,40 @@ class Harness:
         assert cell.batch_size is not None
         reference_cell = reference_of(cell)
         control = reference_cell == cell
-        if cell not in self._timings:
+        answers = self._answers(cell, threshold)  # before timing: a wrong model need not be timed for long
+        if cell not in self._measured:
             self._measure_with_company(cell)
-        timing = self._timings.pop(cell)
-        options = self.grid.latency
-        low, high, coverage = speedup_interval(timing, options.confidence)
-        latency_low_s, latency_high_s, _ = median_interval(timing.candidate_s, options.confidence)
-        latency_s = median(timing.candidate_s)
+        measured = self._measured.pop(cell)
+        loaded = self.models.loaded(cell)
+        images = self.models.images(cell)
+        peak_bytes = loaded.executable.peak_memory_bytes(images)
         record = make_record(
             suite="latency",
             cell=cell.id,
             **self._identity(cell.variant),
             **self._where(cell),
-            **_accuracy_fields(self.evaluate(cell)),
+            **answers,
+            load_s=loaded.load_s + measured.bind_s,
             batch_size=cell.batch_size,
-            latency_ms=latency_s * 1e3,
-            latency_low_ms=latency_low_s * 1e3,
-            latency_high_ms=latency_high_s * 1e3,
-            latency_p95_ms=float(np.quantile(timing.candidate_s, 0.95)) * 1e3,
-            images_per_s=cell.batch_size / latency_s,
             reference=reference_cell.id,
-            reference_latency_ms=median(timing.reference_s) * 1e3,
-            speedup=timing.speedup,
-            speedup_low=low,
-            speedup_high=high,
-            confidence=coverage,
-            log_ratios=list(timing.log_ratios),
-            rounds=timing.rounds,
-            calls_per_sample=timing.calls_per_sample,
             control=control,
-            contaminated=False,
+            **timing_fields(measured.timing, self.grid.latency, cell.batch_size),
+            **reason_fields(
+                measured.timing,
+                self.checkpoint(cell.variant).metrics,
+                self.checkpoint(reference_cell.variant).metrics,
+                self._ceiling(cell),
+                loaded.executable.time_on_device(images),
+                precision=cell.precision,
+                batch_size=cell.batch_size,
+                image_values=images[0].numel(),
+            ),
+            **disturbance_fields(measured.disturbance),
+            **({} if peak_bytes is None else {"peak_memory_bytes": peak_bytes}),
         )
         if control:
             self.controls.append(record)
-        return record, list(timing.candidate_s)
-
-    def _measure_with_company(self, cell: Cell) -> None:
-        """Measure a cell and those that will be asked for with the same reference: they share its samples."""
-        reference_cell = reference_of(cell)
-        images = self._images(cell)
-        bound = {cell: self._executable(cell).bind(images)}
-        if reference_cell == cell:
-            # A control is paired with a second copy: an own set of weights at another place in memory.
-            reference = self._load(cell)
-        else:
-            reference = self._executable(reference_cell)
-            for other in self._company_of(cell):
-                with suppress(BackendError):  # said when that cell is asked for
-                    bound[other] = self._executable(other).bind(images)
-        timings = measure_together(reference.bind(images), list(bound.values()), self.grid.latency)
-        self._timings |= dict(zip(bound, timings, strict=True))
-
-    def _company_of(self, cell: Cell) -> list[Cell]:
-        return [
-            other
-            for other in self.planned
-            if other != cell
-            and reference_of(other) == reference_of(cell) != other  # a control has a reference of its own
-            and not self.checkpoint(other.variant).metrics.exhausted  # not asked for
-        ]
+        return record, list(measured.timing.candidate_s)
 
     def contamination(self) -> str:
         """Say which A/A controls left the tolerance; empty when none did."""
@@ -212,6 +187,70 @@ class Harness:
             f"[{r['speedup_low']:.3f}, {r['speedup_high']:.3f}]"
             for r in outside
         )
+
+    def _measure_with_company(self, cell: Cell) -> None:
+        """Measure a cell and those that will be asked for with the same reference: they share its samples."""
+        reference_cell = reference_of(cell)
+        images = self.models.images(cell)
+        cells, calls, bind_s = [], [], []
+        for other in (cell, *self._company_of(cell)):
+            # What another cell's backend says against it is said when that cell is asked for.
+            with suppress(*([] if other == cell else [BackendError])):
+                executable = self.models.loaded(other).executable
+                start = time.perf_counter()
+                calls.append(executable.bind(images))
+                bind_s.append(time.perf_counter() - start)
+                cells.append(other)
+        # A control is paired with a second copy: an own set of weights at another place in memory.
+        is_control = reference_cell == cell
+        reference = self.models.load_anew(cell) if is_control else self.models.loaded(reference_cell)
+        run_reference = reference.executable.bind(images)
+        timings, disturbance = self._time(cell, run_reference, calls)
+        for other, timing, seconds in zip(cells, timings, bind_s, strict=True):
+            self._measured[other] = _Measured(timing, disturbance, seconds)
+
+    def _time(
+        self, cell: Cell, reference: Callable[[], object], calls: Sequence[Callable[[], object]]
+    ) -> tuple[list[PairedTiming], Disturbance]:
+        looks = self.grid.latency.looks
+        company = "" if len(calls) == 1 else f" and {len(calls) - 1} more"
+        waited_s = 0.0
+
+        def wait(seconds: float) -> None:
+            nonlocal waited_s
+            time.sleep(seconds)
+            waited_s += seconds
+
+        torch.set_num_threads(self.models.threads_of(cell))
+        with self.place.display.work(f"time {cell.id}{company}", quiet=True) as advance:
+            with MachineWatch(cell.device) as watch, self.models.measuring():
+
+                def after_round(done: int, _: int) -> None:
+                    watch.sample()
+                    advance(done, _next_look(looks, done))
+
+                timings = measure_together(
+                    reference, calls, self.grid.latency, wait=wait, after_round=after_round
+                )
+            self.models.measured_s -= waited_s
+        return timings, watch.disturbance
+
+    def _company_of(self, cell: Cell) -> list[Cell]:
+        return [
+            other
+            for other in self.planned
+            if other != cell
+            and reference_of(other) == reference_of(cell) not in (cell, other)  # a control is measured alone
+            and not self.checkpoint(other.variant).metrics.exhausted  # not asked for
+        ]
+
+    def _ceiling(self, cell: Cell) -> Ceiling | None:
+        """Measure what this machine can do, once in a run for a device, precision and number of threads."""
+        where = (cell.device, cell.precision, self.models.threads_of(cell))
+        if where not in self._ceilings:
+            with self.models.measuring():
+                self._ceilings[where] = measure_ceiling(*where)
+        return self._ceilings[where]
 
     def _identity(self, variant: Variant) -> Record:
         checkpoint = self.checkpoint(variant)
@@ -238,32 +277,25 @@ class Harness:
             "backend": cell.backend,
             "precision": cell.precision,
             "device": cell.device,
-            "threads": self.threads,
+            "threads": self.models.threads_of(cell),
         }
 
-    def _key(self, cell: Cell) -> tuple[str, str, str, str]:
-        return self.checkpoint(cell.variant).key, cell.backend, cell.precision, cell.device
-
-    def _executable(self, cell: Cell) -> Executable:
-        key = self._key(cell)
-        if key not in self._executables:
-            size_bytes = self.checkpoint(cell.variant).metrics.size_bytes
-            self._executables[key] = (self._load(cell), size_bytes)
-        self._executables[key] = self._executables.pop(key)  # the last in the dict is the last used
-        while len(self._executables) > 1 and sum(s for _, s in self._executables.values()) > RESIDENT_BYTES:
-            del self._executables[next(iter(self._executables))]
-        return self._executables[key][0]
-
-    def _load(self, cell: Cell) -> Executable:
-        network = load_network(self.checkpoint(cell.variant))
-        example = self._images(cell)[:1]
-        return load_executable(cell.backend, network, example, cell.precision, cell.device, self.threads)
-
-    def _images(self, cell: Cell) -> torch.Tensor:
-        """Return random normalised images, the same in every run: (batch size, C, H, W)."""
-        spec = self.place.dataset(cell.variant.dataset).spec
-        generator = torch.Generator().manual_seed(0)
-        return torch.randn(cell.batch_size or 1, spec.channels, spec.height, spec.width, generator=generator)
+    def _answers(self, cell: Cell, threshold: Threshold | None) -> dict[str, Any]:
+        """Return how a cell answers and how far that is from eager fp32: wrong speed is no speed."""
+        evaluation = self.models.evaluate(cell)
+        plain = self.models.evaluate(plain_of(cell))
+        low, high = evaluation.interval
+        difference = logit_difference(evaluation, plain)
+        return {
+            "accuracy": evaluation.accuracy,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "accuracy_n": evaluation.n,
+            "agreement": agreement(evaluation, plain),
+            "agreement_floor": least_agreement(threshold, cell.precision),
+            **({} if difference is None else {"logit_difference": difference}),
+            "memory_format": self.models.loaded(cell).executable.memory_format,
+        }
 
 
 def reference_of(cell: Cell) -> Cell:
@@ -273,34 +305,12 @@ def reference_of(cell: Cell) -> Cell:
     copy of itself. So speed-ups multiply along the chain.
     """
     if not cell.variant.is_dense:
-        return _with(cell, variant=_dense_of(cell.variant))
-    return _with(cell, backend=REFERENCE_BACKEND[0], precision=REFERENCE_BACKEND[1])
+        return replace(cell, variant=dense_of(cell.variant))
+    return plain_of(cell)
 
 
-def _with(
-    cell: Cell, *, variant: Variant | None = None, backend: str | None = None, precision: str | None = None
-) -> Cell:
-    return Cell(
-        variant or cell.variant,
-        backend or cell.backend,
-        precision or cell.precision,
-        cell.device,
-        cell.batch_size,
-    )
-
-
-def _dense_of(variant: Variant) -> Variant:
-    return Variant(variant.model, variant.dataset, DENSE, 0.0)
-
-
-def _accuracy_fields(evaluation: Evaluation) -> dict[str, Any]:
-    low, high = evaluation.interval
-    return {
-        "accuracy": evaluation.accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "accuracy_n": evaluation.n,
-    }
+def _next_look(looks: tuple[int, ...], done: int) -> int:
+    return next((look for look in looks if look > done), done)
 
 
 def _within(record: Record, tolerance: float) -> bool:

@@ -23,6 +23,8 @@ Advance = Callable[[int, int], None]
 """Takes steps done and steps in all."""
 
 _LINE_EVERY_S = 10.0
+_DRAW_EVERY_S = 2.0
+"""A quiet bar is drawn this often at most: a millisecond in two seconds."""
 
 
 class ProgressDisplay:
@@ -48,20 +50,25 @@ class ProgressDisplay:
             print(line, file=self._stream or sys.stderr, flush=True)
 
     @contextmanager
-    def work(self, what: str) -> Iterator[Advance]:
-        """Show `what` while the block runs; call what it gives after each step."""
+    def work(self, what: str, quiet: bool = False) -> Iterator[Advance]:
+        """Show `what` while the block runs; call what it gives after each step.
+
+        Args:
+            what: The work in words.
+            quiet: Nothing is drawn but in these calls, and seldom: for work that is being timed.
+        """
         started = time.perf_counter()
         with self._uncaptured():
             stream = self._stream or sys.stderr  # looked up here: while captured it is another one
             if stream.isatty():
-                with self._bar(what, stream) as advance:
+                with self._bar(what, stream, quiet) as advance:
                     yield advance
             else:
                 yield self._lines(what, stream)
             print(f"{what}: done in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
 
     @contextmanager
-    def _bar(self, what: str, stream: TextIO) -> Iterator[Advance]:
+    def _bar(self, what: str, stream: TextIO, quiet: bool) -> Iterator[Advance]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -70,9 +77,19 @@ class ProgressDisplay:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+        # A bar that redraws itself does so ten times a second, from a thread of its own.
+        with Progress(*columns, console=Console(file=stream), transient=True, auto_refresh=not quiet) as bar:
             task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            drawn = 0.0
+
+            def advance(done: int, total: int) -> None:
+                nonlocal drawn
+                bar.update(task, completed=done, total=total)
+                if quiet and (now := time.perf_counter()) - drawn >= _DRAW_EVERY_S:
+                    drawn = now
+                    bar.refresh()
+
+            yield advance
 
     def _lines(self, what: str, stream: TextIO) -> Advance:
         started = last = time.perf_counter()

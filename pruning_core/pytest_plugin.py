@@ -38,7 +38,10 @@ _AXES = {
     "backends": "name or name:precision, separated by commas",
     "devices": "cpu, cuda:0, …, separated by commas",
     "batch_sizes": "whole numbers, separated by commas",
+    "threads": "numbers of CPU threads, separated by commas; 0: all usable",
 }
+
+_NOT_MEASURED = "latency is not measured"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     for name, text in _AXES.items():
         group.addoption(f"--{name.replace('_', '-')}", dest=f"pruning_{name}", metavar="LIST", help=text)
-    group.addoption("--threads", type=int, metavar="N", help="CPU threads (default: all usable)")
+    group.addoption(
+        "--precision",
+        type=float,
+        metavar="FRACTION",
+        help="a latency cell is done when its speed-up is known within ± this (default: 0.02)",
+    )
     group.addoption(
         "--store", metavar="DIR", help="where checkpoints are kept (default: the user's cache folder)"
     )
@@ -62,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
-    options = ("--grid", "--threads", *(f"pruning_{name}" for name in _AXES))
+    options = ("--grid", "--precision", *(f"pruning_{name}" for name in _AXES))
     if any(session.config.getoption(option) is not None for option in options):
         with _exit_on_user_error():
             _grid_of(session.config)
@@ -81,7 +89,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if wanted[0] == "variant":
         points = list(grids.variants(grid))
     elif wanted[0] == "accuracy_cell":
-        points = list(grids.cells(grid, batch_sizes=[None]))
+        points = list(grids.accuracy_cells(grid))
     else:
         points = list(grids.latency_cells(grid))
     metafunc.parametrize(wanted[0], points, ids=[point.id for point in points])
@@ -142,7 +150,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     try:
         return (yield)
     except UnavailableError as error:
-        if _named_explicitly(pyfuncitem):
+        if _named_backends(pyfuncitem):
             pytest.exit(f"error: {error}", returncode=2)
         pytest.skip(str(error))
     except BackendError as error:
@@ -190,7 +198,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     if harness is not None:
         from pruning_core.measure.machine import describe_machine
 
-        machine_info["pruning_bench"] = describe_machine(harness.threads)
+        machine_info["pruning_bench"] = describe_machine(harness.models.threads)
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
@@ -202,8 +210,21 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
                 entry["extra_info"]["contaminated"] = True
 
 
+def skip_unless_timing(benchmark: Any) -> None:
+    """Skip a latency test where pytest-benchmark is switched off: by --benchmark-disable, or under xdist."""
+    if benchmark.disabled:
+        pytest.skip(f"benchmarks are switched off (--benchmark-disable, or xdist): {_NOT_MEASURED}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say so when the A/A control left the tolerance: no verdict can be given on the times of this run."""
+    """Say so when times were not measured, or when no verdict can be given on them."""
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if _NOT_MEASURED in str(r.longrepr)]
+    if skipped:
+        terminalreporter.section("pruning-bench")
+        terminalreporter.line(
+            f"{len(skipped)} latency cells were not measured: pytest-benchmark is switched off by "
+            "--benchmark-disable, or because xdist would run cells side by side. Run without both."
+        )
     harness = config.stash.get(_HARNESS, None)
     problem = harness.contamination() if harness is not None else ""
     if problem:
@@ -221,7 +242,7 @@ def _grid_of(config: pytest.Config) -> Grid:
         from pruning_core.grid import find_grid, make_grid, read_grid
 
         options = {name: config.getoption(f"pruning_{name}") for name in _AXES}
-        options["threads"] = config.getoption("--threads")
+        options["latency.precision"] = config.getoption("--precision")
         path = find_grid(config.getoption("--grid"), config.rootpath)
         if path is None:
             grid = make_grid({name: value for name, value in options.items() if value is not None})
@@ -234,13 +255,11 @@ def _grid_of(config: pytest.Config) -> Grid:
 
 def _check_names(grid: Grid, config: pytest.Config) -> None:
     """Refuse what no table holds, before anything is trained."""
-    from pruning_core.backends import check_device
-    from pruning_core.checks import check_names
+    from pruning_core.checks import check_devices, check_names
 
     check_names(grid)
     if config.getoption("pruning_devices"):
-        for device in grid.devices:
-            check_device(device)
+        check_devices(grid.devices)
 
 
 def _harness_of(config: pytest.Config) -> Harness:
@@ -271,9 +290,9 @@ def _uncaptured(config: pytest.Config) -> Any:
     return capture.global_and_fixture_disabled if capture is not None else nullcontext
 
 
-def _named_explicitly(item: pytest.Function) -> bool:
-    """Tell whether the command line named backends or devices, so that skipping one would mislead."""
-    return bool(item.config.getoption("pruning_backends") or item.config.getoption("pruning_devices"))
+def _named_backends(item: pytest.Item) -> bool:
+    """Tell whether the command line named backends for one device, so that skipping one would mislead."""
+    return bool(item.config.getoption("pruning_backends")) and len(_grid_of(item.config).devices) == 1
 
 
 class _exit_on_user_error(AbstractContextManager[None]):  # noqa: N801  # reads as a verb in `with`

@@ -5,6 +5,8 @@ table in the README is printed from it. Times are stored in the unit that the na
 
 Schema history:
     1  first.
+    2  latency_p95_ms is of single calls, no longer of samples; agreement stands in latency records too; new
+       optional fields: why a cell is not faster, what disturbed it, how long it took to make it ready.
 
 Not for: measuring (`measure/`), tables (`report/`), verdicts (`gate.py`). Must not import torch.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 from pruning_core.errors import RecordError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,11 @@ FIELDS: tuple[Field, ...] = (
     Field("accuracy_drop", float, "fraction", _ACC, "dense_accuracy − accuracy"),
     Field("accuracy_floor", float, "fraction", _ACC, "least accuracy that passes"),
     Field("accuracy_allowed_drop", float, "fraction", _ACC, "largest drop that passes"),
-    Field("agreement", float, "fraction", _ACC, "test images with the same top-1 as eager fp32"),
+    Field("agreement", float, "fraction", _RUN, "test images with the same top-1 as eager fp32"),
+    Field("agreement_floor", float, "fraction", _RUN, "least agreement that passes"),
+    Field("logit_difference", float, "logits", _RUN, "largest difference of a logit from eager fp32"),
+    Field("memory_format", str, "", _RUN, "how images lie in memory; `backend`: it decides by itself"),
+    Field("load_s", float, "s", _RUN, "seconds to export, compile or quantize the model for the backend"),
     Field(
         "right_answers",
         str,
@@ -96,7 +102,10 @@ FIELDS: tuple[Field, ...] = (
     Field("latency_ms", float, "ms", _LAT, "median time of one call"),
     Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
     Field("latency_high_ms", float, "ms", _LAT, "upper bound of that median"),
-    Field("latency_p95_ms", float, "ms", _LAT, "95th percentile of the samples"),
+    Field("latency_p50_ms", float, "ms", _LAT, "median of single calls"),
+    Field("latency_p95_ms", float, "ms", _LAT, "95th percentile of single calls; 20 calls or more"),
+    Field("latency_p99_ms", float, "ms", _LAT, "99th percentile of single calls; 100 calls or more"),
+    Field("calls_timed", int, "", _LAT, "single calls that the percentiles are of"),
     Field("images_per_s", float, "1/s", _LAT, "batch size ÷ latency"),
     Field("reference", str, "", _LAT, "id of the cell that this one is paired with"),
     Field("reference_latency_ms", float, "ms", _LAT, "median time of one call of the reference, same rounds"),
@@ -106,16 +115,48 @@ FIELDS: tuple[Field, ...] = (
     Field("confidence", float, "fraction", _LAT, "coverage of the intervals in this record that was reached"),
     Field("log_ratios", list, "ln ratio", _LAT, "one ln(this ÷ reference) a round"),
     Field("rounds", int, "", _LAT, "A B B A rounds"),
+    Field("looks", int, "", _LAT, "planned looks at the interval; the chance of error is split over them"),
     Field("calls_per_sample", int, "", _LAT, "calls that one sample is the mean of"),
     Field("control", bool, "", _LAT, "A/A control: paired with a copy of itself"),
-    Field("contaminated", bool, "", _LAT, "the A/A control of this run left the tolerance"),
+    Field(
+        "contaminated",
+        bool,
+        "",
+        _LAT,
+        "not to be trusted: the A/A control of this run left the tolerance, or the machine was disturbed",
+    ),
+    Field("disturbance", str, "", _LAT, "what disturbed the machine meanwhile, in words; empty when nothing"),
+    Field("steal_share", float, "fraction", _LAT, "of our cores' time, taken by the hypervisor"),
+    Field("others_share", float, "fraction", _LAT, "of our cores' time, used by other processes"),
+    Field("cpu_mhz_low", float, "MHz", _LAT, "lowest clock of the CPU seen"),
+    Field("cpu_mhz_high", float, "MHz", _LAT, "highest clock of the CPU seen"),
+    Field("gpu_mhz_low", float, "MHz", _LAT, "lowest clock of the GPU seen"),
+    Field("gpu_mhz_high", float, "MHz", _LAT, "highest clock of the GPU seen"),
+    Field("mac_reduction", float, "ratio", _LAT, "MACs of the reference ÷ MACs of this"),
+    Field(
+        "mac_efficiency", float, "ratio", _LAT, "speedup ÷ mac_reduction; 1: every MAC saved is time saved"
+    ),
+    Field("device_ms", float, "ms", _LAT, "time of a call on the GPU by its own clock, calls back to back"),
+    Field("launch_ms", float, "ms", _LAT, "time in which the host hands a call to the GPU"),
+    Field("launch_bound", bool, "", _LAT, "the GPU waits for the host: launch_ms is most of device_ms"),
+    Field("peak_memory_bytes", int, "bytes", _LAT, "most memory in use in a call, where the device says"),
+    Field("matrix_gflops", float, "GFLOP/s", _LAT, "fastest matrix product of this run, this precision"),
+    Field("bandwidth_gb_s", float, "GB/s", _LAT, "fastest stream through memory of this run"),
+    Field(
+        "roofline_fraction",
+        float,
+        "ratio",
+        _LAT,
+        "least time by those two (arithmetic; weights and images moved once) ÷ latency",
+    ),
+    Field("roofline_bound", str, "", _LAT, "which of the two: `matrix` or `bandwidth`"),
 )
 
 FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
 STATUSES = ("ok", "failed")
 
-LARGEST = {"ms": 1e9, "ratio": 1e9, "1/s": 1e12, "ln ratio": 50.0}
+LARGEST = {"ms": 1e9, "ratio": 1e9, "1/s": 1e12, "ln ratio": 50.0, "MHz": 1e6, "GFLOP/s": 1e9, "GB/s": 1e9}
 """Positive numbers beyond these (in absolute value, for ln) are no measurement but damage."""
 
 Record = dict[str, Any]

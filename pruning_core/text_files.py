@@ -10,6 +10,18 @@ from pathlib import Path
 from pruning_core.errors import OptionError
 
 
+def check_writable(path: Path) -> None:
+    """Find out before long work whether a file can be written after it.
+
+    Raises:
+        OptionError: If its folder is not there or may not be written to.
+    """
+    if not path.parent.is_dir():
+        raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise OptionError(f"cannot write {path}: not a file that may be written")
+
+
 def write_text_file(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8; what stood there is replaced at the end, in one step.
 

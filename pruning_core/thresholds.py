@@ -15,6 +15,13 @@ from pruning_core.errors import OptionError
 from pruning_core.grid import Variant, label_of
 from pruning_core.spec import Frozen, explain
 
+LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
+"""Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
+
+What rounding may decide, and one image of a few hundred. Below that a backend runs another network, or one
+that is broken: its speed would be no speed.
+"""
+
 
 class Threshold(Frozen):
     """Limits for the cells that match all its patterns; patterns are those of file names (`*`, `?`)."""
@@ -27,6 +34,9 @@ class Threshold(Frozen):
     up_to_ratio: float = Field(1.0, ge=0, le=1, description="Cells of a higher ratio do not match.")
     floor: float = Field(0.0, ge=0, le=1, description="Least accuracy, fraction.")
     allowed_drop: float = Field(1.0, ge=0, le=1, description="Largest loss against dense, fraction.")
+    least_agreement: float | None = Field(
+        None, ge=0, le=1, description="Least fraction of answers as eager fp32 gives; by precision otherwise."
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,13 @@ class Thresholds:
             ):
                 return entry
         return None
+
+
+def least_agreement(threshold: Threshold | None, precision: str) -> float:
+    """Return the least fraction of test images that must get the same answer as from eager fp32."""
+    if threshold is not None and threshold.least_agreement is not None:
+        return threshold.least_agreement
+    return LEAST_AGREEMENT[precision]
 
 
 def read_thresholds(path: Path) -> Thresholds:

@@ -194,6 +194,16 @@ def _accuracy_fields(right: int) -> dict[str, Any]:
     return {"accuracy": right / IMAGES, "accuracy_low": low, "accuracy_high": high, "accuracy_n": IMAGES}
 
 
+def _answer_fields(backend: str) -> dict[str, Any]:
+    return {
+        "agreement": 1.0 if backend == "eager:fp32" else 359 / 360,
+        "agreement_floor": 0.98,
+        "logit_difference": 0.0 if backend == "eager:fp32" else 0.02,
+        "memory_format": "channels_last" if backend.startswith("eager") else "backend",
+        "load_s": 0.2,
+    }
+
+
 def _where(backend: str, device: str) -> dict[str, Any]:
     name, precision = backend.split(":")
     return {"backend": name, "precision": precision, "device": device, "threads": 8}
@@ -214,7 +224,7 @@ def _accuracy(ratio: float, backend: str, device: str, paired: bool) -> dict[str
         accuracy_drop=(dense - right) / IMAGES,
         accuracy_floor=0.5,
         accuracy_allowed_drop=0.3,
-        agreement=1.0 if backend == "eager:fp32" else 359 / 360,
+        **_answer_fields(backend),
         **({"right_answers": _answers(right)} if paired else {}),
     )
 
@@ -232,7 +242,11 @@ def _speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int)
         "latency_ms": latency,
         "latency_low_ms": latency * 0.99,
         "latency_high_ms": latency * 1.01,
+        "latency_p50_ms": latency * 0.998,
         "latency_p95_ms": latency * 1.03,
+        "latency_p99_ms": latency * 1.2,
+        "calls_timed": 100 * len(log_ratios),
+        "looks": 1,
         "images_per_s": 1e3 * batch_size / latency,
         "reference_latency_ms": reference_ms,
     }
@@ -258,6 +272,8 @@ def _latency(
         **_common("latency", f"{_cell(ratio, backend, device)}-b{batch_size}", ratio),
         **_where(backend, device),
         **_accuracy_fields(_right(ratio, backend)),
+        **_answer_fields(backend),
+        **_reason_fields(ratio, factor),
         batch_size=batch_size,
         reference=reference,
         **_speed_fields(log_ratios, reference_ms, batch_size),
@@ -265,6 +281,29 @@ def _latency(
         control=is_control,
         contaminated=False,
     )
+
+
+def _reason_fields(ratio: float, speedup: float) -> dict[str, Any]:
+    reduction = MACS[0.0] / MACS[ratio]
+    return {
+        "mac_reduction": reduction,
+        "mac_efficiency": speedup / reduction,
+        "device_ms": 3.0,
+        "launch_ms": 0.5,
+        "launch_bound": False,
+        "peak_memory_bytes": 50_000_000,
+        "matrix_gflops": 200.0,
+        "bandwidth_gb_s": 20.0,
+        "roofline_fraction": 0.4,
+        "roofline_bound": "matrix",
+        "disturbance": "",
+        "steal_share": 0.0,
+        "others_share": 0.02,
+        "cpu_mhz_low": 2600.0,
+        "cpu_mhz_high": 3100.0,
+        "gpu_mhz_low": 1980.0,
+        "gpu_mhz_high": 1980.0,
+    }
 
 
 def _entry(record: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ LAYERS = (
     ("training", "methods", "measure", "backends"),
     ("store",),
     ("pipeline",),
-    ("checks", "harness", "preview"),
+    ("checks", "latency_record", "preview", "resident"),
+    ("harness", "selftest"),
     ("pytest_plugin", "cli", "__main__"),
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.

@@ -1,6 +1,7 @@
 """Which backends, precisions and devices there are, and what is said of those that are not there."""
 
 import importlib.util
+import re
 import shutil
 
 import pytest
@@ -27,6 +28,60 @@ def test_a_backend_that_is_not_installed_says_how_to_get_it(monkeypatch, name) -
     assert f"not installed: {name}." in message
     assert "pip install 'pruning-bench[backends]'" in message
     assert "\n" not in message
+
+
+EVERY = [(name, precision) for name, backend in BACKENDS.items() for precision in backend.precisions]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1", "mps", "xpu:0"])
+@pytest.mark.parametrize(("name", "precision"), EVERY)
+def test_whatever_is_missing_one_line_names_what_to_do(monkeypatch, name, precision, device) -> None:
+    """With no package, no compiler and no GPU, a backend says in one line what to install or use instead."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, package=None: None)
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    monkeypatch.setattr(openvino, "cpu_bf16", lambda: "none")
+    reason = BACKENDS[name].why_unavailable(precision, device)
+    if reason is None:
+        assert name in ("eager", "cudagraph")  # these are PyTorch, which is there
+    else:
+        assert "\n" not in reason
+        assert re.search(r"Install with: pip install|Install g\+\+|Use ", reason)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_cuda_graph_needs_cuda(precision) -> None:
+    """The backend `cudagraph` is there on every CUDA device, and on no other."""
+    with pytest.raises(UnavailableError, match="CUDA graphs run on CUDA only, not on cpu"):
+        load_executable("cudagraph", Tiny(), EXAMPLE, precision, "cpu", 1)
+    assert BACKENDS["cudagraph"].why_unavailable(precision, "cuda:1") is None
+
+
+@pytest.mark.parametrize(("name", "provider"), [("onnxruntime", "CUDA"), ("tensorrt", "Tensorrt")])
+def test_a_build_of_onnx_runtime_without_a_provider_says_which(monkeypatch, name, provider) -> None:
+    """On CUDA, ONNX Runtime's own kernels and TensorRT each need a build that lists their provider."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    reason = BACKENDS[name].why_unavailable("fp32", "cuda")
+    assert reason is not None
+    assert f"has no {provider}ExecutionProvider. Install with: pip install onnxruntime-gpu" in reason
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [f"{provider}ExecutionProvider"])
+    assert BACKENDS[name].why_unavailable("fp32", "cuda") is None
+
+
+def test_int8_of_onnx_runtime_is_for_the_cpu() -> None:
+    """ONNX Runtime has no int8 convolutions on CUDA, and names TensorRT, which has."""
+    assert "Use tensorrt:int8" in str(BACKENDS["onnxruntime"].why_unavailable("int8", "cuda"))
+
+
+def test_openvinos_int8_needs_onnx_runtime_to_quantize(monkeypatch) -> None:
+    """OpenVINO runs int8 that ONNX Runtime's quantizer wrote; without it, fp32 is still there."""
+    there = importlib.util.find_spec("torch")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda wanted, package=None: None if wanted == "onnxruntime" else there
+    )
+    assert "not installed: onnxruntime." in str(BACKENDS["openvino"].why_unavailable("int8", "cpu"))
+    assert BACKENDS["openvino"].why_unavailable("fp32", "cpu") is None
 
 
 def test_compile_without_a_compiler_says_so(monkeypatch) -> None:

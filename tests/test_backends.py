@@ -14,6 +14,7 @@ from pruning_core.errors import BackendError, OptionError
 
 THREADS = 2
 EXAMPLE = torch.zeros(1, 3, 12, 12)
+CALIBRATION = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(9))  # as `images_of` draws
 
 
 class SmallNet(nn.Module):
@@ -69,11 +70,17 @@ def assert_right(logits: Tensor, right: Tensor, precision: str) -> None:
     if precision == "fp32":
         assert float((logits - right).abs().max()) <= 1e-3 * scale
     else:
-        assert float((logits - right).abs().max()) <= 5e-2 * scale
+        # Of int8, 300 draws of 7 images were off by 1 % in the median and 11 % at most: outside the ranges.
+        assert float((logits - right).abs().max()) <= (12e-2 if precision == "int8" else 5e-2) * scale
         top = right.topk(2, dim=1).values
         clear = top[:, 0] - top[:, 1] > 0.02 * scale  # where rounding may not decide
         same = logits.argmax(dim=1) == right.argmax(dim=1)
         assert float(same[clear].float().mean()) >= 0.95
+
+
+def load_pair(pair: tuple[str, str], net: nn.Module) -> Executable:
+    """Make a network ready to run on a backend and precision of this machine's CPU."""
+    return load_executable(pair[0], net, EXAMPLE, pair[1], "cpu", THREADS, calibration=CALIBRATION)
 
 
 def _pairs_here() -> Iterator[object]:
@@ -93,7 +100,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def executable(pair: tuple[str, str]) -> Executable:
     """The small network made ready to run; loaded once, as compiling takes a while."""
-    loaded = load_executable(pair[0], small_net(), EXAMPLE, pair[1], "cpu", THREADS)
+    loaded = load_pair(pair, small_net())
     loaded.predict(images_of(7))  # so that `compile` fills smaller batches up to 7 instead of compiling each
     return loaded
 
@@ -164,7 +171,7 @@ def test_leaves_the_model_as_it_was(pair) -> None:
     """Loading changes neither weights, nor types, nor the training mode, nor hooks of the model given."""
     net = small_net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    load_executable(pair[0], net, EXAMPLE, pair[1], "cpu", THREADS)
+    load_pair(pair, net)
     after = net.state_dict()
     assert all(module.training for module in net.modules())
     assert all(parameter.requires_grad for parameter in net.parameters())
@@ -175,7 +182,7 @@ def test_leaves_the_model_as_it_was(pair) -> None:
 
 def test_loading_and_running_is_silent(pair, capfd) -> None:
     """Nothing is printed, by us or by a runtime's C++ code; warnings would be errors here anyway."""
-    loaded = load_executable(pair[0], small_net(), EXAMPLE, pair[1], "cpu", THREADS)
+    loaded = load_pair(pair, small_net())
     if pair[0] != "compile":
         loaded.bind(images_of(2))()
     captured = capfd.readouterr()
@@ -262,7 +269,7 @@ def test_whatever_a_runtime_raises_becomes_one_line(monkeypatch) -> None:
     """An exception of a foreign library is turned into a BackendError that names backend and device."""
 
     class Unlucky(type(BACKENDS["eager"])):
-        def load(self, model, example, *, precision, device, threads):
+        def load(self, model, example, *, precision, device, threads, calibration=None):
             raise MemoryError("no room\nframe 1")
 
     monkeypatch.setitem(BACKENDS, "eager", Unlucky())

@@ -3,7 +3,15 @@
 import pytest
 
 from pruning_core.errors import OptionError, UnknownNameError
-from pruning_core.grid import cells, find_grid, label_of, latency_cells, make_grid, read_grid, variants
+from pruning_core.grid import (
+    accuracy_cells,
+    find_grid,
+    label_of,
+    latency_cells,
+    make_grid,
+    read_grid,
+    variants,
+)
 
 
 def write(folder, text):
@@ -107,7 +115,7 @@ def test_ids_are_unique_and_readable():
     grid = make_grid(
         {"method": "magnitude,random", "backends": "eager,eager:bf16", "model": "resnet18,vgg16_bn"}
     )
-    ids = [cell.id for cell in cells(grid)]
+    ids = [cell.id for cell in latency_cells(grid)]
     assert len(set(ids)) == len(ids) == 2 * 2 * 2 * (1 + 2 * 4)
     assert "vgg16_bn-digits-random-0.75-eager-bf16-cpu-b32" in ids
     assert [v.id for v in variants(make_grid({"ratios": [0, 0.5]}))] == [
@@ -129,3 +137,44 @@ def test_latency_begins_with_its_controls():
     ids = [cell.id for cell in latency_cells(grid)]
     assert ids[:2] == ["resnet18-digits-dense-eager-fp32-cpu-b1", "resnet18-digits-dense-eager-fp32-cpu-b32"]
     assert len(ids) == len(set(ids)) == 2 + 4
+
+
+def test_accuracy_is_asked_once_for_all_batch_sizes_and_threads():
+    """The accuracy suite has one cell for each variant and backend."""
+    grid = make_grid({"backends": "eager,openvino", "batch_sizes": "1,8", "threads": "1,2", "ratios": "0.5"})
+    assert [cell.id for cell in accuracy_cells(grid)] == [
+        "resnet18-digits-dense-eager-fp32-cpu",
+        "resnet18-digits-magnitude-0.5-eager-fp32-cpu",
+        "resnet18-digits-dense-openvino-fp32-cpu",
+        "resnet18-digits-magnitude-0.5-openvino-fp32-cpu",
+    ]
+
+
+def test_threads_are_an_axis():
+    """Several numbers of threads give a cell and a control each, and stand in the id; one number does not."""
+    one = [cell.id for cell in latency_cells(make_grid({"threads": 1, "batch_sizes": "1", "ratios": "0.5"}))]
+    assert one == [
+        "resnet18-digits-dense-eager-fp32-cpu-b1",
+        "resnet18-digits-magnitude-0.5-eager-fp32-cpu-b1",
+    ]
+    both = [
+        cell.id for cell in latency_cells(make_grid({"threads": "1,2", "batch_sizes": "1", "ratios": "0.5"}))
+    ]
+    assert both == [f"{cell}-t1" for cell in one[:1]] + [f"{one[0]}-t2", f"{one[1]}-t1", f"{one[1]}-t2"]
+    assert len(set(both)) == 4
+
+
+@pytest.mark.parametrize("threads", ["0,1", "-1", "1,1", "two", []])
+def test_threads_that_cannot_be_are_refused(threads):
+    """0 (all usable) stands alone; numbers are at least 1, each once."""
+    with pytest.raises(OptionError, match="threads"):
+        make_grid({"threads": threads})
+
+
+def test_an_option_reaches_into_a_section(tmp_path):
+    """`latency.precision` replaces that field of the section and leaves the others; a wrong one is named."""
+    path = write(tmp_path, "[latency]\nrounds = 12\n")
+    latency = read_grid(path, {"latency.precision": 0.01, "ratios": None}).latency
+    assert (latency.rounds, latency.precision) == (12, 0.01)
+    with pytest.raises(OptionError, match=r"latency\.precision"):
+        read_grid(path, {"latency.precision": 2.0})

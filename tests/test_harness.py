@@ -5,6 +5,7 @@ import torch
 from factories import write_user_model
 
 from pruning_core import harness as harness_module
+from pruning_core import resident
 from pruning_core.grid import latency_cells, make_grid
 from pruning_core.harness import Harness, reference_of
 from pruning_core.pipeline import Workplace
@@ -26,7 +27,7 @@ def harness(tmp_path, monkeypatch):
             "threads": 1,
             "train": train,
             "fine_tune": train,
-            "latency": {"rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
+            "latency": {"rounds": 5, "max_rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
         }
     )
     place = Workplace(Store(tmp_path / "store"), ProgressDisplay())
@@ -58,9 +59,9 @@ def test_cells_of_one_reference_are_measured_together(harness, monkeypatch):
     together = []
     measure = harness_module.measure_together
 
-    def counting(reference, candidates, options):
+    def counting(reference, candidates, options, **others):
         together.append(len(candidates))
-        return measure(reference, candidates, options)
+        return measure(reference, candidates, options, **others)
 
     monkeypatch.setattr(harness_module, "measure_together", counting)
     for cell in harness.planned:
@@ -74,13 +75,13 @@ def test_cells_of_one_reference_are_measured_together(harness, monkeypatch):
 
 def test_the_oldest_models_make_room(harness, monkeypatch):
     """Loaded models are kept up to a size, the last used ones, and never fewer than the one in use."""
-    monkeypatch.setattr(harness_module, "RESIDENT_BYTES", 1)
+    monkeypatch.setattr(resident, "RESIDENT_BYTES", 1)
     for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-fp32-cpu-b2"):
         harness.evaluate(cell_of(harness, end))
-    assert len(harness._executables) == 1
-    monkeypatch.setattr(harness_module, "RESIDENT_BYTES", 10**9)
+    assert len(harness.models._loaded) == 1
+    monkeypatch.setattr(resident, "RESIDENT_BYTES", 10**9)
     harness.evaluate(cell_of(harness, "magnitude-0.9-eager-fp32-cpu-b2"))
-    assert len(harness._executables) == 2
+    assert len(harness.models._loaded) == 2
 
 
 def test_accuracy_counts_every_image_once(harness):

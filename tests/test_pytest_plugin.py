@@ -10,9 +10,10 @@ import pytest
 import sklearn.datasets  # noqa: F401
 from factories import write_user_model
 
+import pruning_core.backends.eager
 import pruning_core.checks
 import pruning_core.harness
-import pruning_core.measure.machine  # noqa: F401
+import pruning_core.measure.machine
 from pruning_core import pytest_plugin
 from pruning_core.backends import BACKENDS
 from pruning_core.records import SCHEMA_VERSION, read_run
@@ -33,9 +34,14 @@ batch_size = 256
 precision = "fp32"
 [latency]
 rounds = 5
+max_rounds = 5
 warmup_ms = 5.0
 sample_ms = 0.5
 tolerance = 0.9
+"""
+LENIENT = """
+[[threshold]]
+least_agreement = 0.9  # a network that is hardly trained is never sure
 """
 
 
@@ -49,7 +55,7 @@ def store(tmp_path_factory):
 def suites(pytester, store, monkeypatch):
     """Lay the suites and a user's model into an empty project; return a function that runs them."""
     shutil.copytree(ROOT / "bench", pytester.path / "bench")
-    (pytester.path / "bench" / "thresholds.toml").write_text("")
+    (pytester.path / "bench" / "thresholds.toml").write_text(LENIENT)
     (pytester.path / "bench" / "grids" / "quick.toml").write_text(GRID)
     monkeypatch.syspath_prepend(str(pytester.path))
     model = write_user_model(pytester.path, "plugin_nets")
@@ -150,6 +156,66 @@ def test_a_mistake_ends_the_run_with_one_line(suites, pytester, capfd, name):
     assert "ERROR collecting" not in shown
 
 
+def test_speed_that_is_wrong_is_not_speed(suites, pytester, monkeypatch):
+    """A backend whose answers are not those of eager fp32 fails in both suites, however fast it is."""
+    place = pruning_core.backends.eager.place_copy
+
+    def place_shuffled(model, *, precision, device):
+        placed = place(model, precision=precision, device=device)
+        if precision == "bf16":
+            last = [module for module in placed.modules() if hasattr(module, "out_features")][-1]
+            last.weight.data = last.weight.data.flip(0)
+        return placed
+
+    monkeypatch.setattr(pruning_core.backends.eager, "place_copy", place_shuffled)
+    result = suites("-k", "accuracy or latency", "--batch-sizes=1")
+    result.assert_outcomes(passed=4, failed=4)
+    failed = [r for r in records(pytester) if r["status"] == "failed"]
+    assert {(r["suite"], r["precision"]) for r in failed} == {("accuracy", "bf16"), ("latency", "bf16")}
+    assert all("of the answers are those of eager fp32, below 0.9000" in r["failure"] for r in failed)
+    assert all(r["agreement"] < 0.9 and r["logit_difference"] > 0 for r in failed)
+
+
+def test_devices_that_are_absent_are_skipped_with_the_reason(suites, pytester):
+    """Of several devices those that are here are measured; the others say why not."""
+    result = suites("-rs", "-k", "latency", "--devices=cpu,cuda:9", "--batch-sizes=1", "--backends=eager")
+    result.assert_outcomes(passed=2, skipped=2)
+    result.stdout.fnmatch_lines(["*SKIPPED*'cuda:9' is not on this machine*"])
+    assert {r["device"] for r in records(pytester)} == {"cpu"}
+
+
+def test_precision_is_asked_for_on_the_command_line(suites, pytester):
+    """Rounds grow until the interval is narrower than --precision, or as many as allowed are done."""
+    grid = pytester.path / "bench" / "grids" / "quick.toml"
+    grid.write_text(GRID.replace("max_rounds = 5", "max_rounds = 40"))
+    asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager", "--ratios=0.5")
+    suites(*asked, "--precision=0.9999")
+    assert {r["rounds"] for r in records(pytester)} == {10}  # five are too few for any interval of 95 %
+    suites(*asked, "--precision=0.00001")
+    assert {(r["rounds"], r["looks"]) for r in records(pytester)} == {(40, 4)}
+
+
+def test_under_xdist_latency_says_that_it_is_not_measured(suites, pytester):
+    """Side by side nothing can be timed: latency is skipped, the summary says why, nothing else changes."""
+    result = suites("-n1", "-k", "latency", "--batch-sizes=1", "--backends=eager", "-W", "default")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*2 latency cells were not measured*xdist*"])
+
+
+def test_pytest_benchmarks_own_outputs_go_on_working(suites, pytester):
+    """--benchmark-compare, --benchmark-histogram and `pytest-benchmark compare --csv` read our entries."""
+    asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager")
+    suites(*asked, "--benchmark-save=first").assert_outcomes(passed=2)
+    result = suites(*asked, "--benchmark-compare=0001", "--benchmark-histogram=chart")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*test_latency*(0001_first)*"])
+    assert list(pytester.path.glob("chart*.svg"))
+    pytester.run("pytest-benchmark", "compare", "0001", "--csv=out")
+    rows = (pytester.path / "out.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2
+    assert "median" in rows[0]
+
+
 @pytest.fixture
 def missing_runtime(monkeypatch):
     """Take a backend away."""
@@ -172,7 +238,7 @@ def test_a_backend_named_on_the_command_line_must_be_there(suites, missing_runti
 def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
     """A cell below its floor fails, and its record says so with the figures."""
     (pytester.path / "bench" / "thresholds.toml").write_text(
-        "[[threshold]]\nmethod = 'magnitude'\nfloor = 1.0\n"
+        "[[threshold]]\nmethod = 'magnitude'\nfloor = 1.0\nleast_agreement = 0.9\n" + LENIENT
     )
     result = suites("-k", "accuracy")
     result.assert_outcomes(passed=2, failed=2)

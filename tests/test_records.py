@@ -56,7 +56,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("schema_version", 2, "has schema 2; this program reads up to 1. Update pruning-bench"),
+        ("schema_version", 3, "has schema 3; this program reads up to 2. Update pruning-bench"),
         ("schema_version", "1", "not a whole number"),
         ("schema_version", True, "not a whole number"),
         ("schema_version", 0, "not a whole number"),
@@ -121,7 +121,7 @@ def test_texts_are_made_printable(tmp_path: Path) -> None:
 
 def test_records_are_checked_when_they_are_made() -> None:
     """A field that is not in the table, or that the reader would refuse, is a mistake of ours."""
-    assert make_record(ratio=0.5) == {"schema_version": 1, "ratio": 0.5}
+    assert make_record(ratio=0.5) == {"schema_version": 2, "ratio": 0.5}
     for fields in ({"colour": "red"}, {"ratio": "0.5"}, {"ratio": 1.5}, {"ratio": True}):
         with pytest.raises(TypeError):
             make_record(**fields)

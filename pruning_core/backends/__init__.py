@@ -9,11 +9,13 @@ import re
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable, first_line_of
+from pruning_core.backends.base import Backend, DeviceTime, Executable, first_line_of
+from pruning_core.backends.cuda_graph import CudaGraph
 from pruning_core.backends.eager import Eager
 from pruning_core.backends.inductor import Inductor
 from pruning_core.backends.onnx_runtime import OnnxRuntime
 from pruning_core.backends.openvino import OpenVino
+from pruning_core.backends.tensor_rt import TensorRt
 from pruning_core.errors import (
     BackendError,
     OptionError,
@@ -23,13 +25,23 @@ from pruning_core.errors import (
 )
 from pruning_core.hardware import resolve_threads
 
-__all__ = ["BACKENDS", "Backend", "Executable", "check_backend", "check_device", "load_executable"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "DeviceTime",
+    "Executable",
+    "check_backend",
+    "check_device",
+    "load_executable",
+]
 
 BACKENDS: dict[str, Backend] = {
     "compile": Inductor(),
+    "cudagraph": CudaGraph(),
     "eager": Eager(),
     "onnxruntime": OnnxRuntime(),
     "openvino": OpenVino(),
+    "tensorrt": TensorRt(),
 }
 
 
@@ -71,7 +83,14 @@ def check_device(device: str) -> None:
 
 
 def load_executable(
-    name: str, model: nn.Module, example: Tensor, precision: str, device: str, threads: int
+    name: str,
+    model: nn.Module,
+    example: Tensor,
+    precision: str,
+    device: str,
+    threads: int,
+    *,
+    calibration: Tensor | None = None,
 ) -> Executable:
     """Make a copy of a model ready to run on a backend; the model itself stays as it is.
 
@@ -82,9 +101,11 @@ def load_executable(
         precision: One that the backend has.
         device: `cpu`, `cuda:0`, …
         threads: CPU threads to use; 0 for as many as this process may use.
+        calibration: Normalised float32 training images on the CPU, (N, C, H, W), from which int8 takes the
+            ranges of activations; 128 are enough. Other precisions ignore them.
 
     Raises:
-        OptionError: If backend, precision, device or threads cannot be.
+        OptionError: If backend, precision, device or threads cannot be, or int8 has no calibration images.
         UnavailableError: If the backend or the device is not on this machine.
         BackendError: If the backend cannot run this model.
     """
@@ -96,7 +117,12 @@ def load_executable(
         raise UnavailableError(f"backend {name}:{precision} cannot run on {device} here: {reason}")
     try:
         return backend.load(
-            model, example, precision=precision, device=device, threads=resolve_threads(threads)
+            model,
+            example,
+            precision=precision,
+            device=device,
+            threads=resolve_threads(threads),
+            calibration=calibration,
         )
     except PruningBenchError:
         raise

@@ -6,8 +6,36 @@ Not for: naming backends or checking that one is there (`__init__.py`), or timin
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+LAUNCH_BOUND_FROM = 0.8
+"""A cell is launch-bound from this launch time on, as a fraction of the device's time."""
+
+
+@dataclass(frozen=True)
+class DeviceTime:
+    """Seconds per call of one model on one batch, as a device counts them and as the host does.
+
+    Taken from calls that were launched back to back, nobody waiting in between.
+    """
+
+    device_s: float
+    """From the first call's start to the last call's end on the device, divided by the calls."""
+
+    launch_s: float
+    """What the host needs to launch one call, before anything has been computed."""
+
+    @property
+    def launch_bound(self) -> bool:
+        """Whether the device waits for the host, so that a smaller network is hardly any faster.
+
+        The device's own clock cannot tell: it runs on through the gaps in which the device has nothing to
+        do. But a host that launches faster than the device computes is ahead of it, and its time per call
+        is then the smaller one by far; a host that is as slow as the device is what the device waits for.
+        """
+        return self.launch_s > LAUNCH_BOUND_FROM * self.device_s
 
 
 class Executable(ABC):
@@ -40,6 +68,24 @@ class Executable(ABC):
             are ready, on whatever device and in whatever type they came out; they hold until its next call.
         """
 
+    def time_on_device(self, images: Tensor) -> DeviceTime | None:
+        """Time this model by the clock of its device; None where the host's clock is all there is.
+
+        Args:
+            images: As for `predict`.
+        """
+        return None
+
+    def peak_memory_bytes(self, images: Tensor) -> int | None:
+        """Return the most memory this model holds on its device in one call; None where nothing counts it.
+
+        Weights, images and whatever is computed in between; nothing that other models hold.
+
+        Args:
+            images: As for `predict`.
+        """
+        return None
+
 
 class Backend(ABC):
     """Something that executes models."""
@@ -58,7 +104,14 @@ class Backend(ABC):
 
     @abstractmethod
     def load(
-        self, model: nn.Module, example: Tensor, *, precision: str, device: str, threads: int
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
     ) -> Executable:
         """Make a copy of a model ready to run; the model itself stays as it is.
 
@@ -68,6 +121,8 @@ class Backend(ABC):
             precision: One of `precisions`.
             device: `cpu`, `cuda:0`, …
             threads: CPU threads to use, at least 1.
+            calibration: Normalised float32 training images on the CPU, (N, C, H, W), from which int8 takes
+                the ranges of activations. Other precisions ignore them; int8 is never asked for without.
 
         Raises:
             BackendError: If this backend cannot run this model.

@@ -8,14 +8,19 @@ Not for: anything that compiles (`inductor.py`).
 """
 
 import copy
+from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable
+from pruning_core.backends.base import Backend, DeviceTime, Executable
+from pruning_core.backends.device_time import measure_peak_bytes, time_back_to_back
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Run = Callable[[Tensor], Tensor]
+"""Maps images on the device to logits on the device, and does not wait for them."""
 
 
 class Eager(Backend):
@@ -31,7 +36,14 @@ class Eager(Backend):
         return None
 
     def load(
-        self, model: nn.Module, example: Tensor, *, precision: str, device: str, threads: int
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
     ) -> Executable:
         """Copy the model to the device and precision (see `Backend.load`)."""
         set_torch_threads(threads)
@@ -40,51 +52,110 @@ class Eager(Backend):
 
 
 class TorchExecutable(Executable):
-    """A module, or a compiled module, that takes and gives torch tensors."""
+    """A module that takes and gives torch tensors, as it is or prepared by a subclass."""
 
     # One fixed choice, so that numbers of two runs mean the same. On an AMD EPYC (Zen 4, 2 threads, torch
     # 2.13) the CIFAR ResNet-18 took, contiguous → channels_last: fp32 11.8 → 10.2 ms at batch 1 and
     # 186 → 164 ms at batch 32; bf16 7.1 → 8.8 ms at batch 1 and 90 → 89 ms at batch 32.
     memory_format = "channels_last"
 
-    def __init__(self, run: Callable[[Tensor], Tensor], *, dtype: torch.dtype, device: str) -> None:
+    def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
         """Hold what runs.
 
         Args:
-            run: Maps images (N, C, H, W) of `dtype` on `device` to logits (N, classes).
+            model: Maps images (N, C, H, W) of `dtype` on `device` to logits (N, classes).
             dtype: Type of images and weights.
             device: Where they are.
         """
-        self._run = run
+        self._model = model
         self._dtype = dtype
         self._device = torch.device(device)
 
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
+        placed = self._lay_out(images)
+        run = self._prepare_for(placed)
         with torch.inference_mode():
-            logits = self._run(self._lay_out(images))
-        return logits.to(
-            "cpu", torch.float32, copy=True
-        )  # out here: no inference tensor, a caller may change it
+            logits = run(placed)
+        # Out here: no inference tensor, a caller may change it.
+        return logits.to("cpu", torch.float32, copy=True)
 
     def bind(self, images: Tensor) -> Callable[[], Tensor]:
         """Return a callable to be timed (see `Executable.bind`)."""
-        placed, run, device = self._lay_out(images), self._run, self._device
+        launch, device = self._bind_launch(images), self._device
 
-        def run_once() -> Tensor:
-            with torch.inference_mode():
-                return run(placed)
-
-        def run_once_and_wait() -> Tensor:
-            logits = run_once()
+        def launch_and_wait() -> Tensor:
+            logits = launch()
             torch.accelerator.synchronize(device)
             return logits
 
-        return run_once if device.type == "cpu" else run_once_and_wait
+        return launch if device.type == "cpu" else launch_and_wait
+
+    def time_on_device(self, images: Tensor) -> DeviceTime | None:
+        """Time the model by CUDA events (see `Executable.time_on_device`)."""
+        if self._device.type != "cuda":
+            return None
+        return time_back_to_back(self._bind_launch(images), self._device)
+
+    def peak_memory_bytes(self, images: Tensor) -> int | None:
+        """Count what PyTorch allocates on CUDA (see `Executable.peak_memory_bytes`)."""
+        if self._device.type != "cuda":
+            return None
+        placed = self._lay_out(images)
+        run = self._prepare_for(placed)
+
+        def run_once() -> None:
+            with torch.inference_mode():
+                run(placed)
+
+        weights = [*self._model.parameters(), *self._model.buffers()]
+        held = sum(tensor.nbytes for tensor in [*weights, placed])
+        return held + measure_peak_bytes(run_once, self._device)
+
+    def _prepare_for(self, placed: Tensor) -> Run:
+        """Return what runs a batch of this size; a subclass may compile here, and keeps what it made."""
+        return self._model
+
+    def _bind_launch(self, images: Tensor) -> Callable[[], Tensor]:
+        """Return a callable that launches one run on these images and does not wait for it."""
+        placed = self._lay_out(images)
+        run = self._prepare_for(placed)
+
+        def launch() -> Tensor:
+            with torch.inference_mode():
+                return run(placed)
+
+        return launch
 
     def _lay_out(self, images: Tensor) -> Tensor:
         # (N, C, H, W), and a copy always: a caller may change its images after `bind`.
         return images.to(self._device, self._dtype, copy=True, memory_format=torch.channels_last)
+
+
+class PerBatchExecutable(TorchExecutable):
+    """A module that is prepared once for each batch size; smaller batches are filled up to one of them."""
+
+    def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
+        """Hold the module that is prepared later (see `TorchExecutable`)."""
+        super().__init__(model, dtype=dtype, device=device)
+        self._prepared: dict[int, Run] = {}  # batch size → prepared for it
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return float32 logits on the CPU; fewer images than a prepared batch are filled up to it."""
+        n = len(images)
+        size = min((size for size in self._prepared if size >= n), default=n)
+        filling = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
+        return super().predict(torch.cat([images, filling]))[:n]  # (N, classes)
+
+    def _prepare_for(self, placed: Tensor) -> Run:
+        n = len(placed)
+        if n not in self._prepared:
+            self._prepared[n] = self._prepare(placed)
+        return self._prepared[n]
+
+    @abstractmethod
+    def _prepare(self, placed: Tensor) -> Run:
+        """Compile or capture the model for batches like this one, (N, C, H, W) on the device."""
 
 
 def place_copy(model: nn.Module, *, precision: str, device: str) -> nn.Module:

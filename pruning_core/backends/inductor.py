@@ -7,16 +7,13 @@ Compiling takes seconds to minutes and never falls into a timed call. Not for: P
 import os
 import shutil
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
-from pruning_core.backends.eager import DTYPES, TorchExecutable, place_copy, set_torch_threads
+from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, place_copy, set_torch_threads
 from pruning_core.errors import BackendError
-
-Run = Callable[[Tensor], Tensor]
 
 
 class Inductor(Backend):
@@ -36,7 +33,14 @@ class Inductor(Backend):
         return None
 
     def load(
-        self, model: nn.Module, example: Tensor, *, precision: str, device: str, threads: int
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
     ) -> Executable:
         """Copy the model to the device and precision; compile later, by batch size (see `Backend.load`)."""
         set_torch_threads(threads)
@@ -44,37 +48,11 @@ class Inductor(Backend):
         return InductorExecutable(placed, dtype=DTYPES[precision], device=device)
 
 
-class InductorExecutable(TorchExecutable):
+class InductorExecutable(PerBatchExecutable):
     """A module compiled once for each batch size."""
 
-    def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
-        """Hold the module that is compiled later (see `TorchExecutable`)."""
-        super().__init__(model, dtype=dtype, device=device)
-        self._model = model
-        self._compiled: dict[int, Run] = {}  # batch size → compiled for it
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU; fewer images than a compiled batch are filled up to it."""
-        n = len(images)
-        size = min((size for size in self._compiled if size >= n), default=n)
-        filling = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
-        placed = self._lay_out(torch.cat([images, filling]))  # (size, C, H, W)
-        run = self._compile_for(placed)
-        with torch.inference_mode():
-            logits = run(placed)[:n]  # (N, classes)
-        return logits.to("cpu", torch.float32, copy=True)
-
-    def bind(self, images: Tensor) -> Callable[[], Tensor]:
-        """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
-        placed = self._lay_out(images)
-        run = self._compile_for(placed)
-        return TorchExecutable(run, dtype=self._dtype, device=str(self._device)).bind(images)
-
-    def _compile_for(self, placed: Tensor) -> Run:
-        n = len(placed)
-        if n not in self._compiled:
-            self._compiled[n] = _compile(self._model, placed)
-        return self._compiled[n]
+    def _prepare(self, placed: Tensor) -> Run:
+        return _compile(self._model, placed)
 
 
 def _compile(model: nn.Module, placed: Tensor) -> Run:

@@ -4,7 +4,9 @@ Its threads keep spinning for a while after a call, as they do in a program that
 protocol lets them come to rest before it times something else. Not for: writing ONNX (`onnx_export.py`).
 """
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,36 +15,55 @@ from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
 from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_answers, export_onnx
+from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
+
+# What ONNX Runtime makes of quantized convolutions and linear layers, and of convolutions that are not.
+INT8_CONVOLUTIONS = {"QLinearConv", "ConvInteger"}
+INT8_LINEAR = {"QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
+FLOAT_CONVOLUTIONS = {"Conv", "FusedConv", "NhwcFusedConv"}
 
 
 class OnnxRuntime(Backend):
     """ONNX Runtime."""
 
     name = "onnxruntime"
-    precisions = ("fp32",)
+    precisions = ("fp32", "int8")
 
     def why_unavailable(self, precision: str, device: str) -> str | None:
-        """Look for the packages and, on CUDA, for a build with that provider."""
+        """Look for the packages and, on CUDA, for a build with that provider.
+
+        A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.
+        """
         kind = device.partition(":")[0]
         if kind not in ("cpu", "cuda"):
-            return f"ONNX Runtime runs on cpu and cuda, not on {device}."
+            return f"ONNX Runtime runs on cpu and cuda, not on {device}. Use --device cpu."
+        if kind == "cuda" and precision == "int8":
+            return "ONNX Runtime has int8 convolutions on cpu only. Use tensorrt:int8."
         if reason := missing_packages("onnx", "onnxruntime"):
             return reason
         if kind == "cuda":
-            import onnxruntime
-
-            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-                return "this build of ONNX Runtime has no CUDA. Install with: pip install onnxruntime-gpu"
+            return missing_provider("CUDAExecutionProvider")
         return None
 
     def load(
-        self, model: nn.Module, example: Tensor, *, precision: str, device: str, threads: int
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
     ) -> Executable:
         """Export the model and open a session on it (see `Backend.load`)."""
-        session = _open_session(export_onnx(model, example), device, threads)
-        executable = OnnxRuntimeExecutable(session, device)
-        check_answers(executable, model, example, tolerance=0.01)
+        exported = export_onnx(model, example)
+        executable = OnnxRuntimeExecutable(_open_session(exported, device, threads), device)
+        check_answers(executable, model, example, tolerance=0.01)  # int8 too: a wrong export is no rounding
+        if precision == "int8":
+            images = require_calibration(calibration, example)
+            executable = OnnxRuntimeExecutable(_open_int8(quantize(exported, images), threads), device)
+            check_quantized(executable, model, images)
         return executable
 
 
@@ -54,8 +75,7 @@ class OnnxRuntimeExecutable(Executable):
     def __init__(self, session: Any, device: str) -> None:
         """Hold an open `onnxruntime.InferenceSession` on `device`."""
         self._session = session
-        kind, _, number = device.partition(":")
-        self._kind, self._device_id = kind, int(number or 0)
+        self._device = device
 
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
@@ -64,30 +84,52 @@ class OnnxRuntimeExecutable(Executable):
 
     def bind(self, images: Tensor) -> Callable[[], Tensor]:
         """Return a callable to be timed (see `Executable.bind`)."""
-        import onnxruntime
-
-        session, array = self._session, _as_array(images)
-        if self._kind == "cpu":
-
-            def run_once() -> Tensor:
-                return torch.from_numpy(session.run([OUTPUT], {INPUT: array})[0])
-
-            return run_once
-
-        binding = session.io_binding()
-        binding.bind_ortvalue_input(
-            INPUT, onnxruntime.OrtValue.ortvalue_from_numpy(array, self._kind, self._device_id)
-        )
-        binding.bind_output(OUTPUT, "cpu")  # a few bytes; fetching them is how we know they are ready
-
-        def run_once_and_fetch() -> Tensor:
-            session.run_with_iobinding(binding)
-            return torch.from_numpy(binding.get_outputs()[0].numpy())
-
-        return run_once_and_fetch
+        return bind_session(self._session, images, self._device)
 
 
-def _open_session(onnx_bytes: bytes, device: str, threads: int) -> Any:
+def bind_session(session: Any, images: Tensor, device: str) -> Callable[[], Tensor]:
+    """Lay images out on a device and return a callable that runs a session on them (see `Executable.bind`).
+
+    Args:
+        session: An open `onnxruntime.InferenceSession` on `device`.
+        images: Normalised float32 images on the CPU, (N, C, H, W).
+        device: `cpu`, `cuda`, or `cuda:N`.
+    """
+    import onnxruntime
+
+    array = _as_array(images)
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+
+        def run_once() -> Tensor:
+            return torch.from_numpy(session.run([OUTPUT], {INPUT: array})[0])
+
+        return run_once
+
+    binding = session.io_binding()
+    binding.bind_ortvalue_input(
+        INPUT, onnxruntime.OrtValue.ortvalue_from_numpy(array, kind, int(number or 0))
+    )
+    binding.bind_output(OUTPUT, "cpu")  # a few bytes; fetching them is how we know they are ready
+
+    def run_once_and_fetch() -> Tensor:
+        session.run_with_iobinding(binding)
+        return torch.from_numpy(binding.get_outputs()[0].numpy())
+
+    return run_once_and_fetch
+
+
+def missing_provider(provider: str) -> str | None:
+    """Return None when this build of ONNX Runtime has a provider, else what to install."""
+    import onnxruntime
+
+    if provider in onnxruntime.get_available_providers():
+        return None
+    return f"this build of ONNX Runtime has no {provider}. Install with: pip install onnxruntime-gpu"
+
+
+def session_options(threads: int) -> Any:
+    """Return `onnxruntime.SessionOptions` as every session of ours has them."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -95,14 +137,60 @@ def _open_session(onnx_bytes: bytes, device: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3  # errors only
-    kind, _, number = device.partition(":")
-    wanted = "CPUExecutionProvider" if kind == "cpu" else "CUDAExecutionProvider"
-    provider_options = {} if kind == "cpu" else {"device_id": int(number or 0)}
-    session = onnxruntime.InferenceSession(onnx_bytes, options, providers=[(wanted, provider_options)])
-    # A provider that cannot start is left out with a log line, and the CPU does the work.
-    if session.get_providers()[0] != wanted:
+    return options
+
+
+def open_session(onnx_bytes: bytes, options: Any, provider: str, provider_options: dict[str, Any]) -> Any:
+    """Open a session on one provider, or none at all.
+
+    Args:
+        onnx_bytes: A model.
+        options: What `session_options` returned.
+        provider: For example `CPUExecutionProvider`.
+        provider_options: Options of the provider.
+
+    Raises:
+        BackendError: If the provider cannot start.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        onnx_bytes,
+        options,
+        providers=[(provider, provider_options)],
+        enable_fallback=0,  # or it prints, and goes on with another provider; in a later call, too
+    )
+    # A provider that cannot start may still be left out with no more than a log line.
+    if session.get_providers()[0] != provider:
         raise BackendError(
-            f"ONNX Runtime could not start {wanted} and would run on the CPU: check CUDA and cuDNN"
+            f"ONNX Runtime could not start {provider} and would run on the CPU: check CUDA and cuDNN"
+        )
+    return session
+
+
+def _open_session(onnx_bytes: bytes, device: str, threads: int) -> Any:
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return open_session(onnx_bytes, session_options(threads), "CPUExecutionProvider", {})
+    return open_session(
+        onnx_bytes, session_options(threads), "CUDAExecutionProvider", {"device_id": int(number or 0)}
+    )
+
+
+def _open_int8(onnx_bytes: bytes, threads: int) -> Any:
+    """Open a session on the CPU and see that convolutions run in int8, or linear layers without any."""
+    import onnx
+
+    options = session_options(threads)
+    with tempfile.TemporaryDirectory(prefix="pruning-bench-") as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(optimized)
+        session = open_session(onnx_bytes, options, "CPUExecutionProvider", {})
+        kernels = {node.op_type for node in onnx.load(optimized).graph.node}
+    wanted = INT8_CONVOLUTIONS if kernels & FLOAT_CONVOLUTIONS else INT8_CONVOLUTIONS | INT8_LINEAR
+    if not kernels & wanted:
+        raise BackendError(
+            "ONNX Runtime was asked for int8 and runs no convolution of this model in int8. Use fp32."
         )
     return session
 

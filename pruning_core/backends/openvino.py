@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
 from pruning_core.backends.onnx_export import INPUT, check_answers, export_onnx
+from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
 from pruning_core.hardware import cpu_bf16
 
-# precision → (OpenVINO's hint, the name of the type it must then report, largest relative error of a logit)
-PRECISIONS = {"fp32": ("f32", "f32", 0.01), "bf16": ("bf16", "bf16", 0.25)}
+# precision → (OpenVINO's hint, the name of the type it must then report, largest relative error of a logit).
+# What an int8 model has not quantized runs in float32; `check_quantized` judges its answers.
+PRECISIONS = {"fp32": ("f32", "f32", 0.01), "bf16": ("bf16", "bf16", 0.25), "int8": ("f32", "f32", 0.0)}
 
 
 class OpenVino(Backend):
@@ -28,19 +30,37 @@ class OpenVino(Backend):
     precisions = tuple(PRECISIONS)
 
     def why_unavailable(self, precision: str, device: str) -> str | None:
-        """Look for the packages and, for bf16, for a CPU that has it."""
+        """Look for the packages and, for bf16, for a CPU that has it.
+
+        A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.
+        """
         if device != "cpu":
-            return f"our OpenVINO backend runs on cpu only, not on {device}."
+            return f"our OpenVINO backend runs on cpu only, not on {device}. Use --device cpu."
         if precision == "bf16" and cpu_bf16() == "none":
             return "this CPU has no bfloat16 instructions; OpenVINO would run fp32 instead. Use fp32."
+        if precision == "int8":
+            return missing_packages("onnx", "openvino", "onnxruntime")  # which does the quantizing
         return missing_packages("onnx", "openvino")
 
     def load(
-        self, model: nn.Module, example: Tensor, *, precision: str, device: str, threads: int
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
     ) -> Executable:
         """Export the model and compile it (see `Backend.load`)."""
-        executable = OpenVinoExecutable(export_onnx(model, example), precision, threads)
-        check_answers(executable, model, example, tolerance=PRECISIONS[precision][2])
+        exported = export_onnx(model, example)
+        first = "fp32" if precision == "int8" else precision  # a wrong export is no rounding
+        executable = OpenVinoExecutable(exported, first, threads)
+        check_answers(executable, model, example, tolerance=PRECISIONS[first][2])
+        if precision == "int8":
+            images = require_calibration(calibration, example)
+            executable = OpenVinoExecutable(quantize(exported, images), precision, threads)
+            check_quantized(executable, model, images)
         return executable
 
 
@@ -116,4 +136,21 @@ class OpenVinoExecutable(Executable):
         runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if runs_in != type_name:
             raise BackendError(f"OpenVINO was asked for {hint} and runs {runs_in} on this CPU")
+        if self._precision == "int8" and not _runs_int8(compiled):
+            raise BackendError(
+                "OpenVINO was asked for int8 and runs no convolution of this model in int8. Use fp32."
+            )
         return compiled
+
+
+def _runs_int8(compiled: Any) -> bool:
+    """Tell whether convolutions run in int8, or linear layers where there are none.
+
+    What OpenVINO cannot run in int8 it runs in float32, without a word.
+    """
+    precisions: dict[str, set[str]] = {}  # kind of layer → types that such layers run in
+    for op in compiled.get_runtime_model().get_ops():
+        info = op.get_rt_info()  # a mapping that has neither `get` nor `items`
+        precisions.setdefault(info["layerType"].value, set()).add(info["runtimePrecision"].value)
+    found = [precisions[kind] for kind in ("Convolution", "GroupConvolution") if kind in precisions]
+    return bool({"i8", "u8"} & set().union(*(found or [precisions.get("FullyConnected", set())])))

@@ -4,6 +4,7 @@ Takes any function from images to logits, so that a backend is judged by the ans
 for: choosing a model; nothing is selected by what comes out here.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class Evaluation:
     correct: int
     n: int
     predictions: Tensor  # (N,) int64, class numbers in the split's order
+    logits: Tensor  # (N, classes) float32 on the CPU
 
     @property
     def accuracy(self) -> float:
@@ -53,7 +55,7 @@ def evaluate(
         DatasetError: If the split is empty.
         ModelError: If the logits have another shape than (N, classes).
     """
-    predictions = []
+    everything, predictions = [], []
     correct = 0
     for images, labels in batches(split, spec, batch_size):  # (N, C, H, W), (N,)
         logits = predict(images)  # (N, classes)
@@ -66,10 +68,11 @@ def evaluate(
         answers = _answers(logits)
         correct += int((answers == labels.cpu()).sum())
         predictions.append(answers)
+        everything.append(logits.float().cpu())
     if not predictions:
         raise DatasetError(f"the split of {spec.name} to evaluate on holds no images")
     whole = torch.cat(predictions)  # (N,)
-    return Evaluation(correct=correct, n=len(whole), predictions=whole)
+    return Evaluation(correct=correct, n=len(whole), predictions=whole, logits=torch.cat(everything))
 
 
 def agreement(a: Evaluation, b: Evaluation) -> float:
@@ -82,6 +85,12 @@ def agreement(a: Evaluation, b: Evaluation) -> float:
         raise ValueError(f"evaluations of one split agree or not; came {a.n} and {b.n} images")
     same = (a.predictions == b.predictions) & (a.predictions != NO_ANSWER)
     return int(same.sum()) / a.n
+
+
+def logit_difference(a: Evaluation, b: Evaluation) -> float | None:
+    """Return the largest absolute difference of a logit over all images; None if it is no number."""
+    difference = float((a.logits - b.logits).abs().max())
+    return difference if math.isfinite(difference) else None
 
 
 def _answers(logits: Tensor) -> Tensor:

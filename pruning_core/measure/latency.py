@@ -6,12 +6,17 @@ logarithm cancels exactly, and each of the two comes once after itself and once 
 every second round around (B A A B) would spoil that balance, so we do not. Several candidates of one
 reference share its samples: A B C C B A.
 
+It stops when it knows enough: after 10 rounds, 20, 40, … the intervals are looked at, and a candidate whose
+interval is narrow enough leaves. The chance of error is split over all planned looks, so that an interval
+holds as often as it says although it was looked at several times.
+
 Not for: making callables (`backends/`), or inference mode, which is their own business.
 """
 
 import gc
 import math
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +59,8 @@ class PairedTiming:
     log_ratios: tuple[float, ...]  # one a round: ln(candidate ÷ reference)
     calls_per_sample: int  # of the candidate
     reference_calls_per_sample: int
+    looks: int = 1  # planned: how often the interval might have been looked at
+    calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
 
     @property
     def rounds(self) -> int:
@@ -74,7 +81,13 @@ def measure_pair(
 
 
 def measure_together(
-    reference: Call, candidates: Sequence[Call], options: LatencyOptions, *, clock: Clock = time.perf_counter
+    reference: Call,
+    candidates: Sequence[Call],
+    options: LatencyOptions,
+    *,
+    clock: Clock = time.perf_counter,
+    wait: Callable[[float], object] = time.sleep,
+    after_round: Callable[[int, int], object] = lambda done, left: None,
 ) -> list[PairedTiming]:
     """Time several callables against one reference, in rounds A B C … C B A.
 
@@ -84,35 +97,51 @@ def measure_together(
     Args:
         reference: A; each call runs its model once and returns when the result is ready.
         candidates: B, C, …; likewise. At least one.
-        options: Rounds, warm-up and length of a sample.
+        options: Rounds, precision, warm-up and length of a sample.
         clock: Seconds that only go up; another one in tests.
+        wait: Lets seconds pass in which nothing is called.
+        after_round: Called after each round with the rounds done and the candidates left, outside of what
+            is timed: to show progress, to look at the machine.
 
     Returns:
-        One timing for each candidate, in their order; they share the reference's samples.
+        One timing for each candidate, in their order; they share the reference's samples. A candidate has
+        fewer rounds than another if its interval was narrow enough earlier.
     """
     calls = [reference, *candidates]
     sample_s = options.sample_ms / 1e3
     samples_s: list[list[float]] = [[] for _ in calls]
+    stamps = [array("d") for _ in calls]
+    looks = options.looks
+    left = list(range(1, len(calls)))
     with _no_garbage_collection():
         call_s = _warm_up(calls, options.warmup_ms / 1e3, sample_s, clock)
         counts = [0] * len(calls)
         for place in reversed(range(len(calls))):  # the reference last: the first round begins with it
             counts[place] = _plan_calls(calls[place], call_s[place], sample_s, clock)
-        there = range(len(calls))
-        ran_last = 0
-        for _ in range(options.rounds):
-            for place in (*there, *reversed(there)):
-                if place != ran_last:
-                    _settle(calls[place], call_s[place], clock)
-                samples_s[place].append(_time_calls(calls[place], counts[place], clock))
-                ran_last = place
+        ran_last, done, start = 0, 0, clock()
+        for look in looks:
+            if done and _would_take(look, done, clock() - start) > options.limit_s * len(candidates):
+                break
+            while done < look:
+                for place in (0, *left, *reversed(left), 0):
+                    if place != ran_last:
+                        _settle(calls[place], call_s[place], clock, wait)
+                    samples_s[place].append(_time_calls(calls[place], counts[place], clock, stamps[place]))
+                    ran_last = place
+                done += 1
+                after_round(done, len(left))
+            left = [place for place in left if not _is_narrow(samples_s[0], samples_s[place], options)]
+            if not left:
+                break
     return [
         PairedTiming(
-            tuple(samples_s[0]),
+            tuple(samples_s[0][: len(samples_s[place])]),
             tuple(samples_s[place]),
-            tuple(map(_log_ratio, _rounds_of(samples_s[0]), _rounds_of(samples_s[place]))),
+            _log_ratios(samples_s[0], samples_s[place]),
             counts[place],
             counts[0],
+            len(looks),
+            stamps[place],
         )
         for place in range(1, len(calls))
     ]
@@ -123,18 +152,30 @@ def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, fl
 
     Args:
         timing: What `measure_pair` returned.
-        confidence: Coverage asked for, in (0, 1).
+        confidence: Coverage asked for, in (0, 1), over all looks together.
 
     Returns:
-        Lower bound, upper bound, and the coverage reached (see `intervals.median_interval`).
+        Lower bound, upper bound, and the coverage reached (see `intervals.median_interval`). With several
+        planned looks each interval misses so rarely that all of them together miss no more often than asked.
     """
-    low, high, coverage = median_interval(timing.log_ratios, confidence)
-    return math.exp(-high), math.exp(-low), coverage  # a large ratio of times is a small speed-up
+    low, high, coverage = median_interval(timing.log_ratios, 1 - (1 - confidence) / timing.looks)
+    # a large ratio of times is a small speed-up
+    return math.exp(-high), math.exp(-low), max(0.0, 1 - (1 - coverage) * timing.looks)
 
 
-def _settle(call: Call, call_s: float, clock: Clock) -> None:
+def _is_narrow(reference_s: Sequence[float], candidate_s: Sequence[float], options: LatencyOptions) -> bool:
+    level = (1 - options.confidence) / len(options.looks)
+    low, high, coverage = median_interval(_log_ratios(reference_s, candidate_s), 1 - level)
+    return coverage >= 1 - level and (high - low) / 2 <= math.log1p(options.precision)
+
+
+def _would_take(look: int, done: int, spent_s: float) -> float:
+    return spent_s * look / done
+
+
+def _settle(call: Call, call_s: float, clock: Clock, wait: Callable[[float], object]) -> None:
     if call_s >= LONG_CALL_S:
-        time.sleep(SETTLE_S)
+        wait(SETTLE_S)
     else:
         _run_for(SETTLE_S, call, clock)
 
@@ -171,18 +212,21 @@ def _plan_calls(call: Call, call_s: float, sample_s: float, clock: Clock) -> int
         return 1  # no need to try
     _run_for(SETTLE_S, call, clock)
     calls = max(1, math.ceil(sample_s / call_s)) if call_s > 0 else 1
-    while (lasted := calls * _time_calls(call, calls, clock)) < sample_s:
+    while (lasted := calls * _time_calls(call, calls, clock, array("d"))) < sample_s:
         # At most tenfold at a time: one sample cut short by a coarse clock must not plan for hours.
         calls = max(calls + 1, min(10 * calls, math.ceil(calls * sample_s / max(lasted, 1e-9))))
     return calls
 
 
-def _time_calls(call: Call, calls: int, clock: Clock) -> float:
-    """Return seconds per call, over `calls` calls."""
-    start = clock()
+def _time_calls(call: Call, calls: int, clock: Clock, calls_s: "array[float]") -> float:
+    """Return seconds per call, over `calls` calls; add the seconds of each single one to `calls_s`."""
+    start = last = clock()
     for _ in repeat(None, calls):
         call()
-    return (clock() - start) / calls
+        now = clock()
+        calls_s.append(now - last)
+        last = now
+    return (last - start) / calls
 
 
 def _run_for(least_s: float, call: Call, clock: Clock) -> tuple[float, int]:
@@ -195,12 +239,12 @@ def _run_for(least_s: float, call: Call, clock: Clock) -> tuple[float, int]:
             return seconds, calls
 
 
-def _rounds_of(samples_s: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(samples_s[::2], samples_s[1::2], strict=True))
-
-
-def _log_ratio(a: tuple[float, float], b: tuple[float, float]) -> float:
-    return 0.5 * ((math.log(b[0]) + math.log(b[1])) - (math.log(a[0]) + math.log(a[1])))
+def _log_ratios(reference_s: Sequence[float], candidate_s: Sequence[float]) -> tuple[float, ...]:
+    """Return ln(candidate ÷ reference) of each round that the candidate ran in."""
+    logs = [(math.log(a), math.log(b)) for a, b in zip(reference_s, candidate_s, strict=False)]
+    return tuple(
+        0.5 * ((b1 + b2) - (a1 + a2)) for (a1, b1), (a2, b2) in zip(logs[::2], logs[1::2], strict=True)
+    )
 
 
 @contextmanager

@@ -1,0 +1,61 @@
+"""The whole self-test, from trials to files. Not for: options (`cli.py`)."""
+
+from pathlib import Path
+from typing import cast
+
+from pruning_core.grid import LatencyOptions
+from pruning_core.hardware import resolve_threads
+from pruning_core.measure.machine import describe_machine
+from pruning_core.progress import ProgressDisplay
+from pruning_core.selftest.figure import check_figure_file, draw_groups
+from pruning_core.selftest.summary import group_trials, render_groups, write_summary
+from pruning_core.selftest.trials import Condition, Trial, plan_trials, run_trials
+from pruning_core.text_files import check_writable
+
+
+def run_selftest(
+    each: int,
+    planted: int,
+    conditions: tuple[str, ...],
+    threads: int,
+    json_file: Path | None,
+    figure: Path | None,
+) -> str:
+    """Run all trials and write what was asked for.
+
+    Args:
+        each: A/A trials for each condition.
+        planted: Trials for each planted slow-down.
+        conditions: `quiet`, `busy`, or both.
+        threads: CPU threads, 0 for all usable.
+        json_file: Gets every trial; also when the self-test is interrupted.
+        figure: Gets the picture.
+
+    Returns:
+        The table of rates, as Markdown.
+
+    Raises:
+        OptionError: If a file cannot be written; found out before the first trial.
+    """
+    for file in (json_file, figure):
+        if file is not None:
+            check_writable(file)
+    if figure is not None:
+        check_figure_file(figure)
+    settings = plan_trials(each, planted, cast(tuple[Condition, ...], conditions))
+    options = LatencyOptions()
+    machine = describe_machine(threads)
+    trials: list[Trial] = []
+    try:
+        with ProgressDisplay().work("selftest latency", quiet=True) as advance:
+            for trial in run_trials(settings, options, resolve_threads(threads)):
+                trials.append(trial)
+                advance(len(trials), len(settings))
+    finally:
+        if json_file is not None and trials:
+            write_summary(json_file, trials, options, dict(machine))
+    groups = group_trials(trials)
+    if figure is not None:
+        title = f"{machine['name']} · torch {machine['torch']} · {machine['threads']} threads"
+        draw_groups(groups, figure, title)
+    return render_groups(groups)
