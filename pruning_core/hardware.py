@@ -66,10 +66,11 @@ def resolve_threads(asked: int) -> int:
 def _torch_says(name: str, flag: str) -> bool:
     # Private functions that came with different releases: 2.11 lacks some that 2.13 has.
     ask = getattr(torch.cpu, name, None)
-    return bool(ask()) if ask is not None else flag in _cpu_flags()
+    return bool(ask()) if ask is not None else flag in cpu_flags()
 
 
-def _cpu_flags() -> frozenset[str]:
+def cpu_flags() -> frozenset[str]:
+    """Return what Linux says this CPU can do; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

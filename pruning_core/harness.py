@@ -205,6 +205,7 @@ class Harness:
         is_control = reference_cell == cell
         reference = self.models.load_anew(cell) if is_control else self.models.loaded(reference_cell)
         run_reference = reference.executable.bind(images)
+        self.models.prepared_s += sum(bind_s)
         timings, disturbance = self._time(cell, run_reference, calls)
         for other, timing, seconds in zip(cells, timings, bind_s, strict=True):
             self._measured[other] = _Measured(timing, disturbance, seconds)

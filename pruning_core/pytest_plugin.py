@@ -8,6 +8,7 @@ nothing heavy is imported before a suite asks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pruning_core.grid import Cell, Grid, Variant
     from pruning_core.harness import Harness
     from pruning_core.records import Record
+    from pruning_core.resident import Models
     from pruning_core.thresholds import Thresholds
 
 _CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell")
@@ -28,6 +30,7 @@ _CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell")
 _GRID = pytest.StashKey["Grid"]()
 _PLANNED = pytest.StashKey[tuple["Cell", ...]]()
 _HARNESS = pytest.StashKey["Harness"]()
+_STARTED = pytest.StashKey[float]()
 
 # Option → the field of the grid it replaces.
 _AXES = {
@@ -70,6 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
+    session.config.stash[_STARTED] = time.perf_counter()
     options = ("--grid", "--precision", *(f"pruning_{name}" for name in _AXES))
     if any(session.config.getoption(option) is not None for option in options):
         with _exit_on_user_error():
@@ -226,15 +230,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             "--benchmark-disable, or because xdist would run cells side by side. Run without both."
         )
     harness = config.stash.get(_HARNESS, None)
-    problem = harness.contamination() if harness is not None else ""
+    if harness is None:
+        return
+    took_s = time.perf_counter() - config.stash[_STARTED]
+    models = harness.models
+    terminalreporter.section("pruning-bench")
+    terminalreporter.line(
+        f"{took_s:.0f} s: {models.made_s:.0f} s to load or make checkpoints, {models.prepared_s:.0f} s to make "
+        f"them ready for backends; of the rest, {_share(models, took_s):.0%} inside what is measured."
+    )
+    problem = harness.contamination()
     if problem:
-        terminalreporter.section("pruning-bench")
         terminalreporter.line(
             f"This run's times are contaminated, no verdict will be given on them: {problem}."
         )
         terminalreporter.line(
             "Close what else runs on this machine, or raise [latency] rounds, and measure again."
         )
+
+
+def _share(models: Models, took_s: float) -> float:
+    return models.measured_s / max(took_s - models.made_s - models.prepared_s, models.measured_s, 1e-9)
 
 
 def _grid_of(config: pytest.Config) -> Grid:

@@ -48,6 +48,8 @@ class Models:
     grid: Grid
     place: Workplace
     measured_s: float = 0.0  # spent inside what is measured: models that run, pruning
+    prepared_s: float = 0.0  # exporting, compiling, quantizing, loading weights
+    made_s: float = 0.0  # making checkpoints, or reading them from the store
     _loaded: dict[_Key, LoadedModel] = field(default_factory=dict)  # the last used last
     _evaluations: dict[_Key, Evaluation] = field(default_factory=dict)
 
@@ -62,7 +64,10 @@ class Models:
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
         """Load a variant's checkpoint, or make it."""
-        return make_variant(variant, self.grid, self.place)
+        start = time.perf_counter()
+        checkpoint = make_variant(variant, self.grid, self.place)
+        self.made_s += time.perf_counter() - start
+        return checkpoint
 
     def loaded(self, cell: Cell) -> LoadedModel:
         """Return a cell's model, loaded once; the ones not used for long make room."""
@@ -91,7 +96,9 @@ class Models:
             self.threads_of(cell),
             calibration=calibration,
         )
-        return LoadedModel(executable, checkpoint.metrics.size_bytes, time.perf_counter() - start)
+        load_s = time.perf_counter() - start
+        self.prepared_s += load_s
+        return LoadedModel(executable, checkpoint.metrics.size_bytes, load_s)
 
     def evaluate(self, cell: Cell) -> Evaluation:
         """Evaluate a cell's variant on its backend over the whole test split, once in a run."""

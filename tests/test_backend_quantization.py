@@ -236,7 +236,7 @@ def test_a_cpu_without_vnni_gets_smaller_weights(monkeypatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     largest = {}
     for flag in ("avx2", "avx512_vnni"):
-        monkeypatch.setattr(quantization, "_cpu_flags", lambda flag=flag: frozenset({flag}))
+        monkeypatch.setattr(quantization, "cpu_flags", lambda flag=flag: frozenset({flag}))
         largest[flag] = largest_weight(quantize(onnx_bytes, CALIBRATION))
     assert largest == {"avx2": 64, "avx512_vnni": 127}
 

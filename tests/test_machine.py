@@ -116,7 +116,7 @@ def test_bfloat16_is_known_to_an_older_pytorch_too(monkeypatch) -> None:
     """Where PyTorch has no function to ask, the CPU's flags are read."""
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
-    monkeypatch.setattr(hardware, "_cpu_flags", lambda: frozenset({"avx2", "avx512_bf16"}))
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx2", "avx512_bf16"}))
     assert cpu_bf16() == "avx512_bf16"
 
 

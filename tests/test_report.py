@@ -47,7 +47,7 @@ def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
     shown = markdown_tables(render(report, "markdown"))
     # Wide enough for intervals beside their numbers, and for no table to be split.
     terminal = render(report, "terminal", width=400)
-    assert len(shown) == len(exact["tables"]) == 5
+    assert len(shown) == len(exact["tables"]) == 7
     compared = 0
     for table, rows in zip(exact["tables"], shown, strict=True):
         assert len(rows) == len(table["rows"])
@@ -170,20 +170,42 @@ def test_dense_comes_first_and_methods_share_it(tmp_path: Path) -> None:
             entry["extra_info"]["cell"] = entry["extra_info"]["cell"].replace("magnitude", "taylor")
             content["benchmarks"].append(entry)
     titles = [(t.title, t.rows[0]["ratio"], len(t.rows)) for t in report_on(content, tmp_path).tables]
-    assert [title.split(":")[0] for title, _, _ in titles if not title.startswith("backends")] == [
+    assert [title.split(":")[0] for title, _, _ in titles if title.startswith("resnet18")] == [
         "resnet18 on digits, magnitude, cpu",
         "resnet18 on digits, taylor, cpu",
     ]
     assert {ratio for _, ratio, _ in titles} == {0.0}
     main = report_on(content, tmp_path).tables[0]
     assert [row["accuracy_pruned"] is None for row in main.rows] == [True, False, False, False]
-    assert [rows for title, _, rows in titles if not title.startswith("backends")] == [4, 4]
+    assert [rows for title, _, rows in titles if title.startswith("resnet18")] == [4, 4]
+
+
+def test_why_a_cell_is_not_faster(tmp_path: Path) -> None:
+    """Beside each backend stand the MACs saved, how much of that came out as time, and the ceilings."""
+    report = report_on(factory.make_content(ratios=(0.5,)), tmp_path)
+    (table,) = [t for t in report.tables if t.title.startswith("why not faster")]
+    dense, pruned = table.rows[0], table.rows[4]
+    assert (dense["ratio"], dense["mac_reduction"], dense["mac_efficiency_b1"]) == (0.0, None, None)
+    assert pruned["mac_reduction"] == pytest.approx(factory.MACS[0.0] / factory.MACS[0.5])
+    assert pruned["mac_efficiency_b32"] == pytest.approx(1 / (1 - 0.95 * 0.5) / pruned["mac_reduction"])
+    assert {row["launch_bound_b1"] for row in table.rows} == {"no"}
+    assert any("bf16 200 GFLOP/s, 20 GB/s; fp32 200 GFLOP/s" in note for note in table.notes)
+
+
+def test_what_disturbed_a_cell_is_said(tmp_path: Path) -> None:
+    """Below a table with a disturbed cell stands what disturbed it, once."""
+    content = factory.make_content(ratios=(0.5,))
+    for entry in content["benchmarks"][-2:]:
+        entry["extra_info"].update(contaminated=True, disturbance="other processes used 38 % of the cores")
+    table = report_on(content, tmp_path).tables[0]
+    assert table.warnings.count("~ while timing: other processes used 38 % of the cores") == 1
 
 
 def test_only_dense_still_has_a_table(tmp_path: Path) -> None:
     """A run without pruned cells is shown, and one backend alone has no second table."""
     content = factory.make_content(ratios=(), backends=("eager:fp32",))
-    (table,) = report_on(content, tmp_path).tables
+    table, reasons = report_on(content, tmp_path).tables
+    assert reasons.title.startswith("why not faster")
     assert [row["ratio"] for row in table.rows] == [0.0]
     assert "speedup_b1" not in {column.id for column in table.columns}
 

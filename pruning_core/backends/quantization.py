@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from pruning_core.backends.base import Executable, first_line_of
 from pruning_core.backends.onnx_export import INPUT, compare_answers
 from pruning_core.errors import BackendError, OptionError
-from pruning_core.hardware import _cpu_flags
+from pruning_core.hardware import cpu_flags
 
 CALIBRATION_BATCH = 32
 
@@ -73,7 +73,7 @@ def quantize(onnx_bytes: bytes, calibration: Tensor, *, symmetric: bool = False)
     Raises:
         BackendError: If the model cannot be quantized.
     """
-    reduce_range = not symmetric and needs_reduced_range(platform.machine(), _cpu_flags())
+    reduce_range = not symmetric and needs_reduced_range(platform.machine(), cpu_flags())
     try:
         with _quiet(), tempfile.TemporaryDirectory(prefix="pruning-bench-") as folder:
             return _quantize_files(onnx_bytes, calibration, Path(folder), symmetric, reduce_range)

@@ -76,5 +76,7 @@ FORMATS: dict[str, Callable[..., str]] = {
     "percent": lambda fraction: f"{100 * fraction:.2f}",
     "ms": _milliseconds,
     "factor": _factor,
+    "share": lambda fraction: f"{100 * fraction:.0f}",
+    "rate": lambda per_second: f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.1f}",
 }
 """Kind of a column → how its numbers are printed."""

@@ -1,7 +1,8 @@
 """The tables of one run, as plain data: exact numbers, no rounding, no layout.
 
-For each dataset × model × method × device there is a main table, a row a ratio, and, where there are more
-backends than eager fp32, a table of backends. Not for: several runs side by side (`comparison.py`).
+For each dataset × model × method × device there is a main table, a row a ratio; where there are more
+backends than eager fp32, a table of backends; and one of why a cell is not faster than it is. Not for:
+several runs side by side (`comparison.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,6 +64,8 @@ def run_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Table]:
             yield _main_table(index, group, device, costs)
             if any(backend != REFERENCE for backend in index.backends(group, device)):
                 yield _backend_table(index, group, device)
+            if any("mac_efficiency" in record for record in index.records_of(group, device)):
+                yield _reason_table(index, group, device)
 
 
 def _main_table(index: RunIndex, group: Group, device: str, costs: Mapping[str, Record]) -> Table:
@@ -138,6 +141,64 @@ def _backend_table(index: RunIndex, group: Group, device: str) -> Table:
     return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), notes)
 
 
+def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
+    batch_sizes = index.batch_sizes(group, device)
+    columns = [RATIO, BACKEND, Column("mac_reduction", "MACs ÷", "factor"), Column("load_s", "load s", "ms")]
+    for b in batch_sizes:
+        columns += [
+            Column(f"mac_efficiency_b{b}", f"b{b} used", "share"),
+            Column(f"roofline_fraction_b{b}", f"b{b} roof", "share"),
+            Column(f"launch_bound_b{b}", f"b{b} launch", "text"),
+            Column(f"latency_p50_ms_b{b}", f"b{b} p50", "ms"),
+            Column(f"latency_p95_ms_b{b}", f"b{b} p95", "ms"),
+            Column(f"latency_p99_ms_b{b}", f"b{b} p99", "ms"),
+            Column(f"images_per_s_b{b}", f"b{b} images/s", "rate"),
+            Column(f"peak_memory_bytes_b{b}", f"b{b} memory", "bytes"),
+        ]
+    rows = []
+    for ratio in index.ratios(group, device):
+        for backend in index.backends(group, device):
+            latencies = {b: index.latency(group, ratio, backend, device, b) for b in batch_sizes}
+            records = [r for r in latencies.values() if r]
+            if not records:
+                continue
+            row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": _marks(records)}
+            row["key"] = next((r["key"] for r in records if "key" in r), "")
+            row["mac_reduction"] = records[0].get("mac_reduction") if ratio else None
+            row["load_s"] = max((r["load_s"] for r in records if "load_s" in r), default=None)
+            for b, record in latencies.items():
+                for name in ("roofline_fraction", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms"):
+                    row[f"{name}_b{b}"] = record.get(name) if record else None
+                for name in ("images_per_s", "peak_memory_bytes"):
+                    row[f"{name}_b{b}"] = record.get(name) if record else None
+                row[f"mac_efficiency_b{b}"] = record.get("mac_efficiency") if record and ratio else None
+                if record and "launch_bound" in record:
+                    row[f"launch_bound_b{b}"] = "yes" if record["launch_bound"] else "no"
+            rows.append(row)
+    notes = (
+        "MACs ÷: how many times fewer than dense. used: speed-up over dense on the same backend, in percent of "
+        "that; 100 means that every MAC saved is time saved.",
+        "roof: least time by this machine's own ceilings, in percent of the time it takes; over 100 where a "
+        "kernel skips work that is counted, such as padding. p50, p95, p99: ms of single calls.",
+        "load s: seconds to export, compile or quantize the model, the slowest of its batch sizes.",
+        *_ceilings(index, group, device),
+        *_footer(index, group, device),
+    )
+    title = f"why not faster: {group.model} on {group.dataset}, {group.method}, {device}: {index.name}"
+    return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), notes)
+
+
+def _ceilings(index: RunIndex, group: Group, device: str) -> Iterator[str]:
+    found = {
+        (r["precision"], r["threads"]): (r["matrix_gflops"], r["bandwidth_gb_s"])
+        for r in index.records_of(group, device)
+        if {"precision", "threads", "matrix_gflops", "bandwidth_gb_s"} <= r.keys()
+    }
+    if found:
+        parts = (f"{p} {gflops:.0f} GFLOP/s, {gb:.0f} GB/s" for (p, _), (gflops, gb) in sorted(found.items()))
+        yield f"ceilings measured in this run: {'; '.join(parts)}."
+
+
 def accuracy_of(record: Record | None) -> Estimate | None:
     """Return the accuracy in a record with its Wilson interval, if it is there."""
     return _estimate(record, "accuracy", "accuracy_low", "accuracy_high")
@@ -183,8 +244,11 @@ def _warnings(index: RunIndex, group: Group, device: str) -> tuple[str, ...]:
     ]
     if any(r.get("contaminated") for r in records):
         lines.append(
-            "~ contaminated: the A/A control of this run left its tolerance; its times are not to be trusted"
+            "~ contaminated: the A/A control of this run left its tolerance, or the machine was disturbed; "
+            "these times are not to be trusted"
         )
+        reasons = dict.fromkeys(r["disturbance"] for r in records if r.get("disturbance"))
+        lines += [f"~ while timing: {reason}" for reason in reasons]
     if any(r.get("exhausted") for r in records):
         lines.append("† exhausted: this step removed nothing that the one before had not")
     return tuple(lines)
