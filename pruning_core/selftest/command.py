@@ -1,14 +1,14 @@
 """The whole self-test, from trials to files. Not for: options (`cli.py`)."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pruning_core.grid import LatencyOptions
 from pruning_core.hardware import resolve_threads
 from pruning_core.measure.machine import describe_machine
 from pruning_core.progress import ProgressDisplay
 from pruning_core.selftest.figure import check_figure_file, draw_groups
-from pruning_core.selftest.summary import group_trials, render_groups, write_summary
+from pruning_core.selftest.summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.trials import Condition, Trial, plan_trials, run_trials
 from pruning_core.text_files import check_writable
 
@@ -54,8 +54,32 @@ def run_selftest(
     finally:
         if json_file is not None and trials:
             write_summary(json_file, trials, options, dict(machine))
+    return _show(trials, dict(machine), figure)
+
+
+def show_selftest(json_file: Path, figure: Path | None) -> str:
+    """Count and draw the trials of an earlier self-test.
+
+    Args:
+        json_file: What it wrote.
+        figure: Gets the picture.
+
+    Returns:
+        The table of rates, as Markdown.
+
+    Raises:
+        OptionError: If the file is none of ours, or the figure cannot be written.
+    """
+    if figure is not None:
+        check_writable(figure)
+        check_figure_file(figure)
+    return _show(*read_summary(json_file), figure)
+
+
+def _show(trials: list[Trial], machine: dict[str, Any], figure: Path | None) -> str:
     groups = group_trials(trials)
     if figure is not None:
-        title = f"{machine['name']} · torch {machine['torch']} · {machine['threads']} threads"
-        draw_groups(groups, figure, title)
+        facts = ("name", "torch", "threads")
+        name, torch, threads = (machine.get(fact, "?") for fact in facts)
+        draw_groups(groups, figure, f"{name} · torch {torch} · {threads} threads")
     return render_groups(groups)

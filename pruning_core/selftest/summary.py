@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from pruning_core.errors import OptionError
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import wilson_interval
 from pruning_core.selftest.trials import Setting, Trial
@@ -122,7 +123,17 @@ def write_summary(
     write_text_file(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_summary(path: Path) -> list[Trial]:
-    """Read the trials of a file that `write_summary` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return [Trial(**{**item, "setting": Setting(**item["setting"])}) for item in content["trials"]]
+def read_summary(path: Path) -> tuple[list[Trial], dict[str, Any]]:
+    """Read the trials, and the machine they ran on, from a file that `write_summary` wrote.
+
+    Raises:
+        OptionError: If it cannot be read, or is not such a file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        trials = [Trial(**{**item, "setting": Setting(**item["setting"])}) for item in content["trials"]]
+        if not trials:
+            raise ValueError("no trials")
+        return trials, dict(content["machine"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OptionError(f"{path} is no file of `selftest latency --json`: {error!r}") from None

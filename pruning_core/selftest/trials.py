@@ -47,6 +47,7 @@ class Setting:
     batch_size: int
     extra: float  # work added to the candidate, as a fraction of its own; 0 for A/A
     tolerance: float  # slow-downs within it are no finding
+    precision: float  # rounds grow until the interval is narrower than ± this
     condition: Condition
 
 
@@ -81,15 +82,22 @@ def plan_trials(each: int, planted: int, conditions: tuple[Condition, ...]) -> l
     Args:
         each: A/A trials for each condition.
         planted: Trials for each of the two planted slow-downs.
-        conditions: Quiet first, or one of them only.
+        conditions: `quiet`, `busy` or both.
     """
-    kinds = [(condition, 0.0, 0.05, each) for condition in conditions]
+    # As precise as the tolerance asks for: a wider interval would reach into it, a narrower one take longer.
+    kinds: list[tuple[Condition, float, float, float, int]] = []
     if "quiet" in conditions:
-        kinds += [("quiet", 0.10, 0.05, planted), ("quiet", 0.05, 0.02, planted)]
+        kinds += [
+            ("quiet", 0.0, 0.05, 0.03, each),
+            ("quiet", 0.10, 0.05, 0.03, planted),
+            ("quiet", 0.05, 0.02, 0.02, planted),
+        ]
+    if "busy" in conditions:
+        kinds.append(("busy", 0.0, 0.05, 0.03, each))
     sizes = [(ratio, batch_size) for ratio in RATIOS for batch_size in BATCH_SIZES]
     return [
-        Setting(*sizes[number % len(sizes)], extra, tolerance, condition)
-        for condition, extra, tolerance, count in kinds
+        Setting(*sizes[number % len(sizes)], extra, tolerance, precision, condition)
+        for condition, extra, tolerance, precision, count in kinds
         for number in range(count)
     ]
 
@@ -101,7 +109,7 @@ def run_trials(
 
     Args:
         settings: What to try, those of one condition together.
-        options: Of the paired measurement; the same in all trials.
+        options: Of the paired measurement; each setting has a precision of its own.
         threads: CPU threads of the models.
         model: A name in MODELS.
     """
@@ -139,7 +147,8 @@ def with_extra_work(call: Call, extra: float, clock: Clock = time.perf_counter) 
 def _run_trial(setting: Setting, reference: Call, candidate: Call, options: LatencyOptions) -> Trial:
     start = time.perf_counter()
     with MachineWatch("cpu") as watch:
-        timing = measure_pair(reference, candidate, options)
+        precise = options.model_copy(update={"precision": setting.precision})
+        timing = measure_pair(reference, candidate, precise)
     between = time.perf_counter()
     sequential = _mean_s(candidate) / _mean_s(reference)
     end = time.perf_counter()
