@@ -132,16 +132,20 @@ def plan(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "markdown", "csv", "json"]),
+    type=click.Choice(["terminal", "markdown", "csv", "json", "html", "svg", "png"]),
     default="terminal",
     show_default=True,
 )
 @click.option("-o", "--output", type=_FILE, help="Write here instead of to the terminal.")
-def report(files: tuple[Path, ...], form: str, output: Path | None) -> None:
-    """Turn benchmark JSON FILES into tables; several files stand side by side."""
+@click.option("--baseline", type=_FILE, help="With html: the gate's verdicts on the first file.")
+def report(files: tuple[Path, ...], form: str, output: Path | None, baseline: Path | None) -> None:
+    """Turn benchmark JSON FILES into tables, a page or a picture; several files stand side by side.
+
+    html is one file that opens offline; svg and png, for a README, need the extra `figures`.
+    """
     from pruning_core.report import write_report
 
-    write_report(files, form, output)
+    write_report(files, form, output, baseline)
 
 
 @cli.command()
@@ -166,6 +170,32 @@ def gate(
     from pruning_core.gate import run_gate
 
     sys.exit(run_gate(baseline, new, policy, junit=junit, markdown=markdown, json_file=json_file))
+
+
+@cli.group()
+def baseline() -> None:
+    """Keep the run that the gate compares with."""
+
+
+@baseline.command("accept")
+@click.argument("new", type=_FILE)
+@click.option(
+    "--baseline",
+    "kept",
+    type=_FILE,
+    default=Path("results/baseline.json"),
+    show_default=True,
+    help="Where the baseline is kept.",
+)
+@click.option("--allow-missing", is_flag=True, help="Accept a run without some cells of the baseline.")
+def baseline_accept(new: Path, kept: Path, allow_missing: bool) -> None:
+    """Make NEW the baseline; the one before is kept in a folder beside it.
+
+    A run that is contaminated, has failed cells, or lacks cells is refused.
+    """
+    from pruning_core.baseline import accept_baseline
+
+    click.echo(accept_baseline(new, kept, allow_missing))
 
 
 @cli.group()

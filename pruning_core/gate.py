@@ -147,7 +147,7 @@ def _settle(
     for identity, items in parts.items():
         for place, part in enumerate(items):
             if not part.verdict:
-                families[part.metric != "speed"].append((identity, place))
+                families[part.metric not in ("speed", "ceiling")].append((identity, place))
     for family in families:
         p_values = [1.0 if (p := parts[i][place].p_value) is None else p for i, place in family]
         rejections = reject_by_holm(p_values, policy.false_alarm / 2)

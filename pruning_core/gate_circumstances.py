@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pruning_core.gate_ceiling import NEEDED
 from pruning_core.gate_policy import Policy
 from pruning_core.records import Run
 
@@ -58,10 +59,7 @@ def notes_on(
     elif has_times:
         yield from _differing_keys(baseline.machine, new.machine)
     if has_times:
-        yield (
-            "a slow-down that hits dense and pruned models alike (a slower torch, say) does not show in "
-            "speed-ups: this gate cannot see it"
-        )
+        yield _on_common_slowdowns(baseline, new, around)
         if not any(record.get("control") for record in new.records):
             yield "this run has no A/A control: nothing says whether its times can be trusted"
     remade = _remade_checkpoints(baseline, new)
@@ -72,6 +70,19 @@ def notes_on(
         )
     for pattern in policy.unmatched(identities):
         yield f"the policy's pattern {pattern!r} matches no cell"
+
+
+def _on_common_slowdowns(baseline: Run, new: Run, around: Circumstances) -> str:
+    text = "a slow-down that hits dense and pruned models alike does not show in speed-ups: "
+    if around.machine_difference:
+        return text + "between unlike machines this gate cannot see it"
+    for which, run in (("the baseline", baseline), ("this run", new)):
+        if not any(r.get("control") and all(name in r for name in NEEDED) for r in run.records):
+            return text + f"{which} has no ceiling to judge the dense model by, so this gate cannot see it"
+    return (
+        text + "it is looked for in the dense eager model, against this machine's own ceiling; where it "
+        "slows matrix products as well, this gate cannot see it"
+    )
 
 
 def _spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
@@ -93,7 +104,10 @@ def _spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
             continue
         worst[device] = distance
         if record.get("contaminated"):
-            spoiled[device] = f"marked as contaminated ({interval})"
+            disturbance = record.get("disturbance")
+            spoiled[device] = (
+                f"contaminated ({disturbance})" if disturbance else f"marked as contaminated ({interval})"
+            )
         else:
             spoiled[device] = f"contaminated ({interval}, not within 1 ± {tolerance:g})"
     return spoiled

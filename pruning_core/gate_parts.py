@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from pruning_core import gate_statistics as statistics
+from pruning_core.gate_ceiling import NEEDED, judge_against_ceiling
 from pruning_core.gate_circumstances import Circumstances
 from pruning_core.gate_policy import Tolerances
 from pruning_core.intervals import wilson_interval
@@ -67,7 +68,8 @@ class Part:
             return replace(self, verdict=REGRESSED, changed=True)
         if self.within:
             return replace(self, verdict=PASS)
-        advice = "more rounds would tell" if self.metric == "speed" else "more test images would tell"
+        by_time = self.metric in ("speed", "ceiling")
+        advice = "more rounds would tell" if by_time else "more test images would tell"
         alone = self.p_value is not None and self.p_value <= 1 - confidence
         why = (
             "clear by itself, not among all cells of the run"
@@ -229,7 +231,11 @@ def _speed_parts(
     elif barrier:
         yield Part("speed", CANNOT_COMPARE, f"speed not compared: {barrier}")
     else:
-        yield _speed_part(baseline, new, tolerances, around)
+        speed = _speed_part(baseline, new, tolerances, around)
+        yield speed
+        # What the control says holds only where it says that times can be trusted.
+        if speed.metric == "control" and all(name in record for record in (baseline, new) for name in NEEDED):
+            yield _ceiling_part(baseline, new, tolerances, around)
 
 
 def _speed_part(baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances) -> Part:
@@ -246,10 +252,10 @@ def _speed_part(baseline: Record, new: Record, tolerances: Tolerances, around: C
     device = new["device"]
     if device in around.spoiled_baseline or baseline["contaminated"]:
         # Measuring this change again would not mend it.
-        why = around.spoiled_baseline.get(device, "marked as contaminated")
+        why = around.spoiled_baseline.get(device) or _contaminated(baseline)
         return Part("speed", CANNOT_COMPARE, f"speed not compared: the baseline is {why}. Measure it again")
     if device in around.spoiled_new or new["contaminated"]:
-        why = around.spoiled_new.get(device, "marked as contaminated")
+        why = around.spoiled_new.get(device) or _contaminated(new)
         return Part("speed", INCONCLUSIVE, f"speed not judged: this run is {why}. Measure again")
     if new["control"]:
         return Part("control", PASS, f"A/A control within tolerance: {new['speedup']:.3f}×")
@@ -280,6 +286,26 @@ def _speed_part(baseline: Record, new: Record, tolerances: Tolerances, around: C
         # Of many cells some are off by chance: a row in the table for those only that are worth a look.
         changed=abs(shift) > margin / 2 and (low > 0 or high < 0),
     )
+
+
+def _ceiling_part(baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances) -> Part:
+    slower, low, high, p_value = judge_against_ceiling(
+        baseline, new, tolerances.dense_slowdown, around.policy.confidence
+    )
+    before, now = baseline["roofline_fraction"], new["roofline_fraction"]
+    word, bounds = ("slower", (low, high)) if slower >= 0 else ("faster", (-high, -low))
+    reason = (
+        f"dense model {abs(slower):.1%} {word} [{bounds[0]:.1%}, {bounds[1]:.1%}] relative to this machine's "
+        f"ceiling ({before:.0%} → {now:.0%} of it), tolerance {tolerances.dense_slowdown:.1%}"
+    )
+    within = high <= tolerances.dense_slowdown
+    changed = abs(slower) > tolerances.dense_slowdown / 2
+    return Part("ceiling", "", reason, before, now, slower, low, high, p_value, within, changed=changed)
+
+
+def _contaminated(record: Record) -> str:
+    disturbance = record.get("disturbance")
+    return f"contaminated ({disturbance})" if disturbance else "marked as contaminated"
 
 
 def _spread(before: list[float], now: list[float]) -> float:

@@ -3,6 +3,7 @@
 A policy file is TOML; every key may be left out:
 
     slowdown = 0.05                # of a cell's time relative to its reference's; found only beyond noise
+    dense_slowdown = 0.15          # of the dense eager model's, relative to the machine's ceiling
     accuracy_drop = 0.01           # fraction of all test images
     accuracy_floor = 0.0           # least accuracy
     inconclusive = "fail"          # exit code 3; "report": listed, exit code 0; "pass": counted as pass
@@ -38,6 +39,7 @@ class Tolerances:
     """What is tolerated of one cell."""
 
     slowdown: float = 0.05
+    dense_slowdown: float = 0.15
     accuracy_drop: float = 0.01
     accuracy_floor: float = 0.0
     inconclusive: str = "fail"
@@ -74,6 +76,7 @@ class Policy:
 # key → least and greatest number that is allowed, or the words that are
 _ALLOWED: dict[str, tuple[float, float] | tuple[str, ...]] = {
     "slowdown": (0.0, 10.0),
+    "dense_slowdown": (0.0, 10.0),
     "accuracy_drop": (0.0, 1.0),
     "accuracy_floor": (0.0, 1.0),
     "inconclusive": ON_INCONCLUSIVE,

@@ -17,7 +17,7 @@ from torch import nn
 from pruning_core.errors import BackendError
 from pruning_core.grid import Cell, Grid, Variant
 from pruning_core.latency_record import disturbance_fields, reason_fields, timing_fields
-from pruning_core.measure.accuracy import agreement, logit_difference
+from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
 from pruning_core.measure.ceilings import Ceiling, measure_ceiling
 from pruning_core.measure.latency import PairedTiming, measure_together
 from pruning_core.measure.watch import Disturbance, MachineWatch
@@ -46,6 +46,7 @@ class Harness:
     place: Workplace
     planned: tuple[Cell, ...] = ()  # latency cells that will be asked for
     controls: list[Record] = field(default_factory=list)
+    disturbed: list[Record] = field(default_factory=list)  # timed while others kept the machine busy
     _measured: dict[Cell, _Measured] = field(default_factory=dict)
     _ceilings: dict[tuple[str, str, int], Ceiling | None] = field(default_factory=dict)
 
@@ -101,7 +102,7 @@ class Harness:
             epochs=epochs,
         )
 
-    def evaluate(self, cell: Cell) -> object:
+    def evaluate(self, cell: Cell) -> Evaluation:
         """Evaluate a cell's variant on its backend over the whole test split, once in a run."""
         return self.models.evaluate(cell)
 
@@ -176,6 +177,8 @@ class Harness:
         )
         if control:
             self.controls.append(record)
+        if record["disturbance"]:
+            self.disturbed.append(record)
         return record, list(measured.timing.candidate_s)
 
     def contamination(self) -> str:

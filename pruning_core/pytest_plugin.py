@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pruning_core.grid import Cell, Grid, Variant
     from pruning_core.harness import Harness
     from pruning_core.records import Record
-    from pruning_core.resident import Models
     from pruning_core.thresholds import Thresholds
 
 _CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell")
@@ -236,9 +235,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     models = harness.models
     terminalreporter.section("pruning-bench")
     terminalreporter.line(
-        f"{took_s:.0f} s: {models.made_s:.0f} s to load or make checkpoints, {models.prepared_s:.0f} s to make "
-        f"them ready for backends; of the rest, {_share(models, took_s):.0%} inside what is measured."
+        f"{took_s:.0f} s: {models.measured_s:.0f} s ({models.measured_s / took_s:.0%}) inside what is "
+        f"measured, {models.made_s:.0f} s to make or load checkpoints, "
+        f"{models.prepared_s:.0f} s to make them ready for backends."
     )
+    for reason in dict.fromkeys(record["disturbance"] for record in harness.disturbed):
+        cells = sum(record["disturbance"] == reason for record in harness.disturbed)
+        terminalreporter.line(f"{cells} latency cells are contaminated: {reason} while they were timed.")
     problem = harness.contamination()
     if problem:
         terminalreporter.line(
@@ -247,10 +250,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.line(
             "Close what else runs on this machine, or raise [latency] rounds, and measure again."
         )
-
-
-def _share(models: Models, took_s: float) -> float:
-    return models.measured_s / max(took_s - models.made_s - models.prepared_s, models.measured_s, 1e-9)
 
 
 def _grid_of(config: pytest.Config) -> Grid:

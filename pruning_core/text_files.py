@@ -1,4 +1,4 @@
-"""Write a text file whole or not at all; light, for the report and the gate.
+"""Write a file whole or not at all; light, for the report and the gate.
 
 Not for: checkpoints (`store.py`).
 """
@@ -28,16 +28,25 @@ def write_text_file(path: Path, text: str) -> None:
     Raises:
         OptionError: If the folder is not there, or the file cannot be written.
     """
+    write_bytes_file(path, text.encode("utf-8"))
+
+
+def write_bytes_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path`; what stood there is replaced at the end, in one step.
+
+    Raises:
+        OptionError: If the folder is not there, or the file cannot be written.
+    """
     try:
         if not path.parent.is_dir():
             raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
         if path.exists() and not path.is_file():  # /dev/stdout, say, which cannot be replaced
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
             return
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(draft, 0o666 & ~mask)  # a draft is made for its owner only; a report is not a secret

@@ -282,6 +282,59 @@ CASES = [
         baseline=slower(1.2, CONTROL),
     ),
     Case(
+        "every model 30 % slower",
+        CONTROL,
+        "regressed",
+        1,
+        "dense model 30.0% slower",
+        new=setting(CONTROL, roofline_fraction=0.4 / 1.3),
+    ),
+    Case(
+        "every model 8 % slower", CONTROL, "pass", 0, "", new=setting(CONTROL, roofline_fraction=0.4 / 1.08)
+    ),
+    Case(
+        "every model about 15 % slower",
+        CONTROL,
+        "inconclusive",
+        3,
+        "more rounds would tell",
+        new=setting(CONTROL, roofline_fraction=0.4 / 1.15),
+    ),
+    Case(
+        "every model 30 % faster", CONTROL, "pass", 0, "faster", new=setting(CONTROL, roofline_fraction=0.52)
+    ),
+    Case(
+        "every model 30 % slower, tolerated",
+        CONTROL,
+        "pass",
+        0,
+        "dense model 30.0% slower",
+        new=setting(CONTROL, roofline_fraction=0.4 / 1.3),
+        policy=Policy(Tolerances(dense_slowdown=0.5)),
+    ),
+    Case(
+        "every model slower, no ceiling before",
+        CONTROL,
+        "pass",
+        0,
+        "",
+        new=setting(CONTROL, roofline_fraction=0.1),
+        baseline=lacking(CONTROL, "roofline_fraction"),
+    ),
+    Case(
+        "every model slower, machine disturbed",
+        CONTROL,
+        "inconclusive",
+        3,
+        "this run is contaminated (other processes used 38 % of the cores)",
+        new=setting(
+            CONTROL,
+            roofline_fraction=0.1,
+            contaminated=True,
+            disturbance="other processes used 38 % of the cores",
+        ),
+    ),
+    Case(
         "rounds lost",
         LAT,
         "cannot-compare",

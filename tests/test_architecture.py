@@ -23,8 +23,8 @@ LAYERS = (
     ("pytest_plugin", "cli", "__main__"),
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.
-READERS = ("report", "gate", "gate_circumstances", "gate_outputs", "gate_parts", "gate_policy", "gate_result")
-READERS += ("gate_statistics",)
+READERS = ("baseline", "report", "gate", "gate_ceiling", "gate_circumstances", "gate_outputs")
+READERS += ("gate_parts", "gate_policy", "gate_result", "gate_statistics")
 READERS_MAY_IMPORT = {"errors", "intervals", "records", "text_files", *READERS}
 # Above them all: the command line runs the readers too.
 MAY_IMPORT_READERS = {"cli", *READERS}

@@ -18,9 +18,11 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
         '[[cells]]\nmatch = "*-b1"\nslowdown = 0.4\naccuracy_drop = 0.5\n'
     )
     policy = read_policy(path)
-    assert policy.tolerances_of("cost", "x") == Tolerances(0.2, 0.01, 0.0, "report")
+    assert policy.tolerances_of("cost", "x") == Tolerances(slowdown=0.2, inconclusive="report")
     assert policy.tolerances_of("latency", "x").slowdown == 0.3
-    assert policy.tolerances_of("latency", "x-b1") == Tolerances(0.4, 0.5, 0.0, "report")
+    assert policy.tolerances_of("latency", "x-b1") == Tolerances(
+        slowdown=0.4, accuracy_drop=0.5, inconclusive="report"
+    )
     assert policy.false_alarm == 0.01
     path.write_text('[[cells]]\nmatch = "x-*"\nslowdown = 0.4\n')
     assert read_policy(path).tolerances_of("latency", "x-b1").slowdown == 0.4

@@ -8,9 +8,12 @@ from pruning_core import harness as harness_module
 from pruning_core import resident
 from pruning_core.grid import latency_cells, make_grid
 from pruning_core.harness import Harness, reference_of
+from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.pipeline import Workplace
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
+
+ENDS = ("dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2")
 
 
 @pytest.fixture
@@ -92,3 +95,64 @@ def test_accuracy_counts_every_image_once(harness):
     assert right / 359 == record["accuracy"]
     assert record["accuracy_low"] <= record["accuracy"] <= record["accuracy_high"]
     assert "accuracy_floor" not in record
+
+
+def test_a_latency_record_says_why_and_how_well(harness):
+    """Beside times stand the answers, the MACs saved, the ceilings, and what getting ready took."""
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-bf16-cpu-b2"))
+    macs = [harness.checkpoint(cell_of(harness, end).variant).metrics.macs for end in ENDS]
+    assert record["mac_reduction"] == macs[0] / macs[1] > 1
+    assert record["mac_efficiency"] == pytest.approx(record["speedup"] / record["mac_reduction"])
+    assert 0 <= record["agreement"] <= 1
+    assert record["agreement_floor"] == 0.98
+    assert record["logit_difference"] > 0
+    assert record["load_s"] > 0
+    assert record["memory_format"] == "channels_last"
+    assert record["latency_p50_ms"] > 0
+    assert "device_ms" not in record  # the host's clock is the CPU's
+
+
+def test_a_disturbed_measurement_is_marked(harness, monkeypatch):
+    """What kept the machine busy stands in the records of all cells that were timed together."""
+    busy = Disturbance(0.0, 0.38, None, None, None, None, 5.0)
+    monkeypatch.setattr(MachineWatch, "disturbance", property(lambda watch: busy))
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
+    assert record["contaminated"] is True
+    assert record["disturbance"] == "other processes used 38 % of the cores"
+    assert harness.disturbed == [record]
+    assert harness.contamination() == ""  # no control has left the tolerance
+
+
+def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
+    """With several numbers of threads, each cell is timed on its own, also after another."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    train = {"epochs": 0, "precision": "fp32"}
+    grid = make_grid(
+        {
+            "model": write_user_model(tmp_path, "threads_nets"),
+            "ratios": "0.5",
+            "batch_sizes": "2",
+            "threads": "1,2",
+            "train": train,
+            "fine_tune": train,
+            "latency": {"rounds": 5, "max_rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
+        }
+    )
+    seen = []
+    measure = harness_module.measure_together
+
+    def noting(*arguments, **named):
+        seen.append(torch.get_num_threads())
+        return measure(*arguments, **named)
+
+    monkeypatch.setattr(harness_module, "measure_together", noting)
+    before = torch.get_num_threads()
+    try:
+        opened = Harness(
+            grid, Workplace(Store(tmp_path / "store"), ProgressDisplay()), tuple(latency_cells(grid))
+        )
+        records = [opened.latency_record(cell)[0] for cell in opened.planned]
+    finally:
+        torch.set_num_threads(before)
+    assert [record["threads"] for record in records] == [1, 2, 1, 2]
+    assert seen == [1, 2, 1, 2]

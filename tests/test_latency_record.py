@@ -73,7 +73,9 @@ def test_times_are_in_milliseconds_and_speed_is_paired():
     assert make_record(**fields)
 
 
-@pytest.mark.parametrize(("calls", "known"), [(19, "p50"), (20, "p50 p95"), (99, "p50 p95"), (100, "p50 p95 p99")])
+@pytest.mark.parametrize(
+    ("calls", "known"), [(19, "p50"), (20, "p50 p95"), (99, "p50 p95"), (100, "p50 p95 p99")]
+)
 def test_percentiles_need_enough_calls(calls, known):
     """A percentile that would be the slowest call, whatever it was, is left out."""
     fields = timing_fields(timing(calls), OPTIONS, batch_size=1)

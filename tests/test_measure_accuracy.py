@@ -8,7 +8,7 @@ from torch import Tensor
 from pruning_core.data import Split
 from pruning_core.errors import DatasetError, ModelError
 from pruning_core.intervals import wilson_interval
-from pruning_core.measure.accuracy import NO_ANSWER, agreement, evaluate
+from pruning_core.measure.accuracy import NO_ANSWER, agreement, evaluate, logit_difference
 
 
 def split_of(labels: list[int]) -> Split:
@@ -126,3 +126,22 @@ def test_float_types_other_than_float32_are_read() -> None:
     """Logits in bfloat16 are counted like others."""
     split = split_of([5, 6, 7])
     assert evaluate(lambda images: reader(images).bfloat16(), split, DIGITS_8).accuracy == 1.0
+
+
+def test_the_largest_difference_of_a_logit_is_found() -> None:
+    """One logit of one image decides; what is no number has no difference."""
+    split = split_of([i % 10 for i in range(20)])
+
+    def off_by_a_half(images: Tensor) -> Tensor:
+        logits = reader(images)
+        logits[-1, 4] -= 0.5
+        return logits
+
+    def broken(images: Tensor) -> Tensor:
+        return reader(images) * float("nan")
+
+    right, off, none = (evaluate(each, split, DIGITS_8, 8) for each in (reader, off_by_a_half, broken))
+    assert right.logits.shape == (20, 10)
+    assert logit_difference(right, right) == 0.0
+    assert logit_difference(off, right) == 0.5
+    assert logit_difference(none, right) is None

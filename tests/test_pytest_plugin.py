@@ -60,8 +60,8 @@ def suites(pytester, store, monkeypatch):
     monkeypatch.syspath_prepend(str(pytester.path))
     model = write_user_model(pytester.path, "plugin_nets")
 
-    def run(*arguments, model=model, folder="bench"):
-        return pytester.runpytest_inprocess(
+    def run(*arguments, model=model, folder="bench", start=pytester.runpytest_inprocess):
+        return start(
             folder,
             f"--store={store}",
             f"--model={model}",
@@ -202,11 +202,14 @@ def test_under_xdist_latency_says_that_it_is_not_measured(suites, pytester):
     result.stdout.fnmatch_lines(["*2 latency cells were not measured*xdist*"])
 
 
-def test_pytest_benchmarks_own_outputs_go_on_working(suites, pytester):
+def test_pytest_benchmarks_own_outputs_go_on_working(suites, pytester, monkeypatch):
     """--benchmark-compare, --benchmark-histogram and `pytest-benchmark compare --csv` read our entries."""
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
     asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager")
     suites(*asked, "--benchmark-save=first").assert_outcomes(passed=2)
-    result = suites(*asked, "--benchmark-compare=0001", "--benchmark-histogram=chart")
+    # In a process of its own: pygal imports importlib_metadata, which switches the standard one off for good.
+    compared = ("--benchmark-compare=0001", "--benchmark-histogram=chart")
+    result = suites(*asked, *compared, start=pytester.runpytest_subprocess)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*test_latency*(0001_first)*"])
     assert list(pytester.path.glob("chart*.svg"))

@@ -130,7 +130,9 @@ def test_trials_come_back_from_their_file(tmp_path):
     assert read_summary(tmp_path / "s.json") == (some, {"name": "box", "torch": "2.13"})
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"what": "pruning-bench selftest latency", "trials": [1]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"what": "pruning-bench selftest latency", "trials": [1]}']
+)
 def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, text):
     """Damaged or foreign JSON is refused by name."""
     (tmp_path / "s.json").write_text(text)
@@ -179,7 +181,12 @@ def test_an_interrupted_selftest_keeps_its_trials(monkeypatch, tmp_path):
 def test_a_file_of_trials_is_counted_again_without_any(monkeypatch, tmp_path):
     """`--read` draws and counts what was measured before."""
     monkeypatch.setattr(command, "run_trials", None)
-    write_summary(tmp_path / "s.json", [trial(), trial()], LatencyOptions(), {"name": "box", "torch": "2.13", "threads": 2})
+    write_summary(
+        tmp_path / "s.json",
+        [trial(), trial()],
+        LatencyOptions(),
+        {"name": "box", "torch": "2.13", "threads": 2},
+    )
     table = command.show_selftest(tmp_path / "s.json", tmp_path / "s.svg")
     assert "A/A, quiet" in table
     assert (tmp_path / "s.svg").stat().st_size > 1000

@@ -3,8 +3,8 @@
 import pytest
 
 from pruning_core.errors import OptionError
-from pruning_core.grid import DENSE, Variant
-from pruning_core.thresholds import read_thresholds
+from pruning_core.grid import DENSE, PRECISIONS, Variant
+from pruning_core.thresholds import LEAST_AGREEMENT, Threshold, least_agreement, read_thresholds
 
 TEXT = """
 [[threshold]]
@@ -64,3 +64,10 @@ def test_a_file_that_is_not_there(tmp_path):
     """Limits that cannot be read are said to be so."""
     with pytest.raises(OptionError, match="cannot read thresholds"):
         read_thresholds(tmp_path / "none.toml")
+
+
+def test_agreement_has_a_bound_for_every_precision():
+    """Without a word in the file, the bound is that of the precision; a threshold may set another."""
+    assert set(LEAST_AGREEMENT) == set(PRECISIONS)
+    assert least_agreement(None, "int8") == least_agreement(Threshold(floor=0.5), "int8") == 0.95
+    assert least_agreement(Threshold(least_agreement=0.0), "fp32") == 0.0

@@ -122,9 +122,10 @@ class Backend(ABC):
             device: `cpu`, `cuda:0`, …
             threads: CPU threads to use, at least 1.
             calibration: Normalised float32 training images on the CPU, (N, C, H, W), from which int8 takes
-                the ranges of activations. Other precisions ignore them; int8 is never asked for without.
+                the ranges of activations. int8 needs them; other precisions ignore them.
 
         Raises:
+            OptionError: If int8 has no calibration images that fit the model.
             BackendError: If this backend cannot run this model.
         """
 

@@ -120,7 +120,7 @@ def measure_together(
             counts[place] = _plan_calls(calls[place], call_s[place], sample_s, clock)
         ran_last, done, start = 0, 0, clock()
         for look in looks:
-            if done and _would_take(look, done, clock() - start) > options.limit_s * len(candidates):
+            if done and (clock() - start) / done * look > options.limit_s * len(candidates):
                 break
             while done < look:
                 for place in (0, *left, *reversed(left), 0):
@@ -167,10 +167,6 @@ def _is_narrow(reference_s: Sequence[float], candidate_s: Sequence[float], optio
     level = (1 - options.confidence) / len(options.looks)
     low, high, coverage = median_interval(_log_ratios(reference_s, candidate_s), 1 - level)
     return coverage >= 1 - level and (high - low) / 2 <= math.log1p(options.precision)
-
-
-def _would_take(look: int, done: int, spent_s: float) -> float:
-    return spent_s * look / done
 
 
 def _settle(call: Call, call_s: float, clock: Clock, wait: Callable[[float], object]) -> None:

@@ -1,4 +1,4 @@
-"""A report as text: terminal and Markdown for people, CSV and JSON for programs.
+"""A report as text: terminal, Markdown and a page for people, CSV and JSON for programs.
 
 People get rounded numbers in tables; programs get every field of every record, exact. Not for: which tables
 there are (`tables.py`).
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pruning_core.errors import OptionError
 from pruning_core.records import read_run
 from pruning_core.report.index import Estimate
-from pruning_core.report.numbers import number_text
-from pruning_core.report.tables import Column, Report, Row, Table
+from pruning_core.report.page import render_page
+from pruning_core.report.picture import PICTURES, draw_picture
+from pruning_core.report.tables import Column, Report, Row, Table, texts_of
 from pruning_core.text_files import write_text_file
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) 
 
     Args:
         report: What `build_report` made.
-        form: A key of `FORMATS`: `terminal`, `markdown`, `csv` or `json`.
+        form: A key of `FORMATS`: `terminal`, `markdown`, `csv`, `json` or `html`.
         width: Columns of a terminal.
         colour: Whether the terminal may be sent colours.
 
@@ -48,13 +49,16 @@ def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) 
     return FORMATS[form](report)
 
 
-def write_report(paths: Sequence[Path], form: str, output: Path | None = None) -> None:
+def write_report(
+    paths: Sequence[Path], form: str, output: Path | None = None, baseline: Path | None = None
+) -> None:
     """Read benchmark JSON files and write their report.
 
     Args:
         paths: At least one file; several stand side by side.
-        form: A key of `FORMATS`.
+        form: A key of `FORMATS`, or `svg` or `png`.
         output: A file; standard output by default, in its width and with colours if it is a terminal.
+        baseline: Of the gate, whose verdicts on the first file stand on the page.
 
     Raises:
         RecordError: If a file cannot be used.
@@ -62,7 +66,21 @@ def write_report(paths: Sequence[Path], form: str, output: Path | None = None) -
     """
     from pruning_core.report import build_report
 
-    report = build_report([read_run(path) for path in paths])
+    if baseline is not None and form != "html":
+        raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
+    runs = [read_run(path) for path in paths]
+    report = build_report(runs)
+    if form in PICTURES:
+        if output is None:
+            raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
+        draw_picture(report, output, form)
+        return
+    if baseline is not None:
+        from pruning_core.gate import Policy, compare
+
+        page = render_page(report, compare(read_run(baseline), runs[0], Policy()))
+        _write(page, output)
+        return
     if output is not None:
         write_text_file(output, render(report, form))
         return
@@ -74,6 +92,13 @@ def write_report(paths: Sequence[Path], form: str, output: Path | None = None) -
         if console.is_terminal:
             width, colour = console.width, not console.no_color
     sys.stdout.write(render(report, form, width, colour))
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_text_file(output, text)
 
 
 def _terminal(report: Report, width: int, colour: bool) -> str:
@@ -122,7 +147,7 @@ def _terminal(report: Report, width: int, colour: bool) -> str:
 def _two_tone(row: Row, column: Column, two_lines: bool) -> "Text":
     from rich.text import Text
 
-    number, interval = _texts(row, column)
+    number, interval = texts_of(row, column)
     text = Text(number)
     if interval:
         text.append(f"\n{interval}" if two_lines else f" [{interval}]", style="dim")
@@ -163,17 +188,10 @@ def _pages(table: Table, width: int) -> tuple[_Layout, list[list[Column]]]:
 def _width_of(table: Table, column: Column, layout: _Layout) -> int:
     widest = max(map(len, column.head.split(" ", 1))) if layout.two_lines else len(column.head)
     for row in table.rows:
-        number, interval = _texts(row, column)
+        number, interval = texts_of(row, column)
         beside = len(number) + (len(interval) + 3 if interval else 0)
         widest = max(widest, max(len(number), len(interval)) if layout.two_lines else beside)
     return widest + layout.gap
-
-
-def _texts(row: Row, column: Column) -> tuple[str, str]:
-    number, interval = number_text(row.get(column.id), column.kind)
-    if column.id == "ratio" and row.get("marks"):
-        number = f"{number} {row['marks']}"
-    return number, interval
 
 
 def _justify(column: Column) -> Literal["left", "right"]:
@@ -187,7 +205,7 @@ def _markdown(report: Report) -> str:
     for table in report.tables:
         body = [
             [_escaped(f"{number} [{interval}]" if interval else number) for number, interval in texts]
-            for texts in ([_texts(row, column) for column in table.columns] for row in table.rows)
+            for texts in ([texts_of(row, column) for column in table.columns] for row in table.rows)
         ]
         heads = [_escaped(column.head) for column in table.columns]
         sides = tuple(_justify(column) for column in table.columns)
@@ -251,5 +269,6 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "markdown": _markdown,
     "csv": _csv,
     "json": _json,
+    "html": lambda report: render_page(report),
 }
 """Name of a format → how a report is written in it."""

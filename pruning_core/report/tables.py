@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pruning_core.intervals import wilson_interval
 from pruning_core.records import Record
 from pruning_core.report.index import REFERENCE, Estimate, Group, RunIndex
+from pruning_core.report.numbers import number_text
 
 Value = float | int | str | Estimate | None
 Row = dict[str, Value]
@@ -176,8 +177,8 @@ def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
                     row[f"launch_bound_b{b}"] = "yes" if record["launch_bound"] else "no"
             rows.append(row)
     notes = (
-        "MACs ÷: how many times fewer than dense. used: speed-up over dense on the same backend, in percent of "
-        "that; 100 means that every MAC saved is time saved.",
+        "MACs ÷: how many times fewer than dense. used: speed-up over dense on the same backend, in percent "
+        "of that; 100 means that every MAC saved is time saved.",
         "roof: least time by this machine's own ceilings, in percent of the time it takes; over 100 where a "
         "kernel skips work that is counted, such as padding. p50, p95, p99: ms of single calls.",
         "load s: seconds to export, compile or quantize the model, the slowest of its batch sizes.",
@@ -195,8 +196,16 @@ def _ceilings(index: RunIndex, group: Group, device: str) -> Iterator[str]:
         if {"precision", "threads", "matrix_gflops", "bandwidth_gb_s"} <= r.keys()
     }
     if found:
-        parts = (f"{p} {gflops:.0f} GFLOP/s, {gb:.0f} GB/s" for (p, _), (gflops, gb) in sorted(found.items()))
+        parts = (f"{p} {flops:.0f} GFLOP/s, {gb:.0f} GB/s" for (p, _), (flops, gb) in sorted(found.items()))
         yield f"ceilings measured in this run: {'; '.join(parts)}."
+
+
+def texts_of(row: Row, column: Column) -> tuple[str, str]:
+    """Print a value of a row: the number with the row's marks, and its interval; empty if it has none."""
+    number, interval = number_text(row.get(column.id), column.kind)
+    if column.id == "ratio" and row.get("marks"):
+        number = f"{number} {row['marks']}"
+    return number, interval
 
 
 def accuracy_of(record: Record | None) -> Estimate | None:

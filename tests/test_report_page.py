@@ -1,0 +1,189 @@
+"""The page: the same numbers as everywhere, nothing loaded, nothing from outside that acts."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import record_factory as factory
+from gate_changes import COST, setting
+
+from pruning_core.errors import OptionError
+from pruning_core.gate import Policy, compare
+from pruning_core.report import Report, build_report, render, write_report
+from pruning_core.report.page import COLUMNS, render_page
+from pruning_core.report.tables import texts_of
+
+EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+
+
+class Tables(HTMLParser):
+    """Reads the tables of a page: a list of rows of texts for each."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[list[list[str]]] = []
+        self._text: list[str] | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a table, a row or a cell."""
+        if tag == "table":
+            self.found.append([])
+        elif tag == "tr":
+            self.found[-1].append([])
+        elif tag in ("td", "th"):
+            self._text = []
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a cell."""
+        if tag in ("td", "th") and self._text is not None:
+            self.found[-1][-1].append("".join(self._text))
+            self._text = None
+
+    def handle_data(self, data: str) -> None:
+        """Collect the text of a cell."""
+        if self._text is not None:
+            self._text.append(data)
+
+
+def report_of(folder: Path, *contents: dict[str, Any]) -> Report:
+    """Make the report of some runs."""
+    found = contents or (
+        factory.make_content(),
+        factory.make_content(seed=1, machine="box-b", device="cuda:0"),
+    )
+    return build_report([factory.as_run(c, folder, f"{i}.json") for i, c in enumerate(found)])
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """Read the JSON that the page draws from."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def test_the_tables_are_those_of_every_other_format(tmp_path: Path) -> None:
+    """Each table of the page holds the rounded numbers of Markdown and terminal, row by row."""
+    report = report_of(tmp_path)
+    shown = [table for table in Tables(render(report, "html")).found if table]
+    assert len(shown) == len(report.tables) == 7
+    markdown = render(report, "markdown")
+    for table, (heads, *rows) in zip(report.tables, shown, strict=True):
+        assert heads == [column.head for column in table.columns]
+        assert len(rows) == len(table.rows)
+        for row, texts in zip(table.rows, rows, strict=True):
+            for column, text in zip(table.columns, texts, strict=True):
+                number, interval = texts_of(row, column)
+                assert text == (f"{number} [{interval}]" if interval else number)
+                assert text.replace("~", r"\~") in markdown
+
+
+def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
+    """A point has the exact numbers of its record, and the rounded ones of the tables beside them."""
+    report = report_of(tmp_path)
+    data = data_of(render(report, "html"))
+    cells = [cell for cell in report.cells if cell["suite"] == "latency"]
+    assert len(data["points"]) == len(cells) == 64
+    for point, cell in zip(data["points"], cells, strict=True):
+        assert point["latency"] == cell["latency_ms"]
+        assert point["accuracy"] == cell["accuracy"]
+        assert point["total"] == cell["total_speedup"]
+        assert point["speedup"] == (None if cell["control"] else cell["speedup"])
+        assert point["macs"] == factory.MACS[cell["ratio"]]
+        assert set(point["shown"]) == {column.id for column in COLUMNS}
+    dense = next(p for p in data["points"] if p["method"] == "dense" and p["backend"] == "eager fp32")
+    assert dense["shown"]["speedup"] == ["–", ""]
+    assert {point["place"] for point in data["points"]} == {
+        "cpu, box-a (Xeon, 8 cores)",
+        "cuda:0, box-b (Xeon, 8 cores)",
+    }
+    assert {w["ratio"] for w in data["widths"]} == {0.0, 0.25, 0.5, 0.75}
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    """No address but data:, and a policy under which a browser refuses all but our script."""
+    page = render(report_of(tmp_path), "html")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; ")
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy[1]
+    outside = re.sub(r"http://www\.w3\.org/2000/svg", "", page)  # the name of SVG, not an address
+    assert "http:" not in outside
+    assert "https:" not in outside
+    assert re.findall(r'<[^>]* (?:src|href)="([^"]*)"', outside) == ["data:,"]
+
+
+def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
+    """Markup in a name, a failure or a machine is shown, not obeyed."""
+    content = factory.make_content(ratios=(0.5,))
+    for entry in content["benchmarks"]:
+        entry["extra_info"].update(model=EVIL, status="failed", failure=EVIL)
+    content["machine_info"]["pruning_bench"]["name"] = EVIL
+    page = render(report_of(tmp_path, content), "html")
+    assert "<img" not in page
+    assert page.count("<script") == page.count("</script>") == 2
+    assert data_of(page)["points"][0]["model"] == EVIL
+
+
+def test_verdicts_stand_on_the_page(tmp_path: Path) -> None:
+    """With a baseline, the gate's verdict and what changed are there, the worst first."""
+    new = factory.make_content(ratios=(0.5,))
+    setting(COST, macs=139_400_001)(new)
+    runs = [
+        factory.as_run(c, tmp_path, f"{n}.json")
+        for n, c in enumerate((new, factory.make_content(ratios=(0.5,))))
+    ]
+    page = render_page(build_report(runs[:1]), compare(runs[1], runs[0], Policy()))
+    assert "Against the baseline" in page
+    first = Tables(page).found[0][0]
+    assert first[0] == "✗ regressed"
+    assert "139,400,000 → 139,400,001" in first[2]
+
+
+def test_the_page_is_written_by_the_command(tmp_path: Path) -> None:
+    """`report --format html -o` writes it, with `--baseline` the verdicts too; elsewhere that is refused."""
+    for name, seed in (("a", 0), ("b", 1)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(factory.make_content(seed=seed, ratios=(0.5,))))
+    a, b, out = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "r.html"
+    write_report([a], "html", out)
+    assert "Against the baseline" not in out.read_text()
+    write_report([a], "html", out, baseline=b)
+    assert "Against the baseline" in out.read_text()
+    with pytest.raises(OptionError, match="--baseline is for --format html"):
+        write_report([a], "csv", out, baseline=b)
+
+
+def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:
+    """Where nothing was timed there are tables and no points."""
+    page = render(report_of(tmp_path, factory.make_content(suites=("cost",))), "html")
+    assert data_of(page)["points"] == []
+    assert len([table for table in Tables(page).found if table]) == 1
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_picture_is_drawn_the_same_each_time(tmp_path: Path, form: str) -> None:
+    """The picture for a README depends on the file alone."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(factory.make_content()))
+    outputs = [tmp_path / f"{n}.{form}" for n in range(2)]
+    for output in outputs:
+        write_report([path], form, output)
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert outputs[0].stat().st_size > 5000
+
+
+def test_a_picture_needs_a_file_and_something_timed(tmp_path: Path) -> None:
+    """Bytes are not sent to a terminal, and an empty picture is an error."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(factory.make_content(suites=("cost",))))
+    with pytest.raises(OptionError, match=r"--format png -o report\.png"):
+        write_report([path], "png")
+    with pytest.raises(OptionError, match="no latency records"):
+        write_report([path], "png", tmp_path / "a.png")
