@@ -34,7 +34,8 @@ TOLERANCE = 0.5
 """Largest difference of an int8 logit on calibration images, as a fraction of the largest logit.
 
 A trained ResNet-18 differed by 0.01. Wide, as some networks do lose accuracy in int8: how much is what we
-measure, and a wrong export has been told before, in float32. A runtime that computes something else answers by chance, and is off by 1 and more.
+measure, and a wrong export has been told before, in float32. A runtime that computes something else answers
+by chance, and is off by 1 and more.
 """
 
 # The int8 multiply-add instructions of x86 that cannot overflow, as /proc/cpuinfo names them.

@@ -28,7 +28,7 @@ function short(x) {
 // One colour for each backend, one shape for each device and machine: the same in every chart.
 const BACKENDS = unique(DATA.points.map((p) => p.backend));
 const PLACES = unique(DATA.points.map((p) => p.place));
-const colour = (p) => `var(--c${BACKENDS.indexOf(p.backend) % 8})`;
+const colour = (p) => `var(--c${BACKENDS.indexOf(p.backend) % 10})`;
 function shape(kind, x, y, r) {
   const paths = {
     circle: `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`,

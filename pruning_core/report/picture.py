@@ -22,7 +22,7 @@ PICTURES = ("svg", "png")
 
 # Okabe and Ito's palette: told apart by the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#882255", "#4D4D4D")
-MARKS = "os^DvPX*"
+MARKS = "os^DvPX*<>h"  # not as many as colours: the pair comes back only after 88 backends
 
 
 def draw_picture(report: Report, path: Path, form: str) -> None:
@@ -54,7 +54,7 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
             ratios = index.ratios(group, device)
             found = (index.latency(group, ratio, backend, device, batch_size) for ratio in ratios)
             records = [record for record in found if record]
-            style = {"color": COLOURS[number % 8], "marker": MARKS[number % 8], "label": " ".join(backend)}
+            style = {"color": COLOURS[number % 8], "marker": MARKS[number % len(MARKS)], "label": " ".join(backend)}
             _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
             _draw_speedup(right, [r for r in records if r.get("ratio")], style)
         _finish(left, right)
