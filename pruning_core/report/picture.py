@@ -54,7 +54,11 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
             ratios = index.ratios(group, device)
             found = (index.latency(group, ratio, backend, device, batch_size) for ratio in ratios)
             records = [record for record in found if record]
-            style = {"color": COLOURS[number % 8], "marker": MARKS[number % len(MARKS)], "label": " ".join(backend)}
+            style = {
+                "color": COLOURS[number % 8],
+                "marker": MARKS[number % len(MARKS)],
+                "label": " ".join(backend),
+            }
             _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
             _draw_speedup(right, [r for r in records if r.get("ratio")], style)
         _finish(left, right)
