@@ -34,6 +34,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    # A page that is loaded anew may not have the focus at once; without it no element gets a focus event.
+    started.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     yield started
     started.quit()
 

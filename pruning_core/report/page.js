@@ -122,6 +122,7 @@ function pareto(points, x, y) {
 }
 
 function showTip(p, anchor) {
+  state.tip = [p, anchor];
   const tip = byId("tip");
   tip.textContent = p.title + "\n" + p.facts.map(([name, value]) => `${name}: ${value}`).join("\n");
   tip.hidden = false;
@@ -129,7 +130,12 @@ function showTip(p, anchor) {
   tip.style.left = Math.max(4, Math.min(box.left + 14, innerWidth - size.width - 4)) + "px";
   tip.style.top = Math.max(4, Math.min(box.top + 14, innerHeight - size.height - 4)) + "px";
 }
-function hideTip() { byId("tip").hidden = true; }
+function hideTip() { state.tip = null; byId("tip").hidden = true; }
+// Reaching a point by keyboard may scroll to it: its note goes along. Any other note is left behind.
+function moveTip() {
+  if (state.tip && state.tip[1] === document.activeElement) showTip(...state.tip);
+  else hideTip();
+}
 
 const fits = (p) => (p.accuracy === null || p.accuracy >= state.least) && (p.latency === null || p.latency <= state.most);
 const chosen = () => DATA.points.filter((p) => p.group === state.group && (!state.place || p.place === state.place) && String(p.batch) === state.batch);
@@ -266,6 +272,7 @@ byId("batch").addEventListener("change", (e) => { state.batch = e.target.value; 
 for (const id of ["least", "most"]) byId(id).addEventListener("input", readBudgets);
 byId("filter").addEventListener("input", (e) => { state.text = e.target.value; drawTable(); });
 addEventListener("keydown", (e) => { if (e.key === "Escape") hideTip(); });
-addEventListener("scroll", hideTip, { passive: true });
+addEventListener("scroll", moveTip, { passive: true });
+addEventListener("resize", hideTip);
 if (DATA.points.length) chooseGroup();
 drawTable();

@@ -55,7 +55,7 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
             found = (index.latency(group, ratio, backend, device, batch_size) for ratio in ratios)
             records = [record for record in found if record]
             style = {
-                "color": COLOURS[number % 8],
+                "color": COLOURS[number % len(COLOURS)],
                 "marker": MARKS[number % len(MARKS)],
                 "label": " ".join(backend),
             }

@@ -4,6 +4,7 @@ Needs the extra `figures` (matplotlib). Not for: counting (`summary.py`).
 """
 
 import importlib.util
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from pruning_core.errors import OptionError
 from pruning_core.selftest.summary import Group
+from pruning_core.text_files import write_bytes_file
 
 # Blue and orange of Okabe and Ito's palette: told apart by the colour-blind and in grey.
 PAIRED, SEQUENTIAL = "#0072B2", "#D55E00"
@@ -65,12 +67,11 @@ def draw_groups(groups: Sequence[Group], path: Path, title: str) -> None:
         axes[0][0].set_ylabel("found: candidate slower by, %")
         figure.suptitle(title, fontsize=9)
         figure.tight_layout()
-        try:
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-        except OSError as error:
-            raise OptionError(f"cannot write the figure {path}: {error}") from None
-        finally:
-            plt.close(figure)
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=metadata)
+        plt.close(figure)
+    write_bytes_file(path, buffer.getvalue())
 
 
 def _draw_panel(axis: object, group: Group, limit: float) -> None:
