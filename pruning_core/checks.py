@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pruning_core.backends import check_backend, check_device
 from pruning_core.data import check_dataset_name
-from pruning_core.errors import UnavailableError
+from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.grid import Grid, split_backend
 from pruning_core.methods import find_method
 from pruning_core.models import model_spec
@@ -26,10 +26,22 @@ def check_names(grid: Grid) -> None:
     for dataset in grid.dataset:
         check_dataset_name(dataset)
     for method in grid.method:
-        find_method(method)
+        check_scope(method, grid.scope)
         grid.method_spec(method)
     for item in grid.backends:
         check_backend(*split_backend(item))
+
+
+def check_scope(method: str, scope: str) -> None:
+    """Refuse a scope that a method has not got.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        OptionError: If it ranks in another scope only.
+    """
+    scopes = find_method(method).scopes
+    if scope not in scopes:
+        raise OptionError(f"{method} has no scope {scope!r}; it has: {', '.join(scopes)}")
 
 
 def check_devices(devices: Sequence[str]) -> None:

@@ -71,7 +71,8 @@ def prepare(
     wanted = make_grid(given) if path is None else read_grid(path, given)
     check_names(wanted)
     display = ProgressDisplay()
-    place = Workplace(Store(root or default_root(), say=display.say), display, data_root, download)
+    store = Store(root or default_root(), say=display.say)
+    place = Workplace(store, display, data_root, download, wanted.pixels)
     for variant in variants(wanted):
         checkpoint = make_variant(variant, wanted, place)
         metrics = checkpoint.metrics
@@ -110,11 +111,11 @@ def plan(
     form: str,
 ) -> None:
     """Show what pruning would give, in seconds, without training."""
+    from pruning_core.checks import check_scope
     from pruning_core.grid import make_grid
-    from pruning_core.methods import find_method
     from pruning_core.preview import plan_steps, render_steps
 
-    find_method(method)
+    check_scope(method, scope)
     grid = make_grid({"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to})
     steps = plan_steps(
         model,

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pruning_core.axes import batch_sizes_of, names_of, ratios_of, threads_of
 from pruning_core.errors import OptionError, UnknownNameError
-from pruning_core.spec import Frozen, MethodSpec, TrainSpec, explain
+from pruning_core.recipes import find_recipe
+from pruning_core.spec import FineTuneSpec, Frozen, MethodSpec, TrainSpec, explain
 
 DENSE = "dense"
 """The method name of the unpruned network in cells, test ids and records."""
@@ -32,7 +33,11 @@ class LatencyOptions(Frozen):
     precision: float = Field(
         0.02, gt=0, lt=1, description="A cell is done when its interval is narrower than ± this."
     )
-    limit_s: float = Field(60.0, gt=0, description="No look is begun that would take a cell longer.")
+    limit_s: float = Field(
+        60.0,
+        gt=0,
+        description="No look is begun that would take a cell, or four times this a control, longer.",
+    )
     warmup_ms: float = Field(500.0, ge=0, description="Least time spent warming up, for each of the pair.")
     sample_ms: float = Field(20.0, gt=0, description="A sample is enough calls to last this long.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
@@ -61,9 +66,27 @@ class Grid(Frozen):
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)
     threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
+    recipe: str = Field("", description="A name in RECIPES: what the rest of the file leaves open.")
+    pixels: Literal["dataset", "half"] = Field(
+        "dataset", description="Normalised by the dataset's own mean and deviation, or by 0.5 and 0.5."
+    )
     train: TrainSpec = TrainSpec()
-    fine_tune: TrainSpec = TrainSpec(epochs=2, learning_rate=0.02)
+    fine_tune: FineTuneSpec = FineTuneSpec(epochs=2, learning_rate=0.02)
+    epochs_from: tuple[tuple[float, int], ...] = Field(
+        (), description="[ratio, epochs]: from this ratio on a step is fine-tuned for so many epochs."
+    )
     latency: LatencyOptions = LatencyOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_recipe(cls, content: object) -> object:
+        if not isinstance(content, dict) or not isinstance(name := content.get("recipe"), str) or not name:
+            return content
+        filled = {**find_recipe(name), **content}
+        for section in ("train", "fine_tune"):
+            if isinstance(content.get(section), dict):
+                filled[section] = {**find_recipe(name)[section], **content[section]}
+        return filled
 
     @field_validator("model", "dataset", "method", "backends", "devices", mode="before")
     @classmethod
@@ -85,12 +108,27 @@ class Grid(Frozen):
     def _threads(cls, value: object) -> object:
         return threads_of(value)
 
+    @field_validator("epochs_from", mode="before")
+    @classmethod
+    def _epochs_from(cls, value: object) -> object:
+        if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
+            value = tuple((float(a) if isinstance(a, int) else a, b) for a, b in value)
+            ratios = [ratio for ratio, _ in value]
+            if ratios != sorted(set(ratios)) or any(epochs < 0 for _, epochs in value):
+                raise ValueError("[ratio, epochs] with rising ratios and epochs of 0 or more")
+        return value
+
     @field_validator("backends")
     @classmethod
     def _backends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
             split_backend(item)
         return value
+
+    def fine_tune_at(self, ratio: float) -> FineTuneSpec:
+        """Return how the step to `ratio` is fine-tuned."""
+        epochs = [epochs for start, epochs in self.epochs_from if start <= ratio]
+        return self.fine_tune.model_copy(update={"epochs": epochs[-1]}) if epochs else self.fine_tune
 
     def method_spec(self, name: str) -> MethodSpec:
         """Return the spec of method `name` with this grid's schedule, scope and rounding."""
@@ -293,7 +331,7 @@ def _option_line(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         section: dict[str, type[Frozen]] = {
             "train": TrainSpec,
-            "fine_tune": TrainSpec,
+            "fine_tune": FineTuneSpec,
             "latency": LatencyOptions,
         }
         owner: type[Frozen] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid

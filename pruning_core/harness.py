@@ -6,7 +6,7 @@ loading models (`resident.py`), or speaking to pytest (`pytest_plugin.py` does).
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,15 +18,16 @@ from pruning_core.errors import BackendError
 from pruning_core.grid import Cell, Grid, Variant
 from pruning_core.latency_record import disturbance_fields, reason_fields, timing_fields
 from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
-from pruning_core.measure.ceilings import Ceiling, measure_ceiling
-from pruning_core.measure.latency import PairedTiming, measure_together
-from pruning_core.measure.watch import Disturbance, MachineWatch
-from pruning_core.pipeline import Workplace, load_network, prune
+from pruning_core.measure.latency import PairedTiming
+from pruning_core.measure.watch import Disturbance
+from pruning_core.pipeline import Workplace, load_network, prune, specs_of
 from pruning_core.records import Record, make_record, pack_answers
 from pruning_core.resident import Models, dense_of, plain_of
-from pruning_core.spec import PrunedSpec
+from pruning_core.spec import CheckpointSpec, DenseSpec, PrunedSpec, key_of
 from pruning_core.store import Checkpoint
 from pruning_core.thresholds import Threshold, least_agreement
+from pruning_core.timing import Timer
+from pruning_core.training_record import time_training
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class Harness:
     controls: list[Record] = field(default_factory=list)
     disturbed: list[Record] = field(default_factory=list)  # timed while others kept the machine busy
     _measured: dict[Cell, _Measured] = field(default_factory=dict)
-    _ceilings: dict[tuple[str, str, int], Ceiling | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Use the grid's number of threads from here on."""
         self.models = Models(self.grid, self.place)
+        self.timer = Timer(self.models, self.grid.latency, self.place.display)
         torch.set_num_threads(self.models.threads)
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
@@ -95,10 +96,13 @@ class Harness:
             params=metrics.params,
             size_bytes=metrics.size_bytes,
             achieved_ratio=checkpoint.plan.achieved_ratio,
+            sparsity=metrics.sparsity,
             widths=checkpoint.plan.widths,
             dense_widths=checkpoint.plan.dense_widths,
             train_precision=metrics.train_precision,
             train_device=metrics.train_device,
+            train_s=metrics.train_s,
+            train_outside_s=metrics.train_outside_s,
             epochs=epochs,
         )
 
@@ -166,7 +170,7 @@ class Harness:
                 measured.timing,
                 self.checkpoint(cell.variant).metrics,
                 self.checkpoint(reference_cell.variant).metrics,
-                self._ceiling(cell),
+                self.timer.ceiling(cell.device, cell.precision, self.models.threads_of(cell)),
                 loaded.executable.time_on_device(images),
                 precision=cell.precision,
                 batch_size=cell.batch_size,
@@ -180,6 +184,29 @@ class Harness:
         if record["disturbance"]:
             self.disturbed.append(record)
         return record, list(measured.timing.candidate_s)
+
+    def training_record(self, variant: Variant) -> tuple[Record, list[float]]:
+        """Time training steps of a dense network; no checkpoint is made.
+
+        Returns:
+            The record, and the samples in seconds per step of ours.
+        """
+        spec = specs_of(variant, self.grid, self.place)[0]
+        assert isinstance(spec, DenseSpec)
+        fields, samples_s = time_training(
+            spec, self.place.dataset(variant.dataset), self.timer, self.models.threads
+        )
+        record = make_record(
+            suite="training",
+            cell=f"{variant.id}-training",
+            **self._described(variant, spec),
+            key=key_of(spec),
+            exhausted=False,
+            **fields,
+        )
+        if record["disturbance"]:
+            self.disturbed.append(record)
+        return record, samples_s
 
     def contamination(self) -> str:
         """Say which A/A controls left the tolerance; empty when none did."""
@@ -209,35 +236,12 @@ class Harness:
         reference = self.models.load_anew(cell) if is_control else self.models.loaded(reference_cell)
         run_reference = reference.executable.bind(images)
         self.models.prepared_s += sum(bind_s)
-        timings, disturbance = self._time(cell, run_reference, calls)
+        what = cell.id if len(calls) == 1 else f"{cell.id} and {len(calls) - 1} more"
+        timings, disturbance = self.timer.time_together(
+            what, cell.device, self.models.threads_of(cell), run_reference, calls, control=is_control
+        )
         for other, timing, seconds in zip(cells, timings, bind_s, strict=True):
             self._measured[other] = _Measured(timing, disturbance, seconds)
-
-    def _time(
-        self, cell: Cell, reference: Callable[[], object], calls: Sequence[Callable[[], object]]
-    ) -> tuple[list[PairedTiming], Disturbance]:
-        looks = self.grid.latency.looks
-        company = "" if len(calls) == 1 else f" and {len(calls) - 1} more"
-        waited_s = 0.0
-
-        def wait(seconds: float) -> None:
-            nonlocal waited_s
-            time.sleep(seconds)
-            waited_s += seconds
-
-        torch.set_num_threads(self.models.threads_of(cell))
-        with self.place.display.work(f"time {cell.id}{company}", quiet=True) as advance:
-            with MachineWatch(cell.device) as watch, self.models.measuring():
-
-                def after_round(done: int, _: int) -> None:
-                    watch.sample()
-                    advance(done, _next_look(looks, done))
-
-                timings = measure_together(
-                    reference, calls, self.grid.latency, wait=wait, after_round=after_round
-                )
-            self.models.measured_s -= waited_s
-        return timings, watch.disturbance
 
     def _company_of(self, cell: Cell) -> list[Cell]:
         return [
@@ -248,17 +252,15 @@ class Harness:
             and not self.checkpoint(other.variant).metrics.exhausted  # not asked for
         ]
 
-    def _ceiling(self, cell: Cell) -> Ceiling | None:
-        """Measure what this machine can do, once in a run for a device, precision and number of threads."""
-        where = (cell.device, cell.precision, self.models.threads_of(cell))
-        if where not in self._ceilings:
-            with self.models.measuring():
-                self._ceilings[where] = measure_ceiling(*where)
-        return self._ceilings[where]
-
     def _identity(self, variant: Variant) -> Record:
         checkpoint = self.checkpoint(variant)
-        spec = checkpoint.spec
+        return {
+            **self._described(variant, checkpoint.spec),
+            "key": checkpoint.key,
+            "exhausted": checkpoint.metrics.exhausted,
+        }
+
+    def _described(self, variant: Variant, spec: CheckpointSpec) -> Record:
         train = spec.fine_tune if isinstance(spec, PrunedSpec) else spec.train
         return {
             "status": "ok",
@@ -271,9 +273,7 @@ class Harness:
             "schedule": self.grid.schedule,
             "scope": self.grid.scope,
             "round_to": self.grid.round_to,
-            "key": checkpoint.key,
             "seed": train.seed,
-            "exhausted": checkpoint.metrics.exhausted,
         }
 
     def _where(self, cell: Cell) -> dict[str, Any]:
@@ -311,10 +311,6 @@ def reference_of(cell: Cell) -> Cell:
     if not cell.variant.is_dense:
         return replace(cell, variant=dense_of(cell.variant))
     return plain_of(cell)
-
-
-def _next_look(looks: tuple[int, ...], done: int) -> int:
-    return next((look for look in looks if look > done), done)
 
 
 def _within(record: Record, tolerance: float) -> bool:

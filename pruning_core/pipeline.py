@@ -9,9 +9,11 @@ same checkpoints as one that was not. Not for: measuring latency (`measure/`), o
 """
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -22,12 +24,15 @@ from pruning_core.grid import Grid, Variant
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.measure.cost import count_cost
 from pruning_core.methods import Pruning, find_method
+from pruning_core.methods.masks import sparsity_of, zeros_of
 from pruning_core.models import build_model, find_classifier, model_spec
+from pruning_core.norms import renew_norms
 from pruning_core.plan import Plan, load_pruned, make_plan
 from pruning_core.progress import ProgressDisplay
 from pruning_core.spec import CheckpointSpec, DenseSpec, MethodSpec, PrunedSpec, TrainSpec, key_of
 from pruning_core.store import Checkpoint, Made, Metrics, Store, Unfinished
 from pruning_core.training import TrainResult, train
+from pruning_core.training_step import Distillation, resolve_device
 
 
 @dataclass
@@ -38,6 +43,7 @@ class Workplace:
     display: ProgressDisplay
     data_root: Path | None = None
     download: bool = False
+    pixels: Literal["dataset", "half"] = "dataset"
     _datasets: dict[str, data.Dataset] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
 
@@ -45,9 +51,12 @@ class Workplace:
         """Load a dataset, once."""
         if name not in self._datasets:
             cache = self.store.root / "datasets"
-            self._datasets[name] = data.load_dataset(
-                name, data_root=self.data_root, cache=cache, download=self.download
-            )
+            dataset = data.load_dataset(name, data_root=self.data_root, cache=cache, download=self.download)
+            if self.pixels == "half":  # to [−1, 1], as tutorials do
+                halves = (0.5,) * dataset.spec.channels
+                spec = dataset.spec.model_copy(update={"mean": halves, "std": halves})
+                dataset = replace(dataset, spec=spec)
+            self._datasets[name] = dataset
         return self._datasets[name]
 
     def find(self, spec: CheckpointSpec) -> Checkpoint | None:
@@ -85,7 +94,7 @@ def specs_of(variant: Variant, grid: Grid, place: Workplace) -> list[CheckpointS
                 dataset=dataset.spec,
                 method=method,
                 ratio=ratio,
-                fine_tune=grid.fine_tune,
+                fine_tune=grid.fine_tune_at(ratio),
                 library=library,
             )
         )
@@ -103,8 +112,9 @@ def make_checkpoint(specs: list[CheckpointSpec], dataset: data.Dataset, place: W
             spec, lambda unfinished: train_dense(spec, dataset, place, unfinished)
         )
     parent = make_checkpoint(earlier, dataset, place)
+    dense = make_checkpoint(specs[:1], dataset, place) if spec.fine_tune.distill_weight > 0 else None
     return place.store.load_or_make(
-        spec, lambda unfinished: prune_and_fine_tune(spec, parent, dataset, place, unfinished)
+        spec, lambda unfinished: prune_and_fine_tune(spec, parent, dense, dataset, place, unfinished)
     )
 
 
@@ -113,27 +123,41 @@ def train_dense(spec: DenseSpec, dataset: data.Dataset, place: Workplace, unfini
     network = _build(spec, seed=spec.train.seed)
     what = f"train {spec.model.name} on {spec.dataset.name}, {spec.train.epochs} epochs"
     result = _train(network, spec.train, dataset, place, unfinished, what)
-    tested = _evaluate(network, dataset)
+    tested = _evaluate(network, dataset, spec.train)
     return _made(make_plan(_build(spec), network), network, spec, result, tested, tested)
 
 
 def prune_and_fine_tune(
-    spec: PrunedSpec, parent: Checkpoint, dataset: data.Dataset, place: Workplace, unfinished: Unfinished
+    spec: PrunedSpec,
+    parent: Checkpoint,
+    dense: Checkpoint | None,
+    dataset: data.Dataset,
+    place: Workplace,
+    unfinished: Unfinished,
 ) -> Made:
-    """Prune the parent to the spec's ratio and fine-tune what is left."""
+    """Prune the parent to the spec's ratio and fine-tune what is left, taught by the dense model if asked."""
     network = load_network(parent)
+    zeros_before = sparsity_of(network)
     started = time.perf_counter()
     plan = prune(network, _build(spec), spec.method, spec.ratio, _example(spec), spec.fine_tune.seed)
     prune_s = time.perf_counter() - started
-    if plan.widths == parent.plan.widths:
+    if plan.widths == parent.plan.widths and sparsity_of(network) == zeros_before:
         return _exhausted(plan, parent)
-    tested_pruned = _evaluate(network, dataset)
+    renew_norms(network, dataset, spec.fine_tune)
+    tested_pruned = _evaluate(network, dataset, spec.fine_tune)
     what = (
         f"fine-tune {spec.model.name} on {spec.dataset.name}, {spec.method.name} {spec.ratio:g}, "
         f"{spec.fine_tune.epochs} epochs"
     )
-    result = _train(network, spec.fine_tune, dataset, place, unfinished, what)
-    tested = _evaluate(network, dataset)
+    distillation = None
+    if dense is not None:
+        weight, temperature = spec.fine_tune.distill_weight, spec.fine_tune.distill_temperature
+        distillation = Distillation(load_network(dense), weight, temperature)
+    zeros = zeros_of(network) if find_method(spec.method.name).masks else {}
+    result = _train(
+        network, spec.fine_tune, dataset, place, unfinished, what, distillation=distillation, zeros=zeros
+    )
+    tested = _evaluate(network, dataset, spec.fine_tune)
     return _made(plan, network, spec, result, tested, tested_pruned, prune_s)
 
 
@@ -175,12 +199,24 @@ def _train(
     place: Workplace,
     unfinished: Unfinished,
     what: str,
+    *,
+    distillation: Distillation | None = None,
+    zeros: Mapping[str, Tensor] | None = None,
 ) -> TrainResult:
     state = unfinished.load()
     if state is not None:
         place.display.say(f"{what}: resumed after epoch {state.epoch}")
     with place.display.work(what) as advance:
-        return train(network, dataset, spec, resume=state, on_epoch=unfinished.save, on_step=advance)
+        return train(
+            network,
+            dataset,
+            spec,
+            distillation=distillation,
+            zeros=zeros,
+            resume=state,
+            on_epoch=unfinished.save,
+            on_step=advance,
+        )
 
 
 def _build(spec: CheckpointSpec, seed: int = 0) -> nn.Module:
@@ -192,15 +228,19 @@ def _example(spec: CheckpointSpec) -> Tensor:
     return torch.zeros(1, spec.dataset.channels, spec.dataset.height, spec.dataset.width)
 
 
-def _evaluate(network: nn.Module, dataset: data.Dataset) -> Evaluation:
-    network.eval()
+def _evaluate(network: nn.Module, dataset: data.Dataset, spec: TrainSpec) -> Evaluation:
+    """Evaluate in float32, where the network was trained; it comes back to the CPU."""
+    device = resolve_device(spec)
+    network.eval().to(device)
 
     def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
         with torch.inference_mode():
-            logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
-            return logits
+            logits: Tensor = network(images.to(device).contiguous(memory_format=torch.channels_last))
+            return logits.cpu()
 
-    return evaluate(predict, dataset.test, dataset.spec)
+    evaluation = evaluate(predict, dataset.test, dataset.spec)
+    network.cpu()
+    return evaluation
 
 
 def _made(
@@ -221,8 +261,10 @@ def _made(
         accuracy_pruned=tested_pruned.accuracy,
         accuracy_n=tested.n,
         exhausted=False,
+        sparsity=sparsity_of(network),
         prune_s=prune_s,
         train_s=result.seconds,
+        train_outside_s=result.outside_s,
         train_losses=result.losses,
         train_precision=result.precision,
         train_device=result.device,
@@ -240,6 +282,7 @@ def _exhausted(plan: Plan, parent: Checkpoint) -> Made:
         "accuracy_pruned": parent.metrics.accuracy,
         "prune_s": 0.0,
         "train_s": 0.0,
+        "train_outside_s": 0.0,
         "train_losses": (),
         "created": _now(),
     }

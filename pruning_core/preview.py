@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from pruning_core.grid import DENSE
 from pruning_core.measure.cost import count_cost
+from pruning_core.methods.masks import sparsity_of
 from pruning_core.models import build_model
 from pruning_core.pipeline import prune, serialised_size_bytes
 from pruning_core.plan import layer_widths, make_plan
@@ -33,6 +34,7 @@ class PlannedStep:
     params: int
     size_bytes: int
     achieved_ratio: float
+    sparsity: float  # weights of convolutions and linear layers that are zero, fraction
     exhausted: bool  # removes nothing that the step before had not
     narrowest: int  # kept outputs of the narrowest convolution …
     widest: int  # … and of the widest
@@ -62,7 +64,7 @@ def plan_steps(
     dense = build_model(model, classes, image)
     example = torch.zeros(1, *image)
     network = copy.deepcopy(dense)
-    before = layer_widths(network)
+    before = (layer_widths(network), sparsity_of(network))
     if with_dense:
         yield _step(model, DENSE, 0.0, dense, dense, {}, False, example)
     for ratio in ratios:
@@ -72,7 +74,7 @@ def plan_steps(
         requested = {
             n: p.requested_outputs for n, p in plan.layers.items() if p.requested_outputs is not None
         }
-        after = layer_widths(network)
+        after = (layer_widths(network), sparsity_of(network))
         yield _step(model, method.name, ratio, dense, network, requested, after == before, example)
         before = after
 
@@ -98,6 +100,7 @@ def _step(
         params=cost.params,
         size_bytes=serialised_size_bytes(network),
         achieved_ratio=plan.achieved_ratio,
+        sparsity=sparsity_of(network),
         exhausted=exhausted,
         narrowest=min(convolutions, default=0),
         widest=max(convolutions, default=0),
@@ -117,7 +120,17 @@ def render_steps(steps: Sequence[PlannedStep], form: str) -> str:
         return json.dumps([asdict(step) for step in steps], indent=1)
     if form == "csv":
         text = io.StringIO()
-        plain = ["model", "method", "ratio", "macs", "params", "size_bytes", "achieved_ratio", "exhausted"]
+        plain = [
+            "model",
+            "method",
+            "ratio",
+            "macs",
+            "params",
+            "size_bytes",
+            "achieved_ratio",
+            "sparsity",
+            "exhausted",
+        ]
         layers = list(steps[0].widths) if steps else []
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*plain, *(f"width:{layer}" for layer in layers)])
@@ -132,10 +145,11 @@ def render_steps(steps: Sequence[PlannedStep], form: str) -> str:
             f"{step.params / 1e6:.2f}",
             f"{step.size_bytes / 1e6:.2f}",
             f"{step.achieved_ratio:.3f}",
+            f"{step.sparsity:.3f}",
             f"{step.narrowest}–{step.widest}",
             "exhausted: removes nothing more" if step.exhausted else "",
         ]
         for step in steps
     ]
-    head = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "widths", ""]
-    return tabulate(rows, headers=head, colalign=("right",) * 5 + ("left",) * 2, disable_numparse=True)
+    head = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "zeros", "widths", ""]
+    return tabulate(rows, headers=head, colalign=("right",) * 6 + ("left",) * 2, disable_numparse=True)

@@ -1,9 +1,9 @@
 """The pytest side: options, fixtures, and the hooks of pytest-benchmark. Wires, and nothing else.
 
-A suite asks for one of the fixtures `variant` (a checkpoint), `accuracy_cell` (× backend × precision) or
-`latency_cell` (× batch size); it then runs once for each of them in the grid. `harness` measures,
-`benchmark` is pytest-benchmark's own. Loaded in every pytest run where pruning-bench is installed, so that
-nothing heavy is imported before a suite asks.
+A suite asks for one of the fixtures `variant` (a checkpoint), `accuracy_cell` (× backend × precision),
+`latency_cell` (× batch size) or `dense_variant` (a network to train); it then runs once for each of them in
+the grid. `harness` measures, `benchmark` is pytest-benchmark's own. Loaded in every pytest run where
+pruning-bench is installed, so that nothing heavy is imported before a suite asks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pruning_core.records import Record
     from pruning_core.thresholds import Thresholds
 
-_CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell")
+_CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell", "dense_variant")
 
 _GRID = pytest.StashKey["Grid"]()
 _PLANNED = pytest.StashKey[tuple["Cell", ...]]()
@@ -43,7 +43,7 @@ _AXES = {
     "threads": "numbers of CPU threads, separated by commas; 0: all usable",
 }
 
-_NOT_MEASURED = "latency is not measured"
+_NOT_MEASURED = "times are not measured"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,6 +91,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     points: Sequence[Variant | Cell]
     if wanted[0] == "variant":
         points = list(grids.variants(grid))
+    elif wanted[0] == "dense_variant":
+        points = [variant for variant in grids.variants(grid) if variant.is_dense]
     elif wanted[0] == "accuracy_cell":
         points = list(grids.accuracy_cells(grid))
     else:
@@ -214,7 +216,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 
 def skip_unless_timing(benchmark: Any) -> None:
-    """Skip a latency test where pytest-benchmark is switched off: by --benchmark-disable, or under xdist."""
+    """Skip a timed test where pytest-benchmark is switched off: by --benchmark-disable, or under xdist."""
     if benchmark.disabled:
         pytest.skip(f"benchmarks are switched off (--benchmark-disable, or xdist): {_NOT_MEASURED}")
 
@@ -225,7 +227,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if skipped:
         terminalreporter.section("pruning-bench")
         terminalreporter.line(
-            f"{len(skipped)} latency cells were not measured: pytest-benchmark is switched off by "
+            f"{len(skipped)} cells were not timed: pytest-benchmark is switched off by "
             "--benchmark-disable, or because xdist would run cells side by side. Run without both."
         )
     harness = config.stash.get(_HARNESS, None)
@@ -241,7 +243,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     )
     for reason in dict.fromkeys(record["disturbance"] for record in harness.disturbed):
         cells = sum(record["disturbance"] == reason for record in harness.disturbed)
-        terminalreporter.line(f"{cells} latency cells are contaminated: {reason} while they were timed.")
+        terminalreporter.line(f"{cells} timed cells are contaminated: {reason} meanwhile.")
     problem = harness.contamination()
     if problem:
         terminalreporter.line(
@@ -288,13 +290,15 @@ def _harness_of(config: pytest.Config) -> Harness:
             display = ProgressDisplay(uncaptured=_uncaptured(config))
             root = Path(config.getoption("--store") or default_root())
             data_root = config.getoption("--data-root")
+            grid = _grid_of(config)
             place = Workplace(
                 store=Store(root, say=display.say),
                 display=display,
                 data_root=Path(data_root) if data_root else None,
                 download=config.getoption("--download"),
+                pixels=grid.pixels,
             )
-            config.stash[_HARNESS] = Harness(_grid_of(config), place, config.stash.get(_PLANNED, ()))
+            config.stash[_HARNESS] = Harness(grid, place, config.stash.get(_PLANNED, ()))
     return config.stash[_HARNESS]
 
 

@@ -11,13 +11,15 @@ Schema history:
 Not for: measuring (`measure/`), tables (`report/`), verdicts (`gate.py`). Must not import torch.
 """
 
+import gc
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pruning_core.errors import RecordError
 
@@ -36,10 +38,11 @@ class Field:
 
 
 _ALL, _COST, _ACC, _LAT, _RUN = "all", "cost", "accuracy", "latency", "accuracy, latency"
+_TRAIN, _TIMED = "training", "latency, training"
 
 FIELDS: tuple[Field, ...] = (
     Field("schema_version", int, "", _ALL, "version of this table"),
-    Field("suite", str, "", _ALL, "`cost`, `accuracy` or `latency`"),
+    Field("suite", str, "", _ALL, "`cost`, `accuracy`, `latency` or `training`"),
     Field("cell", str, "", _ALL, "id of the cell, the same in every run of the same grid"),
     Field("status", str, "", _ALL, "`ok`, or `failed` when an assertion did not hold"),
     Field("failure", str, "", _ALL, "why it failed; empty when ok"),
@@ -66,13 +69,16 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("widths", dict, "channels", _COST, "layer → kept output channels, for every prunable layer"),
     Field("dense_widths", dict, "channels", _COST, "layer → output channels of the dense model"),
-    Field("train_precision", str, "", _COST, "what the training precision resolved to"),
+    Field("sparsity", float, "fraction", _COST, "weights of convolutions and linear layers that are 0"),
+    Field("train_precision", str, "", "cost, training", "what the training precision resolved to"),
     Field("train_device", str, "", _COST, "what the training device resolved to"),
+    Field("train_s", float, "s", _COST, "seconds of training or fine-tuning, over all interruptions"),
+    Field("train_outside_s", float, "s", _COST, "of these, outside of the steps: batches, progress, saving"),
     Field("epochs", int, "", _COST, "epochs of training (dense) or fine-tuning (pruned)"),
     Field("backend", str, "", _RUN, "what executes the checkpoint"),
     Field("precision", str, "", _RUN, "`fp32`, `bf16`, `fp16` or `int8`"),
-    Field("device", str, "", _RUN, "`cpu`, `cuda:0`, …"),
-    Field("threads", int, "", _RUN, "CPU threads used"),
+    Field("device", str, "", "accuracy, latency, training", "`cpu`, `cuda:0`, …"),
+    Field("threads", int, "", "accuracy, latency, training", "CPU threads used"),
     Field(
         "accuracy", float, "fraction", _RUN, "top-1 on the whole test split, on this backend and precision"
     ),
@@ -98,7 +104,10 @@ FIELDS: tuple[Field, ...] = (
         _ACC,
         "one bit a test image, first image first, 1 = right (see `pack_answers`)",
     ),
-    Field("batch_size", int, "images", _LAT, "images in one call"),
+    Field("batch_size", int, "images", _TIMED, "images in one call or step"),
+    Field("step_ms", float, "ms", _TRAIN, "median time of one training step, fetching its images included"),
+    Field("outside_share", float, "fraction", _TRAIN, "of that time, spent fetching images"),
+    Field("reference_images_per_s", float, "1/s", _TRAIN, "of the plain loop: DataLoader, fp32, contiguous"),
     Field("latency_ms", float, "ms", _LAT, "median time of one call"),
     Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
     Field("latency_high_ms", float, "ms", _LAT, "upper bound of that median"),
@@ -106,32 +115,38 @@ FIELDS: tuple[Field, ...] = (
     Field("latency_p95_ms", float, "ms", _LAT, "95th percentile of single calls; 20 calls or more"),
     Field("latency_p99_ms", float, "ms", _LAT, "99th percentile of single calls; 100 calls or more"),
     Field("calls_timed", int, "", _LAT, "single calls that the percentiles are of"),
-    Field("images_per_s", float, "1/s", _LAT, "batch size ÷ latency"),
-    Field("reference", str, "", _LAT, "id of the cell that this one is paired with"),
+    Field("images_per_s", float, "1/s", _TIMED, "batch size ÷ time of one call or step"),
+    Field(
+        "reference", str, "", _TIMED, "id of the cell that this one is paired with; `plain loop` in training"
+    ),
     Field("reference_latency_ms", float, "ms", _LAT, "median time of one call of the reference, same rounds"),
-    Field("speedup", float, "ratio", _LAT, "reference time ÷ this time, from pairs"),
-    Field("speedup_low", float, "ratio", _LAT, "lower bound, exact, from order statistics"),
-    Field("speedup_high", float, "ratio", _LAT, "upper bound, exact, from order statistics"),
-    Field("confidence", float, "fraction", _LAT, "coverage of the intervals in this record that was reached"),
-    Field("log_ratios", list, "ln ratio", _LAT, "one ln(this ÷ reference) a round"),
-    Field("rounds", int, "", _LAT, "A B B A rounds"),
-    Field("looks", int, "", _LAT, "planned looks at the interval; the chance of error is split over them"),
-    Field("calls_per_sample", int, "", _LAT, "calls that one sample is the mean of"),
-    Field("control", bool, "", _LAT, "A/A control: paired with a copy of itself"),
+    Field("speedup", float, "ratio", _TIMED, "reference time ÷ this time, from pairs"),
+    Field("speedup_low", float, "ratio", _TIMED, "lower bound, exact, from order statistics"),
+    Field("speedup_high", float, "ratio", _TIMED, "upper bound, exact, from order statistics"),
+    Field(
+        "confidence", float, "fraction", _TIMED, "coverage of the intervals in this record that was reached"
+    ),
+    Field("log_ratios", list, "ln ratio", _TIMED, "one ln(this ÷ reference) a round"),
+    Field("rounds", int, "", _TIMED, "A B B A rounds"),
+    Field("looks", int, "", _TIMED, "planned looks at the interval; the chance of error is split over them"),
+    Field("calls_per_sample", int, "", _TIMED, "calls that one sample is the mean of"),
+    Field("control", bool, "", _TIMED, "A/A control: paired with a copy of itself"),
     Field(
         "contaminated",
         bool,
         "",
-        _LAT,
+        _TIMED,
         "not to be trusted: the A/A control of this run left the tolerance, or the machine was disturbed",
     ),
-    Field("disturbance", str, "", _LAT, "what disturbed the machine meanwhile, in words; empty when nothing"),
-    Field("steal_share", float, "fraction", _LAT, "of our cores' time, taken by the hypervisor"),
-    Field("others_share", float, "fraction", _LAT, "of our cores' time, used by other processes"),
-    Field("cpu_mhz_low", float, "MHz", _LAT, "lowest clock of the CPU seen"),
-    Field("cpu_mhz_high", float, "MHz", _LAT, "highest clock of the CPU seen"),
-    Field("gpu_mhz_low", float, "MHz", _LAT, "lowest clock of the GPU seen"),
-    Field("gpu_mhz_high", float, "MHz", _LAT, "highest clock of the GPU seen"),
+    Field(
+        "disturbance", str, "", _TIMED, "what disturbed the machine meanwhile, in words; empty when nothing"
+    ),
+    Field("steal_share", float, "fraction", _TIMED, "of our cores' time, taken by the hypervisor"),
+    Field("others_share", float, "fraction", _TIMED, "of our cores' time, used by other processes"),
+    Field("cpu_mhz_low", float, "MHz", _TIMED, "lowest clock of the CPU seen"),
+    Field("cpu_mhz_high", float, "MHz", _TIMED, "highest clock of the CPU seen"),
+    Field("gpu_mhz_low", float, "MHz", _TIMED, "lowest clock of the GPU seen"),
+    Field("gpu_mhz_high", float, "MHz", _TIMED, "highest clock of the GPU seen"),
     Field("mac_reduction", float, "ratio", _LAT, "MACs of the reference ÷ MACs of this"),
     Field(
         "mac_efficiency", float, "ratio", _LAT, "speedup ÷ mac_reduction; 1: every MAC saved is time saved"
@@ -140,14 +155,14 @@ FIELDS: tuple[Field, ...] = (
     Field("launch_ms", float, "ms", _LAT, "time in which the host hands a call to the GPU"),
     Field("launch_bound", bool, "", _LAT, "the GPU waits for the host: launch_ms is most of device_ms"),
     Field("peak_memory_bytes", int, "bytes", _LAT, "most memory in use in a call, where the device says"),
-    Field("matrix_gflops", float, "GFLOP/s", _LAT, "fastest matrix product of this run, this precision"),
+    Field("matrix_gflops", float, "GFLOP/s", _TIMED, "fastest matrix product of this run, this precision"),
     Field("bandwidth_gb_s", float, "GB/s", _LAT, "fastest stream through memory of this run"),
     Field(
         "roofline_fraction",
         float,
         "ratio",
-        _LAT,
-        "least time by those two (arithmetic; weights and images moved once) ÷ latency",
+        _TIMED,
+        "least time by those two (arithmetic; weights and images moved once; training: arithmetic) ÷ time",
     ),
     Field("roofline_bound", str, "", _LAT, "which of the two: `matrix` or `bandwidth`"),
 )
@@ -163,6 +178,12 @@ Record = dict[str, Any]
 
 # Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+_HEX = re.compile("[0-9a-f]*")
+_SIGN = re.compile(r"[^ \t\n\r]")
+_DECODER = json.JSONDecoder()
+_PIECE = 1 << 20  # characters of a file that are read at a time
 
 
 @dataclass(frozen=True)
@@ -211,21 +232,30 @@ def read_run(path: Path) -> Run:
         RecordError: If the file is not there, empty, truncated, of another tool, of a newer schema, or
             holds a field of the wrong type or a number that cannot be.
     """
+    content: dict[str, Any] = {}
+    records: list[Record] | None = None
+    shared: dict[str, str] = {}
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = _Text(file)
+            if not text.next_sign():
+                raise RecordError(f"{path} is empty: the run that should have written it did not end")
+            for name, value in text.members():
+                if name != "benchmarks":
+                    content[name] = value
+                elif isinstance(value, Iterator):
+                    made = (_record_of(entry, number, path, shared) for number, entry in enumerate(value))
+                    records = [record for record in made if record]
+                else:
+                    records = None
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read {path}: {error}") from None
-    if not text.strip():
-        raise RecordError(f"{path} is empty: the run that should have written it did not end")
-    try:
-        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecordError(
             f"{path} is no complete JSON ({error}): truncated, or not a benchmark file"
         ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+    if records is None:
         raise RecordError(f"{path} is not a pytest-benchmark file: it has no list 'benchmarks'")
-    records = tuple(_records_of(content["benchmarks"], path))
     if not records:
         raise RecordError(
             f"{path} holds no entry of pruning-bench: write it with `pytest bench/ --benchmark-json`"
@@ -239,8 +269,23 @@ def read_run(path: Path) -> Run:
         datetime=_plain(content.get("datetime")),
         machine=_printable(machine, depth=4) if isinstance(machine, dict) else {},
         commit=_plain(commit),
-        records=records,
+        records=tuple(records),
     )
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's collector of cycles away; a decorator for a function that reads runs and ends soon.
+
+    Records hold no cycles, and where they are many, looking for some takes a fifth of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def field_table() -> str:
@@ -261,64 +306,180 @@ def pack_answers(right: Iterable[bool]) -> str:
     return f"{int(bits.ljust(4 * digits, '0'), 2):0{digits}x}" if bits else ""
 
 
-def _records_of(entries: Iterable[object], path: Path) -> Iterable[Record]:
-    for position, entry in enumerate(entries):
-        info = entry.get("extra_info") if isinstance(entry, dict) else None
-        if not isinstance(info, dict) or "schema_version" not in info:
-            continue  # somebody else's benchmark in the same file
-        version = info["schema_version"]
-        if not _is_kind(version, int) or version < 1:
-            raise RecordError(
-                f"{path}: entry {position} has schema_version {_shown(version)}, not a whole number"
-            )
-        if version > SCHEMA_VERSION:
-            raise RecordError(
-                f"{path} has schema {_shown(version)}; this program reads up to {SCHEMA_VERSION}. "
-                "Update pruning-bench."
-            )
-        for name in ("suite", "cell", "status"):
-            if not isinstance(info.get(name), str) or not info[name]:
-                raise RecordError(f"{path}: entry {position} has no {name!r}")
-        if info["status"] not in STATUSES:
-            raise RecordError(
-                f"{path}: entry {_shown(info['cell'])} has status {_shown(info['status'])}; "
-                f"allowed: {', '.join(STATUSES)}"
-            )
-        record: Record = {}
-        for name, value in info.items():
-            field = FIELD_BY_NAME.get(name)
-            if field is None:
-                continue  # a user's own; our outputs are made of the table's fields only
-            problem = _problem_with(field, value)
-            if problem:
-                raise RecordError(
-                    f"{path}: entry {_shown(info['cell'])} has {name} = {_shown(value)}, not {problem}"
-                )
-            record[name] = _printable(value, depth=2) if field.kind in (str, dict) else value
-        yield record
+class _Text:
+    """The text of a JSON file, of which no more is in memory than a piece, or a value longer than that.
+
+    A run's raw samples are most of its file: so an entry is made a record, and left behind, before the next
+    one is read.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text = ""
+        self._at = 0
+        self._left_behind = 0  # characters of the file before `_text`
+
+    def next_sign(self) -> str:
+        """Step over blanks and return the character that follows; empty at the end of the file."""
+        while True:
+            found = _SIGN.search(self._text, self._at)
+            self._at = found.start() if found else len(self._text)
+            if found:
+                return found.group()
+            if not self._read_on():
+                return ""
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        """Walk over the members of the file's one object; a list `benchmarks` comes as an iterator."""
+        if not self._take("{"):
+            self._value()
+        elif not self._take("}"):
+            while True:
+                name = self._value()
+                if not isinstance(name, str):
+                    raise self._error("a name was expected")
+                self._expect(":")
+                if name == "benchmarks" and self.next_sign() == "[":
+                    yield name, self._items()
+                else:
+                    yield name, self._value()
+                if not self._take(","):
+                    break
+            self._expect("}")
+        if self.next_sign():
+            raise self._error("something follows the end")
+
+    def _items(self) -> Iterator[Any]:
+        self._expect("[")
+        if not self._take("]"):
+            yield self._value()
+            while self._take(","):
+                yield self._value()
+            self._expect("]")
+
+    def _value(self) -> Any:
+        self.next_sign()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except ValueError as error:
+                # Cut off by the end of the piece, or broken: the rest of the file will tell.
+                if not self._read_on():
+                    raise self._error(getattr(error, "msg", str(error))) from None
+                continue
+            # A number that ends with the piece may go on in the next one.
+            if end < len(self._text) or not self._read_on():
+                self._at = end
+                return value
+
+    def _take(self, sign: str) -> bool:
+        found = self.next_sign() == sign
+        self._at += found
+        return found
+
+    def _expect(self, sign: str) -> None:
+        if not self._take(sign):
+            raise self._error(f"{sign!r} was expected")
+
+    def _read_on(self) -> bool:
+        """Read as much again as is still to be understood, so that a long value costs no more than twice."""
+        rest = self._text[self._at :]
+        piece = self._file.read(max(_PIECE, len(rest)))
+        if piece:
+            self._left_behind += self._at
+            self._text, self._at = rest + piece, 0
+        return bool(piece)
+
+    def _error(self, what: str) -> ValueError:
+        return ValueError(f"{what} at character {self._left_behind + self._at + 1}")
 
 
-def _problem_with(field: Field, value: object) -> str:
+def _record_of(entry: object, number: int, path: Path, shared: dict[str, str]) -> Record | None:
+    """Check an entry and return its record; None when it is somebody else's benchmark in the same file.
+
+    Args:
+        entry: One item of `benchmarks`.
+        number: Its place there.
+        path: Of the file, for messages.
+        shared: Texts that the file has had before, printable: most are the same in many records.
+    """
+    info: Any = entry.get("extra_info") if isinstance(entry, dict) else None
+    if not isinstance(info, dict) or "schema_version" not in info:
+        return None
+    version = info["schema_version"]
+    if not _is_kind(version, int) or version < 1:
+        raise RecordError(f"{path}: entry {number} has schema_version {_shown(version)}, not a whole number")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{path} has schema {_shown(version)}; this program reads up to {SCHEMA_VERSION}. "
+            "Update pruning-bench."
+        )
+    for name in ("suite", "cell", "status"):
+        if not isinstance(info.get(name), str) or not info[name]:
+            raise RecordError(f"{path}: entry {number} has no {name!r}")
+    if info["status"] not in STATUSES:
+        raise RecordError(
+            f"{path}: entry {_shown(info['cell'])} has status {_shown(info['status'])}; "
+            f"allowed: {', '.join(STATUSES)}"
+        )
+    record: Record = {}
+    for name, value in info.items():
+        field = FIELD_BY_NAME.get(name)
+        if field is None:
+            continue  # a user's own; our outputs are made of the table's fields only
+        # Files hold millions of values, nearly all of them a number in its range or a text seen before.
+        limits = _RANGES.get(name)
+        kind: type = type(value)
+        if limits and kind is field.kind and limits[0] <= value <= limits[1]:
+            record[field.name] = value  # the table's own name: one text for all records
+            continue
+        if kind is str and field.kind is str and not field.unit and value in shared:
+            record[field.name] = shared[value]
+            continue
+        problem = _problem_with(field, value)
+        if problem:
+            raise RecordError(
+                f"{path}: entry {_shown(info['cell'])} has {name} = {_shown(value)}, not {problem}"
+            )
+        if field.kind is str:
+            value = shared.setdefault(value, _printable(value, depth=0))
+        elif field.kind is dict:
+            value = _printable(value, depth=1)
+        record[field.name] = value
+    return record
+
+
+def _range_of(field: Field) -> tuple[float, float, str]:
+    """Return the least and the greatest value that a field may hold, and how to say so."""
+    if field.kind is int:
+        return (1 if field.unit == "images" else 0), 2**63 - 1, "a count"
+    if field.unit == "fraction":
+        low = -1 if field.name.endswith("drop") else 0  # a drop is a difference of two fractions
+        return low, 1, f"a fraction in [{low}, 1]"
+    if field.unit in LARGEST:
+        return math.ulp(0.0), LARGEST[field.unit], f"above 0 and at most {LARGEST[field.unit]:g}"
+    return -1e300, 1e300, field.kind.__name__
+
+
+_RANGES = {field.name: _range_of(field) for field in FIELDS if field.kind in (int, float, bool)}
+
+
+def _problem_with(field: Field, value: Any) -> str:
     """Return what the value should have been, or nothing when it is as it should be."""
-    largest = LARGEST.get(field.unit)
     if not _is_kind(value, field.kind):
         return field.kind.__name__
-    if field.kind is int and not (1 if field.unit == "images" else 0) <= value < 2**63:  # type: ignore[operator]  # _is_kind has shown that it is an int
-        return "a count"
-    if field.unit == "fraction":
-        # A drop is a difference of two fractions.
-        low = -1 if field.name.endswith("drop") else 0
-        return "" if low <= value <= 1 else f"a fraction in [{low}, 1]"  # type: ignore[operator]  # a float, as above
-    if isinstance(value, list) and largest is not None:
-        fine = all(_is_kind(item, float) and abs(item) <= largest for item in value)
+    if field.name in _RANGES:
+        low, high, words = _RANGES[field.name]
+        return "" if low <= value <= high else words
+    if field.kind is list:
+        largest = LARGEST[field.unit]
+        fine = all((type(x) is float or _is_kind(x, float)) and -largest <= x <= largest for x in value)
         return "" if fine else f"a list of numbers within ±{largest:g}"
-    if isinstance(value, dict):
+    if field.kind is dict:
         fine = all(_is_kind(item, int) and 0 <= item < 2**63 for item in value.values())
         return "" if fine else "a count for each layer"
     if field.unit == "hex":
-        return "" if re.fullmatch("[0-9a-f]*", str(value)) else "hex digits"
-    if largest is not None and not 0 < value <= largest:  # type: ignore[operator]  # a float, as above
-        return f"above 0 and at most {largest:g}"
+        return "" if _HEX.fullmatch(value) else "hex digits"
     return ""
 
 

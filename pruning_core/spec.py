@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pruning_core.errors import OptionError
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -72,6 +72,22 @@ class TrainSpec(Frozen):
     seed: int = Field(0, ge=0)
 
 
+class FineTuneSpec(TrainSpec):
+    """How a network is fine-tuned after it was pruned."""
+
+    norm_images: int = Field(
+        0,
+        ge=0,
+        description="Training images from which batch-norm statistics are taken anew after pruning; 0: none.",
+    )
+    distill_weight: float = Field(
+        0.0, ge=0, le=1, description="Share of the loss that is the distance from the dense model's answers."
+    )
+    distill_temperature: float = Field(
+        4.0, gt=0, description="Softens both answers before they are compared."
+    )
+
+
 class MethodSpec(Frozen):
     """How channels are chosen and removed."""
 
@@ -99,7 +115,7 @@ class PrunedSpec(Frozen):
     dataset: DatasetSpec
     method: MethodSpec
     ratio: Ratio
-    fine_tune: TrainSpec
+    fine_tune: FineTuneSpec
     library: str = Field(description="Name and version of what did the pruning.")
 
 

@@ -7,6 +7,7 @@ Not for: where images come from (`data.py`, `folder_dataset.py`).
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -138,12 +139,14 @@ def batches(
     """
     total = len(split.labels)
     shuffled = None if order is None else torch.randperm(total, generator=order)  # (N,)
+    if shuffled is not None:
+        shuffled = shuffled.to(split.images.device)  # once: a copy for each batch would wait for the device
     for start in range(0, total, batch_size):
         stop = min(start + batch_size, total)
         if shuffled is None:
             images, labels = split.images[start:stop], split.labels[start:stop]
         else:
-            chosen = shuffled[start:stop].to(split.images.device)  # (B,)
+            chosen = shuffled[start:stop]  # (B,)
             images, labels = split.images[chosen], split.labels[chosen.to(split.labels.device)]
         images = images.to(device)  # (B, C, H, W)
         if variation is not None:
@@ -161,10 +164,19 @@ def normalise(images: Tensor, spec: DatasetSpec) -> Tensor:
     Returns:
         float32 (N, C, H, W).
     """
-    mean = torch.tensor(spec.mean, device=images.device).view(1, -1, 1, 1)  # (1, C, 1, 1)
-    std = torch.tensor(spec.std, device=images.device).view(1, -1, 1, 1)
+    scale, shift = _scale_and_shift(spec.mean, spec.std, images.device)
     # (x / 255 - mean) / std in two passes; `mul` makes the float32 copy that `sub_` then works on.
-    return images.mul(1.0 / (255.0 * std)).sub_(mean / std)
+    return images.mul(scale).sub_(shift)
+
+
+@lru_cache(maxsize=8)
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Make (1, C, 1, 1) tensors of 1 / (255 std) and mean / std, once: making them waits for a GPU."""
+    means = torch.tensor(mean, device=device).view(1, -1, 1, 1)
+    stds = torch.tensor(std, device=device).view(1, -1, 1, 1)
+    return 1.0 / (255.0 * stds), means / stds
 
 
 def vary(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
@@ -182,15 +194,18 @@ def vary(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Te
         uint8 (N, C, H, W).
     """
     count, channels, height, width = images.shape
-    padding = augment.crop_padding
+    padding, device = augment.crop_padding, images.device
     offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)  # (2, N, 1)
-    rows = _reflect(torch.arange(height) + offsets[0] - padding, height)  # (N, H)
-    columns = _reflect(torch.arange(width) + offsets[1] - padding, width)  # (N, W)
-    if augment.flip:
-        mirrored = torch.rand((count, 1), generator=generator) < 0.5
+    mirrored = torch.rand((count, 1), generator=generator) < 0.5 if augment.flip else None
+    # Drawn on the CPU; all that is large is made on the device.
+    offsets = offsets.to(device, non_blocking=True)
+    rows = _reflect(torch.arange(height, device=device) + offsets[0] - padding, height)  # (N, H)
+    columns = _reflect(torch.arange(width, device=device) + offsets[1] - padding, width)  # (N, W)
+    if mirrored is not None:
+        mirrored = mirrored.to(device, non_blocking=True)
         columns = torch.where(mirrored, columns.flip(1), columns)
     source = rows[:, :, None] * width + columns[:, None, :]  # (N, H, W), index into H × W
-    source = source.view(count, 1, height * width).to(images.device)
+    source = source.view(count, 1, height * width)
     pixels = images.reshape(count, channels, height * width)
     return pixels.gather(2, source.expand(-1, channels, -1)).view(images.shape)
 

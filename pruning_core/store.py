@@ -51,8 +51,10 @@ class Metrics(Frozen):
     accuracy_pruned: float = Field(description="The same before fine-tuning; equal to accuracy for dense.")
     accuracy_n: int
     exhausted: bool = Field(description="Pruning removed nothing that the parent still had.")
+    sparsity: float = Field(description="Weights of convolutions and linear layers that are 0, fraction.")
     prune_s: float
     train_s: float
+    train_outside_s: float = Field(description="Of train_s, outside of the training steps.")
     train_losses: tuple[float, ...]
     train_precision: str
     train_device: str
@@ -97,9 +99,10 @@ class Unfinished:
             with safetensors.safe_open(self._path, framework="pt") as file:
                 about = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            seconds, outside_s, losses = about["seconds"], about["outside_s"], tuple(about["losses"])
+            return EpochState(about["epoch"], tensors, seconds, outside_s, losses)
         except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
             return None
-        return EpochState(about["epoch"], tensors, about["seconds"], tuple(about["losses"]))
 
     def save(self, state: EpochState) -> None:
         """Replace the state, whole or not at all.
@@ -107,7 +110,12 @@ class Unfinished:
         Raises:
             StoreError: If it cannot be written; the earlier state stays.
         """
-        about = {"epoch": state.epoch, "seconds": state.seconds, "losses": state.losses}
+        about = {
+            "epoch": state.epoch,
+            "seconds": state.seconds,
+            "outside_s": state.outside_s,
+            "losses": state.losses,
+        }
         content = safetensors.torch.save(state.tensors, metadata={"state": json.dumps(about)})
         with _write_errors(self._path.parent):
             self._path.parent.mkdir(parents=True, exist_ok=True)

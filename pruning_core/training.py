@@ -1,25 +1,24 @@
 """Train and fine-tune: SGD in the manner that is usual for small images, resumable after each epoch.
 
 All chance is drawn from generators seeded by (seed, epoch), so that a training that was interrupted and
-resumed gives the same weights as one that was not. Not for: where a checkpoint is kept (`store.py`).
+resumed gives the same weights as one that was not. Not for: a single step (`training_step.py`), or where a
+checkpoint is kept (`store.py`).
 """
 
-import hashlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from pruning_core.data import Dataset, batches
-from pruning_core.errors import TrainingError, UnavailableError
-from pruning_core.hardware import fast_bf16
+from pruning_core.data import Dataset
+from pruning_core.errors import TrainingError
 from pruning_core.spec import TrainSpec
+from pruning_core.training_step import Distillation, StepRunner, derive_seed
 
 _DIV_FACTOR = 25.0  # onecycle starts at peak / 25 …
 _FINAL_DIV_FACTOR = 1e4  # … and ends at a ten-thousandth of that: the defaults of torch's OneCycleLR
@@ -32,6 +31,7 @@ class EpochState:
     epoch: int  # epochs finished
     tensors: dict[str, Tensor]  # "model.<name>" and "momentum.<name>"
     seconds: float  # spent in training so far, over all interruptions
+    outside_s: float  # of these, outside of the training steps: batches, progress, saving states
     losses: tuple[float, ...]  # mean training loss of each finished epoch
 
 
@@ -43,6 +43,7 @@ class TrainResult:
     device: str
     threads: int
     seconds: float
+    outside_s: float
     losses: tuple[float, ...]
 
 
@@ -51,6 +52,8 @@ def train(
     dataset: Dataset,
     spec: TrainSpec,
     *,
+    distillation: Distillation | None = None,
+    zeros: Mapping[str, Tensor] | None = None,
     resume: EpochState | None = None,
     on_epoch: Callable[[EpochState], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -61,6 +64,8 @@ def train(
         network: On the CPU, float32; left there, in evaluation mode.
         dataset: Its training split is used, nothing else.
         spec: How to train.
+        distillation: A dense model to learn from; left on the CPU, in evaluation mode.
+        zeros: Name of a weight → bool of its shape, true where it has to stay zero.
         resume: State after an earlier epoch of the same training.
         on_epoch: Called with the state after each epoch but the last.
         on_step: Called with (steps done, steps in all) after each step.
@@ -69,43 +74,49 @@ def train(
         TrainingError: If the loss is no longer a number.
         UnavailableError: If the device asked for is not there.
     """
-    device = resolve_device(spec)
-    precision = resolve_precision(spec, device)
-    # channels_last lets oneDNN and cuDNN skip a re-layout before each convolution.
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this overload
-    optimizer = _make_optimizer(network, spec)
-    done, losses, seconds = 0, [], 0.0
+    runner = StepRunner(network, dataset, spec, distillation=distillation, zeros=zeros)
+    device = runner.device
+    done, losses, seconds, outside_s = 0, [], 0.0, 0.0
     if resume is not None:
-        _restore(network, optimizer, resume)
-        done, losses, seconds = resume.epoch, list(resume.losses), resume.seconds
+        _restore(network, runner.optimizer, resume)
+        done, losses = resume.epoch, list(resume.losses)
+        seconds, outside_s = resume.seconds, resume.outside_s
     steps_per_epoch = math.ceil(len(dataset.train.labels) / spec.batch_size)
     steps = steps_per_epoch * spec.epochs
-    network.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _same_every_time(device):
         for epoch in range(done, spec.epochs):
-            started = time.perf_counter()
+            started, in_steps_s = time.perf_counter(), 0.0
             torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
             loss_sum = torch.zeros((), device=device)
-            for index, (images, labels) in enumerate(_epoch_batches(dataset, spec, epoch, device)):
+            for index, (images, labels) in enumerate(runner.epoch_batches(epoch)):
                 step = epoch * steps_per_epoch + index
-                for group in optimizer.param_groups:
+                begun = time.perf_counter()
+                for group in runner.optimizer.param_groups:
                     group["lr"] = learning_rate(spec, step, steps)
-                loss = _step(network, optimizer, images, labels, spec, precision)
-                loss_sum += loss * len(labels)  # no .item(): that would wait for the device
+                loss_sum += runner.step(images, labels) * len(labels)  # no .item(): it would wait
+                in_steps_s += time.perf_counter() - begun
                 if on_step is not None:
                     on_step(step + 1, steps)
+            begun = time.perf_counter()
             losses.append(loss_sum.item() / len(dataset.train.labels))
-            seconds += time.perf_counter() - started
+            in_steps_s += time.perf_counter() - begun  # a GPU is still computing steps until here
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
                     f"the training loss is no longer a number after epoch {epoch + 1}; "
                     f"lower learning_rate (now {spec.learning_rate:g})"
                 )
+            took_s = time.perf_counter() - started
+            seconds, outside_s = seconds + took_s, outside_s + took_s - in_steps_s
             if on_epoch is not None and epoch + 1 < spec.epochs:
-                on_epoch(EpochState(epoch + 1, _tensors_of(network, optimizer), seconds, tuple(losses)))
-    network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as above
-    network.eval()
-    return TrainResult(precision, str(device), torch.get_num_threads(), seconds, tuple(losses))
+                begun = time.perf_counter()
+                tensors = _tensors_of(network, runner.optimizer)
+                on_epoch(EpochState(epoch + 1, tensors, seconds, outside_s, tuple(losses)))
+                saved_s = time.perf_counter() - begun
+                seconds, outside_s = seconds + saved_s, outside_s + saved_s
+    runner.release()
+    return TrainResult(
+        runner.precision, str(device), torch.get_num_threads(), seconds, outside_s, tuple(losses)
+    )
 
 
 def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
@@ -121,78 +132,9 @@ def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
     start = spec.learning_rate / _DIV_FACTOR
     peak_step = spec.warmup * steps - 1
     if step <= peak_step:
-        return _cosine(start, spec.learning_rate, step / peak_step)
+        return _cosine(start, spec.learning_rate, step / peak_step if peak_step else 1.0)
     return _cosine(
         spec.learning_rate, start / _FINAL_DIV_FACTOR, (step - peak_step) / max(steps - 1 - peak_step, 1e-9)
-    )
-
-
-def resolve_device(spec: TrainSpec) -> torch.device:
-    """Return the device to train on: the one asked for, or CUDA if there is one.
-
-    Raises:
-        UnavailableError: If CUDA was asked for and is not there.
-    """
-    available = torch.cuda.is_available()
-    if spec.device == "cuda" and not available:
-        raise UnavailableError('cannot train on cuda: torch finds no CUDA device here. Use device = "auto".')
-    return torch.device("cuda" if available and spec.device != "cpu" else "cpu")
-
-
-def resolve_precision(spec: TrainSpec, device: torch.device) -> str:
-    """Return the precision to train in: the one asked for, or bf16 where the device is fast at it."""
-    if spec.precision != "auto":
-        return spec.precision
-    return "bf16" if fast_bf16(str(device)) else "fp32"
-
-
-def derive_seed(seed: int, epoch: int, purpose: str) -> int:
-    """Return a seed for one purpose in one epoch; unlike seed + epoch, no two of them coincide."""
-    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def _epoch_batches(dataset: Dataset, spec: TrainSpec, epoch: int, device: torch.device):  # type: ignore[no-untyped-def]  # an iterator of (images, labels), as `batches` gives it
-    order = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "order"))
-    variation = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "augmentation"))
-    return batches(
-        dataset.train,
-        dataset.spec,
-        spec.batch_size,
-        order=order,
-        variation=variation if spec.augment else None,
-        device=str(device),
-    )
-
-
-def _step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,  # (N, C, H, W)
-    labels: Tensor,  # (N,)
-    spec: TrainSpec,
-    precision: str,
-) -> Tensor:
-    images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = network(images)  # (N, classes)
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=spec.label_smoothing)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
-    optimizer.step()
-    return loss.detach()
-
-
-def _make_optimizer(network: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
-    # No decay on norms and biases: see He et al., "Bag of Tricks for Image Classification", 2019.
-    decayed = [p for p in network.parameters() if p.ndim >= 2]
-    others = [p for p in network.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=spec.learning_rate,
-        momentum=spec.momentum,
-        nesterov=spec.nesterov and spec.momentum > 0,
     )
 
 

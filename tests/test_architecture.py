@@ -12,13 +12,16 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 # From the ground up: a module may import those of lower layers, and of its own.
 LAYERS = (
     ("errors", "intervals", "records", "text_files"),
-    ("spec", "axes"),
+    ("spec", "axes", "recipes"),
     ("grid", "hardware", "thresholds", "torchvision_schemas", "progress"),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
+    ("training_step", "norms"),
     ("training", "methods", "measure", "backends"),
     ("store",),
     ("pipeline",),
     ("checks", "latency_record", "preview", "resident"),
+    ("timing",),
+    ("training_record",),
     ("harness", "selftest"),
     ("pytest_plugin", "cli", "__main__"),
 )
@@ -34,6 +37,8 @@ STORELESS = {
     "models",
     "methods",
     "training",
+    "training_step",
+    "norms",
     "splits",
     "folder_dataset",
     "user_dataset",

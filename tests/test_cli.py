@@ -53,6 +53,20 @@ def test_plan_as_table_and_csv(run, tmp_path):
     ]
 
 
+def test_plan_of_a_method_that_masks(run, tmp_path):
+    """Masked weights are shown as zeros; MACs and parameters stay those of the dense network."""
+    name = write_user_model(tmp_path, "masked_nets")
+    code, out, _ = run(
+        "plan", "--model", name, "--method", "unstructured-l1", "--ratios", "0.5,0.9", "--format=json"
+    )
+    half, most = json.loads(out)
+    assert (code, half["macs"], half["params"]) == (0, most["macs"], most["params"])
+    assert half["sparsity"] == pytest.approx(0.5, abs=0.03)
+    assert most["sparsity"] > 0.85
+    assert not half["exhausted"]
+    assert not most["exhausted"]
+
+
 MISTAKES = {
     "model": (("plan", "--model", "resnet81"), "no model 'resnet81'. Did you mean 'resnet18'"),
     "method": (("plan", "--method", "magnitud"), "no pruning method 'magnitud'. Did you mean 'magnitude'"),
@@ -65,6 +79,10 @@ MISTAKES = {
     "option": (("plan", "--ratio", "0.5"), "No such option"),
     "command": (("plna",), "No such command 'plna'"),
     "round": (("plan", "--round-to", "0"), "--round-to"),
+    "scope": (
+        ("plan", "--method", "ln-structured", "--scope", "global"),
+        "ln-structured has no scope 'global'; it has: local",
+    ),
     "dataset": (("prepare", "--dataset", "digit"), "no dataset 'digit'. Did you mean 'digits'"),
     "dataset not there": (("prepare", "--dataset", "folder:nowhere"), "nowhere"),
     "dataset not had": (("prepare", "--dataset", "cifar10", "--data-root", "."), "cifar10"),

@@ -12,6 +12,7 @@ from pruning_core.grid import (
     read_grid,
     variants,
 )
+from pruning_core.recipes import RECIPES
 
 
 def write(folder, text):
@@ -178,3 +179,50 @@ def test_an_option_reaches_into_a_section(tmp_path):
     assert (latency.rounds, latency.precision) == (12, 0.01)
     with pytest.raises(OptionError, match=r"latency\.precision"):
         read_grid(path, {"latency.precision": 2.0})
+
+
+def test_the_tutorials_recipe_is_the_tutorials():
+    """Plain SGD at 0.01 and 0.9 in fp32, no variation of images, 10 epochs and 1, pixels in [−1, 1]."""
+    grid = make_grid({"recipe": "tutorial"})
+    for spec, epochs in ((grid.train, 10), (grid.fine_tune, 1)):
+        assert (spec.epochs, spec.batch_size, spec.learning_rate, spec.momentum) == (epochs, 128, 0.01, 0.9)
+        assert (spec.lr_schedule, spec.nesterov, spec.weight_decay) == ("constant", False, 0.0)
+        assert (spec.label_smoothing, spec.augment, spec.precision) == (0.0, False, "fp32")
+    assert (grid.pixels, grid.round_to) == ("half", 2)
+    assert (grid.fine_tune.norm_images, grid.fine_tune.distill_weight) == (0, 0.0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_grid_goes_before_its_recipe(tmp_path, name):
+    """What a file says replaces the recipe's value, field by field; the rest is the recipe's."""
+    text = f'recipe = "{name}"\nround_to = 4\n[train]\nepochs = 3\n[fine_tune]\nseed = 5\n'
+    grid, plain = read_grid(write(tmp_path, text)), make_grid({"recipe": name})
+    assert grid.round_to == 4
+    assert grid.train == plain.train.model_copy(update={"epochs": 3})
+    assert grid.fine_tune == plain.fine_tune.model_copy(update={"seed": 5})
+
+
+def test_an_unknown_recipe_is_named(tmp_path):
+    """A recipe that there is not gets one line with the known ones."""
+    with pytest.raises(OptionError, match=r"no recipe 'tutorail'\. Did you mean 'tutorial'"):
+        read_grid(write(tmp_path, 'recipe = "tutorail"\n'))
+
+
+def test_epochs_can_depend_on_the_ratio():
+    """From each ratio of `epochs_from` on a step has that many epochs; before the first, fine_tune's."""
+    grid = make_grid({"fine_tune": {"epochs": 1}, "epochs_from": [[0.5, 2], [0.9, 0]]})
+    assert [grid.fine_tune_at(ratio).epochs for ratio in (0.25, 0.5, 0.75, 0.9, 1.0)] == [1, 2, 2, 0, 0]
+    assert grid.fine_tune_at(0.5) == grid.fine_tune.model_copy(update={"epochs": 2})
+
+
+@pytest.mark.parametrize("value", [[[0.9, 1], [0.5, 2]], [[0.5, -1]], [0.5, 1], [[0.5, 1.5]]])
+def test_epochs_from_that_cannot_be_are_refused(value):
+    """Ratios rise, epochs are whole numbers of 0 or more."""
+    with pytest.raises(OptionError, match="epochs_from"):
+        make_grid({"epochs_from": value})
+
+
+def test_distillation_is_no_option_of_dense_training():
+    """There is no dense model to learn from yet: the error says which options there are."""
+    with pytest.raises(OptionError, match=r"no option 'train\.distill_weight'"):
+        make_grid({"train": {"distill_weight": 0.5}})

@@ -4,8 +4,7 @@ import pytest
 import torch
 from factories import write_user_model
 
-from pruning_core import harness as harness_module
-from pruning_core import resident
+from pruning_core import resident, timing
 from pruning_core.grid import latency_cells, make_grid
 from pruning_core.harness import Harness, reference_of
 from pruning_core.measure.watch import Disturbance, MachineWatch
@@ -60,13 +59,13 @@ def test_the_chain_of_references(harness, cell, reference):
 def test_cells_of_one_reference_are_measured_together(harness, monkeypatch):
     """One measurement serves all cells of a reference; controls and exhausted steps are not among them."""
     together = []
-    measure = harness_module.measure_together
+    measure = timing.measure_together
 
     def counting(reference, candidates, options, **others):
         together.append(len(candidates))
         return measure(reference, candidates, options, **others)
 
-    monkeypatch.setattr(harness_module, "measure_together", counting)
+    monkeypatch.setattr(timing, "measure_together", counting)
     for cell in harness.planned:
         if not harness.checkpoint(cell.variant).metrics.exhausted:
             record, samples_s = harness.latency_record(cell)
@@ -112,6 +111,21 @@ def test_a_latency_record_says_why_and_how_well(harness):
     assert "device_ms" not in record  # the host's clock is the CPU's
 
 
+def test_a_training_record_compares_whole_steps(harness):
+    """Both loops train on batches of the same size; no checkpoint is made for it."""
+    dense = cell_of(harness, ENDS[0]).variant
+    record, samples_s = harness.training_record(dense)
+    assert record["cell"] == f"{dense.id}-training"
+    assert record["batch_size"] == 128
+    assert record["reference"] == "plain loop"
+    assert record["train_precision"] == "fp32"
+    assert len(samples_s) == 2 * record["rounds"]
+    assert record["images_per_s"] == pytest.approx(128e3 / record["step_ms"])
+    assert 0 < record["outside_share"] < 1
+    assert record["roofline_fraction"] > 0
+    assert list(harness.place.store.walk_keys()) == []
+
+
 def test_a_disturbed_measurement_is_marked(harness, monkeypatch):
     """What kept the machine busy stands in the records of all cells that were timed together."""
     busy = Disturbance(0.0, 0.38, None, None, None, None, 5.0)
@@ -139,13 +153,13 @@ def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
         }
     )
     seen = []
-    measure = harness_module.measure_together
+    measure = timing.measure_together
 
     def noting(*arguments, **named):
         seen.append(torch.get_num_threads())
         return measure(*arguments, **named)
 
-    monkeypatch.setattr(harness_module, "measure_together", noting)
+    monkeypatch.setattr(timing, "measure_together", noting)
     before = torch.get_num_threads()
     try:
         opened = Harness(
@@ -156,3 +170,18 @@ def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
         torch.set_num_threads(before)
     assert [record["threads"] for record in records] == [1, 2, 1, 2]
     assert seen == [1, 2, 1, 2]
+
+
+def test_a_control_may_take_longer(harness, monkeypatch):
+    """All verdicts of a run hang on its controls: their limit is four times that of other cells."""
+    limits = []
+    measure = timing.measure_together
+
+    def noting(reference, calls, options, **others):
+        limits.append(options.limit_s)
+        return measure(reference, calls, options, **others)
+
+    monkeypatch.setattr(timing, "measure_together", noting)
+    for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2"):
+        harness.latency_record(cell_of(harness, end))
+    assert limits == [4 * harness.grid.latency.limit_s, harness.grid.latency.limit_s]

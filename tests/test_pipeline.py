@@ -115,7 +115,7 @@ def test_a_stored_network_answers_as_it_was_tested(tmp_path, model):
     """The network that loads from plan and weights has the accuracy that its metrics say."""
     place = place_in(tmp_path)
     checkpoint = make_all(grid_of(model), place)[-1]
-    tested = pipeline._evaluate(load_network(checkpoint), place.dataset("digits"))
+    tested = pipeline._evaluate(load_network(checkpoint), place.dataset("digits"), grid_of(model).fine_tune)
     assert tested.accuracy == checkpoint.metrics.accuracy
     assert tested.n == checkpoint.metrics.accuracy_n == 40
 
@@ -150,19 +150,21 @@ class StandInError(Exception):
     """Stands for a process that ends."""
 
 
-def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, monkeypatch):
+@pytest.mark.parametrize("method", ["magnitude", "unstructured-l1"])
+def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, monkeypatch, method):
     """However often a chain is interrupted, it ends with the weights of an undisturbed one."""
-    grid = grid_of(model, ratios="0.5")
+    taught = {"epochs": 2, "batch_size": 16, "distill_weight": 0.5, "norm_images": 20}
+    grid = grid_of(model, ratios="0.5", method=method, fine_tune=taught)
     undisturbed = make_all(grid, place_in(tmp_path / "a"))
     train = pipeline.train
     interruptions = 0
 
-    def interrupting(network, dataset, spec, *, resume, on_epoch, on_step):
+    def interrupting(network, dataset, spec, *, on_epoch, **others):
         def save_then_die(state):
             on_epoch(state)
             raise StandInError
 
-        return train(network, dataset, spec, resume=resume, on_epoch=save_then_die, on_step=on_step)
+        return train(network, dataset, spec, on_epoch=save_then_die, **others)
 
     monkeypatch.setattr(pipeline, "train", interrupting)
     while True:
@@ -187,3 +189,51 @@ def test_progress_says_what_how_far_and_how_long(tmp_path, model, capsys, monkey
     assert "train pipeline_nets:tiny_model on digits, 2 epochs: 1/6 (17%)" in shown
     assert "s left" in shown
     assert "magnitude 0.5, 2 epochs: done in" in shown
+
+
+def zeros_in(checkpoint, name):
+    """Return the fraction of a weight that is exactly zero."""
+    return (checkpoint.weights()[name] == 0).float().mean().item()
+
+
+def test_masked_weights_stay_zero_along_a_chain(tmp_path, model):
+    """After each fine-tuning just the fraction asked for is zero; widths and MACs are the dense ones."""
+    made = make_all(grid_of(model, method="unstructured-l1"), place_in(tmp_path))
+    dense, *steps = made
+    for step, ratio in zip(steps, (0.25, 0.5, 0.75), strict=True):
+        assert zeros_in(step, "inner.weight") == pytest.approx(ratio, abs=1e-3)
+        assert zeros_in(step, "fc.weight") == 0
+        assert step.metrics.sparsity == pytest.approx(ratio, abs=0.05)
+        assert (step.plan.widths, step.metrics.macs) == (dense.plan.widths, dense.metrics.macs)
+        assert not step.metrics.exhausted
+    assert dense.metrics.sparsity == 0
+
+
+def test_pixels_in_halves_change_what_is_trained(tmp_path, model):
+    """With `pixels = "half"` images are normalised by 0.5 and 0.5, and the key is another one."""
+    grid = grid_of(model)
+    plain, halved = place_in(tmp_path), Workplace(Store(tmp_path / "store"), ProgressDisplay(), pixels="half")
+    dense = next(iter(variants(make_grid({"dataset": "digits", "model": model}))))
+    specs = [specs_of(dense, grid, place)[0] for place in (plain, halved)]
+    assert specs[1].dataset.mean == specs[1].dataset.std == (0.5, 0.5, 0.5)
+    assert key_of(specs[0]) != key_of(specs[1])
+    assert halved.dataset("digits").spec == specs[1].dataset
+
+
+def test_norms_are_renewed_before_the_pruned_network_is_judged(tmp_path, model):
+    """`norm_images` changes what the pruned network answers before any fine-tuning."""
+    answers = []
+    for images in (0, 40):
+        fine_tune = {"epochs": 0, "norm_images": images}
+        grid = grid_of(model, ratios="0.75", fine_tune=fine_tune)
+        made = make_all(grid, place_in(tmp_path))[-1]
+        answers.append(made.weights()["norm.running_var"])
+    assert answers[0].shape == answers[1].shape
+    assert not torch.equal(*answers)
+
+
+def test_epochs_of_a_step_follow_the_grid(tmp_path, model):
+    """A step has the epochs that `epochs_from` gives its ratio."""
+    grid = grid_of(model, epochs_from=[[0.5, 0], [0.75, 1]])
+    losses = [len(made.metrics.train_losses) for made in make_all(grid, place_in(tmp_path))]
+    assert losses == [2, 2, 0, 1]

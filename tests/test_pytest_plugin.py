@@ -82,12 +82,12 @@ def records(pytester):
 
 
 def test_the_main_job(suites, pytester):
-    """One run writes a record for every cell of cost, accuracy and latency, and the machine beside them."""
+    """One run writes a record for every cell of each suite, and the machine beside them."""
     result = suites()
-    result.assert_outcomes(passed=2 + 4 + 8)
+    result.assert_outcomes(passed=2 + 4 + 8 + 1)
     run = read_run(pytester.path / "out.json")
-    assert {r["suite"] for r in run.records} == {"cost", "accuracy", "latency"}
-    assert len({(r["suite"], r["cell"]) for r in run.records}) == len(run.records) == 14
+    assert {r["suite"] for r in run.records} == {"cost", "accuracy", "latency", "training"}
+    assert len({(r["suite"], r["cell"]) for r in run.records}) == len(run.records) == 15
     assert all(r["schema_version"] == SCHEMA_VERSION and r["status"] == "ok" for r in run.records)
     assert run.machine["threads"] == 1
     assert run.machine["fingerprint"]
@@ -199,7 +199,7 @@ def test_under_xdist_latency_says_that_it_is_not_measured(suites, pytester):
     """Side by side nothing can be timed: latency is skipped, the summary says why, nothing else changes."""
     result = suites("-n1", "-k", "latency", "--batch-sizes=1", "--backends=eager", "-W", "default")
     result.assert_outcomes(skipped=2)
-    result.stdout.fnmatch_lines(["*2 latency cells were not measured*xdist*"])
+    result.stdout.fnmatch_lines(["*2 cells were not timed*xdist*"])
 
 
 def test_pytest_benchmarks_own_outputs_go_on_working(suites, pytester, monkeypatch):
@@ -276,8 +276,8 @@ def test_shuffled_tests_run_in_the_grids_order(suites, pytester):
 def test_disabled_benchmarks_say_what_they_do(suites, pytester):
     """--benchmark-disable skips latency with a reason; accuracy is still asserted."""
     shown = suites("--benchmark-disable", "-rs")
-    shown.stdout.fnmatch_lines(["*SKIPPED*latency is not measured*"])
-    shown.assert_outcomes(passed=6, skipped=8)
+    shown.stdout.fnmatch_lines(["*SKIPPED*times are not measured*"])
+    shown.assert_outcomes(passed=6, skipped=9)
 
 
 def test_an_exhausted_step_is_recorded_and_not_measured(suites, pytester):

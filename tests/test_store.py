@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
 def test_a_full_disk_keeps_the_state_before(store, monkeypatch):
     """When the state after an epoch cannot be written, the one before stays."""
     unfinished = Unfinished(store.root / "unfinished" / "key.safetensors")
-    unfinished.save(EpochState(1, {"model.a": torch.ones(2)}, 0.5, (1.0,)))
+    unfinished.save(EpochState(1, {"model.a": torch.ones(2)}, 0.5, 0.1, (1.0,)))
 
     def full(path, content):
         path.write_bytes(content[:10])
@@ -133,7 +133,7 @@ def test_a_full_disk_keeps_the_state_before(store, monkeypatch):
 
     monkeypatch.setattr(store_module, "_write_file", full)
     with pytest.raises(StoreError, match="no space left"):
-        unfinished.save(EpochState(2, {"model.a": torch.zeros(2)}, 1.0, (1.0, 0.5)))
+        unfinished.save(EpochState(2, {"model.a": torch.zeros(2)}, 1.0, 0.1, (1.0, 0.5)))
     state = unfinished.load()
     assert state is not None
     assert (state.epoch, state.losses, state.tensors["model.a"].tolist()) == (1, (1.0,), [1.0, 1.0])
@@ -166,7 +166,7 @@ def test_garbage_is_what_no_run_will_use(store):
     """gc deletes leftovers and what was set aside, and keeps checkpoints and resumable states."""
     kept = store.load_or_make(dense_spec(0), lambda _: made())
     folder = store.root / "unfinished"
-    state = EpochState(1, {"model.a": torch.ones(2)}, 0.5, (1.0,))
+    state = EpochState(1, {"model.a": torch.ones(2)}, 0.5, 0.1, (1.0,))
     Unfinished(folder / f"{kept.key}.safetensors").save(state)  # superseded
     resumable = Unfinished(folder / f"{key_of(dense_spec(1))}.safetensors")
     resumable.save(state)

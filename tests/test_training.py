@@ -9,8 +9,10 @@ from factories import DIGITS_8, Tiny
 
 from pruning_core.data import Dataset, Split
 from pruning_core.errors import TrainingError, UnavailableError
-from pruning_core.spec import TrainSpec
-from pruning_core.training import derive_seed, learning_rate, resolve_precision, train
+from pruning_core.norms import renew_norms
+from pruning_core.spec import FineTuneSpec, TrainSpec
+from pruning_core.training import learning_rate, train
+from pruning_core.training_step import Distillation, derive_seed, resolve_precision
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,11 @@ def test_one_step_is_enough():
     assert learning_rate(TrainSpec(learning_rate=0.3), 0, 1) > 0
 
 
+def test_a_warm_up_of_one_step_starts_at_the_peak():
+    """Where the warm-up has a single step, there is nothing to rise over."""
+    assert learning_rate(TrainSpec(learning_rate=0.3, warmup=0.25), 0, 4) == pytest.approx(0.3)
+
+
 def test_seeds_for_different_purposes_differ():
     """No two of (seed, epoch, purpose) share a seed, as seed + epoch would."""
     seeds = {
@@ -141,10 +148,10 @@ def test_seeds_for_different_purposes_differ():
 def test_precision_is_what_was_asked_or_what_is_fast(monkeypatch):
     """`auto` resolves by the device, a named precision stays."""
     cpu = torch.device("cpu")
-    monkeypatch.setattr("pruning_core.training.fast_bf16", lambda _: True)
+    monkeypatch.setattr("pruning_core.training_step.fast_bf16", lambda _: True)
     assert resolve_precision(TrainSpec(), cpu) == "bf16"
     assert resolve_precision(TrainSpec(precision="fp32"), cpu) == "fp32"
-    monkeypatch.setattr("pruning_core.training.fast_bf16", lambda _: False)
+    monkeypatch.setattr("pruning_core.training_step.fast_bf16", lambda _: False)
     assert resolve_precision(TrainSpec(), cpu) == "fp32"
 
 
@@ -153,3 +160,94 @@ def test_a_device_that_is_not_there(images):
     """Training on CUDA where there is none is one line."""
     with pytest.raises(UnavailableError, match="cannot train on cuda"):
         run(images, device="cuda")
+
+
+def test_zeros_stay_zero_and_the_rest_learns(images):
+    """A weight that is held at zero is zero after training; momentum and decay do not wake it."""
+    torch.manual_seed(1)
+    network = Tiny()
+    before = network.inner.weight.detach().clone()
+    zero = torch.rand(before.shape) < 0.5
+    with torch.no_grad():
+        network.inner.weight.masked_fill_(zero, 0.0)
+    train(network, images, TrainSpec(epochs=1, batch_size=16), zeros={"inner.weight": zero})
+    after = network.inner.weight.detach()
+    assert torch.equal(after == 0, zero)
+    assert not torch.equal(after[~zero], before[~zero])
+
+
+def with_other_labels(images):
+    """Return the same images, each with the label of another class."""
+    split = Split(images.train.images, (images.train.labels + 3) % 10)
+    return Dataset(images.spec, images.class_names, split, split)
+
+
+@pytest.mark.parametrize(("weight", "labels_count"), [(1.0, False), (0.5, True), (0.0, True)])
+def test_distillation_takes_its_share_of_the_loss(images, weight, labels_count):
+    """With all of the loss the teacher alone decides, and labels do nothing; with a part, both count."""
+    spec = TrainSpec(epochs=1, batch_size=16, precision="fp32")
+    torch.manual_seed(7)
+    teacher = Tiny()
+
+    def student(dataset, distillation):
+        torch.manual_seed(1)
+        network = Tiny()
+        train(network, dataset, spec, distillation=distillation)
+        return network.state_dict()
+
+    taught = student(images, Distillation(teacher, weight, 2.0))
+    assert (
+        same(taught, student(with_other_labels(images), Distillation(teacher, weight, 2.0))) != labels_count
+    )
+    assert same(taught, student(images, None)) == (weight == 0.0)
+    assert not teacher.training
+
+
+def test_a_student_comes_nearer_to_its_teacher(images):
+    """Trained on nothing but a teacher's answers, a network gives answers more like those."""
+    torch.manual_seed(7)
+    teacher = Tiny()
+    torch.manual_seed(1)
+    network = Tiny()
+    inputs = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+
+    def distance():
+        with torch.no_grad():
+            return (network.eval()(inputs) - teacher.eval()(inputs)).square().mean().item()
+
+    before = distance()
+    train(network, images, TrainSpec(epochs=8, batch_size=16), distillation=Distillation(teacher, 1.0, 2.0))
+    assert distance() < before
+
+
+def test_norms_are_renewed_from_training_images(images):
+    """Mean and variance become those of the images asked for; weights, momentum and mode stay."""
+    torch.manual_seed(1)
+    network = Tiny().eval()
+    weights = {name: tensor.clone() for name, tensor in network.named_parameters()}
+    seen = []
+    hook = network.stem.register_forward_hook(lambda _, __, output: seen.append(output))
+    renew_norms(network, images, FineTuneSpec(norm_images=60))
+    hook.remove()
+    assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
+    assert torch.allclose(network.norm.running_var, seen[0].var((0, 2, 3)), rtol=1e-3)
+    assert network.norm.momentum == 0.1
+    assert not network.norm.training
+    assert all(torch.equal(weights[name], tensor) for name, tensor in network.named_parameters())
+
+
+def test_norms_stay_when_no_images_are_asked_for(images):
+    """Without `norm_images` the statistics stay what they were."""
+    network = Tiny()
+    before = network.norm.running_var.clone()
+    renew_norms(network, images, FineTuneSpec(norm_images=0))
+    assert torch.equal(before, network.norm.running_var)
+
+
+def test_time_outside_of_the_steps_is_counted(images):
+    """Batches and saved states are part of the seconds, and counted apart; a resumed training goes on."""
+    _, states, result = run(images)
+    assert 0 < result.outside_s < result.seconds
+    assert 0 < states[0].outside_s < states[1].outside_s < result.outside_s
+    _, _, resumed = run(images, resume=states[1])
+    assert resumed.outside_s > states[1].outside_s

@@ -3,6 +3,7 @@
 from pruning_core.errors import UnknownNameError
 from pruning_core.methods.base import Method, Pruning
 from pruning_core.methods.magnitude import Magnitude
+from pruning_core.methods.masks import LnStructured, UnstructuredL1, UnstructuredRandom
 from pruning_core.methods.random import Random
 
 __all__ = ["METHODS", "Method", "Pruning", "find_method"]
@@ -10,6 +11,9 @@ __all__ = ["METHODS", "Method", "Pruning", "find_method"]
 METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
     "random": Random(),
+    "unstructured-l1": UnstructuredL1(),
+    "ln-structured": LnStructured(),
+    "unstructured-random": UnstructuredRandom(),
 }
 
 

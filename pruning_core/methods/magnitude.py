@@ -17,6 +17,8 @@ class Magnitude:
     """L2 norm of a channel's weights, group-wise."""
 
     name = "magnitude"
+    masks = False
+    scopes: tuple[str, ...] = ("local", "global")
 
     def library(self) -> str:
         """Return the version of torch-pruning."""

@@ -14,6 +14,8 @@ class Random:
     """A uniformly random score for each channel, decided by the seed of the fine-tuning and the ratio."""
 
     name = "random"
+    masks = False
+    scopes: tuple[str, ...] = ("local", "global")
 
     def library(self) -> str:
         """Return the version of torch-pruning."""
@@ -22,5 +24,5 @@ class Random:
     def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
         """Cut channels by chance, the same ones for the same seed and ratio."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step.seed * 1_000_003 + round(step.ratio * 10_000))
+            torch.manual_seed(step.draw_seed)
             return prune_structured(network, step, tp.importance.RandomImportance())

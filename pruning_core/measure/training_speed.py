@@ -1,0 +1,129 @@
+"""Training steps as calls that can be timed: ours, and one written the way tutorials write it.
+
+Both take the same network, images and batch size, and both fetch their own batches: what is compared is a
+whole step, data included. Not for: timing (`latency.py`), or training for its own sake (`training.py`).
+"""
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as MapDataset
+
+from pruning_core.data import Dataset
+from pruning_core.spec import TrainSpec
+from pruning_core.training_step import StepRunner, resolve_device
+
+FLOPS_PER_MAC = 6
+"""Forward, and backward by inputs and by weights: three products of two operations each."""
+
+
+class OurStep:
+    """One step of `training.train` a call, batch after batch, epoch after epoch."""
+
+    def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
+        """Prepare a copy of a network as `train` does.
+
+        Args:
+            network: On the CPU, float32; stays as it is.
+            dataset: Its training split is used.
+            spec: How to train.
+        """
+        self._runner = StepRunner(copy.deepcopy(network), dataset, spec)
+        self.batch_size = min(spec.batch_size, len(dataset.train.labels))
+        self._batches = self._walk()
+        self.outside_s = 0.0
+        self.total_s = 0.0
+
+    def __call__(self) -> Tensor:
+        """Take one step and return its loss when it is there."""
+        start = time.perf_counter()
+        images, labels = next(self._batches)
+        fetched = time.perf_counter()
+        loss = self._runner.step(images, labels)
+        _wait_for(self._runner.device)
+        self.outside_s += fetched - start
+        self.total_s += time.perf_counter() - start
+        return loss
+
+    @property
+    def precision(self) -> str:
+        """What the training precision resolved to."""
+        return self._runner.precision
+
+    @property
+    def device(self) -> torch.device:
+        """What the training device resolved to."""
+        return self._runner.device
+
+    @property
+    def outside_share(self) -> float:
+        """Fraction of the time so far in which batches were fetched, not trained on."""
+        return self.outside_s / self.total_s if self.total_s else 0.0
+
+    def _walk(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch = 0
+        while True:
+            for images, labels in self._runner.epoch_batches(epoch):
+                if len(labels) == self.batch_size:
+                    yield images, labels  # no smaller last batch: a sample is one step, all alike
+            epoch += 1
+
+
+class PlainStep:
+    """One step of a loop as tutorials write it a call: DataLoader, image by image, float32, contiguous."""
+
+    def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
+        """Prepare a copy of a network (see `OurStep`); only batch size and device are taken from `spec`."""
+        self._device = resolve_device(spec)
+        self._network = copy.deepcopy(network).to(self._device).train()
+        self._optimizer = torch.optim.SGD(self._network.parameters(), lr=0.01, momentum=0.9)
+        order = torch.Generator().manual_seed(spec.seed)
+        self._loader = DataLoader(
+            _OneByOne(dataset),
+            batch_size=min(spec.batch_size, len(dataset.train.labels)),
+            shuffle=True,
+            generator=order,
+            drop_last=True,
+        )
+        self._batches = self._walk()
+
+    def __call__(self) -> Tensor:
+        """Take one step and return its loss when it is there."""
+        images, labels = next(self._batches)
+        loss = F.cross_entropy(self._network(images.to(self._device)), labels.to(self._device))
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+        self._optimizer.step()
+        _wait_for(self._device)
+        return loss.detach()
+
+    def _walk(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from self._loader
+
+
+@dataclass(frozen=True)
+class _OneByOne(MapDataset[tuple[Tensor, int]]):
+    """Images one at a time, scaled and normalised, as torchvision's ToTensor and Normalize leave them."""
+
+    dataset: Dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset.train.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        split, spec = self.dataset.train, self.dataset.spec
+        image = split.images[index].to(torch.float32).div(255)  # (C, H, W)
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
+        return (image - mean) / std, int(split.labels[index])
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -1,0 +1,188 @@
+"""One step of training: what it needs on the device, and the batches it is fed with.
+
+Data stay uint8 and move to a GPU once; nothing in a step waits for it. Not for: epochs, learning rates and
+interruptions (`training.py`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pruning_core.data import Dataset, Split, batches
+from pruning_core.errors import UnavailableError
+from pruning_core.hardware import fast_bf16
+from pruning_core.spec import TrainSpec
+
+_SPLIT_SHARE = 0.25
+"""A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A dense model whose answers a smaller one learns from, beside the labels.
+
+    Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
+    """
+
+    teacher: nn.Module
+    weight: float  # share of the loss, in (0, 1]
+    temperature: float
+
+
+class StepRunner:
+    """A network, its optimizer and its images on the device, ready to take steps."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        spec: TrainSpec,
+        *,
+        distillation: Distillation | None = None,
+        zeros: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Move everything to the device that the spec resolves to.
+
+        Args:
+            network: On the CPU, float32; trained in place.
+            dataset: Its training split is used, nothing else.
+            spec: How to train.
+            distillation: A dense model to learn from.
+            zeros: Name of a weight → bool of its shape, true where it has to stay zero.
+
+        Raises:
+            UnavailableError: If the device asked for is not there.
+        """
+        self.network, self.spec = network, spec
+        self.device = resolve_device(spec)
+        self.precision = resolve_precision(spec, self.device)
+        # channels_last lets oneDNN and cuDNN skip a re-layout before each convolution.
+        place(network.train(), self.device, torch.channels_last)
+        if distillation is not None:
+            place(distillation.teacher.eval(), self.device, torch.channels_last)
+        self._distillation = distillation
+        self.optimizer = make_optimizer(network, spec, self.device)
+        self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
+        parameters = dict(network.named_parameters())
+        self._zeros = [(parameters[name], zero.to(self.device)) for name, zero in (zeros or {}).items()]
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:  # (N, C, H, W), (N,) -> ()
+        """Take one step and return the loss, without waiting for the device."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.network(images)  # (N, classes)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.spec.label_smoothing)
+        if self._distillation is not None:
+            loss = torch.lerp(
+                loss, self._distance(self._distillation, images, logits), self._distillation.weight
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+        self.optimizer.step()
+        with torch.no_grad():
+            for weight, zero in self._zeros:
+                weight.masked_fill_(zero, 0.0)
+        return loss.detach()
+
+    def _distance(self, distillation: Distillation, images: Tensor, logits: Tensor) -> Tensor:
+        with (
+            torch.no_grad(),
+            torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+        ):
+            answers = distillation.teacher(images)  # (N, classes)
+        t = distillation.temperature
+        student, teacher = F.log_softmax(logits.float() / t, 1), F.log_softmax(answers.float() / t, 1)
+        # t² keeps the gradient's size, whatever the temperature.
+        return t * t * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+    def epoch_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Walk over the training images in the order, and with the variation, of an epoch.
+
+        Args:
+            epoch: Counted from 0.
+
+        Returns:
+            Pairs of images, float32 (B, C, H, W), and labels, int64 (B,), on the device.
+        """
+        seed = self.spec.seed
+        order = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
+        variation = torch.Generator().manual_seed(derive_seed(seed, epoch, "augmentation"))
+        return batches(
+            self.split,
+            self._images,
+            self.spec.batch_size,
+            order=order,
+            variation=variation if self.spec.augment else None,
+            device=self.device,
+        )
+
+    def release(self) -> None:
+        """Bring the networks back to the CPU, in evaluation mode."""
+        for network in (self.network, *([self._distillation.teacher] if self._distillation else [])):
+            place(network.eval(), torch.device("cpu"), torch.contiguous_format)
+
+
+def resolve_device(spec: TrainSpec) -> torch.device:
+    """Return the device to train on: the one asked for, or CUDA if there is one.
+
+    Raises:
+        UnavailableError: If CUDA was asked for and is not there.
+    """
+    available = torch.cuda.is_available()
+    if spec.device == "cuda" and not available:
+        raise UnavailableError('cannot train on cuda: torch finds no CUDA device here. Use device = "auto".')
+    return torch.device("cuda" if available and spec.device != "cpu" else "cpu")
+
+
+def resolve_precision(spec: TrainSpec, device: torch.device) -> str:
+    """Return the precision to train in: the one asked for, or bf16 where the device is fast at it."""
+    if spec.precision != "auto":
+        return spec.precision
+    return "bf16" if fast_bf16(str(device)) else "fp32"
+
+
+def derive_seed(seed: int, epoch: int, purpose: str) -> int:
+    """Return a seed for one purpose in one epoch; unlike seed + epoch, no two of them coincide."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def make_optimizer(network: nn.Module, spec: TrainSpec, device: torch.device) -> torch.optim.Optimizer:
+    """Return SGD over a network's parameters, without decay on norms and biases.
+
+    Args:
+        network: On `device`.
+        spec: How to train.
+        device: Where the steps run.
+
+    Source: He et al., "Bag of Tricks for Image Classification", 2019.
+    """
+    decayed = [p for p in network.parameters() if p.ndim >= 2]
+    others = [p for p in network.parameters() if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=spec.learning_rate,
+        momentum=spec.momentum,
+        nesterov=spec.nesterov and spec.momentum > 0,
+        fused=device.type in ("cpu", "cuda"),  # one pass over all parameters instead of several
+    )
+
+
+def place(network: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
+    """Move a network, in place, to a device and a memory format."""
+    network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks this overload
+
+
+def _on_device(split: Split, device: torch.device) -> Split:
+    """Return the split on a device that has room for it, else as it is: batches then move one by one."""
+    if device.type != "cuda":
+        return split
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    if split.images.nbytes > _SPLIT_SHARE * free_bytes:
+        return split
+    return Split(split.images.to(device), split.labels.to(device))

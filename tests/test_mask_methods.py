@@ -1,0 +1,402 @@
+"""Methods that mask weights: how many become zero, which, what a chain does, and what torch does unasked."""
+
+import copy
+from collections import OrderedDict
+
+import pytest
+import torch
+from factories import Tiny
+from torch import nn
+from torch.nn.utils import prune as torch_prune
+from torch.nn.utils.parametrizations import weight_norm
+
+from pruning_core.errors import PruningError
+from pruning_core.methods import METHODS, Pruning
+from pruning_core.methods.masks import sparsity_of, torch_version, zeros_of
+from pruning_core.pipeline import prune
+from pruning_core.spec import MethodSpec
+
+EXAMPLE = torch.zeros(1, 3, 32, 32)
+CONVOLUTIONS = ("stem", "inner", "outer")  # all of Tiny that may be masked
+UNSTRUCTURED = ("unstructured-l1", "unstructured-random")
+MASKING = [name for name, method in METHODS.items() if method.masks]
+
+
+def build_tiny():
+    """Build the small network, always the same one."""
+    torch.manual_seed(0)
+    return Tiny()
+
+
+def mask(network, name, ratio, seed=0, **fields):
+    """Mask a network to a ratio of its weights or channels, its last layer named fc protected."""
+    spec = MethodSpec(name=name, **fields)
+    step = Pruning(spec, ratio, network, EXAMPLE, protected=("fc",), seed=seed)
+    assert METHODS[name].prune(network, step) == {}  # no width was asked for
+    return network
+
+
+def zero_count(layer):
+    """Count a layer's zero weights."""
+    return int((layer.weight == 0).sum())
+
+
+def zero_channels(layer):
+    """Count a layer's output channels whose weights are all zero."""
+    return int((~layer.weight.flatten(1).any(dim=1)).sum())
+
+
+def as_fine_tuned(network):
+    """Change every weight that is not zero, by chance, as a fine-tuning does that holds the zeros."""
+    with torch.no_grad():
+        for name in CONVOLUTIONS:
+            weight = network.get_submodule(name).weight
+            weight.mul_(torch.rand_like(weight) + 0.5)
+    return network
+
+
+class TestZeroCounts:
+    """Exactly what was asked for becomes zero."""
+
+    @pytest.mark.parametrize("ratio", [0.001, 0.1, 0.5, 0.77, 0.9, 0.99])
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_weights_of_each_layer(self, name, ratio):
+        """Local scope zeroes round(ratio × weights) of each layer."""
+        network = mask(build_tiny(), name, ratio)
+        for layer in map(network.get_submodule, CONVOLUTIONS):
+            assert zero_count(layer) == round(ratio * layer.weight.numel())
+
+    @pytest.mark.parametrize(
+        ("ratio", "expected"), [(0.1, (2, 3, 2)), (0.5, (8, 16, 8)), (0.77, (12, 25, 12))]
+    )
+    def test_channels_of_each_layer(self, ratio, expected):
+        """ln-structured zeroes round(ratio × channels) of each layer, whole channels only."""
+        network = mask(build_tiny(), "ln-structured", ratio, round_to=1)
+        layers = [network.get_submodule(name) for name in CONVOLUTIONS]
+        assert tuple(map(zero_channels, layers)) == expected
+        for layer in layers:
+            assert zero_count(layer) == zero_channels(layer) * layer.weight[0].numel()
+
+    @pytest.mark.parametrize(
+        ("ratio", "round_to", "kept"),
+        [(0.4, 1, (10, 19, 10)), (0.4, 4, (8, 16, 8)), (0.95, 4, (4, 4, 4)), (0.1, 20, (16, 20, 16))],
+    )
+    def test_kept_channels_are_rounded_down(self, ratio, round_to, kept):
+        """Kept channels go down to a multiple of round_to, never to nothing."""
+        network = mask(build_tiny(), "ln-structured", ratio, round_to=round_to)
+        layers = [network.get_submodule(name) for name in CONVOLUTIONS]
+        assert tuple(len(layer.weight) - zero_channels(layer) for layer in layers) == kept
+
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_round_to_has_no_say_over_weights(self, name):
+        """A weight count is never rounded."""
+        network = mask(build_tiny(), name, 0.3, round_to=64)
+        assert zero_count(network.stem) == round(0.3 * 432)
+
+    @pytest.mark.parametrize("ratio", [0.1, 0.77, 0.9])
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_weights_of_all_layers(self, name, ratio):
+        """Global scope zeroes round(ratio × weights) of all layers together, not of each."""
+        network = mask(build_tiny(), name, ratio, scope="global")
+        layers = [network.get_submodule(layer) for layer in CONVOLUTIONS]
+        total = sum(layer.weight.numel() for layer in layers)
+        assert sum(map(zero_count, layers)) == round(ratio * total)
+        assert [zero_count(layer) for layer in layers] != [
+            round(ratio * layer.weight.numel()) for layer in layers
+        ]
+
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_one_weight_of_each_layer_survives(self, name, scope):
+        """Ratio 1 leaves one weight of each layer, not a network that answers nothing."""
+        network = mask(build_tiny(), name, 1.0, scope=scope)
+        for layer in map(network.get_submodule, CONVOLUTIONS):
+            assert zero_count(layer) == layer.weight.numel() - 1
+
+    def test_one_channel_of_each_layer_survives(self):
+        """Ratio 1 leaves one channel of each layer."""
+        network = mask(build_tiny(), "ln-structured", 1.0, round_to=1)
+        for layer in map(network.get_submodule, CONVOLUTIONS):
+            assert zero_channels(layer) == layer.weight.shape[0] - 1
+
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_a_small_layer_survives_among_large_ones(self, name):
+        """Global scope leaves a weight of a layer that ranks below all others or has few weights."""
+        network = build_tiny()
+        with torch.no_grad():
+            network.stem.weight *= 1e-6
+        mask(network, name, 0.999, scope="global")
+        assert all(network.get_submodule(layer).weight.any() for layer in CONVOLUTIONS)
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_a_layer_of_zeros_is_no_obstacle(self, name):
+        """A layer whose weights are zero from the start stays so, and the others are masked."""
+        network = build_tiny()
+        nn.init.zeros_(network.outer.weight)
+        mask(network, name, 0.5, round_to=1)
+        assert zero_count(network.outer) == network.outer.weight.numel()
+        assert zero_count(network.stem) == 216
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_a_linear_layer_is_masked(self, name):
+        """A linear layer that is not the classifier is masked; the classifier and biases are not."""
+        network = nn.Sequential(OrderedDict(hidden=nn.Linear(8, 6), fc=nn.Linear(6, 4)))
+        bias, fc = network.hidden.bias.clone(), network.fc.weight.clone()
+        mask(network, name, 0.5, round_to=1)
+        assert zero_count(network.hidden) == 24
+        assert torch.equal(network.hidden.bias, bias)
+        assert torch.equal(network.fc.weight, fc)
+
+
+class TestWhichWeights:
+    """Which weights become zero."""
+
+    def test_the_smallest_magnitudes_of_each_layer(self):
+        """unstructured-l1 does to a layer what torch's l1_unstructured does."""
+        network, by_torch = build_tiny(), build_tiny()
+        mask(network, "unstructured-l1", 0.6)
+        for name in CONVOLUTIONS:
+            layer = by_torch.get_submodule(name)
+            torch_prune.l1_unstructured(layer, "weight", amount=0.6)
+            assert torch.equal(network.get_submodule(name).weight, layer.weight)
+
+    def test_the_smallest_magnitudes_of_all_layers(self):
+        """With global scope no weight that is gone was larger than one that stays."""
+        network, dense = build_tiny(), build_tiny()
+        mask(network, "unstructured-l1", 0.6, scope="global")
+        gone = torch.cat([dense.get_parameter(n)[z].abs() for n, z in zeros_of(network).items()])
+        stays = torch.cat([dense.get_parameter(n)[~z].abs() for n, z in zeros_of(network).items()])
+        assert gone.max() <= stays.min()
+
+    def test_the_smallest_channels(self):
+        """ln-structured zeroes the channels with the smallest L2 norm, whatever their L1 norm."""
+        network = build_tiny()
+        with torch.no_grad():
+            network.outer.weight.zero_()
+            network.outer.weight[:, 0] = 1.0  # L1 1, L2 1
+            network.outer.weight[[2, 5]] = 0.1  # 32 inputs: L1 3.2, L2 0.57
+        mask(network, "ln-structured", 2 / 16, round_to=1)
+        assert (~network.outer.weight.flatten(1).any(dim=1)).nonzero().flatten().tolist() == [2, 5]
+
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    def test_the_control_is_decided_by_the_seed(self, scope):
+        """The same seed zeroes the same weights, another seed others."""
+        first, second, other = (
+            zeros_of(mask(build_tiny(), "unstructured-random", 0.5, seed=seed, scope=scope))
+            for seed in (3, 3, 4)
+        )
+        for name in first:
+            assert torch.equal(first[name], second[name])
+            assert not torch.equal(first[name], other[name])
+
+    def test_the_control_leaves_the_generator_alone(self):
+        """What others draw after pruning does not depend on it."""
+        network = build_tiny()
+        torch.manual_seed(1)
+        expected = torch.rand(3)
+        torch.manual_seed(1)
+        mask(network, "unstructured-random", 0.5)
+        assert torch.equal(torch.rand(3), expected)
+
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    def test_the_control_does_not_follow_magnitudes(self, scope):
+        """The control's zeros hit small and large weights alike; not even the survivor is the largest."""
+        network, dense = build_tiny(), build_tiny()
+        mask(network, "unstructured-random", 0.5, scope=scope)
+        magnitude = dense.inner.weight.abs()
+        zero = network.inner.weight == 0
+        small = magnitude < magnitude.median()
+        assert 0.45 < zero[small].float().mean() < 0.55
+        last = mask(build_tiny(), "unstructured-random", 1.0, scope=scope).inner.weight
+        assert last.abs().argmax() != magnitude.argmax()
+
+
+class TestChain:
+    """Zeros only grow, and the ratio counts them all."""
+
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_weights(self, name, scope):
+        """0.5 → 0.75 → 0.9 has round(ratio × weights) zeros at each step, the earlier ones among them."""
+        network = build_tiny()
+        before = {}
+        for ratio in (0.5, 0.75, 0.9):
+            as_fine_tuned(mask(network, name, ratio, scope=scope))
+            layers = [network.get_submodule(layer) for layer in CONVOLUTIONS]
+            wanted = [layer.weight.numel() for layer in layers]
+            if scope == "global":
+                assert sum(map(zero_count, layers)) == round(ratio * sum(wanted))
+            else:
+                assert [zero_count(layer) for layer in layers] == [round(ratio * n) for n in wanted]
+            after = zeros_of(network)
+            assert all(after[parameter][zero].all() for parameter, zero in before.items())
+            before = after
+
+    def test_channels(self):
+        """0.5 → 0.75 → 0.9 has round(ratio × channels) zero channels, the earlier ones among them."""
+        network = build_tiny()
+        before = {}
+        for ratio in (0.5, 0.75, 0.9):
+            as_fine_tuned(mask(network, "ln-structured", ratio, round_to=1))
+            for layer in map(network.get_submodule, CONVOLUTIONS):
+                assert zero_channels(layer) == round(ratio * layer.weight.shape[0])
+            after = zeros_of(network)
+            assert all(after[parameter][zero].all() for parameter, zero in before.items())
+            before = after
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_a_ratio_that_is_reached_changes_nothing(self, name):
+        """Asking for the same ratio again, or for less, leaves every weight as it is."""
+        network = mask(build_tiny(), name, 0.6)
+        weights = copy.deepcopy(network.state_dict())
+        for ratio in (0.6, 0.2):
+            mask(network, name, ratio)
+        assert all(torch.equal(weights[n], t) for n, t in network.state_dict().items())
+
+
+class TestPlainNetwork:
+    """Nothing of torch's pruning is left in the network."""
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_no_hook_and_the_same_names(self, name):
+        """No hook or buffer stays, names come in the same order, parameters are the same objects."""
+        network = nn.Sequential(OrderedDict(hidden=nn.Conv2d(3, 8, 1), fc=nn.Linear(8, 4)))
+        names, parameters = list(network.state_dict()), dict(network.named_parameters())
+        mask(network, name, 0.5)
+        assert not torch_prune.is_pruned(network)
+        assert list(network.state_dict()) == names
+        assert list(dict(network.named_parameters())) == list(parameters)
+        assert all(parameters[n] is parameter for n, parameter in network.named_parameters())
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_it_trains_and_copies(self, name):
+        """Gradients reach the weights, zeros included, and the network can be copied."""
+        network = copy.deepcopy(mask(build_tiny(), name, 0.5))
+        network(torch.rand(2, 3, 32, 32)).sum().backward()
+        assert network.inner.weight.is_leaf
+        assert network.inner.weight.grad.shape == network.inner.weight.shape
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_channels_last(self, name):
+        """A network in channels_last loses the same weights as one that is contiguous."""
+        network = mask(build_tiny().to(memory_format=torch.channels_last), name, 0.5)
+        for a, b in zip(network.parameters(), mask(build_tiny(), name, 0.5).parameters(), strict=True):
+            assert torch.equal(a, b)
+
+    def test_no_tracing(self):
+        """A model that torch-pruning cannot follow can be masked all the same."""
+
+        class CutOff(Tiny):
+            def forward(self, images):
+                return super().forward(images).detach()
+
+        network = CutOff()
+        plan = prune(network, CutOff(), MethodSpec(name="unstructured-l1"), 0.5, EXAMPLE, seed=0)
+        assert plan.widths == plan.dense_widths
+        assert zero_count(network.stem) == 216
+
+
+class TestRefusals:
+    """What cannot be masked is said in one line, before a weight is changed."""
+
+    def test_channels_have_no_global_rank(self):
+        """ln-structured refuses global scope."""
+        with pytest.raises(PruningError, match="ln-structured has only local scope"):
+            mask(build_tiny(), "ln-structured", 0.5, scope="global")
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_nothing_to_mask(self, name):
+        """A model of nothing but its classifier has no layer to mask."""
+        with pytest.raises(PruningError, match="no layer to mask"):
+            mask(nn.Sequential(OrderedDict(fc=nn.Linear(3, 4))), name, 0.5)
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_a_weight_that_is_computed(self, name):
+        """A weight under a parametrization is refused by its layer's name, and no other layer is masked."""
+        network = build_tiny()
+        weight_norm(network.outer)
+        with pytest.raises(PruningError, match="cannot mask layer 'outer': its weight is computed"):
+            mask(network, name, 0.5)
+        assert zero_count(network.stem) == 0
+
+
+def test_zeros_and_sparsity_of_a_network():
+    """Zeros are found in weights of Conv2d and Linear only; sparsity is their share of those weights."""
+    network = nn.Sequential(OrderedDict(a=nn.Conv2d(1, 4, 1), norm=nn.BatchNorm2d(4), fc=nn.Linear(4, 3)))
+    assert zeros_of(network) == {}
+    assert sparsity_of(network) == 0.0
+    with torch.no_grad():
+        network.a.weight[[0, 2]] = 0.0
+        network.a.weight[2] = -0.0  # what a mask leaves of a negative weight
+        network.norm.weight.zero_()
+        network.fc.bias.zero_()
+    zeros = zeros_of(network)
+    assert list(zeros) == ["a.weight"]
+    assert zeros["a.weight"].dtype == torch.bool
+    assert zeros["a.weight"].flatten().tolist() == [True, False, True, False]
+    assert sparsity_of(network) == 2 / (4 + 12)
+    assert sparsity_of(nn.ReLU()) == 0.0
+    assert list(zeros_of(network.a)) == ["weight"]
+
+
+def test_weights_that_layers_share_count_once():
+    """One parameter under two layers is one weight, under its first name."""
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    network[1].weight = network[0].weight
+    nn.init.zeros_(network[0].weight)
+    assert list(zeros_of(network)) == ["0.weight"]
+    assert sparsity_of(network) == 1.0
+
+
+@pytest.mark.parametrize("installed", ["2.13.0+cpu", "2.13.0"])
+def test_the_key_has_no_local_version(monkeypatch, installed):
+    """Two machines with the same torch, built for different devices, make the same key."""
+    monkeypatch.setattr("pruning_core.methods.masks.version", {"torch": installed}.__getitem__)
+    assert torch_version() == "torch 2.13.0"
+    assert {METHODS[name].library() for name in MASKING} == {"torch 2.13.0"}
+
+
+class TestTorch:
+    """Pins what torch.nn.utils.prune does unasked, and we work around or rest on."""
+
+    def test_random_draws_zeros_again(self):
+        """Without a mask that names the zeros, fewer weights than asked become zero."""
+        layers = []
+        for named in (False, True):
+            torch.manual_seed(0)
+            layer = nn.Linear(10, 10)
+            torch_prune.remove(torch_prune.l1_unstructured(layer, "weight", amount=75), "weight")
+            if named:
+                torch_prune.custom_from_mask(layer, "weight", layer.weight != 0)
+            layers.append(torch_prune.random_unstructured(layer, "weight", amount=10))
+        assert zero_count(layers[0]) < 85
+        assert zero_count(layers[1]) == 85
+
+    def test_a_whole_layer_may_go(self):
+        """Global pruning takes every weight of a layer that ranks below the others."""
+        low, high = nn.Linear(4, 4), nn.Linear(4, 4)
+        with torch.no_grad():
+            low.weight *= 1e-6
+        places = [(low, "weight"), (high, "weight")]
+        torch_prune.global_unstructured(places, torch_prune.L1Unstructured, amount=16)
+        assert (zero_count(low), zero_count(high)) == (16, 0)
+
+    def test_zero_channels_count(self):
+        """Asking for four zero channels where there are three adds one, without a mask that names them."""
+        layer = nn.Conv2d(4, 8, 3)
+        with torch.no_grad():
+            layer.weight[:3] = 0.0
+        torch_prune.ln_structured(layer, "weight", amount=4, n=2, dim=0)
+        assert zero_channels(layer) == 4
+
+    def test_remove_puts_the_weight_last(self):
+        """A removed mask leaves the weight behind the bias."""
+        layer = torch_prune.l1_unstructured(nn.Linear(2, 2), "weight", amount=1)
+        torch_prune.remove(layer, "weight")
+        assert list(layer.state_dict()) == ["bias", "weight"]
+
+    def test_channels_last_cannot_be_flattened(self):
+        """Global pruning fails on a weight in channels_last."""
+        layer = nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+        with pytest.raises(RuntimeError, match="view"):
+            torch_prune.global_unstructured([(layer, "weight")], torch_prune.L1Unstructured, amount=4)
