@@ -139,14 +139,23 @@ def plan(
 )
 @click.option("-o", "--output", type=_FILE, help="Write here instead of to the terminal.")
 @click.option("--baseline", type=_FILE, help="With html: the gate's verdicts on the first file.")
-def report(files: tuple[Path, ...], form: str, output: Path | None, baseline: Path | None) -> None:
+@click.option(
+    "--columns",
+    type=click.Choice(["all", "tutorial"]),
+    default="all",
+    show_default=True,
+    help="tutorial: the columns of the published experiment, and no other table.",
+)
+def report(
+    files: tuple[Path, ...], form: str, output: Path | None, baseline: Path | None, columns: str
+) -> None:
     """Turn benchmark JSON FILES into tables, a page or a picture; several files stand side by side.
 
     html is one file that opens offline; svg and png, for a README, need the extra `figures`.
     """
     from pruning_core.report import write_report
 
-    write_report(files, form, output, baseline)
+    write_report(files, form, output, baseline, columns)
 
 
 @cli.command()

@@ -108,7 +108,7 @@ def judge_parts(
     parts = list(_cost_parts(baseline, new)) if suite == "cost" else []
     if suite == "accuracy" or (suite == "latency" and with_accuracy):
         parts += _accuracy_parts(baseline, new, tolerances, around)
-    if suite == "latency":
+    if suite in ("latency", "training"):
         parts += _speed_parts(baseline, new, tolerances, around)
     if not parts:
         return [Part("record", CANNOT_COMPARE, f"suite {suite!r} holds nothing that this gate knows")]

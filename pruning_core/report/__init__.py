@@ -13,19 +13,26 @@ from pruning_core.report.comparison import comparison_tables
 from pruning_core.report.index import Estimate, RunIndex, costs_by_key, flat_cells
 from pruning_core.report.render import FORMATS, render, write_report
 from pruning_core.report.tables import Column, Report, Table, run_tables
+from pruning_core.report.training import training_tables
+from pruning_core.report.tutorial import tutorial_tables
 
 __all__ = ["FORMATS", "Column", "Estimate", "Report", "Table", "build_report", "render", "write_report"]
 
 
-def build_report(runs: Sequence[Run]) -> Report:
+def build_report(runs: Sequence[Run], columns: str = "all") -> Report:
     """Make every table that several runs give: those of each run, then the runs side by side.
 
     Args:
         runs: At least one, in the order in which they are to stand.
+        columns: `all`, or `tutorial` for the columns that the tutorial published, and no other table.
     """
     indexes = [RunIndex(run) for run in runs]
     costs = costs_by_key(runs)
-    tables = [table for index in indexes for table in run_tables(index, costs)]
-    tables += comparison_tables(indexes)
+    if columns == "tutorial":
+        tables = [table for index in indexes for table in tutorial_tables(index, costs)]
+    else:
+        tables = [table for index in indexes for table in run_tables(index, costs)]
+        tables += [table for index in indexes for table in training_tables(index)]
+        tables += comparison_tables(indexes)
     cells = [cell for index in indexes for cell in flat_cells(index)]
     return Report(tuple(indexes), tuple(tables), tuple(cells))

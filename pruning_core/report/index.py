@@ -44,7 +44,10 @@ class RunIndex:
         self._by_cell: dict[str, Record] = {}
         self._places: dict[tuple[object, ...], Record] = {}
         dense: dict[tuple[str, str], list[Record]] = {}
+        self.training = [record for record in run.records if record["suite"] == "training"]
         for record in run.records:
+            if record["suite"] == "training":  # about a machine, not about a checkpoint
+                continue
             group = Group(*(str(record.get(name, "")) for name in ("dataset", "model", "method")))
             if group.method == DENSE:
                 dense.setdefault((group.dataset, group.model), []).append(record)

@@ -73,6 +73,8 @@ FORMATS: dict[str, Callable[..., str]] = {
     "macs": macs_text,
     "params": params_text,
     "bytes": bytes_text,
+    "billions": lambda count: f"{count / 1e9:.2f}",
+    "millions": lambda count: f"{count / 1e6:.2f}",
     "percent": lambda fraction: f"{100 * fraction:.2f}",
     "ms": _milliseconds,
     "factor": _factor,

@@ -50,7 +50,11 @@ def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) 
 
 
 def write_report(
-    paths: Sequence[Path], form: str, output: Path | None = None, baseline: Path | None = None
+    paths: Sequence[Path],
+    form: str,
+    output: Path | None = None,
+    baseline: Path | None = None,
+    columns: str = "all",
 ) -> None:
     """Read benchmark JSON files and write their report.
 
@@ -59,6 +63,7 @@ def write_report(
         form: A key of `FORMATS`, or `svg` or `png`.
         output: A file; standard output by default, in its width and with colours if it is a terminal.
         baseline: Of the gate, whose verdicts on the first file stand on the page.
+        columns: `all` or `tutorial` (see `build_report`).
 
     Raises:
         RecordError: If a file cannot be used.
@@ -68,8 +73,10 @@ def write_report(
 
     if baseline is not None and form != "html":
         raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
+    if columns != "all" and form not in ("terminal", "markdown"):
+        raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
     runs = [read_run(path) for path in paths]
-    report = build_report(runs)
+    report = build_report(runs, columns)
     if form in PICTURES:
         if output is None:
             raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")

@@ -76,6 +76,7 @@ def _main_table(index: RunIndex, group: Group, device: str, costs: Mapping[str, 
         Column("macs", "MACs", "macs"),
         Column("params", "params", "params"),
         Column("size_bytes", "size", "bytes"),
+        Column("sparsity", "zeros %", "percent"),
         Column("accuracy_pruned", "pruned %", "percent"),
         ACCURACY,
     ]
@@ -92,8 +93,9 @@ def _main_table(index: RunIndex, group: Group, device: str, costs: Mapping[str, 
         records = [r for r in (cost, accuracy, *latencies.values()) if r]
         key = next((r["key"] for r in records if "key" in r), "")
         cost = cost if "macs" in cost else costs.get(key, cost)
-        row: Row = {"ratio": ratio, "key": key, "marks": _marks(records)}
+        row: Row = {"ratio": ratio, "key": key, "marks": marks_of(records)}
         row |= {name: cost.get(name) for name in ("macs", "params", "size_bytes")}
+        row["sparsity"] = cost.get("sparsity") or None  # zeros there are only where a method masks
         row["accuracy_pruned"] = _pruned_accuracy(accuracy) if ratio else None
         row["accuracy"] = accuracy_of(accuracy)
         for b, record in latencies.items():
@@ -102,7 +104,9 @@ def _main_table(index: RunIndex, group: Group, device: str, costs: Mapping[str, 
         rows.append(row)
     title = f"{group.model} on {group.dataset}, {group.method}{f', {device}' if device else ''}: {index.name}"
     notes = [_legend(batch_sizes, rows), *_footer(index, group, device)]
-    return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), tuple(notes))
+    return Table(
+        title, _filled(columns, rows), tuple(rows), warnings_of(index.records_of(group, device)), tuple(notes)
+    )
 
 
 def _backend_table(index: RunIndex, group: Group, device: str) -> Table:
@@ -122,7 +126,7 @@ def _backend_table(index: RunIndex, group: Group, device: str) -> Table:
             records = [r for r in (accuracy, *latencies.values()) if r]
             if not records:
                 continue
-            row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": _marks(records)}
+            row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": marks_of(records)}
             row["key"] = next((r["key"] for r in records if "key" in r), "")
             row["accuracy"] = accuracy_of(accuracy)
             row["agreement"] = accuracy.get("agreement") if accuracy else None
@@ -139,7 +143,9 @@ def _backend_table(index: RunIndex, group: Group, device: str) -> Table:
         "agree: test images with the same answer as eager fp32 of the same checkpoint.",
         *_footer(index, group, device),
     )
-    return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), notes)
+    return Table(
+        title, _filled(columns, rows), tuple(rows), warnings_of(index.records_of(group, device)), notes
+    )
 
 
 def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
@@ -163,7 +169,7 @@ def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
             records = [r for r in latencies.values() if r]
             if not records:
                 continue
-            row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": _marks(records)}
+            row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": marks_of(records)}
             row["key"] = next((r["key"] for r in records if "key" in r), "")
             row["mac_reduction"] = records[0].get("mac_reduction") if ratio else None
             row["load_s"] = max((r["load_s"] for r in records if "load_s" in r), default=None)
@@ -186,7 +192,9 @@ def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
         *_footer(index, group, device),
     )
     title = f"why not faster: {group.model} on {group.dataset}, {group.method}, {device}: {index.name}"
-    return Table(title, _filled(columns, rows), tuple(rows), _warnings(index, group, device), notes)
+    return Table(
+        title, _filled(columns, rows), tuple(rows), warnings_of(index.records_of(group, device)), notes
+    )
 
 
 def _ceilings(index: RunIndex, group: Group, device: str) -> Iterator[str]:
@@ -210,22 +218,23 @@ def texts_of(row: Row, column: Column) -> tuple[str, str]:
 
 def accuracy_of(record: Record | None) -> Estimate | None:
     """Return the accuracy in a record with its Wilson interval, if it is there."""
-    return _estimate(record, "accuracy", "accuracy_low", "accuracy_high")
+    return estimate_of(record, "accuracy", "accuracy_low", "accuracy_high")
 
 
 def latency_of(record: Record | None) -> Estimate | None:
     """Return the latency in a record with the bounds of its median, if it is there."""
-    return _estimate(record, "latency_ms", "latency_low_ms", "latency_high_ms")
+    return estimate_of(record, "latency_ms", "latency_low_ms", "latency_high_ms")
 
 
 def speedup_of(record: Record | None) -> Estimate | None:
     """Return the speed-up over the reference with its bounds; none for an A/A control, which has no gain."""
     if record and record.get("control"):
         return None
-    return _estimate(record, "speedup", "speedup_low", "speedup_high")
+    return estimate_of(record, "speedup", "speedup_low", "speedup_high")
 
 
-def _estimate(record: Record | None, value: str, low: str, high: str) -> Estimate | None:
+def estimate_of(record: Record | None, value: str, low: str, high: str) -> Estimate | None:
+    """Return a field of a record with its bounds, if it is there."""
     if not record or value not in record:
         return None
     return Estimate(record[value], record.get(low), record.get(high))
@@ -238,14 +247,15 @@ def _pruned_accuracy(record: Record | None) -> Estimate | None:
     return Estimate(value, *(wilson_interval(round(value * n), n) if n else (None, None)))
 
 
-def _marks(records: Iterable[Record]) -> str:
+def marks_of(records: Iterable[Record]) -> str:
+    """Return a sign for each thing that a reader of these records must know; `warnings_of` says what."""
     marks = {"†" for r in records if r.get("exhausted")} | {"✗" for r in records if r["status"] == "failed"}
     marks |= {"~" for r in records if r.get("contaminated")}
     return "".join(sorted(marks))
 
 
-def _warnings(index: RunIndex, group: Group, device: str) -> tuple[str, ...]:
-    records = index.records_of(group, device)
+def warnings_of(records: list[Record]) -> tuple[str, ...]:
+    """Say in words what a reader of these records must know."""
     lines = [
         f"✗ failed: {r['suite']}/{r['cell']}: {' '.join(str(r.get('failure') or 'no reason given').split())}"
         for r in records

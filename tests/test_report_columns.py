@@ -1,0 +1,89 @@
+"""The tutorial's columns, and the table of training steps."""
+
+import math
+from pathlib import Path
+from statistics import median
+
+import pytest
+import record_factory as factory
+
+from pruning_core.errors import OptionError
+from pruning_core.gate import Policy, compare
+from pruning_core.records import Run, read_run
+from pruning_core.report import build_report, render, write_report
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+TRAINING = {
+    "schema_version": 2, "suite": "training", "cell": "resnet18-digits-dense-training", "status": "ok",
+    "failure": "", "model": "resnet18", "dataset": "digits", "method": "dense", "ratio": 0.0, "key": "k" * 32,
+    "device": "cpu", "threads": 2, "train_precision": "bf16", "batch_size": 128, "step_ms": 640.0,
+    "images_per_s": 200.0, "reference": "plain loop", "reference_images_per_s": 50.0, "outside_share": 0.004,
+    "speedup": 4.0, "speedup_low": 3.9, "speedup_high": 4.1, "confidence": 0.95, "rounds": 10, "looks": 1,
+    "log_ratios": [-1.3862944] * 10, "control": False, "contaminated": False, "disturbance": "",
+    "roofline_fraction": 0.8,
+}  # fmt: skip
+
+
+def training_run(folder: Path, name: str = "new.json", **changes: object) -> Run:
+    """Write a run that has a training record beside others, and read it."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), rounds=20)
+    entry = {**content["benchmarks"][0], "name": "test_training", "extra_info": {**TRAINING, **changes}}
+    content["benchmarks"].append(entry)
+    return factory.as_run(content, folder, name)
+
+
+def test_the_tutorials_columns() -> None:
+    """Ratio, MACs in G, parameters in M, latency with spread, both accuracies; nothing else."""
+    (table,) = build_report([read_run(RESULTS / "quick.json")], "tutorial").tables
+    assert [c.head for c in table.columns] == [
+        "ratio", "MACs (G)", "params (M)", "latency (ms)", "±", "accuracy pruned (%)", "fine-tuned (%)",
+    ]  # fmt: skip
+    text = render(build_report([read_run(RESULTS / "quick.json")], "tutorial"), "markdown")
+    row = next(line for line in text.splitlines() if line.lstrip("| ").startswith("0.75"))
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:3] == ["0.04", "0.70"]
+    assert table.rows[0]["accuracy_pruned"] is None  # dense: nothing was pruned
+
+
+def test_the_tutorials_columns_are_for_people(tmp_path: Path) -> None:
+    """CSV and JSON hold every field anyway: asking for columns there is an error."""
+    with pytest.raises(OptionError, match="--columns tutorial is for"):
+        write_report([RESULTS / "quick.json"], "csv", tmp_path / "out.csv", columns="tutorial")
+
+
+def test_training_has_a_table_of_its_own(tmp_path: Path) -> None:
+    """Training steps stand in one table, and add neither rows nor batch sizes to the others."""
+    with_training = build_report([training_run(tmp_path)])
+    without = build_report(
+        [
+            factory.as_run(
+                factory.make_content(ratios=(0.5,), backends=("eager:fp32",), rounds=20),
+                tmp_path,
+                "plain.json",
+            )
+        ]
+    )
+    table = next(t for t in with_training.tables if t.title.startswith("training steps"))
+    (row,) = table.rows
+    assert (row["images_per_s"], row["reference_images_per_s"]) == (200.0, 50.0)
+    others = [t for t in with_training.tables if t is not table]
+    assert [[c.head for c in t.columns] for t in others] == [
+        [c.head for c in t.columns] for t in without.tables
+    ]
+    assert "4.00 [3.90–4.10]" in render(with_training, "markdown")
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(0.0, "pass"), (0.3, "regressed")])
+def test_the_gate_judges_training_steps(tmp_path: Path, slower: float, verdict: str) -> None:
+    """Steps that are slower beside the plain loop than before are a regression, as a latency would be."""
+    values = [TRAINING["log_ratios"][0] + slower + 1e-3 * i for i in range(-9, 11)]
+    steady = [TRAINING["log_ratios"][0] + 1e-3 * i for i in range(-9, 11)]
+
+    def with_values(name: str, ratios: list[float]) -> Run:
+        return training_run(
+            tmp_path, name, log_ratios=ratios, rounds=len(ratios), speedup=math.exp(-median(ratios))
+        )
+
+    result = compare(with_values("a.json", steady), with_values("b.json", values), Policy())
+    (found,) = [cell for cell in result.cells if cell.suite == "training"]
+    assert found.verdict == verdict, found.reason
