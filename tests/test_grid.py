@@ -1,5 +1,7 @@
 """Grid files, options over them, and the cells they name."""
 
+from pathlib import Path
+
 import pytest
 
 from pruning_core.errors import OptionError, UnknownNameError
@@ -226,3 +228,12 @@ def test_distillation_is_no_option_of_dense_training():
     """There is no dense model to learn from yet: the error says which options there are."""
     with pytest.raises(OptionError, match=r"no option 'train\.distill_weight'"):
         make_grid({"train": {"distill_weight": 0.5}})
+
+
+def test_post_fast_takes_no_more_epochs_than_post():
+    """Both grids visit the tutorial's 20 ratios and train for 30 epochs; ours has nothing to train at 1.0."""
+    folder = Path(__file__).parent.parent / "bench" / "grids"
+    post, fast = (read_grid(folder / f"{name}.toml") for name in ("post", "post-fast"))
+    assert post.ratios == fast.ratios == tuple(round(0.05 * i, 2) for i in range(1, 21))
+    assert post.train.epochs + sum(post.fine_tune_at(ratio).epochs for ratio in post.ratios) == 30
+    assert fast.train.epochs + sum(fast.fine_tune_at(ratio).epochs for ratio in fast.ratios[:-1]) == 30
