@@ -21,7 +21,6 @@ class Circumstances:
     """What holds for the two runs as wholes."""
 
     policy: Policy
-    same_machine: bool
     machine_difference: str  # in words; empty when the machines are alike
     spoiled_baseline: Mapping[str, str]  # device → why its A/A control says that times cannot be trusted
     spoiled_new: Mapping[str, str]
@@ -32,7 +31,6 @@ def find_circumstances(baseline: Run, new: Run, policy: Policy) -> Circumstances
     difference = _machine_difference(baseline.machine, new.machine)
     return Circumstances(
         policy=policy,
-        same_machine=not difference,
         machine_difference=difference,
         spoiled_baseline=_spoiled_devices(baseline, policy.control_tolerance),
         spoiled_new=_spoiled_devices(new, policy.control_tolerance),

@@ -50,6 +50,11 @@ def right(count: int) -> Change:
     return lambda content: factory.set_right(factory.find(content, ACC), count)
 
 
+def remade(content: Content) -> None:
+    """Say that the checkpoint of `ACC` was made anew: its key is another one."""
+    factory.find(content, ACC).update(key="e" * 32)
+
+
 def slower(factor: float, identity: Identity = LAT) -> Change:
     """Return a change that makes a cell slower."""
     return lambda content: factory.slow_down(factory.find(content, identity), factor)
