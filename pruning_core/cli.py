@@ -258,6 +258,51 @@ def selftest_latency(
     click.echo(run_selftest(trials, planted, conditions, threads, json_file, figure))
 
 
+@selftest.command("gate")
+@click.option("--folder", type=_FOLDER, required=True, help="Keeps the runs; run again, it goes on there.")
+@click.option("--runs", type=click.IntRange(2), default=31, show_default=True, help="With nothing planted.")
+@click.option(
+    "--planted", type=click.IntRange(0), default=20, show_default=True, help="10 % more work on one backend."
+)
+@click.option(
+    "--planted-in-all",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="30 % more work on every backend.",
+)
+@click.option("--backend", default="openvino", show_default=True, help="The one backend.")
+@click.option("--suites", type=click.Path(), default="bench", show_default=True, help="What pytest runs.")
+@click.option("--grid", default="quick", show_default=True, help="Grid of the runs.")
+@store_option
+@click.option("--policy", type=_FILE, help="The gate's policy (default: built in).")
+@click.option("--json", "json_file", type=_FILE, help="Write every comparison.")
+def selftest_gate(
+    folder: Path,
+    runs: int,
+    planted: int,
+    planted_in_all: int,
+    backend: str,
+    suites: str,
+    grid: str,
+    root: Path | None,
+    policy: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Count false regressions of the gate, and planted ones that it finds, over whole runs.
+
+    Each run is a process of its own, as in CI. Hours: a run takes as long as `pytest bench/` does.
+    """
+    from pruning_core.backends import check_backend
+    from pruning_core.selftest.gate_command import run_gate_selftest
+
+    check_backend(backend, "fp32")
+    arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
+    click.echo(
+        run_gate_selftest(runs, planted, planted_in_all, backend, folder, arguments, policy, json_file)
+    )
+
+
 @cli.group()
 def store() -> None:
     """Show, verify or tidy the store of checkpoints."""

@@ -1,0 +1,159 @@
+"""Whole runs of the suites whose truth is known, judged by the gate: false alarms, and plants that are found.
+
+Each run is a process of its own, as in CI, and what differs between two processes differs here too. Runs with
+and without a plant take turns, so that each planted one is compared with a neighbour in time. A run that is
+there already is not made again. Not for: single pairs of models (`trials.py`).
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from pruning_core.errors import OptionError, PruningBenchError
+from pruning_core.gate import Policy, compare
+from pruning_core.gate_parts import REGRESSED
+from pruning_core.gate_result import GateResult
+from pruning_core.records import read_run
+from pruning_core.selftest.planting import EVERY_BACKEND, VARIABLE
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Runs of one kind: nothing planted (`plant` is empty), or the same thing in each."""
+
+    name: str
+    plant: str  # what `planting.VARIABLE` says
+    count: int
+
+    @property
+    def backend(self) -> str:
+        """Where it is planted."""
+        return self.plant.partition("=")[0]
+
+
+@dataclass(frozen=True)
+class GateTrial:
+    """One comparison by the gate."""
+
+    kind: str
+    baseline: str
+    new: str
+    verdict: str
+    exit_code: int
+    regressed: tuple[str, ...]  # cells
+    found: bool  # A/A: any regression, which is false; planted: one where the plant is
+    detectable_slowdown: float | None  # what the gate says it would have found, in the median cell
+
+
+def plan_kinds(runs: int, planted: int, planted_in_all: int, backend: str) -> list[Kind]:
+    """List the kinds of runs.
+
+    Args:
+        runs: With nothing planted.
+        planted: With 10 % more work on one backend.
+        planted_in_all: With 30 % more work on every backend.
+        backend: The one backend.
+    """
+    return [
+        Kind("aa", "", runs),
+        Kind(f"{backend}-10", f"{backend}=0.10", planted),
+        Kind("all-30", f"{EVERY_BACKEND}=0.30", planted_in_all),
+    ]
+
+
+def make_runs(
+    kinds: Sequence[Kind], folder: Path, arguments: Sequence[str], advance: Callable[[int, int], None]
+) -> None:
+    """Run the suites once for each run that is not in the folder yet, kinds in turns.
+
+    Args:
+        kinds: What to run.
+        folder: Gets `aa-01.json`, …, and a log beside each.
+        arguments: What pytest is called with: suites, grid, store.
+        advance: Told runs done and runs in all.
+
+    Raises:
+        OptionError: If the folder cannot be written, or a run does not end well.
+    """
+    order = [
+        (number, kind)
+        for number in range(max(k.count for k in kinds))
+        for kind in kinds
+        if number < kind.count
+    ]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"cannot make the folder {folder}: {error.strerror}") from None
+    for done, (number, kind) in enumerate(order):
+        advance(done, len(order))
+        path = folder / f"{kind.name}-{number + 1:02}.json"
+        if not path.exists():
+            _run_suites(path, kind.plant, arguments)
+
+
+def judge_runs(kinds: Sequence[Kind], folder: Path, policy: Policy) -> Iterator[GateTrial]:
+    """Let the gate compare each A/A run with the one before, and each planted one with its neighbour.
+
+    Args:
+        kinds: What was run; the first has nothing planted.
+        folder: Where `make_runs` put the runs.
+        policy: The gate's.
+    """
+    plain = [folder / f"{kinds[0].name}-{number + 1:02}.json" for number in range(kinds[0].count)]
+    pairs = [(kinds[0], before, after) for before, after in pairwise(plain)]
+    for kind in kinds[1:]:
+        pairs += [
+            (kind, plain[min(number, len(plain) - 1)], folder / f"{kind.name}-{number + 1:02}.json")
+            for number in range(kind.count)
+        ]
+    for kind, before, after in pairs:
+        result = compare(read_run(before), read_run(after), policy)
+        cells = tuple(f"{c.suite}/{c.cell}" for c in result.cells if c.verdict == REGRESSED)
+        yield GateTrial(
+            kind=kind.name,
+            baseline=before.name,
+            new=after.name,
+            verdict=result.verdict,
+            exit_code=result.exit_code,
+            regressed=cells,
+            found=_found(kind, result),
+            detectable_slowdown=result.detectable_slowdown,
+        )
+
+
+def _found(kind: Kind, result: GateResult) -> bool:
+    """Tell whether there is a regression of the kind that was planted; for A/A, any at all."""
+    regressed = [cell for cell in result.cells if cell.verdict == REGRESSED]
+    if not kind.plant:
+        return bool(regressed)
+    if kind.backend == EVERY_BACKEND:
+        # Dense and pruned are slower alike: only the dense model beside the machine's ceiling shows it.
+        return any(
+            part.metric == "ceiling" and part.verdict == REGRESSED for c in regressed for part in c.parts
+        )
+    return any(f"-{kind.backend}-" in cell.cell and cell.suite == "latency" for cell in regressed)
+
+
+def _run_suites(path: Path, plant: str, arguments: Sequence[str]) -> None:
+    draft, log = path.with_suffix(".part"), path.with_suffix(".log")
+    command = [sys.executable, "-m", "pytest", *arguments, "-p", "pruning_core.selftest.planting", "-q"]
+    with log.open("w", encoding="utf-8") as shown:
+        code = subprocess.run(
+            [*command, f"--benchmark-json={draft}"],
+            stdout=shown,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, VARIABLE: plant},
+            check=False,
+        ).returncode
+    try:
+        if code:
+            raise OptionError(f"a run of the suites ended with exit code {code}; see {log}")
+        read_run(draft)
+        os.replace(draft, path)  # so that a run that was interrupted is never taken for a whole one
+    except (OSError, PruningBenchError) as error:
+        raise OptionError(f"{error}") from None

@@ -1,0 +1,179 @@
+"""The gate's self-test: runs that are made once, plants that are real work, and what counts as found."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import record_factory as factory
+from factories import write_user_model
+from gate_changes import slower, small
+
+from pruning_core import cli
+from pruning_core.errors import OptionError
+from pruning_core.gate import Policy
+from pruning_core.grid import latency_cells, make_grid
+from pruning_core.harness import Harness
+from pruning_core.pipeline import Workplace
+from pruning_core.progress import ProgressDisplay
+from pruning_core.resident import Models
+from pruning_core.selftest import gate_trials, planting
+from pruning_core.selftest.gate_command import render_gate_trials
+from pruning_core.selftest.gate_trials import judge_runs, make_runs, plan_kinds
+from pruning_core.store import Store
+
+ROOT = Path(__file__).parent.parent
+KINDS = plan_kinds(3, 2, 1, "onnxruntime")
+
+GRID = """
+ratios = [0.5]
+backends = ["eager"]
+batch_sizes = [2]
+threads = 1
+[train]
+epochs = 0
+batch_size = 4
+[fine_tune]
+epochs = 0
+[latency]
+rounds = 5
+max_rounds = 5
+warmup_ms = 0
+sample_ms = 1.0
+"""
+
+
+def all_slower(content):
+    """Let every dense eager cell reach a fraction less of its ceiling."""
+    for record in factory.records_of(content, "latency"):
+        if record["control"]:
+            for name in ("latency_ms", "latency_low_ms", "latency_high_ms"):
+                record[name] *= 1.3
+            record["roofline_fraction"] /= 1.3
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Six finished runs: three alike, two with onnxruntime slower, one with everything slower."""
+    for number in range(3):
+        factory.write(small(seed=number, rounds=40), tmp_path / f"aa-{number + 1:02}.json")
+    for number in range(2):
+        content = small(seed=10 + number, rounds=40)
+        slower(1.5)(content)
+        factory.write(content, tmp_path / f"onnxruntime-10-{number + 1:02}.json")
+    content = small(seed=20, rounds=40)
+    all_slower(content)
+    factory.write(content, tmp_path / "all-30-01.json")
+    return tmp_path
+
+
+def test_each_kind_is_judged_by_its_own_truth(runs):
+    """Runs alike are compared with the one before; planted ones with a neighbour, and found where planted."""
+    trials = list(judge_runs(KINDS, runs, Policy()))
+    assert [(t.kind, t.baseline, t.found) for t in trials] == [
+        ("aa", "aa-01.json", False),
+        ("aa", "aa-02.json", False),
+        ("onnxruntime-10", "aa-01.json", True),
+        ("onnxruntime-10", "aa-02.json", True),
+        ("all-30", "aa-01.json", True),
+    ]
+    table = render_gate_trials(KINDS, trials)
+    assert "0 false (0.0% [0.0, 65.8])" in table
+    assert "2 found (100.0%" in table
+
+
+def test_a_regression_elsewhere_is_not_the_plant(runs):
+    """A plant counts as found only where it was planted."""
+    kinds = plan_kinds(3, 2, 1, "openvino")
+    for number in (1, 2):
+        shutil.move(runs / f"onnxruntime-10-0{number}.json", runs / f"openvino-10-0{number}.json")
+    shutil.copy(runs / "openvino-10-01.json", runs / "all-30-01.json")
+    planted = [t for t in judge_runs(kinds, runs, Policy()) if t.kind != "aa"]
+    assert [t.exit_code for t in planted] == [1, 1, 1]
+    assert [t.found for t in planted] == [False, False, False]
+
+
+def test_a_false_regression_is_counted(runs):
+    """Any regression between runs alike is a false one."""
+    shutil.copy(runs / "onnxruntime-10-01.json", runs / "aa-02.json")
+    assert [t.found for t in judge_runs(KINDS, runs, Policy()) if t.kind == "aa"] == [True, False]
+
+
+def test_runs_take_turns_and_are_made_once(runs, monkeypatch):
+    """What is there is not made again; the rest is made with kinds in turns."""
+    made = []
+    monkeypatch.setattr(gate_trials, "_run_suites", lambda path, plant, _: made.append((path.name, plant)))
+    (runs / "aa-01.json").unlink()
+    (runs / "onnxruntime-10-01.json").unlink()
+    (runs / "aa-02.json").unlink()
+    steps = []
+    make_runs(KINDS, runs, ["bench"], lambda done, total: steps.append((done, total)))
+    assert made == [
+        ("aa-01.json", ""),
+        ("onnxruntime-10-01.json", "onnxruntime=0.10"),
+        ("aa-02.json", ""),
+    ]
+    assert steps[-1] == (5, 6)
+
+
+@pytest.mark.parametrize(("backend", "planted"), [("eager", True), ("*", True), ("openvino", False)])
+def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, planted):
+    """On the backend named, each timed call is followed by work; answers and other backends stay."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(Models, "load_anew", Models.load_anew)  # put back afterwards
+    extras = []
+
+    def noting(call, extra):
+        extras.append(extra)
+        return call
+
+    monkeypatch.setattr(planting, "with_extra_work", noting)
+    monkeypatch.setenv(planting.VARIABLE, f"{backend}=0.25")
+    planting.pytest_configure()
+    grid = make_grid(
+        {
+            "model": write_user_model(tmp_path, "plant_nets"),
+            "ratios": "0.5",
+            "batch_sizes": "2",
+            "threads": 1,
+            "train": {"epochs": 0},
+            "fine_tune": {"epochs": 0},
+            "latency": {"rounds": 5, "max_rounds": 5, "warmup_ms": 0, "sample_ms": 0.5},
+        }
+    )
+    harness = Harness(grid, Workplace(Store(tmp_path / "store"), ProgressDisplay()))
+    harness.latency_record(next(iter(latency_cells(grid))))
+    assert extras == ([0.25, 0.25] if planted else [])  # the control and its copy
+
+
+@pytest.mark.slow
+def test_the_whole_self_test(tmp_path, monkeypatch, capsys):
+    """Runs in processes of their own, with and without a plant; a second call makes none."""
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "bench", project / "bench")
+    model = write_user_model(project, "whole_nets")
+    (project / "bench" / "grids" / "small.toml").write_text(f'model = "{model}"\n{GRID}')
+    (project / "bench" / "thresholds.toml").write_text("")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PYTHONPATH", str(project))
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    arguments = ["selftest", "gate", "--folder", "runs", "--runs=2", "--planted=1", "--planted-in-all=0"]
+    arguments += ["--backend=eager", "--grid=small", "--store=store", "--json=out.json"]
+    cli.cli.main(arguments, standalone_mode=False)
+    assert "| eager +0.10" in capsys.readouterr().out
+    content = json.loads((project / "out.json").read_text())
+    assert [trial["kind"] for trial in content["trials"]] == ["aa", "eager-10"]
+    assert content["machine"]["threads"] == 1
+    before = {path: path.stat().st_mtime_ns for path in (project / "runs").glob("*.json")}
+    assert len(before) == 3
+    time.sleep(0.02)
+    cli.cli.main(arguments, standalone_mode=False)
+    assert before == {path: path.stat().st_mtime_ns for path in (project / "runs").glob("*.json")}
+
+
+def test_a_run_that_fails_is_said_and_not_kept(tmp_path):
+    """A run of the suites that ends badly gets one line with its log, and leaves no run behind."""
+    with pytest.raises(OptionError, match=r"exit code \d; see .*aa-01\.log"):
+        make_runs(plan_kinds(2, 0, 0, "eager"), tmp_path / "runs", ["--no-such-option"], lambda *_: None)
+    assert [path.suffix for path in (tmp_path / "runs").iterdir()] == [".log"]
