@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pruning_core.errors import OptionError, RecordError
 from pruning_core.records import Run, read_run
-from pruning_core.text_files import write_text_file
+from pruning_core.text_files import write_bytes_file
 
 
 def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> str:
@@ -45,7 +45,7 @@ def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> s
     if problem:
         raise RecordError(f"{new} is not accepted as baseline: it {problem}")
     kept = _keep(before) if before is not None else None
-    write_text_file(baseline, new.read_text(encoding="utf-8"))
+    write_bytes_file(baseline, new.read_bytes())
     return f"{baseline}: {len(run.records)} cells of {new}" + (f"; the one before is {kept}" if kept else "")
 
 
@@ -67,7 +67,7 @@ def _keep(before: Run) -> Path:
     folder = before.path.with_suffix(".history")
     stamp = re.sub(r"[^0-9T-]", "", before.datetime[:19]) or "undated"
     commit = re.sub(r"[^0-9a-zA-Z]", "", before.commit)[:12] or "no-commit"
-    text = before.path.read_text(encoding="utf-8")
+    content = before.path.read_bytes()
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -76,8 +76,8 @@ def _keep(before: Run) -> Path:
     while True:
         kept = folder / f"{stamp}-{commit}{'' if number == 1 else f'-{number}'}.json"
         if not kept.exists():
-            write_text_file(kept, text)
+            write_bytes_file(kept, content)
             return kept
-        if kept.read_text(encoding="utf-8") == text:
+        if kept.read_bytes() == content:
             return kept  # by an acceptance that was interrupted
         number += 1

@@ -45,6 +45,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @_axis("dataset", "Datasets, separated by commas.")
 @_axis("method", "Pruning methods, separated by commas.")
 @_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
+@click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
 @click.option("--data-root", type=_FOLDER, help="Where torchvision's datasets lie.")
 @click.option("--download", is_flag=True, help="Let a dataset named in the grid be downloaded.")
@@ -54,6 +55,7 @@ def prepare(
     dataset: str | None,
     method: str | None,
     ratios: str | None,
+    seed: int | None,
     root: Path | None,
     data_root: Path | None,
     download: bool,
@@ -65,7 +67,8 @@ def prepare(
     from pruning_core.progress import ProgressDisplay
     from pruning_core.store import Store, default_root
 
-    options = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
+    options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
+    options |= {"train.seed": seed, "fine_tune.seed": seed}
     given = {name: value for name, value in options.items() if value is not None}
     path = find_grid(grid, Path.cwd())
     wanted = make_grid(given) if path is None else read_grid(path, given)

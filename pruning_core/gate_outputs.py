@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, TextIO
 from xml.etree import ElementTree
 
 from pruning_core.errors import OptionError
-from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED
+from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
 from pruning_core.gate_result import POWER, CellVerdict, GateResult
 from pruning_core.records import Run
 
 MARKS = {REGRESSED: "✗", CANNOT_COMPARE: "?", INCONCLUSIVE: "~", PASS: "✓"}
 _COLOURS = {REGRESSED: "bold red", CANNOT_COMPARE: "magenta", INCONCLUSIVE: "yellow", PASS: "green"}
+_PART = tuple(field.name for field in dataclasses.fields(Part))
 WIDTH = 100
 
 SHOWN_AT_MOST = 200
@@ -27,7 +28,9 @@ MANY = 4
 """From this many cells on, those of one suite, verdict and reason share a row."""
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A row of a table for people: of one cell, or of many alike."""
+
     verdict: str
     name: str
     reason: str
@@ -67,7 +70,7 @@ def print_terminal(result: GateResult, file: TextIO | None = None, width: int | 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     table.add_column("verdict", no_wrap=True)
     table.add_column("cell, and why", overflow="fold")
-    shown, hidden = _rows(result)
+    shown, hidden = rows_of(result)
     for row in shown:
         verdict = Text(f"{MARKS[row.verdict]} {row.verdict}", style=_COLOURS[row.verdict])
         table.add_row(verdict, Text(f"{row.name}\n", style="bold").append(row.reason, style="not bold"))
@@ -85,7 +88,7 @@ def print_terminal(result: GateResult, file: TextIO | None = None, width: int | 
 def to_markdown(result: GateResult) -> str:
     """Return a summary for a CI page."""
     first, *others = summarize(result)
-    shown, hidden = _rows(result)
+    shown, hidden = rows_of(result)
     lines = [f"## pruning-bench gate: {MARKS[result.verdict]} {_escaped(first)}", ""]
     if shown:
         lines += ["| verdict | cell | why |", "|---|---|---|"]
@@ -142,7 +145,7 @@ def to_junit(result: GateResult) -> str:
 
 
 def to_json(result: GateResult) -> str:
-    """Return everything, as JSON; a number that is not finite is null."""
+    """Return everything, as JSON with a line for each cell; a number that is not finite is null."""
     content = {
         "verdict": result.verdict,
         "exit_code": result.exit_code,
@@ -154,21 +157,20 @@ def to_json(result: GateResult) -> str:
         "detectable_slowdown": result.detectable_slowdown,
         "detectable_slowdown_worst": result.detectable_slowdown_worst,
         "added": [{"suite": suite, "cell": cell} for suite, cell in result.added],
-        "cells": [
-            {
-                "suite": cell.suite,
-                "cell": cell.cell,
-                "verdict": cell.verdict,
-                "reason": cell.reason,
-                "parts": [dataclasses.asdict(part) for part in cell.parts],
-            }
-            for cell in result.cells
-        ],
     }
-    return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    head = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+    # A line for each: with `indent`, Python's encoder is many times slower, and there may be 100,000 of them.
+    cells = ",\n  ".join(map(_cell_json, result.cells))
+    return f'{head},\n "cells": [\n  {cells}\n ]\n}}\n'
 
 
-def _rows(result: GateResult) -> tuple[list[_Row], str]:
+def _cell_json(cell: CellVerdict) -> str:
+    content = {name: getattr(cell, name) for name in ("suite", "cell", "verdict", "reason")}
+    parts = [{name: getattr(part, name) for name in _PART} for part in cell.parts]
+    return json.dumps(_finite({**content, "parts": parts}), ensure_ascii=False, allow_nan=False)
+
+
+def rows_of(result: GateResult) -> tuple[list[Row], str]:
     """Return a row for each cell that changed, one for many cells of one reason, and what they leave out."""
     changed = [cell for cell in result.cells if cell.changed]
     unchanged = len(result.cells) - len(changed)
@@ -178,9 +180,9 @@ def _rows(result: GateResult) -> tuple[list[_Row], str]:
     rows = []
     for (verdict, suite, reason), cells in alike.items():
         if len(cells) >= MANY:
-            rows.append(_Row(verdict, f"{suite}: {len(cells)} cells, such as {cells[0].cell}", reason))
+            rows.append(Row(verdict, f"{suite}: {len(cells)} cells, such as {cells[0].cell}", reason))
         else:
-            rows += [_Row(verdict, f"{suite}/{cell.cell}", reason) for cell in cells]
+            rows += [Row(verdict, f"{suite}/{cell.cell}", reason) for cell in cells]
     hidden = []
     if len(rows) > SHOWN_AT_MOST:
         hidden.append(f"{len(rows) - SHOWN_AT_MOST} more rows")

@@ -56,7 +56,10 @@ def shift_bounds(
 
     Source: J. L. Hodges and E. L. Lehmann, "Estimates of location based on rank tests", 1963.
     """
-    differences = sorted(b - a for a in baseline for b in new)
+    # In runs that rise, which the sort below only has to merge: half the time where there are many cells.
+    rising = sorted(new)
+    differences = [b - a for a in sorted(baseline, reverse=True) for b in rising]
+    differences.sort()
     pairs = len(differences)
     estimate = (differences[(pairs - 1) // 2] + differences[pairs // 2]) / 2
     rank = _bound_rank(len(baseline), len(new), 1 - confidence)

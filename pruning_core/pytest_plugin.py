@@ -61,6 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a latency cell is done when its speed-up is known within ± this (default: 0.02)",
     )
     group.addoption(
+        "--seed", type=int, metavar="N", help="of training and fine-tuning (default: what the grid says)"
+    )
+    group.addoption(
         "--store", metavar="DIR", help="where checkpoints are kept (default: the user's cache folder)"
     )
     group.addoption("--data-root", metavar="DIR", help="where torchvision's datasets lie")
@@ -73,7 +76,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
     session.config.stash[_STARTED] = time.perf_counter()
-    options = ("--grid", "--precision", *(f"pruning_{name}" for name in _AXES))
+    options = ("--grid", "--precision", "--seed", *(f"pruning_{name}" for name in _AXES))
     if any(session.config.getoption(option) is not None for option in options):
         with _exit_on_user_error():
             _grid_of(session.config)
@@ -260,6 +263,7 @@ def _grid_of(config: pytest.Config) -> Grid:
 
         options = {name: config.getoption(f"pruning_{name}") for name in _AXES}
         options["latency.precision"] = config.getoption("--precision")
+        options["train.seed"] = options["fine_tune.seed"] = config.getoption("--seed")
         path = find_grid(config.getoption("--grid"), config.rootpath)
         if path is None:
             grid = make_grid({name: value for name, value in options.items() if value is not None})

@@ -367,8 +367,8 @@ class _Text:
                 if not self._read_on():
                     raise self._error(getattr(error, "msg", str(error))) from None
                 continue
-            # A number that ends with the piece may go on in the next one.
-            if end < len(self._text) or not self._read_on():
+            # A number that ends with the piece, or before a point or an e, may go on in the next one.
+            if self._text[end : end + 1] not in ("", ".", "e", "E") or not self._read_on():
                 self._at = end
                 return value
 

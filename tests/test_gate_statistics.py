@@ -122,6 +122,7 @@ def test_paired_drop_without_changes_is_bounded() -> None:
     low, high = gs.paired_drop_bounds(0, 0, 1000, 0.95)
     assert -0.004 < low <= 0 <= high < 0.004
     assert gs.p_paired_drop_above(0, 0, 1000, 0.01) > 0.99
+    assert gs.p_paired_drop_above(0, 0, 1000, 0.0) == 0.5
 
 
 def test_detectable_shift_shrinks_with_rounds() -> None:

@@ -195,6 +195,16 @@ def test_precision_is_asked_for_on_the_command_line(suites, pytester):
     assert {(r["rounds"], r["looks"]) for r in records(pytester)} == {(40, 4)}
 
 
+def test_a_seed_is_asked_for_on_the_command_line(suites, pytester):
+    """--seed trains dense and pruned anew from that seed; the records say so."""
+    keys = []
+    for seed in (0, 1):
+        suites("-k", "cost", f"--seed={seed}")
+        assert {r["seed"] for r in records(pytester)} == {seed}
+        keys.append({r["key"] for r in records(pytester)})
+    assert not keys[0] & keys[1]
+
+
 def test_under_xdist_latency_says_that_it_is_not_measured(suites, pytester):
     """Side by side nothing can be timed: latency is skipped, the summary says why, nothing else changes."""
     result = suites("-n1", "-k", "latency", "--batch-sizes=1", "--backends=eager", "-W", "default")

@@ -10,11 +10,14 @@ import pytest
 import record_factory as factory
 from gate_changes import COST, LAT, small
 
+from pruning_core.cli import main
 from pruning_core.errors import RecordError
 from pruning_core.gate import Policy, compare
 from pruning_core.gate_outputs import to_json, to_junit, to_markdown
+from pruning_core.gate_parts import IDENTITY
 from pruning_core.records import FIELDS, field_table, make_record, pack_answers, read_run
 from pruning_core.report import build_report, render
+from pruning_core.report.render import FORMATS
 
 
 def read_text(text: str | bytes, folder: Path) -> Any:
@@ -206,19 +209,27 @@ def identities(run: Any) -> set[tuple[str, str]]:
     return {(record["suite"], record["cell"]) for record in run.records}
 
 
+def stands_as_before(run: Any, record: dict[str, Any]) -> bool:
+    """Tell whether a run has the cell of `record` once, not failed, and about the same thing."""
+    found = [r for r in run.records if (r["suite"], r["cell"]) == (record["suite"], record["cell"])]
+    alike = [all(r.get(name) == record.get(name) for name in IDENTITY) for r in found]
+    return alike == [True] and found[0]["status"] == "ok"
+
+
 def test_damaged_files_give_one_line_and_never_hide_a_cell(tmp_path: Path) -> None:
-    """Of 2,200 damaged files none brings down reader, gate or report; a lost cell never passes."""
+    """Of 2,200 damaged files none brings down reader, gate or report; what they have lost never passes."""
     content = small(rounds=6)
     text = json.dumps(content)
     baseline = read_text(text, tmp_path)
     source = random.Random(20260101)
-    refused = read = lost = 0
+    refusals = []
+    read = lost = passed = 0
     for number in range(2200):
         data = damaged_text(source, text, content)
         try:
             run = read_text(data, tmp_path)
-        except RecordError:
-            refused += 1
+        except RecordError as error:
+            refusals.append(str(error))
             continue
         read += 1
         result = compare(baseline, run, Policy())
@@ -230,15 +241,46 @@ def test_damaged_files_give_one_line_and_never_hide_a_cell(tmp_path: Path) -> No
         assert all(verdicts.get(i) in (None, "regressed", "cannot-compare") for i in failed), data
         lost += bool(gone)
         assert result.exit_code in ((1, 2) if gone or failed & set(verdicts) else (0, 1, 2, 3)), data
+        if result.exit_code == 0:
+            passed += 1
+            assert all(stands_as_before(run, record) for record in baseline.records), data
+        report = build_report([baseline, run] if number % 25 == 0 else [run])
+        render(report, list(FORMATS)[number % len(FORMATS)]).encode()
         if number % 25 == 0:
             for write in (to_json, to_junit, to_markdown):
                 write(result).encode()
-            report = build_report([baseline, run])
-            for form in ("terminal", "markdown", "csv", "json"):
-                render(report, form).encode()
-    assert refused > 500
+    assert len(refusals) > 500
+    assert not [text for text in refusals if "\n" in text]
     assert read > 500
     assert lost > 100
+    assert passed < read / 2  # damage to what nobody compares, a time in ms say
+
+
+def test_a_damaged_file_ends_the_commands_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands `report` and `gate` end over damaged files with exit code 2 and one line, or go on."""
+    content = small(rounds=6)
+    text = json.dumps(content)
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(text)
+    source = random.Random(7)
+    for number in range(60):
+        bad.write_bytes(damaged_text(source, text, content))
+        try:
+            read_run(bad)
+            allowed = {0, 1, 2, 3}
+        except RecordError:
+            allowed = {2}
+        pair = (good, bad) if number % 2 else (bad, good)
+        for arguments in (("gate", *pair), ("report", bad, "--format", "json")):
+            monkeypatch.setattr("sys.argv", ["pruning-bench", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert ended.value.code in allowed
+            said = capsys.readouterr().err
+            assert "Traceback" not in said
+            assert said.startswith("error: ") if allowed == {2} else not said
 
 
 def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:

@@ -147,6 +147,47 @@ def test_a_point_tells_its_whole_record(page: Any) -> None:
     assert run(page, "document.getElementById('tip').hidden") is True
 
 
+def test_arrow_keys_walk_from_point_to_point(page: Any) -> None:
+    """A chart is one stop of the Tab key; within it arrow keys go on by x, and the note follows."""
+    stops = "document.querySelectorAll('#by-latency .point[tabindex=\"0\"]').length"
+    assert run(page, stops) == 1
+    page.execute_script("document.querySelector('#by-latency .point[tabindex=\"0\"]').focus()")
+    seen = []
+    press = "new KeyboardEvent('keydown', {key: arguments[0], bubbles: true})"
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "Home"):
+        page.execute_script(f"document.activeElement.dispatchEvent({press})", key)
+        seen.append(
+            run(page, "[...document.querySelectorAll('#by-latency .point')].indexOf(document.activeElement)")
+        )
+    assert seen == [1, 2, 1, 15, 0]
+    assert run(page, stops) == 1
+    title = run(page, "document.activeElement.getAttribute('aria-label')")
+    assert run(page, "document.querySelector('#tip strong').textContent") == title
+
+
+def test_backends_are_switched_off_and_on(page: Any) -> None:
+    """A name in the legend takes its backend out of the charts and of the best cell, and brings it back."""
+    before = run(page, "document.getElementById('best').textContent")
+    backend = run(page, "state.best.backend")
+    click = (
+        "[...document.querySelectorAll('#legend button')].find(b => b.dataset.name === arguments[0]).click()"
+    )
+    page.execute_script(click, backend)
+    assert run(page, "document.querySelectorAll('#by-latency .point').length") == 12
+    assert backend not in run(page, "document.getElementById('best').textContent")
+    assert run(page, "document.querySelectorAll('#legend button[aria-pressed=false]').length") == 1
+    page.execute_script(click, backend)
+    assert run(page, "document.getElementById('best').textContent") == before
+
+
+def test_backends_are_told_apart_without_colour(page: Any) -> None:
+    """Each backend has a shape of its own beside its colour."""
+    shapes = run(page, "BACKENDS.map((backend) => mark({ backend }, 0, 0, 5).getAttribute('d'))")
+    assert len(set(shapes)) == len(shapes) == 4
+    places = run(page, "PLACES.map((place) => mark({ place }, 0, 0, 5).getAttribute('style'))")
+    assert len(set(places)) == len(places) == 2
+
+
 def test_another_device_and_batch_are_chosen(page: Any) -> None:
     """Charts follow the lists of models, devices and batch sizes."""
     set_value(page, "batch", "1", "change")

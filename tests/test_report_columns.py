@@ -1,4 +1,4 @@
-"""The tutorial's columns, and the table of training steps."""
+"""The tutorial's columns, the table of training steps, and the spread over seeds."""
 
 import math
 from pathlib import Path
@@ -87,3 +87,32 @@ def test_the_gate_judges_training_steps(tmp_path: Path, slower: float, verdict: 
     result = compare(with_values("a.json", steady), with_values("b.json", values), Policy())
     (found,) = [cell for cell in result.cells if cell.suite == "training"]
     assert found.verdict == verdict, found.reason
+
+
+def seed_run(folder: Path, seed: int, right: int) -> Run:
+    """Write a run whose pruned network, trained from a seed, answers so many images rightly."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), suites=("accuracy",))
+    for entry in content["benchmarks"]:
+        entry["extra_info"]["seed"] = seed
+        if entry["extra_info"]["ratio"]:
+            factory.set_right(entry["extra_info"], right)
+    return factory.as_run(content, folder, f"seed{seed}-{right}.json")
+
+
+def test_several_seeds_have_a_table_of_their_spread(tmp_path: Path) -> None:
+    """Mean, deviation and range are over seeds, each counted once, at each ratio."""
+    runs = [seed_run(tmp_path, seed, right) for seed, right in ((0, 340), (1, 346), (2, 352))]
+    runs.append(seed_run(tmp_path, 2, 100))  # the same seed once more: not another draw
+    (table,) = [t for t in build_report(runs).tables if t.title.startswith("over seeds")]
+    dense, half = table.rows
+    assert (half["ratio"], half["seeds"]) == (0.5, 3)
+    assert half["mean"] == pytest.approx(346 / 360)
+    assert half["deviation"] == pytest.approx(6 / 360)
+    assert (half["lowest"], half["highest"]) == (340 / 360, 352 / 360)
+    assert dense["deviation"] == 0
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    """Files of one seed give no such table."""
+    runs = [seed_run(tmp_path, 0, 340), seed_run(tmp_path, 0, 341)]
+    assert not any(t.title.startswith("over seeds") for t in build_report(runs).tables)

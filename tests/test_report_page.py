@@ -14,8 +14,9 @@ from gate_changes import COST, setting
 
 from pruning_core.errors import OptionError
 from pruning_core.gate import Policy, compare
-from pruning_core.report import Report, build_report, render, write_report
-from pruning_core.report.page import COLUMNS, render_page
+from pruning_core.report import Estimate, Report, build_report, render, write_report
+from pruning_core.report.numbers import number_text
+from pruning_core.report.page import COLUMNS, page_pieces
 from pruning_core.report.tables import texts_of
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
@@ -67,6 +68,17 @@ def data_of(page: str) -> dict[str, Any]:
     return content
 
 
+def items_of(column: Any) -> list[Any]:
+    """Return the items of a column, however it is packed."""
+    return [column["texts"][place] for place in column["at"]] if isinstance(column, dict) else column
+
+
+def points_of(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the points of a page, each with its exact values."""
+    columns = {name: items_of(column) for name, column in data["values"].items()}
+    return [{name: items[i] for name, items in columns.items()} for i in range(data["count"])]
+
+
 def test_the_tables_are_those_of_every_other_format(tmp_path: Path) -> None:
     """Each table of the page holds the rounded numbers of Markdown and terminal, row by row."""
     report = report_of(tmp_path)
@@ -87,18 +99,24 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
     """A point has the exact numbers of its record, and the rounded ones of the tables beside them."""
     report = report_of(tmp_path)
     data = data_of(render(report, "html"))
-    cells = [cell for cell in report.cells if cell["suite"] == "latency"]
-    assert len(data["points"]) == len(cells) == 64
-    for point, cell in zip(data["points"], cells, strict=True):
+    cells = [cell for cell in report.cells() if cell["suite"] == "latency"]
+    points = points_of(data)
+    assert len(points) == len(cells) == 64
+    assert set(data["shown"]) == {column.id for column in COLUMNS}
+    latencies = [items_of(part) for part in data["shown"]["latency"]]
+    facts = items_of(data["facts"]["latency_p99_ms"])
+    for number, (point, cell) in enumerate(zip(points, cells, strict=True)):
         assert point["latency"] == cell["latency_ms"]
         assert point["accuracy"] == cell["accuracy"]
         assert point["total"] == cell["total_speedup"]
         assert point["speedup"] == (None if cell["control"] else cell["speedup"])
         assert point["macs"] == factory.MACS[cell["ratio"]]
-        assert set(point["shown"]) == {column.id for column in COLUMNS}
-    dense = next(p for p in data["points"] if p["method"] == "dense" and p["backend"] == "eager fp32")
-    assert dense["shown"]["speedup"] == ["–", ""]
-    assert {point["place"] for point in data["points"]} == {
+        bounds = Estimate(*(cell[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms")))
+        assert tuple(column[number] for column in latencies) == number_text(bounds, "ms")
+        assert facts[number] == f"{cell['latency_p99_ms']:.6g}"
+    dense = next(i for i, p in enumerate(points) if p["method"] == "dense" and p["backend"] == "eager fp32")
+    assert [items_of(part)[dense] for part in data["shown"]["speedup"]] == ["–", ""]
+    assert {point["place"] for point in points} == {
         "cpu, box-a (Xeon, 8 cores)",
         "cuda:0, box-b (Xeon, 8 cores)",
     }
@@ -129,7 +147,7 @@ def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
     page = render(report_of(tmp_path, content), "html")
     assert "<img" not in page
     assert page.count("<script") == page.count("</script>") == 2
-    assert data_of(page)["points"][0]["model"] == EVIL
+    assert points_of(data_of(page))[0]["model"] == EVIL
 
 
 def test_verdicts_stand_on_the_page(tmp_path: Path) -> None:
@@ -140,7 +158,7 @@ def test_verdicts_stand_on_the_page(tmp_path: Path) -> None:
         factory.as_run(c, tmp_path, f"{n}.json")
         for n, c in enumerate((new, factory.make_content(ratios=(0.5,))))
     ]
-    page = render_page(build_report(runs[:1]), compare(runs[1], runs[0], Policy()))
+    page = "".join(page_pieces(build_report(runs[:1]), compare(runs[1], runs[0], Policy())))
     assert "Against the baseline" in page
     first = Tables(page).found[0][0]
     assert first[0] == "✗ regressed"
@@ -163,7 +181,7 @@ def test_the_page_is_written_by_the_command(tmp_path: Path) -> None:
 def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:
     """Where nothing was timed there are tables and no points."""
     page = render(report_of(tmp_path, factory.make_content(suites=("cost",))), "html")
-    assert data_of(page)["points"] == []
+    assert data_of(page)["count"] == 0
     assert len([table for table in Tables(page).found if table]) == 1
 
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from pruning_core.records import Run
 from pruning_core.report.comparison import comparison_tables
-from pruning_core.report.index import Estimate, RunIndex, costs_by_key, flat_cells
+from pruning_core.report.index import Estimate, RunIndex, costs_by_key
 from pruning_core.report.render import FORMATS, render, write_report
+from pruning_core.report.seeds import seed_tables
 from pruning_core.report.tables import Column, Report, Table, run_tables
 from pruning_core.report.training import training_tables
 from pruning_core.report.tutorial import tutorial_tables
@@ -33,6 +34,6 @@ def build_report(runs: Sequence[Run], columns: str = "all") -> Report:
     else:
         tables = [table for index in indexes for table in run_tables(index, costs)]
         tables += [table for index in indexes for table in training_tables(index)]
+        tables += seed_tables(indexes)
         tables += comparison_tables(indexes)
-    cells = [cell for index in indexes for cell in flat_cells(index)]
-    return Report(tuple(indexes), tuple(tables), tuple(cells))
+    return Report(tuple(indexes), tuple(tables))

@@ -6,6 +6,7 @@ Not for: tables (`tables.py`).
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pruning_core.records import FIELDS, Record, Run
 
@@ -34,6 +35,15 @@ class Group:
     method: str
 
 
+class _Share(NamedTuple):
+    """What a group has on a device."""
+
+    records: list[Record]
+    ratios: list[float]
+    backends: list[Backend]
+    batch_sizes: list[int]
+
+
 class RunIndex:
     """One run, its records by what they are about."""
 
@@ -41,6 +51,7 @@ class RunIndex:
         """Sort the records of `run`; where a cell stands twice, the later one counts."""
         self.run = run
         self._groups: dict[Group, list[Record]] = {}
+        self._shares: dict[tuple[Group, str], _Share] = {}
         self._by_cell: dict[str, Record] = {}
         self._places: dict[tuple[object, ...], Record] = {}
         dense: dict[tuple[str, str], list[Record]] = {}
@@ -56,10 +67,12 @@ class RunIndex:
             if record["suite"] == "latency":
                 self._by_cell[record["cell"]] = record
             self._places[self._place(record)] = record
+        for group in list(self._groups):
+            self._groups[group] = dense.get((group.dataset, group.model), []) + self._groups[group]
+        pruned = {(group.dataset, group.model) for group in self._groups}
         for (dataset, model), records in dense.items():
-            found = [g for g in self._groups if (g.dataset, g.model) == (dataset, model)]
-            for group in found or [Group(dataset, model, DENSE)]:
-                self._groups[group] = records + self._groups.get(group, [])
+            if (dataset, model) not in pruned:
+                self._groups[Group(dataset, model, DENSE)] = records
 
     @property
     def name(self) -> str:
@@ -79,7 +92,7 @@ class RunIndex:
 
     def records_of(self, group: Group, device: str) -> list[Record]:
         """Return the records of a group that belong to a device, or to none."""
-        return [r for r in self._groups.get(group, []) if r.get("device", device) == device]
+        return self._share(group, device).records
 
     def devices(self, group: Group) -> list[str]:
         """Return the devices of a group; one empty name if nothing has run on any."""
@@ -87,16 +100,15 @@ class RunIndex:
 
     def ratios(self, group: Group, device: str) -> list[float]:
         """Return the ratios of a group, dense (0) first."""
-        return sorted({r["ratio"] for r in self.records_of(group, device) if "ratio" in r})
+        return self._share(group, device).ratios
 
     def backends(self, group: Group, device: str) -> list[Backend]:
         """Return the backends of a group on a device: eager fp32 first, then as they ran."""
-        found = dict.fromkeys(_backend(r) for r in self.records_of(group, device) if "backend" in r)
-        return sorted(found, key=lambda backend: backend != REFERENCE)
+        return self._share(group, device).backends
 
     def batch_sizes(self, group: Group, device: str) -> list[int]:
         """Return the batch sizes of a group on a device, smallest first."""
-        return sorted({r["batch_size"] for r in self.records_of(group, device) if "batch_size" in r})
+        return self._share(group, device).batch_sizes
 
     def cost(self, group: Group, ratio: float) -> Record | None:
         """Return the cost record of a checkpoint."""
@@ -141,6 +153,19 @@ class RunIndex:
             return None
         return Estimate(value, low if low > 0 else None, high if math.isfinite(high) else None)
 
+    def _share(self, group: Group, device: str) -> _Share:
+        # Found once: a table asks for each of its rows.
+        if (group, device) not in self._shares:
+            records = [r for r in self._groups.get(group, []) if r.get("device", device) == device]
+            backends = dict.fromkeys(_backend(r) for r in records if "backend" in r)
+            self._shares[group, device] = _Share(
+                records,
+                sorted({r["ratio"] for r in records if "ratio" in r}),
+                sorted(backends, key=lambda backend: backend != REFERENCE),
+                sorted({r["batch_size"] for r in records if "batch_size" in r}),
+            )
+        return self._shares[group, device]
+
     def _find(
         self, suite: str, group: Group, ratio: float, backend: Backend, device: str, batch_size: int
     ) -> Record | None:
@@ -167,10 +192,10 @@ def costs_by_key(runs: Iterable[Run]) -> dict[str, Record]:
     }
 
 
-def flat_cells(index: RunIndex) -> Iterator[dict[str, object]]:
-    """Walk over a run's records with every field, exact, and where each came from."""
+def origin_of(index: RunIndex) -> dict[str, str]:
+    """Return where the records of a run came from."""
     run = index.run
-    origin = {
+    return {
         "file": run.path.name.encode(errors="replace").decode(),
         "machine": run.machine_name,
         "machine_fingerprint": str(run.machine.get("fingerprint", "")),
@@ -178,11 +203,18 @@ def flat_cells(index: RunIndex) -> Iterator[dict[str, object]]:
         "date": run.datetime,
         "commit": run.commit,
     }
-    for record in run.records:
+
+
+def flat_cells(index: RunIndex) -> Iterator[dict[str, object]]:
+    """Walk over a run's records with every field, exact, and where each came from."""
+    origin = origin_of(index)
+    absent = dict.fromkeys(field.name for field in FIELDS)
+    for record in index.run.records:
         total = index.total_speedup(record) if record["suite"] == "latency" else None
         yield {
             **origin,
-            **{field.name: record.get(field.name) for field in FIELDS},
+            **absent,
+            **record,
             "total_speedup": total.value if total else None,
             "total_speedup_low": total.low if total else None,
             "total_speedup_high": total.high if total else None,

@@ -1,37 +1,35 @@
 """A report as text: terminal, Markdown and a page for people, CSV and JSON for programs.
 
-People get rounded numbers in tables; programs get every field of every record, exact. Not for: which tables
-there are (`tables.py`).
+People get rounded numbers in tables; programs get every field of every record, exact. Each format is written
+a piece at a time, so that a report of 100,000 cells never stands in memory as one text. Not for: which
+tables there are (`tables.py`).
 """
 
 import csv
 import io
 import json
+import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from itertools import groupby
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pruning_core.errors import OptionError
-from pruning_core.records import read_run
+from pruning_core.records import read_run, without_collector
 from pruning_core.report.index import Estimate
-from pruning_core.report.page import render_page
+from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
 from pruning_core.report.tables import Column, Report, Row, Table, texts_of
-from pruning_core.text_files import write_text_file
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from pruning_core.report.terminal import terminal_lines
+from pruning_core.text_files import check_writable
 
 WIDTH = 100
 """Columns of a page where there is no terminal to ask."""
 
 
 def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> str:
-    """Write a report.
+    """Write a report as one text.
 
     Args:
         report: What `build_report` made.
@@ -42,13 +40,10 @@ def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) 
     Raises:
         OptionError: If there is no such format.
     """
-    if form == "terminal":
-        return _terminal(report, width, colour)
-    if form not in FORMATS:
-        raise OptionError(f"no format {form!r}; allowed: {', '.join(FORMATS)}")
-    return FORMATS[form](report)
+    return "".join(_pieces(report, form, width, colour))
 
 
+@without_collector()
 def write_report(
     paths: Sequence[Path],
     form: str,
@@ -75,207 +70,165 @@ def write_report(
         raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
     if columns != "all" and form not in ("terminal", "markdown"):
         raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
+    if output is not None:
+        check_writable(output)
     runs = [read_run(path) for path in paths]
     report = build_report(runs, columns)
     if form in PICTURES:
         if output is None:
             raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
         draw_picture(report, output, form)
-        return
-    if baseline is not None:
+    elif baseline is not None:
         from pruning_core.gate import Policy, compare
 
-        page = render_page(report, compare(read_run(baseline), runs[0], Policy()))
-        _write(page, output)
-        return
-    if output is not None:
-        write_text_file(output, render(report, form))
-        return
-    width, colour = WIDTH, False
-    if form == "terminal":
+        _write(page_pieces(report, compare(read_run(baseline), runs[0], Policy())), output)
+    elif form == "terminal" and output is None:
         from rich.console import Console
 
         console = Console()
-        if console.is_terminal:
-            width, colour = console.width, not console.no_color
-    sys.stdout.write(render(report, form, width, colour))
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
+        width = console.width if console.is_terminal else WIDTH
+        _write(_pieces(report, form, width, console.is_terminal and not console.no_color), output)
     else:
-        write_text_file(output, text)
+        _write(_pieces(report, form), output)
 
 
-def _terminal(report: Report, width: int, colour: bool) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=colour,
-        no_color=not colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-    for table in report.tables:
-        console.print(Text(table.title, style="bold"))
-        for line in table.warnings:
-            console.print(Text(line, style="bold yellow"))
-        layout, pages = _pages(table, width)
-        for columns in pages:
-            # The box draws one blank between columns by itself.
-            padding = (0, layout.gap - 1, 0, 0)
-            needed = sum(_width_of(table, column, layout) for column in columns)
-            shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
-            for column in columns:
-                head = column.head.replace(" ", "\n", 1) if layout.two_lines else column.head
-                shown.add_column(Text(head), justify=_justify(column), no_wrap=True)
-            for row in table.rows:
-                shown.add_row(*(_two_tone(row, column, layout.two_lines) for column in columns))
-            # Too wide a table is to be cut by the reader's terminal, not by rich, which drops columns.
-            console.width = max(width, needed)
-            console.print(shown)
-            console.width = width
-        for line in table.notes:
-            console.print(Text(line, style="dim"))
-        console.print()
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO given above
-    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+def _pieces(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> Iterable[str]:
+    if form == "terminal":
+        return (f"{line}\n" for table in report.tables for line in terminal_lines(table, width, colour))
+    if form not in FORMATS:
+        raise OptionError(f"no format {form!r}; allowed: {', '.join(FORMATS)}")
+    return FORMATS[form](report)
 
 
-def _two_tone(row: Row, column: Column, two_lines: bool) -> "Text":
-    from rich.text import Text
-
-    number, interval = texts_of(row, column)
-    text = Text(number)
-    if interval:
-        text.append(f"\n{interval}" if two_lines else f" [{interval}]", style="dim")
-    return text
-
-
-class _Layout(NamedTuple):
-    two_lines: bool  # intervals, and the second word of a head, stand below
-    gap: int  # blanks between columns
-
-
-def _pages(table: Table, width: int) -> tuple[_Layout, list[list[Column]]]:
-    """Fit a table into a width: ever tighter layouts, at last groups of columns on further pages.
-
-    Returns:
-        The layout, and the columns of each page; those that name a row are on all of them.
-    """
-    for layout in (_Layout(False, 2), _Layout(True, 2), _Layout(True, 1)):
-        if sum(_width_of(table, column, layout) for column in table.columns) - layout.gap <= width:
-            return layout, [list(table.columns)]
-    layout = _Layout(True, 2)
-    fixed = [column for column in table.columns if column.fixed]
-    room = width + layout.gap - sum(_width_of(table, column, layout) for column in fixed)
-    pages: list[list[Column]] = [[]]
-    left = room
-    movable = [column for column in table.columns if not column.fixed]
-    for _, group in groupby(movable, key=lambda column: column.group or column.id):
-        together = list(group)
-        needed = sum(_width_of(table, column, layout) for column in together)
-        if pages[-1] and needed > left:
-            pages.append([])
-            left = room
-        pages[-1] += together
-        left -= needed
-    return layout, [fixed + page for page in pages]
+def _write(pieces: Iterable[str], output: Path | None) -> None:
+    """Write all pieces; a file comes to be, or is replaced, when the last of them is written."""
+    if output is None:
+        sys.stdout.writelines(pieces)
+        return
+    try:
+        if output.exists() and not output.is_file():  # /dev/stdout, say, which cannot be replaced
+            with output.open("w", encoding="utf-8") as file:
+                file.writelines(pieces)
+            return
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=output.parent, prefix=f".{output.name[:40]}.", delete=False
+        ) as draft:
+            try:
+                draft.writelines(pieces)
+            except BaseException:
+                os.unlink(draft.name)
+                raise
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(draft.name, 0o666 & ~mask)  # a draft is made for its owner only; a report is not a secret
+        os.replace(draft.name, output)
+    except OSError as error:
+        raise OptionError(f"cannot write {output}: {error.strerror or error}") from None
 
 
-def _width_of(table: Table, column: Column, layout: _Layout) -> int:
-    widest = max(map(len, column.head.split(" ", 1))) if layout.two_lines else len(column.head)
-    for row in table.rows:
-        number, interval = texts_of(row, column)
-        beside = len(number) + (len(interval) + 3 if interval else 0)
-        widest = max(widest, max(len(number), len(interval)) if layout.two_lines else beside)
-    return widest + layout.gap
-
-
-def _justify(column: Column) -> Literal["left", "right"]:
-    return "left" if column.kind == "text" else "right"
-
-
-def _markdown(report: Report) -> str:
-    from tabulate import tabulate
-
-    parts = []
-    for table in report.tables:
-        body = [
-            [_escaped(f"{number} [{interval}]" if interval else number) for number, interval in texts]
-            for texts in ([texts_of(row, column) for column in table.columns] for row in table.rows)
-        ]
-        heads = [_escaped(column.head) for column in table.columns]
-        sides = tuple(_justify(column) for column in table.columns)
-        grid = tabulate(body, heads, tablefmt="github", colalign=sides, disable_numparse=True)
+def _markdown(report: Report) -> Iterator[str]:
+    for number, table in enumerate(report.tables):
         warnings = "".join(f"**{_escaped(line)}**\n\n" for line in table.warnings)
         notes = "\n".join(f"- {_escaped(line)}" for line in table.notes)
-        parts.append(f"### {_escaped(table.title)}\n\n{warnings}{grid}\n\n{notes}\n")
-    return "\n".join(parts)
+        yield f"{chr(10) if number else ''}### {_escaped(table.title)}\n\n{warnings}{_grid(table)}\n{notes}\n"
+
+
+def _grid(table: Table) -> str:
+    """Return a table with its columns aligned, so that it can be read as it stands too."""
+    columns = []
+    for column in table.columns:
+        align = str.ljust if column.kind == "text" else str.rjust
+        texts = [_escaped(column.head)] + [_beside(row, column) for row in table.rows]
+        width = max(len(texts[0]) + 2, *map(len, texts))
+        columns.append([align(text, width) for text in texts])
+        columns[-1].insert(1, "-" * (width + 2))
+    lines = [f"| {' | '.join(line)} |" for line in zip(*columns, strict=True)]
+    lines[1] = lines[1].replace(" ", "")
+    return "\n".join(lines) + "\n"
+
+
+def _beside(row: Row, column: Column) -> str:
+    number, interval = texts_of(row, column)
+    return _escaped(f"{number} [{interval}]" if interval else number)
+
+
+_SPECIAL = re.compile(r"[&<>\\`*_|~]|\]\(|[^\S ]|  |^ | $")
 
 
 def _escaped(text: str) -> str:
     """Keep names and failure texts from outside from acting as Markdown or HTML."""
+    if not _SPECIAL.search(text):  # as nearly every number
+        return text
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_|~])", r"\\\1", " ".join(text.split())).replace("](", "]\\(")
 
 
-def _csv(report: Report) -> str:
+def _csv(report: Report) -> Iterator[str]:
     text = io.StringIO()
-    columns = list(report.cells[0]) if report.cells else []
-    writer: csv.DictWriter[str] = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for cell in report.cells:
+    writer: csv.DictWriter[str] | None = None
+    for cell in report.cells():
+        if writer is None:
+            writer = csv.DictWriter(text, list(cell), lineterminator="\n")
+            writer.writeheader()
         writer.writerow(
             {k: json.dumps(v) if isinstance(v, list | dict | bool) else v for k, v in cell.items()}
         )
-    return text.getvalue()
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
 
 
-def _json(report: Report) -> str:
-    content = {
-        "runs": [
-            {
-                "file": index.run.path.name.encode(errors="replace").decode(),
-                "date": index.run.datetime,
-                "commit": index.run.commit,
-                "machine": index.run.machine,
-            }
-            for index in report.indexes
-        ],
-        "tables": [
-            {
-                "title": table.title,
-                "columns": [asdict(column) for column in table.columns],
-                "rows": [{name: _plain(value) for name, value in row.items()} for row in table.rows],
-                "warnings": table.warnings,
-                "notes": table.notes,
-            }
-            for table in report.tables
-        ],
-        "cells": report.cells,
+def _json(report: Report) -> Iterator[str]:
+    """Write runs, tables and cells, a line for each row and each cell."""
+    runs = (
+        {
+            "file": index.run.path.name.encode(errors="replace").decode(),
+            "date": index.run.datetime,
+            "commit": index.run.commit,
+            "machine": index.run.machine,
+        }
+        for index in report.indexes
+    )
+    yield '{\n "runs": ['
+    yield from _items(runs)
+    yield '],\n "tables": ['
+    yield from _items(map(_table_content, report.tables))
+    yield '],\n "cells": ['
+    yield from _items(report.cells())
+    yield "]\n}\n"
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def _items(contents: Iterable[object]) -> Iterator[str]:
+    end = "\n  "
+    for content in contents:
+        yield end + _ENCODER.encode(content)
+        end = ",\n  "
+
+
+def _table_content(table: Table) -> dict[str, object]:
+    return {
+        "title": table.title,
+        "columns": [vars(column) for column in table.columns],
+        "rows": [{name: _plain(value) for name, value in row.items()} for row in table.rows],
+        "warnings": table.warnings,
+        "notes": table.notes,
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: object) -> object:
-    return asdict(value) if isinstance(value, Estimate) else value
+    if isinstance(value, Estimate):
+        return {"value": value.value, "low": value.low, "high": value.high}
+    return value
 
 
-FORMATS: dict[str, Callable[[Report], str]] = {
-    "terminal": lambda report: render(report, "terminal"),
+FORMATS: dict[str, Callable[[Report], Iterable[str]]] = {
+    "terminal": lambda report: _pieces(report, "terminal"),
     "markdown": _markdown,
     "csv": _csv,
     "json": _json,
-    "html": lambda report: render_page(report),
+    "html": lambda report: page_pieces(report),
 }
-"""Name of a format → how a report is written in it."""
+"""Name of a format → how a report is written in it, a piece at a time."""

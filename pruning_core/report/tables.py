@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pruning_core.intervals import wilson_interval
 from pruning_core.records import Record
-from pruning_core.report.index import REFERENCE, Estimate, Group, RunIndex
+from pruning_core.report.index import REFERENCE, Estimate, Group, RunIndex, flat_cells
 from pruning_core.report.numbers import number_text
 
 Value = float | int | str | Estimate | None
@@ -45,7 +45,11 @@ class Report:
 
     indexes: tuple[RunIndex, ...]
     tables: tuple[Table, ...]
-    cells: tuple[dict[str, object], ...]  # one for each record, with every field and where it came from
+
+    def cells(self) -> Iterator[dict[str, object]]:
+        """Walk over all records, each with every field and where it came from."""
+        for index in self.indexes:
+            yield from flat_cells(index)
 
 
 RATIO = Column("ratio", "ratio", "ratio", fixed=True)

@@ -1,6 +1,6 @@
-"""The tables for a terminal: aligned columns that fit its width, dim intervals, bold heads.
+"""The tables for a terminal: aligned columns that fit its width, bold heads, dim intervals.
 
-We lay the lines out ourselves, because rich takes minutes for the tables of 100,000 cells. Not for: which
+The lines are laid out here because rich takes minutes for the tables of 100,000 cells. Not for: which
 numbers there are (`tables.py`), or how they are rounded (`numbers.py`).
 """
 
@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 from pruning_core.report.tables import Column, Table, texts_of
 
-_BOLD, _DIM, _WARNING = "1", "2", "1;33"  # SGR codes of ECMA-48; the last is bold and yellow
-
-Texts = tuple[str, str]  # a number and its interval; the latter empty where there is none
+_BOLD, _DIM, _WARNING = "1", "2", "1;33"  # how ECMA-48 writes them; the last is bold and yellow
 
 
 class _Layout(NamedTuple):
@@ -22,18 +20,19 @@ class _Layout(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """A column as it is printed."""
+    """A column as it is printed: for each row a number, and its interval or nothing."""
 
     column: Column
-    texts: list[Texts]  # a row each
+    texts: list[tuple[str, str]]
 
-    def width(self, two_lines: bool) -> int:
+    def width(self, layout: _Layout) -> int:
+        """Return how many characters it takes, without the gap."""
         head = self.column.head
-        widest = max(map(len, head.split(" ", 1))) if two_lines else len(head)
-        for number, interval in self.texts:
-            beside = len(number) + (len(interval) + 3 if interval else 0)
-            widest = max(widest, max(len(number), len(interval)) if two_lines else beside)
-        return widest
+        if layout.two_lines:
+            longest = (max(len(number), len(interval)) for number, interval in self.texts)
+            return max(*map(len, head.split(" ", 1)), max(longest, default=0))
+        longest = (len(number) + (len(interval) + 3 if interval else 0) for number, interval in self.texts)
+        return max(len(head), max(longest, default=0))
 
 
 def terminal_lines(table: Table, width: int, colour: bool) -> Iterator[str]:
@@ -41,49 +40,81 @@ def terminal_lines(table: Table, width: int, colour: bool) -> Iterator[str]:
 
     Args:
         table: What to show.
-        width: Columns of the terminal; a table that cannot be made to fit is wider, for the terminal to cut.
-        colour: Whether to send escape sequences for bold, dim and yellow.
+        width: Columns of the terminal; a row that cannot be made to fit is wider, for the terminal to cut.
+        colour: Whether to send escape sequences.
     """
-    yield from _wrapped(table.title, width, _BOLD if colour else "")
-    for line in table.warnings:
-        yield from _wrapped(line, width, _WARNING if colour else "")
+    yield from _paragraph(table.title, width, _BOLD if colour else "")
+    for text in table.warnings:
+        yield from _paragraph(text, width, _WARNING if colour else "")
     columns = [_Shown(column, [texts_of(row, column) for row in table.rows]) for column in table.columns]
     layout, pages = _pages(columns, width)
     for page in pages:
-        yield from _grid(page, layout, len(table.rows), colour)
-    for line in table.notes:
-        yield from _wrapped(line, width, _DIM if colour else "")
+        yield from _grid(page, layout, colour)
+    for text in table.notes:
+        yield from _paragraph(text, width, _DIM if colour else "")
     yield ""
 
 
-def _grid(page: list[_Shown], layout: _Layout, rows: int, colour: bool) -> Iterator[str]:
-    widths = [shown.width(layout.two_lines) for shown in page]
-    gap = " " * layout.gap
-    aligned = [str.ljust if shown.column.kind == "text" else str.rjust for shown in page]
+def _pages(columns: list[_Shown], width: int) -> tuple[_Layout, list[list[_Shown]]]:
+    """Fit a table into a width: ever tighter layouts, at last groups of columns on further pages.
 
-    def line(texts: list[str], styles: list[str]) -> str:
-        padded = [align(text, width) for align, text, width in zip(aligned, texts, widths, strict=True)]
-        bare = gap.join(padded).rstrip()
-        if not colour or not any(styles):
-            return bare
-        return gap.join(_styled(text, style) for text, style in zip(padded, styles, strict=True)).rstrip()
+    Returns:
+        The layout, and the columns of each page; those that name a row are on all of them.
+    """
+    for layout in (_Layout(False, 2), _Layout(True, 2), _Layout(True, 1)):
+        if _total(columns, layout) <= width:
+            return layout, [columns]
+    layout = _Layout(True, 2)
+    fixed = [shown for shown in columns if shown.column.fixed]
+    pages: list[list[_Shown]] = [fixed]
+    movable = [shown for shown in columns if not shown.column.fixed]
+    for _, group in groupby(movable, key=lambda shown: shown.column.group or shown.column.id):
+        together = list(group)
+        if len(pages[-1]) > len(fixed) and _total(pages[-1] + together, layout) > width:
+            pages.append(fixed)
+        pages[-1] = pages[-1] + together
+    return layout, pages
 
-    heads = [shown.column.head.split(" ", 1) if layout.two_lines else [shown.column.head] for shown in page]
-    bold = [_BOLD] * len(page)
-    if any(len(head) > 1 for head in heads):
-        yield line([head[0] if len(head) > 1 else "" for head in heads], bold)
-    yield line([head[-1] for head in heads], bold)
-    yield "─" * (sum(widths) + layout.gap * (len(page) - 1))
-    for row in range(rows):
-        texts = [shown.texts[row] for shown in page]
+
+def _total(columns: list[_Shown], layout: _Layout) -> int:
+    return sum(shown.width(layout) + layout.gap for shown in columns) - layout.gap
+
+
+def _grid(page: list[_Shown], layout: _Layout, colour: bool) -> Iterator[str]:
+    widths = [shown.width(layout) for shown in page]
+    lefts = [shown.column.kind == "text" for shown in page]
+    bold, dim = (_BOLD, _DIM) if colour else ("", "")
+
+    def line(cells: list[tuple[str, str]], first: str = "", second: str = "") -> str:
+        """Align a number and what stands beside it in each column, in the styles `first` and `second`."""
+        parts = []
+        for (number, beside), width, left in zip(cells, widths, lefts, strict=True):
+            blanks = " " * (width - len(number) - len(beside))
+            text = _styled(number, first) + _styled(beside, second)
+            parts.append(text + blanks if left else blanks + text)
+        return (" " * layout.gap).join(parts).rstrip()
+
+    heads = [shown.column.head for shown in page]
+    if layout.two_lines and any(" " in head for head in heads):
+        yield line([(head.split(" ", 1)[0] if " " in head else "", "") for head in heads], bold)
+        heads = [head.split(" ", 1)[-1] for head in heads]
+    yield line([(head, "") for head in heads], bold)
+    yield "─" * _total(page, layout)
+    for cells in zip(*(shown.texts for shown in page), strict=True):
         if layout.two_lines:
-            yield line([number for number, _ in texts], [""] * len(page))
-            if any(interval for _, interval in texts):
-                yield line([interval for _, interval in texts], [_DIM] * len(page))
+            yield line([(number, "") for number, _ in cells])
+            if any(interval for _, interval in cells):
+                yield line([("", interval) for _, interval in cells], second=dim)
         else:
-            beside = [f"{number} [{interval}]" if interval else number for number, interval in texts]
-            text = line(beside, [""] * len(page))
-            # Whatever stands in brackets is an interval: no number has any.
-            yield _dim_intervals(text) if colour else text
+            yield line(
+                [(number, f" [{interval}]" if interval else "") for number, interval in cells], second=dim
+            )
 
 
+def _paragraph(text: str, width: int, style: str) -> Iterator[str]:
+    for line in textwrap.wrap(text, max(width, 1), break_on_hyphens=False, drop_whitespace=True) or [""]:
+        yield _styled(line, style)
+
+
+def _styled(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
