@@ -146,3 +146,10 @@ def test_starts_without_torch(statement):
     code = f"import sys\n{statement}\nassert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_suite_is_named_as_a_test():
+    """`bench/` and `tests/` have no file name in common: pytest would take one for the other in one run."""
+    folder = PACKAGE.parent
+    names = [{path.name for path in (folder / part).glob("test_*.py")} for part in ("bench", "tests")]
+    assert not names[0] & names[1]
