@@ -32,7 +32,6 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
         options: How; its confidence is that of the bounds.
         batch_size: Images in one call.
     """
-    low, high, coverage = speedup_interval(timing, options.confidence)
     latency_low_s, latency_high_s, _ = median_interval(timing.candidate_s, options.confidence)
     latency_s = median(timing.candidate_s)
     calls_s = np.asarray(timing.calls_s)
@@ -44,6 +43,24 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
         "calls_timed": len(calls_s),
         "images_per_s": batch_size / latency_s,
         "reference_latency_ms": median(timing.reference_s) * 1e3,
+        **speedup_fields(timing, options),
+    }
+    if len(calls_s) >= CALLS_FOR_P95:
+        fields["latency_p95_ms"] = float(np.quantile(calls_s, 0.95)) * 1e3
+    if len(calls_s) >= CALLS_FOR_P99:
+        fields["latency_p99_ms"] = float(np.quantile(calls_s, 0.99)) * 1e3
+    return fields
+
+
+def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, Any]:
+    """Return the speed-up over the reference with its bounds, and how it was measured.
+
+    Args:
+        timing: What was measured.
+        options: How; its confidence is that of the bounds.
+    """
+    low, high, coverage = speedup_interval(timing, options.confidence)
+    return {
         "speedup": timing.speedup,
         "speedup_low": low,
         "speedup_high": high,
@@ -53,11 +70,6 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
         "looks": timing.looks,
         "calls_per_sample": timing.calls_per_sample,
     }
-    if len(calls_s) >= CALLS_FOR_P95:
-        fields["latency_p95_ms"] = float(np.quantile(calls_s, 0.95)) * 1e3
-    if len(calls_s) >= CALLS_FOR_P99:
-        fields["latency_p99_ms"] = float(np.quantile(calls_s, 0.99)) * 1e3
-    return fields
 
 
 def reason_fields(

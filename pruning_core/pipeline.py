@@ -157,7 +157,8 @@ def prune_and_fine_tune(
     result = _train(
         network, spec.fine_tune, dataset, place, unfinished, what, distillation=distillation, zeros=zeros
     )
-    tested = _evaluate(network, dataset, spec.fine_tune)
+    # Without an epoch it is the network that was just tested.
+    tested = _evaluate(network, dataset, spec.fine_tune) if spec.fine_tune.epochs else tested_pruned
     return _made(plan, network, spec, result, tested, tested_pruned, prune_s)
 
 

@@ -5,6 +5,7 @@ Not for: checkpoints (`store.py`).
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from pruning_core.errors import OptionError
@@ -23,16 +24,17 @@ def check_writable(path: Path) -> None:
 
 
 def write_text_file(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8; what stood there is replaced at the end, in one step.
-
-    Raises:
-        OptionError: If the folder is not there, or the file cannot be written.
-    """
-    write_bytes_file(path, text.encode("utf-8"))
+    """Write `text` to `path` as UTF-8 (see `write_pieces`)."""
+    write_pieces(path, [text.encode("utf-8")])
 
 
 def write_bytes_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path`; what stood there is replaced at the end, in one step.
+    """Write `content` to `path` (see `write_pieces`)."""
+    write_pieces(path, [content])
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write pieces to `path` one after the other; what stood there is replaced at the end, in one step.
 
     Raises:
         OptionError: If the folder is not there, or the file cannot be written.
@@ -41,12 +43,13 @@ def write_bytes_file(path: Path, content: bytes) -> None:
         if not path.parent.is_dir():
             raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
         if path.exists() and not path.is_file():  # /dev/stdout, say, which cannot be replaced
-            path.write_bytes(content)
+            with path.open("wb") as file:
+                file.writelines(pieces)
             return
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines(pieces)
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(draft, 0o666 & ~mask)  # a draft is made for its owner only; a report is not a secret

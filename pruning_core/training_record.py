@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from pruning_core.data import Dataset
-from pruning_core.latency_record import disturbance_fields
+from pruning_core.latency_record import disturbance_fields, speedup_fields
 from pruning_core.measure.cost import count_cost
-from pruning_core.measure.latency import speedup_interval
 from pruning_core.measure.training_speed import FLOPS_PER_MAC, OurStep, PlainStep
 from pruning_core.models import build_model
 from pruning_core.spec import DenseSpec
@@ -43,8 +42,6 @@ def time_training(
     (timing,), disturbance = timer.time_together(
         f"training steps of {spec.model.name} on {spec.dataset.name}", device, threads, plain, [ours]
     )
-    options = timer.options
-    low, high, coverage = speedup_interval(timing, options.confidence)
     step_s, plain_s = median(timing.candidate_s), median(timing.reference_s)
     fields: dict[str, Any] = {
         "device": device,
@@ -56,15 +53,8 @@ def time_training(
         "reference": PLAIN,
         "reference_images_per_s": ours.batch_size / plain_s,
         "outside_share": ours.outside_share,
-        "speedup": timing.speedup,
-        "speedup_low": low,
-        "speedup_high": high,
-        "confidence": coverage,
-        "log_ratios": list(timing.log_ratios),
-        "rounds": timing.rounds,
-        "looks": timing.looks,
-        "calls_per_sample": timing.calls_per_sample,
         "control": False,
+        **speedup_fields(timing, timer.options),
         **disturbance_fields(disturbance),
     }
     ceiling = timer.ceiling(device, ours.precision, threads)

@@ -237,3 +237,13 @@ def test_epochs_of_a_step_follow_the_grid(tmp_path, model):
     grid = grid_of(model, epochs_from=[[0.5, 0], [0.75, 1]])
     losses = [len(made.metrics.train_losses) for made in make_all(grid, place_in(tmp_path))]
     assert losses == [2, 2, 0, 1]
+
+
+def test_a_step_without_epochs_is_tested_once(tmp_path, model, monkeypatch):
+    """What was not trained after pruning is not evaluated again: its two accuracies are one."""
+    tested = []
+    evaluate = pipeline._evaluate
+    monkeypatch.setattr(pipeline, "_evaluate", lambda *a: tested.append(a) or evaluate(*a))
+    step = make_all(grid_of(model, ratios="0.5", epochs_from=[[0.5, 0]]), place_in(tmp_path))[-1]
+    assert len(tested) == 2  # dense, and pruned
+    assert step.metrics.accuracy == step.metrics.accuracy_pruned

@@ -3,7 +3,7 @@
 from pruning_core.errors import UnknownNameError
 from pruning_core.methods.base import Method, Pruning
 from pruning_core.methods.magnitude import Magnitude
-from pruning_core.methods.masks import LnStructured, UnstructuredL1, UnstructuredRandom
+from pruning_core.methods.masks import UNSTRUCTURED_L1, UNSTRUCTURED_RANDOM, LnStructured
 from pruning_core.methods.random import Random
 
 __all__ = ["METHODS", "Method", "Pruning", "find_method"]
@@ -11,9 +11,9 @@ __all__ = ["METHODS", "Method", "Pruning", "find_method"]
 METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
     "random": Random(),
-    "unstructured-l1": UnstructuredL1(),
+    "unstructured-l1": UNSTRUCTURED_L1,
     "ln-structured": LnStructured(),
-    "unstructured-random": UnstructuredRandom(),
+    "unstructured-random": UNSTRUCTURED_RANDOM,
 }
 
 

@@ -17,6 +17,7 @@ Sources: Han et al., "Learning both Weights and Connections for Efficient Neural
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import torch
@@ -29,11 +30,14 @@ from pruning_core.methods.base import Pruning
 Layer = nn.Conv2d | nn.Linear
 
 
-class UnstructuredL1:
-    """The weights of smallest magnitude become zero, in each layer or (global) in all together."""
+@dataclass
+class Unstructured:
+    """Single weights become zero, in each layer or (global) in all together."""
 
-    name = "unstructured-l1"
-    masks = True
+    name: str
+    kind: type[prune.BasePruningMethod]  # what torch draws the weights with
+    score: Callable[[Tensor], Tensor]  # weight → scores of its shape, at least 0; the highest stays
+    masks: bool = True
     scopes: tuple[str, ...] = ("local", "global")
 
     def library(self) -> str:
@@ -43,34 +47,20 @@ class UnstructuredL1:
     def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
         """Zero round(ratio × weights) of the weights, those there are included; `round_to` has no say.
 
-        Raises:
-            PruningError: If there is no layer to mask, or one whose weight is not a plain parameter.
-        """
-        _mask_weights(network, step, prune.L1Unstructured, torch.abs)
-        return {}
-
-
-class UnstructuredRandom:
-    """Weights become zero by chance, decided by the seed of the fine-tuning and the ratio: the control."""
-
-    name = "unstructured-random"
-    masks = True
-    scopes: tuple[str, ...] = ("local", "global")
-
-    def library(self) -> str:
-        """Return the version of torch."""
-        return torch_version()
-
-    def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
-        """Zero round(ratio × weights) of the weights, those there are included; `round_to` has no say.
+        What is drawn by chance is decided by the seed of the fine-tuning and the ratio.
 
         Raises:
             PruningError: If there is no layer to mask, or one whose weight is not a plain parameter.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step.draw_seed)
-            _mask_weights(network, step, prune.RandomUnstructured, torch.rand_like)
+            _mask_weights(network, step, self.kind, self.score)
         return {}
+
+
+UNSTRUCTURED_L1 = Unstructured("unstructured-l1", prune.L1Unstructured, torch.abs)
+UNSTRUCTURED_RANDOM = Unstructured("unstructured-random", prune.RandomUnstructured, torch.rand_like)
+"""Which weights go is decided by chance: the control of the one above."""
 
 
 class LnStructured:

@@ -8,10 +8,8 @@ tables there are (`tables.py`).
 import csv
 import io
 import json
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
 from pruning_core.report.tables import Column, Report, Row, Table, texts_of
 from pruning_core.report.terminal import terminal_lines
-from pruning_core.text_files import check_writable
+from pruning_core.text_files import check_writable, write_pieces
 
 WIDTH = 100
 """Columns of a page where there is no terminal to ask."""
@@ -105,25 +103,7 @@ def _write(pieces: Iterable[str], output: Path | None) -> None:
     if output is None:
         sys.stdout.writelines(pieces)
         return
-    try:
-        if output.exists() and not output.is_file():  # /dev/stdout, say, which cannot be replaced
-            with output.open("w", encoding="utf-8") as file:
-                file.writelines(pieces)
-            return
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=output.parent, prefix=f".{output.name[:40]}.", delete=False
-        ) as draft:
-            try:
-                draft.writelines(pieces)
-            except BaseException:
-                os.unlink(draft.name)
-                raise
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(draft.name, 0o666 & ~mask)  # a draft is made for its owner only; a report is not a secret
-        os.replace(draft.name, output)
-    except OSError as error:
-        raise OptionError(f"cannot write {output}: {error.strerror or error}") from None
+    write_pieces(output, (piece.encode("utf-8") for piece in pieces))
 
 
 def _markdown(report: Report) -> Iterator[str]:
