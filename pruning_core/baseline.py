@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from pruning_core.errors import OptionError, RecordError
-from pruning_core.records import Run, read_run
+from pruning_core.run_files import Run, read_run
 from pruning_core.text_files import write_bytes_file
 
 

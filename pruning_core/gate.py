@@ -26,13 +26,13 @@ from pruning_core.gate_parts import CANNOT_COMPARE, PASS, Part, judge_parts
 from pruning_core.gate_policy import Policy, Tolerances, read_policy
 from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
 from pruning_core.gate_statistics import detectable_shift, reject_by_holm
-from pruning_core.records import Record, Run, read_run, without_collector
+from pruning_core.records import Record
+from pruning_core.run_files import Run, read_run
 from pruning_core.text_files import write_text_file
 
 __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
 
 
-@without_collector()
 def run_gate(
     baseline: Path,
     new: Path,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pruning_core.gate_ceiling import NEEDED
 from pruning_core.gate_policy import Policy
-from pruning_core.records import Run
+from pruning_core.run_files import Run
 
 _NOT_DECISIVE = {"fingerprint", "name", "memory_bytes", "os", "load_1m"}
 """Facts of a machine that its fingerprint leaves out, because they say nothing about speed."""

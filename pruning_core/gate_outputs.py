@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from pruning_core.errors import OptionError
 from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
 from pruning_core.gate_result import POWER, CellVerdict, GateResult
-from pruning_core.records import Run
+from pruning_core.run_files import Run
 
 MARKS = {REGRESSED: "✗", CANNOT_COMPARE: "?", INCONCLUSIVE: "~", PASS: "✓"}
 _COLOURS = {REGRESSED: "bold red", CANNOT_COMPARE: "magenta", INCONCLUSIVE: "yellow", PASS: "green"}

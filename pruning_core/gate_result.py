@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
-from pruning_core.records import Run
+from pruning_core.run_files import Run
 
 WORST_FIRST = (REGRESSED, CANNOT_COMPARE, INCONCLUSIVE, PASS)
 EXIT_CODES = {PASS: 0, REGRESSED: 1, CANNOT_COMPARE: 2, INCONCLUSIVE: 3}

@@ -1,4 +1,4 @@
-"""The record: what is stored about a cell, field by field, and the reader of benchmark JSON files.
+"""The record: what is stored about a cell, field by field.
 
 A record is the flat `extra_info` of a pytest-benchmark entry. `FIELDS` is the one table of its fields; the
 table in the README is printed from it. Times are stored in the unit that the name says, fractions in [0, 1].
@@ -8,20 +8,15 @@ Schema history:
     2  latency_p95_ms is of single calls, no longer of samples; agreement stands in latency records too; new
        optional fields: why a cell is not faster, what disturbed it, how long it took to make it ready.
 
-Not for: measuring (`measure/`), tables (`report/`), verdicts (`gate.py`). Must not import torch.
+Not for: reading files (`run_files.py`), measuring (`measure/`), tables (`report/`), verdicts (`gate.py`).
+Must not import torch.
 """
 
-import gc
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
-
-from pruning_core.errors import RecordError
+from typing import Any
 
 SCHEMA_VERSION = 2
 
@@ -176,30 +171,7 @@ LARGEST = {"ms": 1e9, "ratio": 1e9, "1/s": 1e12, "ln ratio": 50.0, "MHz": 1e6, "
 
 Record = dict[str, Any]
 
-# Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
 _HEX = re.compile("[0-9a-f]*")
-_SIGN = re.compile(r"[^ \t\n\r]")
-_DECODER = json.JSONDecoder()
-_PIECE = 1 << 20  # characters of a file that are read at a time
-
-
-@dataclass(frozen=True)
-class Run:
-    """One benchmark JSON file, without its raw samples."""
-
-    path: Path
-    datetime: str
-    machine: Mapping[str, Any]  # machine_info["pruning_bench"], see measure/machine.py
-    commit: str
-    records: tuple[Record, ...]
-
-    @property
-    def machine_name(self) -> str:
-        """A short name of the machine for a table's head."""
-        return str(self.machine.get("name") or self.machine.get("cpu_model") or "unknown machine")
 
 
 def make_record(**fields: Any) -> Record:
@@ -213,79 +185,10 @@ def make_record(**fields: Any) -> Record:
         field = FIELD_BY_NAME.get(name)
         if field is None:
             raise TypeError(f"the record has no field {name!r}")
-        problem = _problem_with(field, value)
+        problem = problem_with(field, value)
         if problem:
             raise TypeError(f"record field {name!r} must be {problem}, came {value!r}")
     return {"schema_version": SCHEMA_VERSION, **fields}
-
-
-def read_run(path: Path) -> Run:
-    """Read a benchmark JSON file of ours.
-
-    Args:
-        path: What `pytest bench/ --benchmark-json PATH` wrote.
-
-    Returns:
-        The run, its raw samples left behind.
-
-    Raises:
-        RecordError: If the file is not there, empty, truncated, of another tool, of a newer schema, or
-            holds a field of the wrong type or a number that cannot be.
-    """
-    content: dict[str, Any] = {}
-    records: list[Record] | None = None
-    shared: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = _Text(file)
-            if not text.next_sign():
-                raise RecordError(f"{path} is empty: the run that should have written it did not end")
-            for name, value in text.members():
-                if name != "benchmarks":
-                    content[name] = value
-                elif isinstance(value, Iterator):
-                    made = (_record_of(entry, number, path, shared) for number, entry in enumerate(value))
-                    records = [record for record in made if record]
-                else:
-                    records = None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"cannot read {path}: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecordError(
-            f"{path} is no complete JSON ({error}): truncated, or not a benchmark file"
-        ) from None
-    if records is None:
-        raise RecordError(f"{path} is not a pytest-benchmark file: it has no list 'benchmarks'")
-    if not records:
-        raise RecordError(
-            f"{path} holds no entry of pruning-bench: write it with `pytest bench/ --benchmark-json`"
-        )
-    machine_info = content.get("machine_info")
-    machine = machine_info.get("pruning_bench") if isinstance(machine_info, dict) else None
-    commit_info = content.get("commit_info")
-    commit = commit_info.get("id") if isinstance(commit_info, dict) else None
-    return Run(
-        path=path,
-        datetime=_plain(content.get("datetime")),
-        machine=_printable(machine, depth=4) if isinstance(machine, dict) else {},
-        commit=_plain(commit),
-        records=tuple(records),
-    )
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Keep Python's collector of cycles away; a decorator for a function that reads runs and ends soon.
-
-    Records hold no cycles, and where they are many, looking for some takes a fifth of the time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def field_table() -> str:
@@ -306,149 +209,6 @@ def pack_answers(right: Iterable[bool]) -> str:
     return f"{int(bits.ljust(4 * digits, '0'), 2):0{digits}x}" if bits else ""
 
 
-class _Text:
-    """The text of a JSON file, of which no more is in memory than a piece, or a value longer than that.
-
-    A run's raw samples are most of its file: so an entry is made a record, and left behind, before the next
-    one is read.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._text = ""
-        self._at = 0
-        self._left_behind = 0  # characters of the file before `_text`
-
-    def next_sign(self) -> str:
-        """Step over blanks and return the character that follows; empty at the end of the file."""
-        while True:
-            found = _SIGN.search(self._text, self._at)
-            self._at = found.start() if found else len(self._text)
-            if found:
-                return found.group()
-            if not self._read_on():
-                return ""
-
-    def members(self) -> Iterator[tuple[str, Any]]:
-        """Walk over the members of the file's one object; a list `benchmarks` comes as an iterator."""
-        if not self._take("{"):
-            self._value()
-        elif not self._take("}"):
-            while True:
-                name = self._value()
-                if not isinstance(name, str):
-                    raise self._error("a name was expected")
-                self._expect(":")
-                if name == "benchmarks" and self.next_sign() == "[":
-                    yield name, self._items()
-                else:
-                    yield name, self._value()
-                if not self._take(","):
-                    break
-            self._expect("}")
-        if self.next_sign():
-            raise self._error("something follows the end")
-
-    def _items(self) -> Iterator[Any]:
-        self._expect("[")
-        if not self._take("]"):
-            yield self._value()
-            while self._take(","):
-                yield self._value()
-            self._expect("]")
-
-    def _value(self) -> Any:
-        self.next_sign()
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
-            except ValueError as error:
-                # Cut off by the end of the piece, or broken: the rest of the file will tell.
-                if not self._read_on():
-                    raise self._error(getattr(error, "msg", str(error))) from None
-                continue
-            # A number that ends with the piece, or before a point or an e, may go on in the next one.
-            if self._text[end : end + 1] not in ("", ".", "e", "E") or not self._read_on():
-                self._at = end
-                return value
-
-    def _take(self, sign: str) -> bool:
-        found = self.next_sign() == sign
-        self._at += found
-        return found
-
-    def _expect(self, sign: str) -> None:
-        if not self._take(sign):
-            raise self._error(f"{sign!r} was expected")
-
-    def _read_on(self) -> bool:
-        """Read as much again as is still to be understood, so that a long value costs no more than twice."""
-        rest = self._text[self._at :]
-        piece = self._file.read(max(_PIECE, len(rest)))
-        if piece:
-            self._left_behind += self._at
-            self._text, self._at = rest + piece, 0
-        return bool(piece)
-
-    def _error(self, what: str) -> ValueError:
-        return ValueError(f"{what} at character {self._left_behind + self._at + 1}")
-
-
-def _record_of(entry: object, number: int, path: Path, shared: dict[str, str]) -> Record | None:
-    """Check an entry and return its record; None when it is somebody else's benchmark in the same file.
-
-    Args:
-        entry: One item of `benchmarks`.
-        number: Its place there.
-        path: Of the file, for messages.
-        shared: Texts that the file has had before, printable: most are the same in many records.
-    """
-    info: Any = entry.get("extra_info") if isinstance(entry, dict) else None
-    if not isinstance(info, dict) or "schema_version" not in info:
-        return None
-    version = info["schema_version"]
-    if not _is_kind(version, int) or version < 1:
-        raise RecordError(f"{path}: entry {number} has schema_version {_shown(version)}, not a whole number")
-    if version > SCHEMA_VERSION:
-        raise RecordError(
-            f"{path} has schema {_shown(version)}; this program reads up to {SCHEMA_VERSION}. "
-            "Update pruning-bench."
-        )
-    for name in ("suite", "cell", "status"):
-        if not isinstance(info.get(name), str) or not info[name]:
-            raise RecordError(f"{path}: entry {number} has no {name!r}")
-    if info["status"] not in STATUSES:
-        raise RecordError(
-            f"{path}: entry {_shown(info['cell'])} has status {_shown(info['status'])}; "
-            f"allowed: {', '.join(STATUSES)}"
-        )
-    record: Record = {}
-    for name, value in info.items():
-        field = FIELD_BY_NAME.get(name)
-        if field is None:
-            continue  # a user's own; our outputs are made of the table's fields only
-        # Files hold millions of values, nearly all of them a number in its range or a text seen before.
-        limits = _RANGES.get(name)
-        kind: type = type(value)
-        if limits and kind is field.kind and limits[0] <= value <= limits[1]:
-            record[field.name] = value  # the table's own name: one text for all records
-            continue
-        if kind is str and field.kind is str and not field.unit and value in shared:
-            record[field.name] = shared[value]
-            continue
-        problem = _problem_with(field, value)
-        if problem:
-            raise RecordError(
-                f"{path}: entry {_shown(info['cell'])} has {name} = {_shown(value)}, not {problem}"
-            )
-        if field.kind is str:
-            value = shared.setdefault(value, _printable(value, depth=0))
-        elif field.kind is dict:
-            value = _printable(value, depth=1)
-        record[field.name] = value
-    return record
-
-
 def _range_of(field: Field) -> tuple[float, float, str]:
     """Return the least and the greatest value that a field may hold, and how to say so."""
     if field.kind is int:
@@ -461,54 +221,33 @@ def _range_of(field: Field) -> tuple[float, float, str]:
     return -1e300, 1e300, field.kind.__name__
 
 
-_RANGES = {field.name: _range_of(field) for field in FIELDS if field.kind in (int, float, bool)}
+RANGES: Mapping[str, tuple[float, float, str]] = {
+    field.name: _range_of(field) for field in FIELDS if field.kind in (int, float, bool)
+}
+"""Field that holds a number → least, greatest, and how to say so."""
 
 
-def _problem_with(field: Field, value: Any) -> str:
+def problem_with(field: Field, value: Any) -> str:
     """Return what the value should have been, or nothing when it is as it should be."""
-    if not _is_kind(value, field.kind):
+    if not is_kind(value, field.kind):
         return field.kind.__name__
-    if field.name in _RANGES:
-        low, high, words = _RANGES[field.name]
+    if field.name in RANGES:
+        low, high, words = RANGES[field.name]
         return "" if low <= value <= high else words
     if field.kind is list:
         largest = LARGEST[field.unit]
-        fine = all((type(x) is float or _is_kind(x, float)) and -largest <= x <= largest for x in value)
+        fine = all((type(x) is float or is_kind(x, float)) and -largest <= x <= largest for x in value)
         return "" if fine else f"a list of numbers within ±{largest:g}"
     if field.kind is dict:
-        fine = all(_is_kind(item, int) and 0 <= item < 2**63 for item in value.values())
+        fine = all(is_kind(item, int) and 0 <= item < 2**63 for item in value.values())
         return "" if fine else "a count for each layer"
     if field.unit == "hex":
         return "" if _HEX.fullmatch(value) else "hex digits"
     return ""
 
 
-def _printable(value: Any, depth: int) -> Any:
-    """Return a value from a file without what a terminal, a page or a JSON writer would stumble over."""
-    if isinstance(value, str):
-        return _UNPRINTABLE.sub("\ufffd", value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {_plain(k): _printable(v, depth - 1) for k, v in value.items()} if depth else {}
-    if isinstance(value, list):
-        return [_printable(item, depth - 1) for item in value] if depth else []
-    return value
-
-
-def _plain(value: object) -> str:
-    return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) else ""
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a whole number too long to print; nesting too deep
-        text = "…"
-    return _UNPRINTABLE.sub("\ufffd", text if len(text) <= 60 else text[:60] + "…")
-
-
-def _is_kind(value: object, kind: type) -> bool:
+def is_kind(value: object, kind: type) -> bool:
+    """Tell whether a value is of a kind: a bool is no number, a whole number may stand for a float."""
     if kind is bool:
         return isinstance(value, bool)
     if isinstance(value, bool):

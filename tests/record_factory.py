@@ -15,7 +15,8 @@ from statistics import median
 from typing import Any
 
 from pruning_core.intervals import median_interval, wilson_interval
-from pruning_core.records import Run, make_record, pack_answers, read_run
+from pruning_core.records import make_record, pack_answers
+from pruning_core.run_files import Run, read_run
 
 Content = dict[str, Any]
 

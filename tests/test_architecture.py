@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 
 # From the ground up: a module may import those of lower layers, and of its own.
 LAYERS = (
-    ("errors", "intervals", "records", "text_files"),
+    ("errors", "intervals", "records", "run_files", "text_files"),
     ("spec", "axes", "recipes"),
     ("grid", "hardware", "thresholds", "torchvision_schemas", "progress"),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
@@ -28,7 +28,7 @@ LAYERS = (
 # The report and the gate stand beside the story: they know records and errors, nothing else.
 READERS = ("baseline", "report", "gate", "gate_ceiling", "gate_circumstances", "gate_outputs")
 READERS += ("gate_parts", "gate_policy", "gate_result", "gate_statistics")
-READERS_MAY_IMPORT = {"errors", "intervals", "records", "text_files", *READERS}
+READERS_MAY_IMPORT = {"errors", "intervals", "records", "run_files", "text_files", *READERS}
 # Above them all: the command line runs the readers too, and a self-test asks the gate.
 MAY_IMPORT_READERS = {"cli", "selftest", *READERS}
 # These do not touch the store.

@@ -25,7 +25,8 @@ from gate_changes import (
 from pruning_core.errors import RecordError
 from pruning_core.gate import Policy, compare
 from pruning_core.gate_outputs import to_markdown
-from pruning_core.records import FIELD_BY_NAME, Run
+from pruning_core.records import FIELD_BY_NAME
+from pruning_core.run_files import Run
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))

@@ -20,7 +20,7 @@ from pruning_core.measure.cost import count_cost
 from pruning_core.models import build_model
 from pruning_core.pipeline import Workplace, load_network, prune, serialised_size_bytes
 from pruning_core.progress import ProgressDisplay
-from pruning_core.records import Run
+from pruning_core.run_files import Run
 from pruning_core.spec import MethodSpec
 from pruning_core.store import Checkpoint, Store
 

@@ -16,7 +16,8 @@ import pruning_core.harness
 import pruning_core.measure.machine
 from pruning_core import pytest_plugin
 from pruning_core.backends import BACKENDS
-from pruning_core.records import SCHEMA_VERSION, read_run
+from pruning_core.records import SCHEMA_VERSION
+from pruning_core.run_files import read_run
 
 ROOT = Path(__file__).parent.parent
 GRID = """

@@ -15,9 +15,10 @@ from pruning_core.errors import RecordError
 from pruning_core.gate import Policy, compare
 from pruning_core.gate_outputs import to_json, to_junit, to_markdown
 from pruning_core.gate_parts import IDENTITY
-from pruning_core.records import FIELDS, field_table, make_record, pack_answers, read_run
+from pruning_core.records import FIELDS, field_table, make_record, pack_answers
 from pruning_core.report import build_report, render
 from pruning_core.report.render import FORMATS
+from pruning_core.run_files import read_run
 
 
 def read_text(text: str | bytes, folder: Path) -> Any:
@@ -34,7 +35,7 @@ def read_text(text: str | bytes, folder: Path) -> Any:
         (" \n", "is empty"),
         (json.dumps(small())[:-200], "no complete JSON"),
         ("[" * 100_000, "no complete JSON"),
-        (b"\xff\xfe\x00", "cannot read"),
+        (b"\xff\xfe\x00", "no complete JSON"),
         ("[]", "no list 'benchmarks'"),
         ('{"benchmarks": {}}', "no list 'benchmarks'"),
         ('{"benchmarks": []}', "no entry of pruning-bench"),
@@ -121,6 +122,15 @@ def test_texts_are_made_printable(tmp_path: Path) -> None:
     assert run.machine["load"] is None
     assert run.machine["gpus"] == ["\ufffd"]
     assert run.datetime == ""
+
+
+@pytest.mark.parametrize("foreign", [float("nan"), float("inf"), "\ud800", 10**400])
+def test_what_only_python_writes_as_json_is_read(tmp_path: Path, foreign: Any) -> None:
+    """NaN, infinity and the like in somebody else's entry do not keep ours from being read."""
+    content = small()
+    plain = read_text(json.dumps(content), tmp_path)
+    content["benchmarks"].append({"name": "x", "extra_info": {"a": foreign}, "stats": {"mean": foreign}})
+    assert read_text(json.dumps(content), tmp_path).records == plain.records
 
 
 def test_records_are_checked_when_they_are_made() -> None:

@@ -14,9 +14,10 @@ import pytest
 import record_factory as factory
 
 from pruning_core.errors import OptionError
-from pruning_core.records import FIELDS, Run
+from pruning_core.records import FIELDS
 from pruning_core.report import Estimate, Report, build_report, render, write_report
 from pruning_core.report.numbers import number_text
+from pruning_core.run_files import Run
 
 
 def runs(folder: Path) -> list[Run]:

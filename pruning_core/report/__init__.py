@@ -8,7 +8,6 @@ side, `numbers.py` rounds, `render.py` writes. Not for: judging (`gate.py`). Mus
 
 from collections.abc import Sequence
 
-from pruning_core.records import Run
 from pruning_core.report.comparison import comparison_tables
 from pruning_core.report.index import Estimate, RunIndex, costs_by_key
 from pruning_core.report.render import FORMATS, render, write_report
@@ -16,6 +15,7 @@ from pruning_core.report.seeds import seed_tables
 from pruning_core.report.tables import Column, Report, Table, run_tables
 from pruning_core.report.training import training_tables
 from pruning_core.report.tutorial import tutorial_tables
+from pruning_core.run_files import Run
 
 __all__ = ["FORMATS", "Column", "Estimate", "Report", "Table", "build_report", "render", "write_report"]
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pruning_core.records import FIELDS, Record, Run
+from pruning_core.records import FIELDS, Record
+from pruning_core.run_files import Run
 
 Backend = tuple[str, str]  # name, precision
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pruning_core.errors import OptionError
-from pruning_core.records import read_run, without_collector
 from pruning_core.report.index import Estimate
 from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
 from pruning_core.report.tables import Column, Report, Row, Table, texts_of
 from pruning_core.report.terminal import terminal_lines
+from pruning_core.run_files import read_run
 from pruning_core.text_files import check_writable, write_pieces
 
 WIDTH = 100
@@ -41,7 +41,6 @@ def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) 
     return "".join(_pieces(report, form, width, colour))
 
 
-@without_collector()
 def write_report(
     paths: Sequence[Path],
     form: str,

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from pruning_core.gate import Policy, read_policy
 from pruning_core.progress import ProgressDisplay
-from pruning_core.records import read_run
+from pruning_core.run_files import read_run
 from pruning_core.selftest.gate_trials import GateTrial, Kind, judge_runs, make_runs, plan_kinds
 from pruning_core.selftest.summary import Rate
 from pruning_core.text_files import check_writable, write_text_file

@@ -17,7 +17,7 @@ from pruning_core.errors import OptionError, PruningBenchError
 from pruning_core.gate import Policy, compare
 from pruning_core.gate_parts import REGRESSED
 from pruning_core.gate_result import GateResult
-from pruning_core.records import read_run
+from pruning_core.run_files import read_run
 from pruning_core.selftest.planting import EVERY_BACKEND, VARIABLE
 
 
