@@ -12,18 +12,9 @@ from typing import Any, NoReturn
 import click
 
 from pruning_core import __version__
+from pruning_core.cli_options import FILE, FOLDER, store_option
+from pruning_core.cli_selftest import selftest
 from pruning_core.errors import OptionError, PruningBenchError
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
-store_option = click.option(
-    "--store",
-    "root",
-    type=_FOLDER,
-    envvar="PRUNING_BENCH_STORE",
-    help="Where checkpoints are kept (default: the user's cache folder).",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,7 +38,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
-@click.option("--data-root", type=_FOLDER, help="Where torchvision's datasets lie.")
+@click.option("--data-root", type=FOLDER, help="Where torchvision's datasets lie.")
 @click.option("--download", is_flag=True, help="Let a dataset named in the grid be downloaded.")
 def prepare(
     grid: str | None,
@@ -132,7 +123,7 @@ def plan(
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option(
     "--format",
     "form",
@@ -140,8 +131,8 @@ def plan(
     default="terminal",
     show_default=True,
 )
-@click.option("-o", "--output", type=_FILE, help="Write here instead of to the terminal.")
-@click.option("--baseline", type=_FILE, help="With html: the gate's verdicts on the first file.")
+@click.option("-o", "--output", type=FILE, help="Write here instead of to the terminal.")
+@click.option("--baseline", type=FILE, help="With html: the gate's verdicts on the first file.")
 @click.option(
     "--columns",
     type=click.Choice(["all", "tutorial"]),
@@ -162,12 +153,12 @@ def report(
 
 
 @cli.command()
-@click.argument("baseline", type=_FILE)
-@click.argument("new", type=_FILE)
-@click.option("--policy", type=_FILE, help="TOML file of tolerances (default: built in).")
-@click.option("--junit", type=_FILE, help="Write JUnit XML, one case for each cell.")
-@click.option("--markdown", type=_FILE, help="Write a summary for a CI page.")
-@click.option("--json", "json_file", type=_FILE, help="Write all verdicts.")
+@click.argument("baseline", type=FILE)
+@click.argument("new", type=FILE)
+@click.option("--policy", type=FILE, help="TOML file of tolerances (default: built in).")
+@click.option("--junit", type=FILE, help="Write JUnit XML, one case for each cell.")
+@click.option("--markdown", type=FILE, help="Write a summary for a CI page.")
+@click.option("--json", "json_file", type=FILE, help="Write all verdicts.")
 def gate(
     baseline: Path,
     new: Path,
@@ -191,11 +182,11 @@ def baseline() -> None:
 
 
 @baseline.command("accept")
-@click.argument("new", type=_FILE)
+@click.argument("new", type=FILE)
 @click.option(
     "--baseline",
     "kept",
-    type=_FILE,
+    type=FILE,
     default=Path("results/baseline.json"),
     show_default=True,
     help="Where the baseline is kept.",
@@ -209,101 +200,6 @@ def baseline_accept(new: Path, kept: Path, allow_missing: bool) -> None:
     from pruning_core.baseline import accept_baseline
 
     click.echo(accept_baseline(new, kept, allow_missing))
-
-
-@cli.group()
-def selftest() -> None:
-    """Show by experiment how far this program's verdicts can be trusted on this machine."""
-
-
-@selftest.command("latency")
-@click.option(
-    "--trials", type=click.IntRange(1), default=100, show_default=True, help="A/A pairs, in each condition."
-)
-@click.option(
-    "--planted",
-    type=click.IntRange(0),
-    default=100,
-    show_default=True,
-    help="Trials for each of two planted slow-downs: 10 % at 5 % tolerance, 5 % at 2 %.",
-)
-@click.option(
-    "--condition",
-    type=click.Choice(["quiet", "busy", "both"]),
-    default="both",
-    show_default=True,
-    help="busy: beside a process that computes half of the time.",
-)
-@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads (default: all usable).")
-@click.option("--json", "json_file", type=_FILE, help="Write every trial and the rates.")
-@click.option("--figure", type=_FILE, help="Draw both methods, .svg or .png (needs the extra `figures`).")
-@click.option("--read", "earlier", type=_FILE, help="Run nothing; count and draw what --json wrote earlier.")
-def selftest_latency(
-    trials: int,
-    planted: int,
-    condition: str,
-    threads: int,
-    json_file: Path | None,
-    figure: Path | None,
-    earlier: Path | None,
-) -> None:
-    """Count wrong verdicts, and planted slow-downs that are found.
-
-    Identical networks are timed against each other, and against copies that do 10 % or 5 % more work; once
-    by this program's pairs, once by the mean of 50 calls in a row. About 6 s a trial.
-    """
-    from pruning_core.selftest.command import run_selftest, show_selftest
-
-    if earlier is not None:
-        click.echo(show_selftest(earlier, figure))
-        return
-    conditions = ("quiet", "busy") if condition == "both" else (condition,)
-    click.echo(run_selftest(trials, planted, conditions, threads, json_file, figure))
-
-
-@selftest.command("gate")
-@click.option("--folder", type=_FOLDER, required=True, help="Keeps the runs; run again, it goes on there.")
-@click.option("--runs", type=click.IntRange(2), default=31, show_default=True, help="With nothing planted.")
-@click.option(
-    "--planted", type=click.IntRange(0), default=20, show_default=True, help="10 % more work on one backend."
-)
-@click.option(
-    "--planted-in-all",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="30 % more work on every backend.",
-)
-@click.option("--backend", default="openvino", show_default=True, help="The one backend.")
-@click.option("--suites", type=click.Path(), default="bench", show_default=True, help="What pytest runs.")
-@click.option("--grid", default="quick", show_default=True, help="Grid of the runs.")
-@store_option
-@click.option("--policy", type=_FILE, help="The gate's policy (default: built in).")
-@click.option("--json", "json_file", type=_FILE, help="Write every comparison.")
-def selftest_gate(
-    folder: Path,
-    runs: int,
-    planted: int,
-    planted_in_all: int,
-    backend: str,
-    suites: str,
-    grid: str,
-    root: Path | None,
-    policy: Path | None,
-    json_file: Path | None,
-) -> None:
-    """Count false regressions of the gate, and planted ones that it finds, over whole runs.
-
-    Each run is a process of its own, as in CI. Hours: a run takes as long as `pytest bench/` does.
-    """
-    from pruning_core.backends import check_backend
-    from pruning_core.selftest.gate_command import run_gate_selftest
-
-    check_backend(backend, "fp32")
-    arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
-    click.echo(
-        run_gate_selftest(runs, planted, planted_in_all, backend, folder, arguments, policy, json_file)
-    )
 
 
 @cli.group()
@@ -367,6 +263,9 @@ def store_gc(root: Path | None) -> None:
     click.echo(
         f"{opened.root}: {len(deleted)} deleted, {sum(size for _, size in deleted) / 1e6:.2f} MB freed"
     )
+
+
+cli.add_command(selftest)
 
 
 def main() -> NoReturn:

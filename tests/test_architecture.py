@@ -22,7 +22,8 @@ LAYERS = (
     ("checks", "latency_record", "preview", "resident"),
     ("timing",),
     ("training_record",),
-    ("harness", "selftest"),
+    ("harness", "selftest", "cli_options"),
+    ("cli_selftest",),
     ("pytest_plugin", "cli", "__main__"),
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.

@@ -320,6 +320,17 @@ def test_report_is_written_to_a_file_or_printed(tmp_path: Path, capsys: pytest.C
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.md", "run.json"]
 
 
+def test_a_terminal_gets_no_more_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After many rows the terminal says how many tables and rows are left; Markdown has them all."""
+    monkeypatch.setattr("pruning_core.report.terminal.ROWS_AT_MOST", 3)
+    report = report_on(factory.make_content(), tmp_path)
+    rows = sum(len(table.rows) for table in report.tables[1:])
+    text = render(report, "terminal")
+    assert text.endswith(f"{len(report.tables) - 1} more tables, {rows} rows: the other formats hold them.\n")
+    assert report.tables[1].title not in text
+    assert report.tables[1].title in render(report, "markdown")
+
+
 def test_records_with_few_fields_are_shown(tmp_path: Path) -> None:
     """A record that holds next to nothing, as a failed cell may, neither fails nor hides the others."""
     content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",))

@@ -17,8 +17,7 @@ from pruning_core.errors import OptionError
 from pruning_core.report.index import Estimate
 from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
-from pruning_core.report.tables import Column, Report, Row, Table, texts_of
-from pruning_core.report.terminal import terminal_lines
+from pruning_core.report.tables import Report, Table, texts_of
 from pruning_core.run_files import read_run
 from pruning_core.text_files import check_writable, write_pieces
 
@@ -91,7 +90,9 @@ def write_report(
 
 def _pieces(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> Iterable[str]:
     if form == "terminal":
-        return (f"{line}\n" for table in report.tables for line in terminal_lines(table, width, colour))
+        from pruning_core.report.terminal import terminal_pieces  # rich takes a tenth of a second to import
+
+        return terminal_pieces(report.tables, width, colour)
     if form not in FORMATS:
         raise OptionError(f"no format {form!r}; allowed: {', '.join(FORMATS)}")
     return FORMATS[form](report)
@@ -109,26 +110,20 @@ def _markdown(report: Report) -> Iterator[str]:
     for number, table in enumerate(report.tables):
         warnings = "".join(f"**{_escaped(line)}**\n\n" for line in table.warnings)
         notes = "\n".join(f"- {_escaped(line)}" for line in table.notes)
-        yield f"{chr(10) if number else ''}### {_escaped(table.title)}\n\n{warnings}{_grid(table)}\n{notes}\n"
+        gap = "\n" if number else ""
+        yield f"{gap}### {_escaped(table.title)}\n\n{warnings}{_grid(table)}\n\n{notes}\n"
 
 
 def _grid(table: Table) -> str:
-    """Return a table with its columns aligned, so that it can be read as it stands too."""
-    columns = []
-    for column in table.columns:
-        align = str.ljust if column.kind == "text" else str.rjust
-        texts = [_escaped(column.head)] + [_beside(row, column) for row in table.rows]
-        width = max(len(texts[0]) + 2, *map(len, texts))
-        columns.append([align(text, width) for text in texts])
-        columns[-1].insert(1, "-" * (width + 2))
-    lines = [f"| {' | '.join(line)} |" for line in zip(*columns, strict=True)]
-    lines[1] = lines[1].replace(" ", "")
-    return "\n".join(lines) + "\n"
+    from tabulate import tabulate
 
-
-def _beside(row: Row, column: Column) -> str:
-    number, interval = texts_of(row, column)
-    return _escaped(f"{number} [{interval}]" if interval else number)
+    body = [
+        [_escaped(f"{number} [{interval}]" if interval else number) for number, interval in texts]
+        for texts in ([texts_of(row, column) for column in table.columns] for row in table.rows)
+    ]
+    heads = [_escaped(column.head) for column in table.columns]
+    sides = tuple("left" if column.kind == "text" else "right" for column in table.columns)
+    return tabulate(body, heads, tablefmt="github", colalign=sides, disable_numparse=True)
 
 
 _SPECIAL = re.compile(r"[&<>\\`*_|~]|\]\(|[^\S ]|  |^ | $")

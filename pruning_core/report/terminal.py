@@ -1,17 +1,23 @@
-"""The tables for a terminal: aligned columns that fit its width, bold heads, dim intervals.
+"""The tables for a terminal, drawn by rich: columns that fit its width, bold heads, dim intervals.
 
-The lines are laid out here because rich takes minutes for the tables of 100,000 cells. Not for: which
-numbers there are (`tables.py`), or how they are rounded (`numbers.py`).
+Not for: which numbers there are (`tables.py`), or how they are rounded (`numbers.py`).
 """
 
-import textwrap
-from collections.abc import Iterator
+import io
+import re
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from pruning_core.report.tables import Column, Table, texts_of
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
 
-_BOLD, _DIM, _WARNING = "1", "2", "1;33"  # how ECMA-48 writes them; the last is bold and yellow
+from pruning_core.report.tables import Column, Row, Table, texts_of
+
+ROWS_AT_MOST = 2000
+"""No table is begun after so many rows: nobody reads on, and rich would take minutes for 100,000."""
 
 
 class _Layout(NamedTuple):
@@ -19,102 +25,103 @@ class _Layout(NamedTuple):
     gap: int  # blanks between columns
 
 
-class _Shown(NamedTuple):
-    """A column as it is printed: for each row a number, and its interval or nothing."""
-
-    column: Column
-    texts: list[tuple[str, str]]
-
-    def width(self, layout: _Layout) -> int:
-        """Return how many characters it takes, without the gap."""
-        head = self.column.head
-        if layout.two_lines:
-            longest = (max(len(number), len(interval)) for number, interval in self.texts)
-            return max(*map(len, head.split(" ", 1)), max(longest, default=0))
-        longest = (len(number) + (len(interval) + 3 if interval else 0) for number, interval in self.texts)
-        return max(len(head), max(longest, default=0))
-
-
-def terminal_lines(table: Table, width: int, colour: bool) -> Iterator[str]:
-    """Lay a table out, a line at a time, without line ends.
+def terminal_pieces(tables: Sequence[Table], width: int, colour: bool) -> Iterator[str]:
+    """Draw tables, a piece of text for each.
 
     Args:
-        table: What to show.
+        tables: What to show.
         width: Columns of the terminal; a row that cannot be made to fit is wider, for the terminal to cut.
         colour: Whether to send escape sequences.
     """
-    yield from _paragraph(table.title, width, _BOLD if colour else "")
-    for text in table.warnings:
-        yield from _paragraph(text, width, _WARNING if colour else "")
-    columns = [_Shown(column, [texts_of(row, column) for row in table.rows]) for column in table.columns]
-    layout, pages = _pages(columns, width)
-    for page in pages:
-        yield from _grid(page, layout, colour)
-    for text in table.notes:
-        yield from _paragraph(text, width, _DIM if colour else "")
-    yield ""
+    shown = 0
+    for number, table in enumerate(tables):
+        if shown > ROWS_AT_MOST:
+            rows = sum(len(left.rows) for left in tables[number:])
+            yield f"{len(tables) - number} more tables, {rows} rows: the other formats hold them.\n"
+            return
+        yield _draw(table, width, colour)
+        shown += len(table.rows)
 
 
-def _pages(columns: list[_Shown], width: int) -> tuple[_Layout, list[list[_Shown]]]:
+def _draw(table: Table, width: int, colour: bool) -> str:
+    drawn = io.StringIO()
+    console = Console(
+        file=drawn,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    console.print(Text(table.title, style="bold"))
+    for line in table.warnings:
+        console.print(Text(line, style="bold yellow"))
+    layout, pages = _pages(table, width)
+    for columns in pages:
+        # The box draws one blank between columns by itself.
+        padding = (0, layout.gap - 1, 0, 0)
+        needed = sum(_width_of(table, column, layout) for column in columns)
+        grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
+        for column in columns:
+            head = column.head.replace(" ", "\n", 1) if layout.two_lines else column.head
+            grid.add_column(Text(head), justify=_justify(column), no_wrap=True)
+        for row in table.rows:
+            grid.add_row(*(_two_tone(row, column, layout.two_lines) for column in columns))
+        # Too wide a table is to be cut by the reader's terminal, not by rich, which drops columns.
+        console.width = max(width, needed)
+        console.print(grid)
+        console.width = width
+    for line in table.notes:
+        console.print(Text(line, style="dim"))
+    console.print()
+    return re.sub(r"[ \t]+$", "", drawn.getvalue(), flags=re.MULTILINE)
+
+
+def _two_tone(row: Row, column: Column, two_lines: bool) -> Text:
+    number, interval = texts_of(row, column)
+    text = Text(number)
+    if interval:
+        text.append(f"\n{interval}" if two_lines else f" [{interval}]", style="dim")
+    return text
+
+
+def _pages(table: Table, width: int) -> tuple[_Layout, list[list[Column]]]:
     """Fit a table into a width: ever tighter layouts, at last groups of columns on further pages.
 
     Returns:
         The layout, and the columns of each page; those that name a row are on all of them.
     """
     for layout in (_Layout(False, 2), _Layout(True, 2), _Layout(True, 1)):
-        if _total(columns, layout) <= width:
-            return layout, [columns]
+        if sum(_width_of(table, column, layout) for column in table.columns) - layout.gap <= width:
+            return layout, [list(table.columns)]
     layout = _Layout(True, 2)
-    fixed = [shown for shown in columns if shown.column.fixed]
-    pages: list[list[_Shown]] = [fixed]
-    movable = [shown for shown in columns if not shown.column.fixed]
-    for _, group in groupby(movable, key=lambda shown: shown.column.group or shown.column.id):
+    fixed = [column for column in table.columns if column.fixed]
+    room = width + layout.gap - sum(_width_of(table, column, layout) for column in fixed)
+    pages: list[list[Column]] = [[]]
+    left = room
+    movable = [column for column in table.columns if not column.fixed]
+    for _, group in groupby(movable, key=lambda column: column.group or column.id):
         together = list(group)
-        if len(pages[-1]) > len(fixed) and _total(pages[-1] + together, layout) > width:
-            pages.append(fixed)
-        pages[-1] = pages[-1] + together
-    return layout, pages
+        needed = sum(_width_of(table, column, layout) for column in together)
+        if pages[-1] and needed > left:
+            pages.append([])
+            left = room
+        pages[-1] += together
+        left -= needed
+    return layout, [fixed + page for page in pages]
 
 
-def _total(columns: list[_Shown], layout: _Layout) -> int:
-    return sum(shown.width(layout) + layout.gap for shown in columns) - layout.gap
+def _width_of(table: Table, column: Column, layout: _Layout) -> int:
+    widest = max(map(len, column.head.split(" ", 1))) if layout.two_lines else len(column.head)
+    for row in table.rows:
+        number, interval = texts_of(row, column)
+        beside = len(number) + (len(interval) + 3 if interval else 0)
+        widest = max(widest, max(len(number), len(interval)) if layout.two_lines else beside)
+    return widest + layout.gap
 
 
-def _grid(page: list[_Shown], layout: _Layout, colour: bool) -> Iterator[str]:
-    widths = [shown.width(layout) for shown in page]
-    lefts = [shown.column.kind == "text" for shown in page]
-    bold, dim = (_BOLD, _DIM) if colour else ("", "")
-
-    def line(cells: list[tuple[str, str]], first: str = "", second: str = "") -> str:
-        """Align a number and what stands beside it in each column, in the styles `first` and `second`."""
-        parts = []
-        for (number, beside), width, left in zip(cells, widths, lefts, strict=True):
-            blanks = " " * (width - len(number) - len(beside))
-            text = _styled(number, first) + _styled(beside, second)
-            parts.append(text + blanks if left else blanks + text)
-        return (" " * layout.gap).join(parts).rstrip()
-
-    heads = [shown.column.head for shown in page]
-    if layout.two_lines and any(" " in head for head in heads):
-        yield line([(head.split(" ", 1)[0] if " " in head else "", "") for head in heads], bold)
-        heads = [head.split(" ", 1)[-1] for head in heads]
-    yield line([(head, "") for head in heads], bold)
-    yield "─" * _total(page, layout)
-    for cells in zip(*(shown.texts for shown in page), strict=True):
-        if layout.two_lines:
-            yield line([(number, "") for number, _ in cells])
-            if any(interval for _, interval in cells):
-                yield line([("", interval) for _, interval in cells], second=dim)
-        else:
-            yield line(
-                [(number, f" [{interval}]" if interval else "") for number, interval in cells], second=dim
-            )
-
-
-def _paragraph(text: str, width: int, style: str) -> Iterator[str]:
-    for line in textwrap.wrap(text, max(width, 1), break_on_hyphens=False, drop_whitespace=True) or [""]:
-        yield _styled(line, style)
-
-
-def _styled(text: str, style: str) -> str:
-    return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
+def _justify(column: Column) -> Literal["left", "right"]:
+    return "left" if column.kind == "text" else "right"
