@@ -10,7 +10,7 @@ from typing import Any
 
 import record_factory as factory
 
-from pruning_core.gate import GateResult, Policy, compare
+from pruning_core.gate import CellVerdict, GateResult, Policy, compare
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]
@@ -106,3 +106,9 @@ def judge(folder: Path, new: Content, baseline: Content, policy: Policy | None =
     """Write both runs, read them back and compare them."""
     runs = [factory.as_run(c, folder, f"{name}.json") for c, name in ((baseline, "baseline"), (new, "new"))]
     return compare(*runs, policy or Policy())
+
+
+def cell_of(result: GateResult, identity: tuple[str, str]) -> CellVerdict:
+    """Return what the gate says of a cell."""
+    (found,) = [cell for cell in result.cells if (cell.suite, cell.cell) == identity]
+    return found
