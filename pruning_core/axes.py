@@ -7,6 +7,8 @@ looking names up (`checks.py`).
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
 
 def names_of(value: object) -> object:
     """Accept one name, a list of names, or names separated by commas; each may stand once."""
@@ -94,3 +96,16 @@ def _range_of(part: str) -> list[float]:
         raise ValueError(f"{part!r} is more than 1000 ratios")
     count = int((stop - start) / step) + 1
     return [float(start + i * step) for i in range(count)]
+
+
+def split_backend(item: str) -> tuple[str, str]:
+    """Split `name` or `name:precision` of a grid; the precision is `fp32` unless it is said.
+
+    Raises:
+        ValueError: If the precision is not one of `PRECISIONS`.
+    """
+    name, _, precision = item.partition(":")
+    precision = precision or "fp32"
+    if precision not in PRECISIONS:
+        raise ValueError(f"no precision {precision!r} in {item!r}; allowed: {', '.join(PRECISIONS)}")
+    return name, precision

@@ -5,10 +5,11 @@ Not for: whether a backend is installed or a device is there; that is asked cell
 
 from collections.abc import Sequence
 
+from pruning_core.axes import split_backend
 from pruning_core.backends import check_backend, check_device
 from pruning_core.data import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
-from pruning_core.grid import Grid, split_backend
+from pruning_core.grid import Grid
 from pruning_core.methods import find_method
 from pruning_core.models import model_spec
 

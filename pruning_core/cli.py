@@ -52,8 +52,9 @@ def prepare(
     download: bool,
 ) -> None:
     """Make every checkpoint that a grid needs: train, prune, fine-tune. Resumes what was interrupted."""
+    from pruning_core.cells import variants
     from pruning_core.checks import check_names
-    from pruning_core.grid import find_grid, make_grid, read_grid, variants
+    from pruning_core.grid import find_grid, make_grid, read_grid
     from pruning_core.pipeline import Workplace, make_variant
     from pruning_core.progress import ProgressDisplay
     from pruning_core.store import Store, default_root

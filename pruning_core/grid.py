@@ -1,28 +1,22 @@
-"""A grid file and the options over it → the cells to measure.
+"""A grid file and the options over it → a grid, which says what to measure.
 
-A grid names the points; the suites in `bench/` walk over them. Not for: making checkpoints (`pipeline.py`)
-or knowing whether a backend is installed (`backends/`).
+Not for: walking over its cells (`cells.py`), making checkpoints (`pipeline.py`), or knowing whether a backend
+is installed (`backends/`).
 """
 
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from pruning_core.axes import batch_sizes_of, names_of, ratios_of, threads_of
+from pruning_core.axes import batch_sizes_of, names_of, ratios_of, split_backend, threads_of
 from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.recipes import find_recipe
 from pruning_core.spec import FineTuneSpec, Frozen, MethodSpec, TrainSpec, explain
-
-DENSE = "dense"
-"""The method name of the unpruned network in cells, test ids and records."""
-
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 class LatencyOptions(Frozen):
@@ -140,46 +134,6 @@ class Grid(Frozen):
             raise explain(error) from None
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One checkpoint of a grid: model × dataset × method × ratio; the dense one has ratio 0."""
-
-    model: str
-    dataset: str
-    method: str
-    ratio: float
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether this is the unpruned network."""
-        return self.method == DENSE
-
-    @property
-    def id(self) -> str:
-        """Stable, readable and unique in a grid, for example `resnet18-digits-magnitude-0.75`."""
-        head = f"{label_of(self.model)}-{label_of(self.dataset)}-{self.method}"
-        return head if self.is_dense else f"{head}-{self.ratio:g}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of a grid: a variant on a backend × precision × device × batch size."""
-
-    variant: Variant
-    backend: str
-    precision: str
-    device: str
-    batch_size: int | None = None  # None in the accuracy suite, where it does not matter
-    threads: int | None = None  # None where the grid has one number of threads for all
-
-    @property
-    def id(self) -> str:
-        """Stable, readable and unique in a grid: the variant's id, then `-eager-fp32-cpu-b32-t2`."""
-        head = f"{self.variant.id}-{self.backend}-{self.precision}-{self.device.replace(':', '')}"
-        batch = "" if self.batch_size is None else f"-b{self.batch_size}"
-        return head + batch + ("" if self.threads is None else f"-t{self.threads}")
-
-
 def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
     """Read a grid file and lay the command line's options over it.
 
@@ -226,54 +180,6 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
         raise OptionError("\n".join(_option_line(item) for item in error.errors())) from None
 
 
-def variants(grid: Grid) -> Iterator[Variant]:
-    """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
-    for model in grid.model:
-        for dataset in grid.dataset:
-            yield Variant(model, dataset, DENSE, 0.0)
-            for method in grid.method:
-                for ratio in grid.ratios:
-                    if ratio > 0:
-                        yield Variant(model, dataset, method, ratio)
-
-
-def accuracy_cells(grid: Grid) -> Iterator[Cell]:
-    """Walk over the cells of the accuracy suite: batch size and threads do not matter there."""
-    for device in grid.devices:
-        for item in grid.backends:
-            for variant in variants(grid):
-                yield Cell(variant, *split_backend(item), device)
-
-
-def latency_cells(grid: Grid) -> Iterator[Cell]:
-    """Walk over the cells of the latency suite: the A/A controls first, whatever backends were asked for.
-
-    The cells of one backend, device, number of threads and batch size stand together.
-    """
-    controls = [
-        Cell(Variant(model, dataset, DENSE, 0.0), "eager", "fp32", device, batch_size, threads)
-        for device in grid.devices
-        for threads in _threads_axis(grid)
-        for batch_size in grid.batch_sizes
-        for model in grid.model
-        for dataset in grid.dataset
-    ]
-    yield from controls
-    known = set(controls)
-    for device in grid.devices:
-        for threads in _threads_axis(grid):
-            for item in grid.backends:
-                for batch_size in grid.batch_sizes:
-                    for variant in variants(grid):
-                        cell = Cell(variant, *split_backend(item), device, batch_size, threads)
-                        if cell not in known:
-                            yield cell
-
-
-def _threads_axis(grid: Grid) -> tuple[int | None, ...]:
-    return grid.threads if len(grid.threads) > 1 else (None,)
-
-
 def find_grid(name: str | None, root: Path) -> Path | None:
     """Return the grid file of a name or path; without a name, `quick` if the project has it.
 
@@ -292,30 +198,6 @@ def find_grid(name: str | None, root: Path) -> Path | None:
     if Path(name).is_file():
         return Path(name)
     raise UnknownNameError("grid", name, known, "or the path of a TOML file")
-
-
-def split_backend(item: str) -> tuple[str, str]:
-    """Split `name` or `name:precision` of a grid; the precision is `fp32` unless it is said.
-
-    Raises:
-        ValueError: If the precision is not one of `PRECISIONS`.
-    """
-    name, _, precision = item.partition(":")
-    precision = precision or "fp32"
-    if precision not in PRECISIONS:
-        raise ValueError(f"no precision {precision!r} in {item!r}; allowed: {', '.join(PRECISIONS)}")
-    return name, precision
-
-
-def label_of(name: str) -> str:
-    """Return a short form of a model or dataset name that fits a test id.
-
-    `folder:/data/cifar` → `folder-cifar`, `my.nets:tiny` → `my.nets-tiny`.
-    """
-    kind, colon, rest = name.partition(":")
-    if not colon:
-        return name
-    return f"{kind}-{Path(rest).name}" if kind == "folder" else f"{kind}-{rest}"
 
 
 def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:

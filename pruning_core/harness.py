@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from pruning_core.cells import Cell, Variant
 from pruning_core.errors import BackendError
-from pruning_core.grid import Cell, Grid, Variant
+from pruning_core.grid import Grid
 from pruning_core.latency_record import disturbance_fields, reason_fields, timing_fields
 from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
 from pruning_core.measure.latency import PairedTiming

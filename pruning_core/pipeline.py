@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core import data
-from pruning_core.grid import Grid, Variant
+from pruning_core.cells import Variant
+from pruning_core.grid import Grid
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.measure.cost import count_cost
 from pruning_core.methods import Pruning, find_method

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import torch
 from tabulate import tabulate
 
-from pruning_core.grid import DENSE
+from pruning_core.cells import DENSE
 from pruning_core.measure.cost import count_cost
 from pruning_core.methods.masks import sparsity_of
 from pruning_core.models import build_model

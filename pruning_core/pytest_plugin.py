@@ -19,7 +19,8 @@ import pytest
 from pruning_core.errors import BackendError, PruningBenchError, UnavailableError
 
 if TYPE_CHECKING:
-    from pruning_core.grid import Cell, Grid, Variant
+    from pruning_core.cells import Cell, Variant
+    from pruning_core.grid import Grid
     from pruning_core.harness import Harness
     from pruning_core.records import Record
     from pruning_core.thresholds import Thresholds
@@ -87,19 +88,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted = [name for name in _CELL_FIXTURES if name in metafunc.fixturenames]
     if not wanted or "harness" not in metafunc.fixturenames:
         return
-    from pruning_core import grid as grids
+    from pruning_core import cells
 
     with _exit_on_user_error():
         grid = _grid_of(metafunc.config)
     points: Sequence[Variant | Cell]
     if wanted[0] == "variant":
-        points = list(grids.variants(grid))
+        points = list(cells.variants(grid))
     elif wanted[0] == "dense_variant":
-        points = [variant for variant in grids.variants(grid) if variant.is_dense]
+        points = [variant for variant in cells.variants(grid) if variant.is_dense]
     elif wanted[0] == "accuracy_cell":
-        points = list(grids.accuracy_cells(grid))
+        points = list(cells.accuracy_cells(grid))
     else:
-        points = list(grids.latency_cells(grid))
+        points = list(cells.latency_cells(grid))
     metafunc.parametrize(wanted[0], points, ids=[point.id for point in points])
 
 

@@ -12,7 +12,8 @@ import torch
 
 from pruning_core.backends import load_executable
 from pruning_core.backends.base import Executable
-from pruning_core.grid import DENSE, Cell, Grid, Variant
+from pruning_core.cells import DENSE, Cell, Variant
+from pruning_core.grid import Grid
 from pruning_core.hardware import resolve_threads
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.pipeline import Workplace, load_network, make_variant

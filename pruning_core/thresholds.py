@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from pruning_core.cells import Variant, label_of
 from pruning_core.errors import OptionError
-from pruning_core.grid import Variant, label_of
 from pruning_core.spec import Frozen, explain
 
 LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 LAYERS = (
     ("errors", "intervals", "records", "run_files", "text_files"),
     ("spec", "axes", "recipes"),
-    ("grid", "hardware", "thresholds", "torchvision_schemas", "progress"),
+    ("grid", "hardware", "torchvision_schemas", "progress"),
+    ("cells", "thresholds"),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
     ("training_step", "norms"),
     ("training", "methods", "measure", "backends"),

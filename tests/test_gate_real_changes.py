@@ -12,8 +12,9 @@ from gate_changes import COST, judge, setting, small
 from torch import nn
 
 from pruning_core import resident
+from pruning_core.cells import accuracy_cells
 from pruning_core.gate import Policy, compare
-from pruning_core.grid import accuracy_cells, make_grid
+from pruning_core.grid import make_grid
 from pruning_core.harness import Harness
 from pruning_core.measure.accuracy import evaluate
 from pruning_core.measure.cost import count_cost

@@ -4,16 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pruning_core.cells import accuracy_cells, label_of, latency_cells, variants
 from pruning_core.errors import OptionError, UnknownNameError
-from pruning_core.grid import (
-    accuracy_cells,
-    find_grid,
-    label_of,
-    latency_cells,
-    make_grid,
-    read_grid,
-    variants,
-)
+from pruning_core.grid import find_grid, make_grid, read_grid
 from pruning_core.recipes import RECIPES
 
 

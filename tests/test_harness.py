@@ -5,7 +5,8 @@ import torch
 from factories import write_user_model
 
 from pruning_core import resident, timing
-from pruning_core.grid import latency_cells, make_grid
+from pruning_core.cells import latency_cells
+from pruning_core.grid import make_grid
 from pruning_core.harness import Harness, reference_of
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.pipeline import Workplace

@@ -7,8 +7,9 @@ import torch
 from factories import DIGITS_8, TUTORIAL, write_user_model
 
 from pruning_core import pipeline
+from pruning_core.cells import variants
 from pruning_core.data import Dataset, Split
-from pruning_core.grid import make_grid, variants
+from pruning_core.grid import make_grid
 from pruning_core.pipeline import Workplace, load_network, make_variant, specs_of
 from pruning_core.progress import ProgressDisplay
 from pruning_core.spec import key_of

@@ -5,7 +5,8 @@ import torch
 from factories import write_user_model
 
 from pruning_core import resident
-from pruning_core.grid import latency_cells, make_grid
+from pruning_core.cells import latency_cells
+from pruning_core.grid import make_grid
 from pruning_core.pipeline import Workplace
 from pruning_core.progress import ProgressDisplay
 from pruning_core.resident import Models, dense_of, plain_of

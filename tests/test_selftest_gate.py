@@ -11,9 +11,10 @@ from factories import write_user_model
 from gate_changes import slower, small
 
 from pruning_core import cli
+from pruning_core.cells import latency_cells
 from pruning_core.errors import OptionError
 from pruning_core.gate import Policy
-from pruning_core.grid import latency_cells, make_grid
+from pruning_core.grid import make_grid
 from pruning_core.harness import Harness
 from pruning_core.pipeline import Workplace
 from pruning_core.progress import ProgressDisplay

@@ -2,8 +2,9 @@
 
 import pytest
 
+from pruning_core.axes import PRECISIONS
+from pruning_core.cells import DENSE, Variant
 from pruning_core.errors import OptionError
-from pruning_core.grid import DENSE, PRECISIONS, Variant
 from pruning_core.thresholds import LEAST_AGREEMENT, Threshold, least_agreement, read_thresholds
 
 TEXT = """

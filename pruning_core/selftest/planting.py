@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from pruning_core.grid import Cell
+from pruning_core.cells import Cell
 from pruning_core.resident import LoadedModel, Models
 from pruning_core.selftest.trials import with_extra_work
 
