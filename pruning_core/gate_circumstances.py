@@ -10,6 +10,7 @@ from typing import Any
 
 from pruning_core.gate_ceiling import NEEDED
 from pruning_core.gate_policy import Policy
+from pruning_core.intervals import why_control_fails
 from pruning_core.run_files import Run
 
 _NOT_DECISIVE = {"fingerprint", "name", "memory_bytes", "os", "load_1m"}
@@ -91,14 +92,15 @@ def _spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
         if record["suite"] != "latency" or not record.get("control"):
             continue
         low, high = record.get("speedup_low"), record.get("speedup_high")
-        within, distance = False, math.inf
-        interval = "A/A control without an interval"
+        interval, distance = "A/A control without an interval", math.inf
+        problem = interval
         if low is not None and high is not None:
-            within = 1 / (1 + tolerance) <= low and high <= 1 + tolerance
             interval = f"A/A control {low:.3f} to {high:.3f}"
+            reason = why_control_fails(low, high, tolerance)
+            problem = f"{interval}, {reason}" if reason else ""
             distance = max(abs(math.log(low)), abs(math.log(high)))
         device = str(record.get("device"))
-        if (within and not record.get("contaminated")) or distance < worst.get(device, 0.0):
+        if not (problem or record.get("contaminated")) or distance < worst.get(device, 0.0):
             continue
         worst[device] = distance
         if record.get("contaminated"):
@@ -107,7 +109,7 @@ def _spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
                 f"contaminated ({disturbance})" if disturbance else f"marked as contaminated ({interval})"
             )
         else:
-            spoiled[device] = f"contaminated ({interval}, not within 1 ± {tolerance:g})"
+            spoiled[device] = f"contaminated ({problem})"
     return spoiled
 
 

@@ -9,7 +9,7 @@ A policy file is TOML; every key may be left out:
     inconclusive = "fail"          # exit code 3; "report": listed, exit code 0; "pass": counted as pass
     false_alarm = 0.05             # chance of any false regression in a run, half of it for accuracies
     confidence = 0.95              # of the bounds that let a cell pass
-    control_tolerance = 0.05       # how far an A/A control may be from 1
+    control_tolerance = 0.05       # an A/A control that is clearly farther from 1 spoils the times
     times_on_other_machine = "cannot-compare"    # or "skip": judge the rest only
 
     [[cells]]                      # later entries win; `match` is compared with "suite/cell" and with "cell"

@@ -35,7 +35,9 @@ class LatencyOptions(Frozen):
     warmup_ms: float = Field(500.0, ge=0, description="Least time spent warming up, for each of the pair.")
     sample_ms: float = Field(20.0, gt=0, description="A sample is enough calls to last this long.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
-    tolerance: float = Field(0.05, gt=0, lt=1, description="The A/A control must stay within this of 1.")
+    tolerance: float = Field(
+        0.05, gt=0, lt=1, description="An A/A control clearly farther than this from 1 spoils the times."
+    )
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -1,13 +1,10 @@
 """What the suites in `bench/` ask for: the checkpoint of a cell, and what was measured of it, as a record.
 
-Cells that share a reference are measured together, once. Not for: asserting anything (the suites do),
-loading models (`resident.py`), or speaking to pytest (`pytest_plugin.py` does).
+Not for: asserting anything (the suites do), loading models (`resident.py`), which cells are timed together
+(`tours.py`), or speaking to pytest (`pytest_plugin.py` does).
 """
 
-import math
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,12 +12,10 @@ import torch
 from torch import nn
 
 from pruning_core.cells import Cell, Variant
-from pruning_core.errors import BackendError
 from pruning_core.grid import Grid
+from pruning_core.intervals import why_control_fails
 from pruning_core.latency_record import disturbance_fields, reason_fields, timing_fields
 from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
-from pruning_core.measure.latency import PairedTiming
-from pruning_core.measure.watch import Disturbance
 from pruning_core.pipeline import Workplace, load_network, prune, specs_of
 from pruning_core.records import Record, make_record, pack_answers
 from pruning_core.resident import Models, dense_of, plain_of
@@ -28,16 +23,8 @@ from pruning_core.spec import CheckpointSpec, DenseSpec, PrunedSpec, key_of
 from pruning_core.store import Checkpoint
 from pruning_core.thresholds import Threshold, least_agreement
 from pruning_core.timing import Timer
+from pruning_core.tours import Tours, reference_of
 from pruning_core.training_record import time_training
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What was measured of a latency cell, until it is asked for."""
-
-    timing: PairedTiming
-    disturbance: Disturbance
-    bind_s: float  # making it ready for its batch size; `compile` compiles here
 
 
 @dataclass
@@ -49,12 +36,12 @@ class Harness:
     planned: tuple[Cell, ...] = ()  # latency cells that will be asked for
     controls: list[Record] = field(default_factory=list)
     disturbed: list[Record] = field(default_factory=list)  # timed while others kept the machine busy
-    _measured: dict[Cell, _Measured] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Use the grid's number of threads from here on."""
         self.models = Models(self.grid, self.place)
         self.timer = Timer(self.models, self.grid.latency, self.place.display)
+        self.tours = Tours(self.models, self.timer, self.planned)
         torch.set_num_threads(self.models.threads)
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
@@ -150,9 +137,7 @@ class Harness:
         reference_cell = reference_of(cell)
         control = reference_cell == cell
         answers = self._answers(cell, threshold)  # before timing: a wrong model need not be timed for long
-        if cell not in self._measured:
-            self._measure_with_company(cell)
-        measured = self._measured.pop(cell)
+        measured = self.tours.measured(cell)
         loaded = self.models.loaded(cell)
         images = self.models.images(cell)
         peak_bytes = loaded.executable.peak_memory_bytes(images)
@@ -210,48 +195,14 @@ class Harness:
         return record, samples_s
 
     def contamination(self) -> str:
-        """Say which A/A controls left the tolerance; empty when none did."""
+        """Say which A/A controls speak against this run's times; empty when none does."""
         tolerance = self.grid.latency.tolerance
-        outside = [r for r in self.controls if not _within(r, tolerance)]
         return "; ".join(
             f"{r['cell']}: two identical models came out {r['speedup']:.3f} "
-            f"[{r['speedup_low']:.3f}, {r['speedup_high']:.3f}]"
-            for r in outside
+            f"[{r['speedup_low']:.3f}, {r['speedup_high']:.3f}], {problem}"
+            for r in self.controls
+            if (problem := why_control_fails(r["speedup_low"], r["speedup_high"], tolerance))
         )
-
-    def _measure_with_company(self, cell: Cell) -> None:
-        """Measure a cell and those that will be asked for with the same reference: they share its samples."""
-        reference_cell = reference_of(cell)
-        images = self.models.images(cell)
-        cells, calls, bind_s = [], [], []
-        for other in (cell, *self._company_of(cell)):
-            # What another cell's backend says against it is said when that cell is asked for.
-            with suppress(*([] if other == cell else [BackendError])):
-                executable = self.models.loaded(other).executable
-                start = time.perf_counter()
-                calls.append(executable.bind(images))
-                bind_s.append(time.perf_counter() - start)
-                cells.append(other)
-        # A control is paired with a second copy: an own set of weights at another place in memory.
-        is_control = reference_cell == cell
-        reference = self.models.load_anew(cell) if is_control else self.models.loaded(reference_cell)
-        run_reference = reference.executable.bind(images)
-        self.models.prepared_s += sum(bind_s)
-        what = cell.id if len(calls) == 1 else f"{cell.id} and {len(calls) - 1} more"
-        timings, disturbance = self.timer.time_together(
-            what, cell.device, self.models.threads_of(cell), run_reference, calls, control=is_control
-        )
-        for other, timing, seconds in zip(cells, timings, bind_s, strict=True):
-            self._measured[other] = _Measured(timing, disturbance, seconds)
-
-    def _company_of(self, cell: Cell) -> list[Cell]:
-        return [
-            other
-            for other in self.planned
-            if other != cell
-            and reference_of(other) == reference_of(cell) not in (cell, other)  # a control is measured alone
-            and not self.checkpoint(other.variant).metrics.exhausted  # not asked for
-        ]
 
     def _identity(self, variant: Variant) -> Record:
         checkpoint = self.checkpoint(variant)
@@ -301,19 +252,3 @@ class Harness:
             **({} if difference is None else {"logit_difference": difference}),
             "memory_format": self.models.loaded(cell).executable.memory_format,
         }
-
-
-def reference_of(cell: Cell) -> Cell:
-    """Return the cell that this one is measured against.
-
-    Pruned against dense on the same backend; dense elsewhere against dense eager fp32; that one against a
-    copy of itself. So speed-ups multiply along the chain.
-    """
-    if not cell.variant.is_dense:
-        return replace(cell, variant=dense_of(cell.variant))
-    return plain_of(cell)
-
-
-def _within(record: Record, tolerance: float) -> bool:
-    bound = math.log1p(tolerance)
-    return abs(math.log(record["speedup_low"])) <= bound and abs(math.log(record["speedup_high"])) <= bound

@@ -8,6 +8,9 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
+CONTROL_KNOWN_WITHIN = 0.25
+"""An A/A control that is not known within this fraction of 1 says that nothing can be told there."""
+
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Bound a proportion from a count.
@@ -71,3 +74,23 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
             break
         best_k, coverage = k, 1 - 2 * below
     return ordered[best_k - 1], ordered[n - best_k], max(coverage, 0.0)
+
+
+def why_control_fails(low: float, high: float, tolerance: float) -> str:
+    """Say what an A/A control has against the times of its run; empty when nothing.
+
+    Two copies of a network that are clearly not equally fast show a bias, which may be in any pair of the
+    run. A wide interval alone does not: that noise is in the other intervals too, and every verdict counts
+    with it.
+
+    Args:
+        low: Lower bound of the ratio of the two copies' times.
+        high: Its upper bound.
+        tolerance: How far from 1 the ratio may be, a fraction.
+    """
+    if not (low <= 1 + tolerance and high >= 1 / (1 + tolerance)):
+        return f"beyond 1 ± {tolerance:g}"
+    width = max(tolerance, CONTROL_KNOWN_WITHIN)
+    if not (low >= 1 / (1 + width) and high <= 1 + width):
+        return f"not known within 1 ± {width:g}"
+    return ""

@@ -93,14 +93,14 @@ class ProgressDisplay:
 
     def _lines(self, what: str, stream: TextIO) -> Advance:
         started = last = time.perf_counter()
-        first_done: int | None = None
+        first_done: int | None = None  # a resumed training does not begin at 0
 
         def advance(done: int, total: int) -> None:
-            nonlocal last, first_done
+            nonlocal last, first_done, started
             now = time.perf_counter()
             if first_done is None:
-                first_done = done - 1  # a resumed training does not begin at 0
-            if now - last >= _LINE_EVERY_S and done < total:
+                first_done, started = done, now  # what came before it, such as a warm-up, comes once
+            elif now - last >= _LINE_EVERY_S and first_done < done < total:
                 last = now
                 left_s = (now - started) / (done - first_done) * (total - done)
                 print(

@@ -123,7 +123,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which latency cells will run: those with the same reference are measured together."""
+    """Note which latency cells will run: they are measured on one tour."""
     planned: tuple[Cell, ...] = tuple(
         cast("Cell", item.callspec.params["latency_cell"])
         for item in session.items

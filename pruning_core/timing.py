@@ -4,20 +4,17 @@ Not for: how samples are taken (`measure/latency.py`), or what is timed (`harnes
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from pruning_core.grid import LatencyOptions
 from pruning_core.measure.ceilings import Ceiling, measure_ceiling
-from pruning_core.measure.latency import PairedTiming, measure_together
+from pruning_core.measure.latency import Group, PairedTiming, measure_in_turns
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.progress import ProgressDisplay
 from pruning_core.resident import Models
-
-CONTROL_PATIENCE = 4
-"""A control may take so many times as long as a cell."""
 
 
 @dataclass
@@ -29,29 +26,17 @@ class Timer:
     display: ProgressDisplay
     _ceilings: dict[tuple[str, str, int], Ceiling | None] = field(default_factory=dict)
 
-    def time_together(
-        self,
-        what: str,
-        device: str,
-        threads: int,
-        reference: Callable[[], object],
-        calls: Sequence[Callable[[], object]],
-        *,
-        control: bool = False,
-    ) -> tuple[list[PairedTiming], Disturbance]:
-        """Time calls against one reference (see `measure_together`).
+    def time_in_turns(
+        self, what: str, device: str, threads: int, groups: Sequence[Group]
+    ) -> tuple[list[list[PairedTiming]], Disturbance]:
+        """Time groups of calls, each against its reference (see `measure_in_turns`).
 
         Args:
             what: Is shown while it runs.
             device: Whose clock is watched.
             threads: CPU threads of PyTorch.
-            reference: Runs the reference once.
-            calls: Each runs a candidate once.
-            control: Whether all verdicts of the run hang on this one, so that it may take longer.
+            groups: References and their candidates.
         """
-        options, looks = self.options, self.options.looks
-        if control:
-            options = options.model_copy(update={"limit_s": CONTROL_PATIENCE * options.limit_s})
         waited_s = 0.0
 
         def wait(seconds: float) -> None:
@@ -63,11 +48,11 @@ class Timer:
         with self.display.work(f"time {what}", quiet=True) as advance:
             with MachineWatch(device) as watch, self.models.measuring():
 
-                def after_round(done: int, _: int) -> None:
+                def after_round(played: int, planned: int) -> None:
                     watch.sample()
-                    advance(done, next((look for look in looks if look > done), done))
+                    advance(played, planned)
 
-                timings = measure_together(reference, calls, options, wait=wait, after_round=after_round)
+                timings = measure_in_turns(groups, self.options, wait=wait, after_round=after_round)
             self.models.measured_s -= waited_s
         return timings, watch.disturbance
 

@@ -11,6 +11,7 @@ import torch
 from pruning_core.data import Dataset
 from pruning_core.latency_record import disturbance_fields, speedup_fields
 from pruning_core.measure.cost import count_cost
+from pruning_core.measure.latency import Group
 from pruning_core.measure.training_speed import FLOPS_PER_MAC, OurStep, PlainStep
 from pruning_core.models import build_model
 from pruning_core.spec import DenseSpec
@@ -39,8 +40,11 @@ def time_training(
     network = build_model(spec.model.name, images.classes, shape, spec.train.seed)
     ours, plain = OurStep(network, dataset, spec.train), PlainStep(network, dataset, spec.train)
     device = str(ours.device)
-    (timing,), disturbance = timer.time_together(
-        f"training steps of {spec.model.name} on {spec.dataset.name}", device, threads, plain, [ours]
+    ((timing,),), disturbance = timer.time_in_turns(
+        f"training steps of {spec.model.name} on {spec.dataset.name}",
+        device,
+        threads,
+        [Group(plain, [ours], timer.options.limit_s)],
     )
     step_s, plain_s = median(timing.candidate_s), median(timing.reference_s)
     fields: dict[str, Any] = {

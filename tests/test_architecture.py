@@ -22,7 +22,7 @@ LAYERS = (
     ("pipeline",),
     ("checks", "latency_record", "preview", "resident"),
     ("timing",),
-    ("training_record",),
+    ("training_record", "tours"),
     ("harness", "selftest", "cli_options"),
     ("cli_selftest",),
     ("pytest_plugin", "cli", "__main__"),

@@ -1,17 +1,22 @@
 """What the suites ask for: references, company, and what is loaded or measured once."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from factories import write_user_model
 
-from pruning_core import resident, timing
+from pruning_core import resident, timing, tours
 from pruning_core.cells import latency_cells
+from pruning_core.errors import BackendError
 from pruning_core.grid import make_grid
-from pruning_core.harness import Harness, reference_of
+from pruning_core.harness import Harness
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.pipeline import Workplace
 from pruning_core.progress import ProgressDisplay
+from pruning_core.resident import Models
 from pruning_core.store import Store
+from pruning_core.tours import reference_of
 
 ENDS = ("dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2")
 
@@ -57,23 +62,66 @@ def test_the_chain_of_references(harness, cell, reference):
     assert reference_of(cell_of(harness, cell)) == cell_of(harness, reference)
 
 
-def test_cells_of_one_reference_are_measured_together(harness, monkeypatch):
-    """One measurement serves all cells of a reference; controls and exhausted steps are not among them."""
-    together = []
-    measure = timing.measure_together
+def watch_tours(monkeypatch, note):
+    """Let `note` see the groups and options of each tour."""
+    measure = timing.measure_in_turns
 
-    def counting(reference, candidates, options, **others):
-        together.append(len(candidates))
-        return measure(reference, candidates, options, **others)
+    def noting(groups, options, **others):
+        note(groups)
+        return measure(groups, options, **others)
 
-    monkeypatch.setattr(timing, "measure_together", counting)
+    monkeypatch.setattr(timing, "measure_in_turns", noting)
+
+
+def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
+    """One tour serves all cells, those of a reference in one group; exhausted steps are not among them."""
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.append([len(group.candidates) for group in groups]))
     for cell in harness.planned:
         if not harness.checkpoint(cell.variant).metrics.exhausted:
             record, samples_s = harness.latency_record(cell)
             assert record["cell"] == cell.id
             assert len(samples_s) == 2 * record["rounds"] == 10
     # The control alone; 0.5 and 0.9 on fp32 with dense bf16; 0.5 and 0.9 on bf16. 0.92 and 1.0 are exhausted.
-    assert together == [1, 3, 2]
+    assert seen == [[1, 3, 2]]
+
+
+def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):
+    """What does not fit goes on the next tour, and every cell is measured once."""
+    size = harness.checkpoint(cell_of(harness, ENDS[0]).variant).metrics.size_bytes
+    monkeypatch.setattr(tours, "TOUR_BYTES", size)
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.append(sum(len(group.candidates) for group in groups)))
+    cells = [c for c in harness.planned if not harness.checkpoint(c.variant).metrics.exhausted]
+    for cell in cells:
+        harness.latency_record(cell)
+    assert len(seen) > 1
+    assert sum(seen) == len(cells) == 6
+
+
+@pytest.mark.parametrize("end", ["dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2"])
+def test_a_backend_that_cannot_run_a_cell_costs_the_others_nothing(harness, monkeypatch, end):
+    """Its error comes when that cell is asked for, or one that is measured against it, and not before."""
+    broken = cell_of(harness, end)
+    loaded = Models.loaded
+
+    def load(models, cell):
+        if replace(cell, batch_size=2) == broken:
+            raise BackendError("cannot run this")
+        return loaded(models, cell)
+
+    monkeypatch.setattr(Models, "loaded", load)
+    outcome = {}
+    for cell in harness.planned:
+        if not harness.checkpoint(cell.variant).metrics.exhausted:
+            try:
+                harness.latency_record(cell)
+                outcome[cell] = "ok"
+            except BackendError as error:
+                outcome[cell] = str(error)
+    wrong = {cell for cell in outcome if broken in (cell, reference_of(cell))}
+    assert all((outcome[cell] == "cannot run this") == (cell in wrong) for cell in outcome)
+    assert all(outcome[cell] == "ok" for cell in set(outcome) - wrong)
 
 
 def test_the_oldest_models_make_room(harness, monkeypatch):
@@ -154,13 +202,7 @@ def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
         }
     )
     seen = []
-    measure = timing.measure_together
-
-    def noting(*arguments, **named):
-        seen.append(torch.get_num_threads())
-        return measure(*arguments, **named)
-
-    monkeypatch.setattr(timing, "measure_together", noting)
+    watch_tours(monkeypatch, lambda groups: seen.append((torch.get_num_threads(), len(groups))))
     before = torch.get_num_threads()
     try:
         opened = Harness(
@@ -170,19 +212,13 @@ def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
     finally:
         torch.set_num_threads(before)
     assert [record["threads"] for record in records] == [1, 2, 1, 2]
-    assert seen == [1, 2, 1, 2]
+    assert seen == [(1, 2), (2, 2)]  # a tour for each number of threads
 
 
 def test_a_control_may_take_longer(harness, monkeypatch):
     """All verdicts of a run hang on its controls: their limit is four times that of other cells."""
     limits = []
-    measure = timing.measure_together
-
-    def noting(reference, calls, options, **others):
-        limits.append(options.limit_s)
-        return measure(reference, calls, options, **others)
-
-    monkeypatch.setattr(timing, "measure_together", noting)
-    for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2"):
-        harness.latency_record(cell_of(harness, end))
-    assert limits == [4 * harness.grid.latency.limit_s, harness.grid.latency.limit_s]
+    watch_tours(monkeypatch, lambda groups: limits.extend(group.limit_s for group in groups))
+    harness.latency_record(cell_of(harness, "dense-eager-fp32-cpu-b2"))
+    limit_s = harness.grid.latency.limit_s
+    assert limits == [4 * limit_s, limit_s, limit_s]

@@ -6,7 +6,7 @@ import random
 import pytest
 from scipy import stats
 
-from pruning_core.intervals import median_interval, wilson_interval
+from pruning_core.intervals import median_interval, why_control_fails, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,23 @@ def test_median_interval_covers_whatever_the_distribution() -> None:
         low, high, stated = median_interval([source.expovariate(1) for _ in range(12)])
         held += low <= math.log(2) <= high
     assert held / 2000 == pytest.approx(stated, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tolerance", "problem"),
+    [
+        (0.98, 1.03, 0.05, ""),
+        (0.9, 1.2, 0.05, ""),  # wide, but nothing speaks against 1
+        (1.05, 1.2, 0.05, ""),
+        (1.051, 1.2, 0.05, "beyond 1 ± 0.05"),
+        (0.8, 0.952, 0.05, "beyond 1 ± 0.05"),
+        (0.8, 0.953, 0.05, ""),
+        (0.7, 1.02, 0.05, "not known within 1 ± 0.25"),
+        (0.98, 1.251, 0.05, "not known within 1 ± 0.25"),
+        (0.7, 1.4, 0.5, ""),  # a tolerance beyond that width is its own width
+        (float("nan"), float("nan"), 0.05, "beyond 1 ± 0.05"),
+    ],
+)
+def test_a_control_fails_when_it_is_clearly_off_or_hopeless(low, high, tolerance, problem):
+    """Two copies that are clearly not equally fast speak against a run; noise does only beyond all use."""
+    assert why_control_fails(low, high, tolerance) == problem

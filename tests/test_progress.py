@@ -37,3 +37,14 @@ def test_another_bar_draws_itself():
     threads = threading.active_count()
     with ProgressDisplay(Terminal()).work("train"):
         assert threading.active_count() == threads + 1
+
+
+def test_the_time_left_does_not_count_what_comes_once(monkeypatch):
+    """A warm-up before the first step, or steps of an earlier session, do not enter the estimate."""
+    stream, now = io.StringIO(), 0.0
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
+    with ProgressDisplay(stream).work("time cells") as advance:
+        for now, done in ((100.0, 11), (120.0, 21)):  # noqa: B007  # `now` is what the clock says
+            advance(done, 31)
+    assert "time cells: 21/31 (68%), 20 s left" in stream.getvalue()
+    assert "11/31" not in stream.getvalue()

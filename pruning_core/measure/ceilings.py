@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from pruning_core.hardware import resolve_threads
-from pruning_core.measure.latency import Call, Clock
+from pruning_core.measure.sampling import Call, Clock
 
 Work = tuple[float, Call]
 """How much one call does (operations, or bytes moved), and the call."""

@@ -19,7 +19,7 @@ from typing import Self
 import psutil
 import torch
 
-from pruning_core.measure.latency import Clock
+from pruning_core.measure.sampling import Clock
 
 OTHERS_ALLOWED = 0.10
 """Of two cores it is a fifth of one: about what a desktop and its services take. A neighbour that takes more
