@@ -242,8 +242,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("pruning-bench")
     terminalreporter.line(
         f"{took_s:.0f} s: {models.measured_s:.0f} s ({models.measured_s / took_s:.0%}) inside what is "
-        f"measured, {models.made_s:.0f} s to make or load checkpoints, "
-        f"{models.prepared_s:.0f} s to make them ready for backends."
+        f"measured, {models.waited_s:.0f} s waiting for threads to rest, {models.made_s:.0f} s to make "
+        f"or load checkpoints, {models.prepared_s:.0f} s to make them ready for backends."
     )
     for reason in dict.fromkeys(record["disturbance"] for record in harness.disturbed):
         cells = sum(record["disturbance"] == reason for record in harness.disturbed)

@@ -49,6 +49,7 @@ class Models:
     grid: Grid
     place: Workplace
     measured_s: float = 0.0  # spent inside what is measured: models that run, pruning
+    waited_s: float = 0.0  # for threads of one model to come to rest before another one's turn
     prepared_s: float = 0.0  # exporting, compiling, quantizing, loading weights
     made_s: float = 0.0  # making checkpoints, or reading them from the store
     _loaded: dict[_Key, LoadedModel] = field(default_factory=dict)  # the last used last

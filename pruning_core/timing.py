@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import torch
 
 from pruning_core.grid import LatencyOptions
-from pruning_core.measure.ceilings import Ceiling, measure_ceiling
+from pruning_core.measure.ceilings import Ceiling, best_of, measure_ceiling
 from pruning_core.measure.latency import Group, PairedTiming, measure_in_turns
+from pruning_core.measure.sampling import rest
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.progress import ProgressDisplay
 from pruning_core.resident import Models
@@ -54,12 +55,24 @@ class Timer:
 
                 timings = measure_in_turns(groups, self.options, wait=wait, after_round=after_round)
             self.models.measured_s -= waited_s
+            self.models.waited_s += waited_s
         return timings, watch.disturbance
 
     def ceiling(self, device: str, precision: str, threads: int) -> Ceiling | None:
-        """Measure what this machine can do, once in a run for a device, precision and number of threads."""
+        """Return what this machine can do on a device, in a precision, on so many threads."""
         where = (device, precision, threads)
         if where not in self._ceilings:
-            with self.models.measuring():
-                self._ceilings[where] = measure_ceiling(*where)
+            self.look_at_ceiling(*where)
         return self._ceilings[where]
+
+    def look_at_ceiling(self, device: str, precision: str, threads: int) -> None:
+        """Measure what this machine can do, and keep the best of all looks of this run.
+
+        A shared machine may be slow for longer than a look: of ten short ones on an Intel Xeon nine saw 278
+        to 326 GFLOP/s, one 162.
+        """
+        where = (device, precision, threads)
+        rest()
+        with self.models.measuring():
+            seen, before = measure_ceiling(*where), self._ceilings.get(where)
+        self._ceilings[where] = best_of(before, seen) if before and seen else before or seen

@@ -11,6 +11,7 @@ from pruning_core.cells import latency_cells
 from pruning_core.errors import BackendError
 from pruning_core.grid import make_grid
 from pruning_core.harness import Harness
+from pruning_core.measure import ceilings
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.pipeline import Workplace
 from pruning_core.progress import ProgressDisplay
@@ -25,6 +26,7 @@ ENDS = ("dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2")
 def harness(tmp_path, monkeypatch):
     """Open a harness over a small grid of a user's network, all its latency cells planned."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(ceilings, "REPEAT_S", 1e-3)
     train = {"epochs": 0, "precision": "fp32"}
     grid = make_grid(
         {
@@ -97,6 +99,23 @@ def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):
         harness.latency_record(cell)
     assert len(seen) > 1
     assert sum(seen) == len(cells) == 6
+
+
+def test_ceilings_are_looked_at_before_and_after_a_tour(harness, monkeypatch):
+    """A run keeps the better of two moments, for each precision; a bad moment does not lower it."""
+    looks = []
+
+    def look(device, precision, threads):
+        looks.append(precision)
+        better = len(looks) == 1
+        return ceilings.Ceiling(2e12 if better else 1e12, 1e9 if better else 3e9)
+
+    monkeypatch.setattr(timing, "measure_ceiling", look)
+    watch_tours(monkeypatch, lambda groups: looks.append("tour"))
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
+    assert looks == ["bf16", "fp32", "tour", "bf16", "fp32"]
+    assert harness.timer.ceiling("cpu", "bf16", 1) == ceilings.Ceiling(2e12, 3e9)
+    assert record["matrix_gflops"] == 1e3  # fp32 had no better moment
 
 
 @pytest.mark.parametrize("end", ["dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2"])

@@ -14,6 +14,7 @@ from factories import write_user_model
 import pruning_core.backends.eager
 import pruning_core.checks
 import pruning_core.harness
+import pruning_core.measure.ceilings
 import pruning_core.measure.machine
 from pruning_core import pytest_plugin
 from pruning_core.backends import BACKENDS
@@ -62,6 +63,7 @@ def suites(pytester, store, monkeypatch):
     (pytester.path / "bench" / "thresholds.toml").write_text(LENIENT)
     (pytester.path / "bench" / "grids" / "quick.toml").write_text(GRID)
     monkeypatch.syspath_prepend(str(pytester.path))
+    monkeypatch.setattr(pruning_core.measure.ceilings, "REPEAT_S", 1e-3)
     model = write_user_model(pytester.path, "plugin_nets")
 
     def run(*arguments, model=model, folder="bench", start=pytester.runpytest_inprocess):

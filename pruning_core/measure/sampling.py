@@ -4,6 +4,7 @@ Not for: what is compared with what, and when it is known well enough (`latency.
 """
 
 import math
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -66,11 +67,16 @@ class Turns:
 
     def rest(self) -> None:
         """Wait until no thread of this process is busy."""
-        for _ in range(round(LONGEST_REST_S / REST_STEP_S)):
-            used_s = self._cpu_clock()
-            self._wait(REST_STEP_S)
-            if self._cpu_clock() - used_s < REST_SHARE * REST_STEP_S:
-                return
+        rest(self._wait, self._cpu_clock)
+
+
+def rest(wait: Callable[[float], object] = time.sleep, cpu_clock: Clock = time.process_time) -> None:
+    """Wait until no thread of this process is busy, half a second at most."""
+    for _ in range(round(LONGEST_REST_S / REST_STEP_S)):
+        used_s = cpu_clock()
+        wait(REST_STEP_S)
+        if cpu_clock() - used_s < REST_SHARE * REST_STEP_S:
+            return
 
 
 def warm_up(calls: Sequence[Call], least_s: float, burst_s: float, clock: Clock) -> list[float]:
