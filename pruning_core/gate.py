@@ -30,6 +30,9 @@ from pruning_core.records import Record
 from pruning_core.run_files import Run, read_run
 from pruning_core.text_files import write_text_file
 
+SHARES = {"accuracy": 0.5, "speed": 0.25, "ceiling": 0.25}
+"""Of the chance of a false alarm in a run: what each family of noisy comparisons gets."""
+
 __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
 
 
@@ -84,9 +87,10 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
     around = find_circumstances(baseline, new, policy)
     tolerances = {identity: policy.tolerances_of(*identity) for identity in before}
     parts = dict(_parts_of_cells(before, now, tolerances, around))
-    speeds, accuracies = _settle(parts, tolerances, policy)
+    counts = _settle(parts, tolerances, policy)
     cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in before), key=_importance)
-    slowdowns = _detectable_slowdowns(parts, tolerances, policy.false_alarm / 2 / max(speeds, 1))
+    level = policy.false_alarm * SHARES["speed"] / max(counts["speed"], 1)
+    slowdowns = _detectable_slowdowns(parts, tolerances, level)
     return GateResult(
         baseline=baseline,
         new=new,
@@ -94,7 +98,7 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
         added=tuple(identity for identity in now if identity not in before),
         notes=tuple(notes_on(baseline, new, policy, around, list(before | now))),
         false_alarm=policy.false_alarm,
-        comparisons=speeds + accuracies,
+        comparisons=sum(counts.values()),
         detectable_slowdown=median(slowdowns) if slowdowns else None,
         detectable_slowdown_worst=max(slowdowns, default=None),
     )
@@ -138,24 +142,24 @@ def _description(record: Record) -> tuple[Any, ...]:
 
 def _settle(
     parts: Mapping[Identity, list[Part]], tolerances: Mapping[Identity, Tolerances], policy: Policy
-) -> tuple[int, int]:
-    """Give all noisy parts their verdicts, in place; say how many speeds and accuracies there are.
+) -> dict[str, int]:
+    """Give all noisy parts their verdicts, in place; say how many of each family there are.
 
-    Speeds are judged together, and accuracies are, each with half of the chance of a false alarm: so a grid
-    of many latency cells does not make the gate blind to a loss of accuracy.
+    Accuracies are judged together, and so are speeds, and what is judged by the ceiling, each with its share
+    of the chance of a false alarm: a grid of many latency cells does not make the gate blind to the others.
     """
-    families: tuple[list[tuple[Identity, int]], list[tuple[Identity, int]]] = ([], [])
+    families: dict[str, list[tuple[Identity, int]]] = {family: [] for family in SHARES}
     for identity, items in parts.items():
         for place, part in enumerate(items):
             if not part.verdict:
-                families[part.metric not in ("speed", "ceiling")].append((identity, place))
-    for family in families:
+                families[part.metric if part.metric in SHARES else "accuracy"].append((identity, place))
+    for name, family in families.items():
         p_values = [1.0 if (p := parts[i][place].p_value) is None else p for i, place in family]
-        rejections = reject_by_holm(p_values, policy.false_alarm / 2)
+        rejections = reject_by_holm(p_values, policy.false_alarm * SHARES[name])
         for (identity, place), rejected in zip(family, rejections, strict=True):
             part = parts[identity][place]
             parts[identity][place] = part.settled(rejected, tolerances[identity], policy.confidence)
-    return len(families[0]), len(families[1])
+    return {name: len(family) for name, family in families.items()}
 
 
 def _verdict_of(identity: Identity, parts: Sequence[Part], tolerances: Tolerances) -> CellVerdict:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from pruning_core import gate_statistics as statistics
-from pruning_core.gate_ceiling import NEEDED, judge_against_ceiling
+from pruning_core.gate_ceiling import NEEDED, best_fraction, judge_against_ceiling
 from pruning_core.gate_circumstances import Circumstances
 from pruning_core.gate_policy import Tolerances
 from pruning_core.intervals import wilson_interval
@@ -68,8 +68,8 @@ class Part:
             return replace(self, verdict=REGRESSED, changed=True)
         if self.within:
             return replace(self, verdict=PASS)
-        by_time = self.metric in ("speed", "ceiling")
-        advice = "more rounds would tell" if by_time else "more test images would tell"
+        remedies = {"speed": "more rounds", "ceiling": "another run"}
+        advice = f"{remedies.get(self.metric, 'more test images')} would tell"
         alone = self.p_value is not None and self.p_value <= 1 - confidence
         why = (
             "clear by itself, not among all cells of the run"
@@ -302,11 +302,11 @@ def _ceiling_part(baseline: Record, new: Record, tolerances: Tolerances, around:
     slower, low, high, p_value = judge_against_ceiling(
         baseline, new, tolerances.dense_slowdown, around.policy.confidence
     )
-    before, now = baseline["roofline_fraction"], new["roofline_fraction"]
+    before, now = best_fraction(baseline), best_fraction(new)
     word, bounds = ("slower", (low, high)) if slower >= 0 else ("faster", (-high, -low))
     reason = (
-        f"dense model {abs(slower):.1%} {word} [{bounds[0]:.1%}, {bounds[1]:.1%}] relative to this machine's "
-        f"ceiling ({before:.0%} → {now:.0%} of it), tolerance {tolerances.dense_slowdown:.1%}"
+        f"dense model {abs(slower):.1%} {word} at its best [{bounds[0]:.1%}, {bounds[1]:.1%}], relative to "
+        f"this machine's ceiling ({before:.0%} → {now:.0%} of it), tolerance {tolerances.dense_slowdown:.1%}"
     )
     within = high <= tolerances.dense_slowdown
     changed = abs(slower) > tolerances.dense_slowdown / 2

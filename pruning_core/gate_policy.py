@@ -7,7 +7,7 @@ A policy file is TOML; every key may be left out:
     accuracy_drop = 0.01           # fraction of all test images
     accuracy_floor = 0.0           # least accuracy
     inconclusive = "fail"          # exit code 3; "report": listed, exit code 0; "pass": counted as pass
-    false_alarm = 0.05             # chance of any false regression in a run, half of it for accuracies
+    false_alarm = 0.05             # chance of any false regression in a run
     confidence = 0.95              # of the bounds that let a cell pass
     control_tolerance = 0.05       # an A/A control that is clearly farther from 1 spoils the times
     times_on_other_machine = "cannot-compare"    # or "skip": judge the rest only

@@ -173,7 +173,7 @@ def test_many_cells_ask_for_more_evidence(tmp_path: Path) -> None:
     verdicts = []
     for batch_sizes in ((32,), tuple(range(1, 41))):
         shape: dict[str, Any] = {"batch_sizes": batch_sizes, "backends": ("eager:fp32", "onnxruntime:fp32")}
-        new, baseline = (factory.make_content(suites=("latency",), rounds=6, **shape) for _ in range(2))
+        new, baseline = (factory.make_content(suites=("latency",), rounds=7, **shape) for _ in range(2))
         slower(1.0525)(new)
         (found,) = [c for c in judge(tmp_path, new, baseline).cells if c.cell == LAT[1]]
         slower(1.02)(new)
