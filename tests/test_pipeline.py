@@ -187,7 +187,7 @@ def test_progress_says_what_how_far_and_how_long(tmp_path, model, capsys, monkey
     monkeypatch.setattr("pruning_core.progress._LINE_EVERY_S", 0.0)
     make_all(grid_of(model, ratios="0.5"), place_in(tmp_path))
     shown = capsys.readouterr().err
-    assert "train pipeline_nets:tiny_model on digits, 2 epochs: 1/6 (17%)" in shown
+    assert "train pipeline_nets:tiny_model on digits, 2 epochs: 2/6 (33%)" in shown
     assert "s left" in shown
     assert "magnitude 0.5, 2 epochs: done in" in shown
 
