@@ -30,10 +30,10 @@ from pruning_core.records import Record
 from pruning_core.run_files import Run, read_run
 from pruning_core.text_files import write_text_file
 
+__all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
+
 SHARES = {"accuracy": 0.5, "speed": 0.25, "ceiling": 0.25}
 """Of the chance of a false alarm in a run: what each family of noisy comparisons gets."""
-
-__all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
 
 
 def run_gate(

@@ -38,24 +38,24 @@ class Timer:
             threads: CPU threads of PyTorch.
             groups: References and their candidates.
         """
-        waited_s = 0.0
 
         def wait(seconds: float) -> None:
-            nonlocal waited_s
             time.sleep(seconds)
-            waited_s += seconds
+            self.models.waited_s += seconds
+            self.models.measured_s -= seconds  # in which it lies
 
         torch.set_num_threads(threads)
-        with self.display.work(f"time {what}", quiet=True) as advance:
-            with MachineWatch(device) as watch, self.models.measuring():
+        with (
+            self.display.work(f"time {what}", quiet=True) as advance,
+            MachineWatch(device) as watch,
+            self.models.measuring(),
+        ):
 
-                def after_round(played: int, planned: int) -> None:
-                    watch.sample()
-                    advance(played, planned)
+            def after_round(played: int, planned: int) -> None:
+                watch.sample()
+                advance(played, planned)
 
-                timings = measure_in_turns(groups, self.options, wait=wait, after_round=after_round)
-            self.models.measured_s -= waited_s
-            self.models.waited_s += waited_s
+            timings = measure_in_turns(groups, self.options, wait=wait, after_round=after_round)
         return timings, watch.disturbance
 
     def ceiling(self, device: str, precision: str, threads: int) -> Ceiling | None:

@@ -158,7 +158,7 @@ class _Play:
         more = next(self._looks, None)
         if more is None or self._spent_s / self.done * more > self._limit_s:
             self.left = []
-        if self.left and more is not None:
+        elif self.left:
             self.until = more
 
     def timings(self) -> list[PairedTiming]:

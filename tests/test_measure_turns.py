@@ -1,0 +1,109 @@
+"""Groups that take turns: in which order, after which wait, and until when."""
+
+import math
+import random
+from itertools import pairwise
+
+import pytest
+from timed_machine import AT_REST, GROWING, ONE_CALL_A_SAMPLE, Machine
+
+from pruning_core.grid import LatencyOptions
+from pruning_core.measure.latency import Group, measure_in_turns
+from pruning_core.measure.sampling import REST_STEP_S
+
+
+def test_groups_play_one_round_each_in_turns() -> None:
+    """The rounds of each group are spread over the whole time; whoever comes next waits for the other."""
+    machine, waits = Machine(), []
+    groups = [
+        Group(machine.model("a", 0.1), [machine.model("b", 0.2)], 60.0),
+        Group(machine.model("c", 0.3), [machine.model("d", 0.1), machine.model("e", 0.1)], 60.0),
+    ]
+    (first,), second = measure_in_turns(
+        groups, ONE_CALL_A_SAMPLE, clock=machine.clock, **AT_REST | {"wait": waits.append}
+    )
+    turns = ("".join(machine.log))[len("ab" + "cde") :]
+    rounds = [turns[i : i + 10] for i in range(0, 70, 10)]
+    assert len(turns) == 70
+    assert set(rounds) == {"abbacdeedc", "cdeedcabba"}, "in random order"
+    assert first.speedup == pytest.approx(0.5)
+    assert [timing.speedup for timing in second] == pytest.approx([3.0, 3.0])
+    assert [timing.rounds for timing in (first, *second)] == [7, 7, 7]
+    # 2 switches in a round of the one, 4 in one of the other, one whenever a group takes over, and before
+    # the number of calls in a sample is planned for each of the five.
+    taken_over = sum(before[-1] != now[0] for before, now in pairwise(rounds)) + 7 + (rounds[0][0] == "a")
+    assert waits == [REST_STEP_S] * (7 * (2 + 4) + taken_over + 5)
+
+
+def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
+    """A runtime whose threads spin for 45 ms after its calls does not slow down the other one's samples."""
+    machine = Machine()
+    spins_until = 0.0
+    cpu_s = 0.0
+
+    def spinner() -> None:
+        nonlocal spins_until
+        machine.now += 0.02
+        spins_until = machine.now + 0.045
+
+    def other() -> None:
+        machine.now += 0.03 if machine.now < spins_until else 0.01
+
+    def wait(seconds: float) -> None:
+        nonlocal cpu_s
+        cpu_s += min(seconds, max(0.0, spins_until - machine.now))
+        machine.now += seconds
+
+    options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
+    group = Group(spinner, [other], 60.0)
+    ((timing,),) = measure_in_turns([group], options, clock=machine.clock, cpu_clock=lambda: cpu_s, wait=wait)
+    assert timing.candidate_s == pytest.approx([0.01] * 10)
+    assert timing.speedup == pytest.approx(2.0)
+
+
+def test_a_process_that_never_rests_is_measured_all_the_same() -> None:
+    """A thread that works on for ever delays each switch by half a second, no more."""
+    machine = Machine()
+    waited: list[float] = []
+    group = Group(machine.model("A", 0.1), [machine.model("B", 0.1)], 60.0)
+    ((timing,),) = measure_in_turns(
+        [group],
+        ONE_CALL_A_SAMPLE,
+        clock=machine.clock,
+        cpu_clock=lambda: sum(waited),
+        wait=waited.append,
+    )
+    assert timing.rounds == 7
+    assert sum(waited) == pytest.approx((2 + 7 * 2) * 0.5)  # two plans, two switches a round
+
+
+def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:
+    """A machine that favours candidates for a while does so in some rounds of each, not in all of one."""
+    machine = Machine()
+
+    def reference() -> None:
+        machine.now += 0.1
+
+    def candidate() -> None:
+        machine.now += 0.1 if machine.now < 6.0 else 0.15
+
+    options = LatencyOptions(rounds=20, max_rounds=20, warmup_ms=0, sample_ms=1)
+    groups = [Group(reference, [candidate], 60.0) for _ in range(2)]
+    for (timing,) in measure_in_turns(groups, options, clock=machine.clock, **AT_REST):
+        moods = [ratio > 0.2 for ratio in timing.log_ratios]
+        assert 5 <= sum(moods) <= 15
+
+
+def test_a_group_that_is_known_leaves_the_others_alone() -> None:
+    """The steady group is done at its first look; the noisy one goes on, within its own limit of time."""
+    machine = Machine(noise=0.0)
+    noise = random.Random(2)
+
+    def noisy() -> None:
+        machine.now += 0.1 * math.exp(noise.gauss(0, 0.3))
+
+    steady = Group(machine.model("a", 0.1), [machine.model("b", 0.1)], 1.0)
+    (known,), (open_one,) = measure_in_turns(
+        [steady, Group(noisy, [noisy], 60.0)], GROWING, clock=machine.clock, **AT_REST
+    )
+    assert (known.rounds, open_one.rounds) == (10, 40)
