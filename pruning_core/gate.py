@@ -20,6 +20,8 @@ from statistics import median
 from typing import Any
 
 from pruning_core.errors import RecordError
+from pruning_core.gate_backends import SUITE as BACKEND
+from pruning_core.gate_backends import judge_backends, notes_on_backends
 from pruning_core.gate_circumstances import Circumstances, find_circumstances, notes_on
 from pruning_core.gate_outputs import append_step_summary, print_terminal, to_json, to_junit, to_markdown
 from pruning_core.gate_parts import CANNOT_COMPARE, PASS, Part, judge_parts
@@ -32,7 +34,7 @@ from pruning_core.text_files import write_text_file
 
 __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
 
-SHARES = {"accuracy": 0.5, "speed": 0.25, "ceiling": 0.25}
+SHARES = {"accuracy": 0.4, "speed": 0.2, BACKEND: 0.2, "ceiling": 0.2}
 """Of the chance of a false alarm in a run: what each family of noisy comparisons gets."""
 
 
@@ -87,20 +89,28 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
     around = find_circumstances(baseline, new, policy)
     tolerances = {identity: policy.tolerances_of(*identity) for identity in before}
     parts = dict(_parts_of_cells(before, now, tolerances, around))
+    for identity, part in judge_backends(before, now, policy, around):
+        parts[identity], tolerances[identity] = [part], policy.tolerances_of(*identity)
     counts = _settle(parts, tolerances, policy)
-    cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in before), key=_importance)
-    level = policy.false_alarm * SHARES["speed"] / max(counts["speed"], 1)
-    slowdowns = _detectable_slowdowns(parts, tolerances, level)
+    cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in parts), key=_importance)
+    slowdowns = {
+        metric: _detectable_slowdowns(parts, tolerances, metric, _first_level(policy, metric, counts))
+        for metric in ("speed", BACKEND)
+    }
     return GateResult(
         baseline=baseline,
         new=new,
         cells=tuple(cells),
         added=tuple(identity for identity in now if identity not in before),
-        notes=tuple(notes_on(baseline, new, policy, around, list(before | now))),
+        notes=(
+            *notes_on(baseline, new, policy, around, list({**parts, **now})),
+            *notes_on_backends(baseline, new),
+        ),
         false_alarm=policy.false_alarm,
         comparisons=sum(counts.values()),
-        detectable_slowdown=median(slowdowns) if slowdowns else None,
-        detectable_slowdown_worst=max(slowdowns, default=None),
+        detectable_slowdown=median(slowdowns["speed"]) if slowdowns["speed"] else None,
+        detectable_slowdown_worst=max(slowdowns["speed"], default=None),
+        detectable_slowdown_of_backend=max(slowdowns[BACKEND], default=None),
     )
 
 
@@ -145,8 +155,9 @@ def _settle(
 ) -> dict[str, int]:
     """Give all noisy parts their verdicts, in place; say how many of each family there are.
 
-    Accuracies are judged together, and so are speeds, and what is judged by the ceiling, each with its share
-    of the chance of a false alarm: a grid of many latency cells does not make the gate blind to the others.
+    Accuracies are judged together, and so are speeds of cells, backends as wholes, and what is judged by the
+    ceiling, each with its share of the chance of a false alarm: a grid of many latency cells does not make
+    the gate blind to the others.
     """
     families: dict[str, list[tuple[Identity, int]]] = {family: [] for family in SHARES}
     for identity, items in parts.items():
@@ -176,14 +187,22 @@ def _importance(cell: CellVerdict) -> tuple[int, bool, float]:
     return WORST_FIRST.index(cell.verdict), not cell.changed, -max(changes, default=0.0)
 
 
+def _first_level(policy: Policy, family: str, counts: Mapping[str, int]) -> float:
+    """Return the level of Holm's first step in a family."""
+    return policy.false_alarm * SHARES[family] / max(counts[family], 1)
+
+
 def _detectable_slowdowns(
-    parts: Mapping[Identity, list[Part]], tolerances: Mapping[Identity, Tolerances], level: float
+    parts: Mapping[Identity, list[Part]],
+    tolerances: Mapping[Identity, Tolerances],
+    metric: str,
+    level: float,
 ) -> list[float]:
-    """Estimate for each latency cell the smallest slow-down that Holm's first step would have found."""
+    """Estimate for each part of a metric the smallest slow-down that a test at this level would find."""
     slowdowns = []
     for identity, items in parts.items():
         for part in items:
-            if part.detectable:
+            if part.metric == metric and part.detectable:
                 margin = math.log1p(tolerances[identity].slowdown)
                 shift = detectable_shift(*part.detectable, level, POWER)
                 # e^50 is beyond anything that a time could be slowed down by.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TextIO
 from xml.etree import ElementTree
 
 from pruning_core.errors import OptionError
+from pruning_core.gate_backends import SUITE as BACKEND
 from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
 from pruning_core.gate_result import POWER, CellVerdict, GateResult
 from pruning_core.run_files import Run
@@ -39,7 +40,11 @@ class Row(NamedTuple):
 def summarize(result: GateResult) -> list[str]:
     """Return what holds for the whole run, a line each: the verdict first, then notes and error rates."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in result.counts.items() if number)
-    lines = [f"{result.verdict} (exit code {result.exit_code}): {counts}, of {len(result.cells)} cells"]
+    backends = sum(cell.suite == BACKEND for cell in result.cells)
+    of_what = f"{len(result.cells) - backends} cells" + (
+        f" and {backends} backends as wholes" if backends else ""
+    )
+    lines = [f"{result.verdict} (exit code {result.exit_code}): {counts}, of {of_what}"]
     if result.added:
         names = ", ".join(f"{suite}/{cell}" for suite, cell in result.added[:5])
         more = f", and {len(result.added) - 5} more" if len(result.added) > 5 else ""
@@ -156,6 +161,7 @@ def to_json(result: GateResult) -> str:
         "power": POWER,
         "detectable_slowdown": result.detectable_slowdown,
         "detectable_slowdown_worst": result.detectable_slowdown_worst,
+        "detectable_slowdown_of_backend": result.detectable_slowdown_of_backend,
         "added": [{"suite": suite, "cell": cell} for suite, cell in result.added],
     }
     head = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
@@ -203,11 +209,14 @@ def _error_rates(result: GateResult) -> str:
     )
     if result.detectable_slowdown is None or result.detectable_slowdown_worst is None:
         return text
-    return (
+    text = (
         f"{text}. Smallest slow-down it would have found with {POWER:.0%} power (an estimate): "
         f"{_slowdown(result.detectable_slowdown)} in the median latency cell, "
         f"{_slowdown(result.detectable_slowdown_worst)} in the noisiest"
     )
+    if result.detectable_slowdown_of_backend is None:
+        return text
+    return f"{text}, {_slowdown(result.detectable_slowdown_of_backend)} of a backend as a whole"
 
 
 def _slowdown(value: float) -> str:

@@ -43,7 +43,7 @@ IDENTITY = (
 class Part:
     """What is said of one metric of a cell."""
 
-    metric: str
+    metric: str  # a field of the record, or `speed`, `ceiling`, `backend`, `control`, `status`, `record`
     verdict: str  # empty until the noisy comparisons of the run have been judged together
     reason: str
     baseline: float | None = None
@@ -53,7 +53,7 @@ class Part:
     change_high: float | None = None
     p_value: float | None = None  # of the change if it were within the tolerance
     within: bool = False  # the bound of the change stays within the tolerance
-    detectable: tuple[float, int, int] | None = None  # spread of one round, rounds before and now
+    detectable: tuple[float, int, int] | None = None  # spread of one value, values on either side
     changed: bool = False
 
     def settled(self, rejected: bool, tolerances: Tolerances, confidence: float) -> "Part":
@@ -68,7 +68,7 @@ class Part:
             return replace(self, verdict=REGRESSED, changed=True)
         if self.within:
             return replace(self, verdict=PASS)
-        remedies = {"speed": "more rounds", "ceiling": "another run"}
+        remedies = {"speed": "more rounds", "backend": "more rounds or cells", "ceiling": "another run"}
         advice = f"{remedies.get(self.metric, 'more test images')} would tell"
         alone = self.p_value is not None and self.p_value <= 1 - confidence
         why = (

@@ -18,7 +18,7 @@ Identity = tuple[str, str]  # suite, cell
 
 @dataclass(frozen=True)
 class CellVerdict:
-    """What the gate says of a cell."""
+    """What the gate says of a cell; or of a backend as a whole, whose suite is then `backend`."""
 
     suite: str
     cell: str
@@ -46,6 +46,7 @@ class GateResult:
     comparisons: int  # noisy ones, judged together
     detectable_slowdown: float | None  # in the median latency cell; inf: not with so few rounds
     detectable_slowdown_worst: float | None
+    detectable_slowdown_of_backend: float | None  # as a whole, on the noisiest
 
     @property
     def verdict(self) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pruning_core.errors import OptionError, PruningBenchError
 from pruning_core.gate import Policy, compare
+from pruning_core.gate_backends import SUITE as BACKEND
 from pruning_core.gate_parts import REGRESSED
 from pruning_core.gate_result import GateResult
 from pruning_core.run_files import read_run
@@ -136,7 +137,12 @@ def _found(kind: Kind, result: GateResult) -> bool:
         return any(
             part.metric == "ceiling" and part.verdict == REGRESSED for c in regressed for part in c.parts
         )
-    return any(f"-{kind.backend}-" in cell.cell and cell.suite == "latency" for cell in regressed)
+    return any(
+        cell.cell.startswith(f"{kind.backend}-")
+        if cell.suite == BACKEND
+        else cell.suite == "latency" and f"-{kind.backend}-" in cell.cell
+        for cell in regressed
+    )
 
 
 def _run_suites(path: Path, plant: str, arguments: Sequence[str]) -> None:
