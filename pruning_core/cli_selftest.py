@@ -78,6 +78,7 @@ def selftest_latency(
 @click.option("--grid", default="quick", show_default=True, help="Grid of the runs.")
 @store_option
 @click.option("--policy", type=FILE, help="The gate's policy (default: built in).")
+@click.option("--every-pair", is_flag=True, help="Compare all runs with one another, not neighbours alone.")
 @click.option("--json", "json_file", type=FILE, help="Write every comparison.")
 def selftest_gate(
     folder: Path,
@@ -89,6 +90,7 @@ def selftest_gate(
     grid: str,
     root: Path | None,
     policy: Path | None,
+    every_pair: bool,
     json_file: Path | None,
 ) -> None:
     """Count false regressions of the gate, and planted ones that it finds, over whole runs.
@@ -100,6 +102,7 @@ def selftest_gate(
 
     check_backend(backend, "fp32")
     arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
+    counts = (runs, planted, planted_in_all)
     click.echo(
-        run_gate_selftest(runs, planted, planted_in_all, backend, folder, arguments, policy, json_file)
+        run_gate_selftest(*counts, backend, folder, arguments, policy, json_file, every_pair=every_pair)
     )

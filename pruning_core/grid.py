@@ -30,7 +30,7 @@ class LatencyOptions(Frozen):
     limit_s: float = Field(
         60.0,
         gt=0,
-        description="No look is begun that would take a cell, or four times this a control, longer.",
+        description="No more rounds than fit into this for a cell, into four times this for a control.",
     )
     warmup_ms: float = Field(500.0, ge=0, description="Least time spent warming up, for each of the pair.")
     sample_ms: float = Field(20.0, gt=0, description="A sample is enough calls to last this long.")

@@ -280,9 +280,13 @@ def test_a_candidate_that_is_known_leaves_the_round() -> None:
 
 
 def test_the_time_of_a_cell_is_bounded() -> None:
-    """No look is begun that would take longer than the limit allows, however wide the interval is."""
+    """No more rounds than fit into the limit are taken, however wide the interval is, and none is left out."""
     options = GROWING.model_copy(update={"limit_s": 10.0})  # a round of four calls of 0.1 s: 0.4 s
-    assert measure(Machine(noise=0.2), 0.1, 0.1, options).rounds == 20
+    machine = Machine(noise=0.2)
+    assert measure(machine, 0.1, 0.1, options).rounds > 20
+    assert 9.0 < machine.now < 11.0
+    once = options.model_copy(update={"limit_s": 0.1})
+    assert measure(Machine(noise=0.2), 0.1, 0.1, once).rounds == 10
 
 
 def test_error_is_split_over_the_looks() -> None:

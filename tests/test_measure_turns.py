@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -75,6 +76,33 @@ def test_a_process_that_never_rests_is_measured_all_the_same() -> None:
     )
     assert timing.rounds == 7
     assert sum(waited) == pytest.approx((2 + 7 * 2) * 0.5)  # two plans, two switches a round
+
+
+def test_all_groups_end_together() -> None:
+    """A group that its time ends and one that its rounds end are both spread over the whole time."""
+    machine = Machine()
+    noise = random.Random(2)
+
+    def noisy(cost_s: float) -> Callable[[], None]:
+        def call() -> None:
+            machine.now += cost_s * math.exp(noise.gauss(0, 0.3))
+
+        return call
+
+    groups = [Group(noisy(1.0), [noisy(1.0)], 100.0), Group(noisy(0.02), [noisy(0.02)], 100.0)]
+    rounds_at: list[tuple[float, int]] = []
+    ((slow,), (fast,)) = measure_in_turns(
+        groups,
+        GROWING,
+        clock=machine.clock,
+        **AT_REST,
+        after_round=lambda played, planned: rounds_at.append((machine.now, played)),
+    )
+    assert 20 < slow.rounds < 30
+    assert fast.rounds == 40
+    half = machine.now / 2
+    played_by_half = max(played for at_s, played in rounds_at if at_s <= half)
+    assert played_by_half == pytest.approx((slow.rounds + fast.rounds) / 2, rel=0.15)
 
 
 def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:

@@ -84,6 +84,22 @@ def test_each_kind_is_judged_by_its_own_truth(runs):
     assert "2 found (100.0%" in table
 
 
+def test_every_pair_of_runs_is_judged_if_asked(runs):
+    """All runs alike with one another, each planted one with all of them; no interval is claimed for that."""
+    trials = list(judge_runs(KINDS, runs, Policy(), every_pair=True))
+    assert [(t.baseline, t.new) for t in trials] == [
+        ("aa-01.json", "aa-02.json"),
+        ("aa-01.json", "aa-03.json"),
+        ("aa-02.json", "aa-03.json"),
+        *((f"aa-0{i}.json", f"onnxruntime-10-0{j}.json") for j in (1, 2) for i in (1, 2, 3)),
+        *((f"aa-0{i}.json", "all-30-01.json") for i in (1, 2, 3)),
+    ]
+    table = render_gate_trials(KINDS, trials, every_pair=True)
+    rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in table.splitlines()]
+    assert ["nothing", "3", "3", "0 false"] in rows
+    assert ["onnxruntime +0.10", "2", "6", "6 found"] in rows
+
+
 def test_a_regression_elsewhere_is_not_the_plant(runs):
     """A plant counts as found only where it was planted."""
     kinds = plan_kinds(3, 2, 1, "openvino")

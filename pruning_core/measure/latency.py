@@ -8,11 +8,13 @@ reference share its samples: A B C C B A.
 
 A shared machine has moods that last for seconds, and a ratio of two times moves with them: one that is bound
 by memory suffers otherwise than one that is bound by arithmetic. So the rounds of a cell are not taken in
-one go: all groups play one round each, in random order, and again, until the last of them knows enough.
+one go: groups take turns, next the one that has used least of its rounds and its time, so that those of
+each are spread over the whole of it.
 
 It stops when it knows enough: after 10 rounds, 20, 40, … the intervals are looked at, and a candidate whose
-interval is narrow enough leaves. The chance of error is split over all planned looks, so that an interval
-holds as often as it says although it was looked at several times.
+interval is narrow enough leaves; where the time ends before the next look, that look is taken early. The
+chance of error is split over all planned looks, so that an interval holds as often as it says although it
+was looked at several times.
 
 Not for: making callables (`backends/`), or inference mode, which is their own business.
 """
@@ -61,7 +63,7 @@ class Group:
 
     reference: Call
     candidates: Sequence[Call]  # at least one
-    limit_s: float  # no look is begun that would take longer than this for each candidate
+    limit_s: float  # of time for each candidate; but rounds before the first look are always taken
 
 
 def measure_pair(
@@ -84,8 +86,7 @@ def measure_in_turns(
     """Time several callables against one reference in rounds A B C … C B A; several such groups in turns.
 
     Each candidate lies as far before the middle of a round as after it, as B does in A B B A: the drift
-    cancels for each of them, and the reference, often the slowest, is timed once for all. Groups play one
-    round each, so that the rounds of each are spread over the whole time.
+    cancels for each of them, and the reference, often the slowest, is timed once for all.
 
     Args:
         groups: References with their candidates.
@@ -105,10 +106,9 @@ def measure_in_turns(
         plays = [_Play(group, options, turns) for group in groups]
         order = random.Random(0)
         while open_plays := [play for play in plays if play.left]:
-            order.shuffle(open_plays)  # so that no group always comes after the same one
-            for play in open_plays:
-                play.round()
-                after_round(sum(p.done for p in plays), sum(p.until for p in plays))
+            # By chance among near ones, so that no group always comes after the same one.
+            min(open_plays, key=lambda play: play.used(order.random())).round()
+            after_round(sum(p.done for p in plays), sum(p.until for p in plays))
     return [play.timings() for play in plays]
 
 
@@ -135,6 +135,11 @@ class _Play:
             self._counts[place] = plan_calls(self._calls[place], self._call_s[place], sample_s, turns.clock)
         turns.ran_last = (self, 0)
 
+    def used(self, of_a_round: float) -> float:
+        """Return which part of its rounds or of its time is used, the larger, and some of a round more."""
+        part = max(self.done / self._options.looks[-1], self._spent_s / self._limit_s)
+        return part * (1 + of_a_round / max(self.done, 1))
+
     def round(self) -> None:
         """Play one round; at a look, decide who needs more."""
         start = self._turns.clock()
@@ -155,8 +160,11 @@ class _Play:
     def _look(self) -> None:
         reference_s = self._samples_s[0]
         self.left = [p for p in self.left if not _is_narrow(reference_s, self._samples_s[p], self._options)]
-        more = next(self._looks, None)
-        if more is None or self._spent_s / self.done * more > self._limit_s:
+        more = next(self._looks, self.done)
+        if self._spent_s * more > self._limit_s * self.done:
+            # How long a round takes says nothing about the ratio: a look may be brought forward for it.
+            more, self._looks = int(self._limit_s / self._spent_s * self.done), iter(())
+        if more <= self.done:
             self.left = []
         elif self.left:
             self.until = more

@@ -24,6 +24,8 @@ def run_gate_selftest(
     arguments: Sequence[str],
     policy_file: Path | None,
     json_file: Path | None,
+    *,
+    every_pair: bool = False,
 ) -> str:
     """Make the runs that are missing, judge them all, and write what was asked for.
 
@@ -36,6 +38,7 @@ def run_gate_selftest(
         arguments: What pytest is called with.
         policy_file: The gate's policy; its defaults without one.
         json_file: Gets every comparison.
+        every_pair: Compare all runs with one another, not neighbours alone (see `judge_runs`).
 
     Returns:
         The table of rates, as Markdown.
@@ -49,23 +52,26 @@ def run_gate_selftest(
     kinds = plan_kinds(runs, planted, planted_in_all, backend)
     with ProgressDisplay().work("selftest gate", quiet=True) as advance:
         make_runs(kinds, folder, arguments, advance)
-    trials = list(judge_runs(kinds, folder, policy))
+    trials = list(judge_runs(kinds, folder, policy, every_pair=every_pair))
     if json_file is not None:
         machine = dict(read_run(folder / "aa-01.json").machine)
         content = {
             "what": "pruning-bench selftest gate",
             "machine": machine,
             "arguments": list(arguments),
+            "every_pair": every_pair,
             "slowdown": policy.tolerances.slowdown,
             "dense_slowdown": policy.tolerances.dense_slowdown,
             "trials": [asdict(trial) for trial in trials],
         }
         write_text_file(json_file, json.dumps(content, indent=1) + "\n")
-    return render_gate_trials(kinds, trials)
+    return render_gate_trials(kinds, trials, every_pair=every_pair)
 
 
-def render_gate_trials(kinds: Sequence[Kind], trials: Sequence[GateTrial]) -> str:
-    """Return the table of rates, as Markdown."""
+def render_gate_trials(
+    kinds: Sequence[Kind], trials: Sequence[GateTrial], *, every_pair: bool = False
+) -> str:
+    """Return the table of rates, as Markdown; without intervals where pairs are not independent."""
     rows = []
     for kind in kinds:
         mine = [trial for trial in trials if trial.kind == kind.name]
@@ -75,6 +81,7 @@ def render_gate_trials(kinds: Sequence[Kind], trials: Sequence[GateTrial]) -> st
         verdicts = sorted({trial.verdict for trial in mine})
         counts = ", ".join(f"{sum(t.verdict == verdict for t in mine)} {verdict}" for verdict in verdicts)
         found = Rate(sum(trial.found for trial in mine), len(mine))
-        rows.append([what, len(mine), f"{found.count} {word} ({found})", counts])
-    head = ["planted", "comparisons", "regressions", "verdicts on the run"]
+        rate = f"{found.count} {word}" + ("" if every_pair else f" ({found})")
+        rows.append([what, kind.count, len(mine), rate, counts])
+    head = ["planted", "runs", "comparisons", "regressions", "verdicts on the run"]
     return tabulate(rows, headers=head, tablefmt="github", disable_numparse=True)

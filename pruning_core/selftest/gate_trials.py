@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 from pruning_core.errors import OptionError, PruningBenchError
@@ -97,21 +97,26 @@ def make_runs(
             _run_suites(path, kind.plant, arguments)
 
 
-def judge_runs(kinds: Sequence[Kind], folder: Path, policy: Policy) -> Iterator[GateTrial]:
+def judge_runs(
+    kinds: Sequence[Kind], folder: Path, policy: Policy, *, every_pair: bool = False
+) -> Iterator[GateTrial]:
     """Let the gate compare each A/A run with the one before, and each planted one with its neighbour.
 
     Args:
         kinds: What was run; the first has nothing planted.
         folder: Where `make_runs` put the runs.
         policy: The gate's.
+        every_pair: Compare each A/A run with all before it, and each planted one with all A/A runs. More
+            comparisons of the same runs, which are not independent of one another.
     """
     plain = [folder / f"{kinds[0].name}-{number + 1:02}.json" for number in range(kinds[0].count)]
-    pairs = [(kinds[0], before, after) for before, after in pairwise(plain)]
+    pairs = [(kinds[0], *pair) for pair in (combinations(plain, 2) if every_pair else pairwise(plain))]
     for kind in kinds[1:]:
-        pairs += [
-            (kind, plain[min(number, len(plain) - 1)], folder / f"{kind.name}-{number + 1:02}.json")
-            for number in range(kind.count)
-        ]
+        for number in range(kind.count):
+            planted = folder / f"{kind.name}-{number + 1:02}.json"
+            neighbour = min(number, len(plain) - 1)
+            beside = plain if every_pair else plain[neighbour : neighbour + 1]
+            pairs += [(kind, before, planted) for before in beside]
     for kind, before, after in pairs:
         result = compare(read_run(before), read_run(after), policy)
         cells = tuple(f"{c.suite}/{c.cell}" for c in result.cells if c.verdict == REGRESSED)
