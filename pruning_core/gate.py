@@ -14,7 +14,7 @@ Not for: reading files (`records.py`), what is tolerated (`gate_policy.py`), one
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,8 +34,9 @@ from pruning_core.text_files import write_text_file
 
 __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
 
-SHARES = {"accuracy": 0.4, "speed": 0.2, BACKEND: 0.2, "ceiling": 0.2}
-"""Of the chance of a false alarm in a run: what each family of noisy comparisons gets."""
+SHARES = {"accuracy": 4, "speed": 1, BACKEND: 2, "ceiling": 1}
+"""How the chance of a false alarm in a run is divided among the families of noisy comparisons that there are.
+Backends get more than cells: they are few, and what slows a runtime down shows there first."""
 
 
 def run_gate(
@@ -91,12 +92,17 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
     parts = dict(_parts_of_cells(before, now, tolerances, around))
     for identity, part in judge_backends(before, now, policy, around):
         parts[identity], tolerances[identity] = [part], policy.tolerances_of(*identity)
-    counts = _settle(parts, tolerances, policy)
+    families = _families_of(parts)
+    levels = _levels_of(families, policy.false_alarm)
+    for name, family in families.items():
+        _settle(parts, family, levels[name], tolerances, policy.confidence)
     cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in parts), key=_importance)
     slowdowns = {
-        metric: _detectable_slowdowns(parts, tolerances, metric, _first_level(policy, metric, counts))
+        metric: _detectable_slowdowns(parts, tolerances, metric, levels[metric] / len(families[metric]))
         for metric in ("speed", BACKEND)
+        if metric in families
     }
+    of_cells, of_backends = slowdowns.get("speed", []), slowdowns.get(BACKEND, [])
     return GateResult(
         baseline=baseline,
         new=new,
@@ -107,10 +113,10 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
             *notes_on_backends(baseline, new),
         ),
         false_alarm=policy.false_alarm,
-        comparisons=sum(counts.values()),
-        detectable_slowdown=median(slowdowns["speed"]) if slowdowns["speed"] else None,
-        detectable_slowdown_worst=max(slowdowns["speed"], default=None),
-        detectable_slowdown_of_backend=max(slowdowns[BACKEND], default=None),
+        comparisons=sum(map(len, families.values())),
+        detectable_slowdown=median(of_cells) if of_cells else None,
+        detectable_slowdown_worst=max(of_cells, default=None),
+        detectable_slowdown_of_backend=max(of_backends, default=None),
     )
 
 
@@ -150,27 +156,40 @@ def _description(record: Record) -> tuple[Any, ...]:
     return tuple(record.get(name) for name in names)
 
 
-def _settle(
-    parts: Mapping[Identity, list[Part]], tolerances: Mapping[Identity, Tolerances], policy: Policy
-) -> dict[str, int]:
-    """Give all noisy parts their verdicts, in place; say how many of each family there are.
+def _families_of(parts: Mapping[Identity, list[Part]]) -> dict[str, list[tuple[Identity, int]]]:
+    """Find the noisy parts that are judged together: identity, and place among its parts.
 
-    Accuracies are judged together, and so are speeds of cells, backends as wholes, and what is judged by the
-    ceiling, each with its share of the chance of a false alarm: a grid of many latency cells does not make
-    the gate blind to the others.
+    Accuracies are one family, and so are speeds of cells, backends as wholes, and what is judged by the
+    ceiling: a grid of many latency cells does not make the gate blind to the others.
     """
-    families: dict[str, list[tuple[Identity, int]]] = {family: [] for family in SHARES}
+    families: dict[str, list[tuple[Identity, int]]] = {}
     for identity, items in parts.items():
         for place, part in enumerate(items):
             if not part.verdict:
-                families[part.metric if part.metric in SHARES else "accuracy"].append((identity, place))
-    for name, family in families.items():
-        p_values = [1.0 if (p := parts[i][place].p_value) is None else p for i, place in family]
-        rejections = reject_by_holm(p_values, policy.false_alarm * SHARES[name])
-        for (identity, place), rejected in zip(family, rejections, strict=True):
-            part = parts[identity][place]
-            parts[identity][place] = part.settled(rejected, tolerances[identity], policy.confidence)
-    return {name: len(family) for name, family in families.items()}
+                name = part.metric if part.metric in SHARES else "accuracy"
+                families.setdefault(name, []).append((identity, place))
+    return families
+
+
+def _levels_of(families: Iterable[str], false_alarm: float) -> dict[str, float]:
+    """Divide the chance of a false alarm among the families that there are."""
+    whole = sum(SHARES[name] for name in families)
+    return {name: false_alarm * SHARES[name] / whole for name in families}
+
+
+def _settle(
+    parts: Mapping[Identity, list[Part]],
+    family: Sequence[tuple[Identity, int]],
+    level: float,
+    tolerances: Mapping[Identity, Tolerances],
+    confidence: float,
+) -> None:
+    """Give the noisy parts of a family their verdicts, in place."""
+    p_values = [1.0 if (p := parts[i][place].p_value) is None else p for i, place in family]
+    rejections = reject_by_holm(p_values, level)
+    for (identity, place), rejected in zip(family, rejections, strict=True):
+        part = parts[identity][place]
+        parts[identity][place] = part.settled(rejected, tolerances[identity], confidence)
 
 
 def _verdict_of(identity: Identity, parts: Sequence[Part], tolerances: Tolerances) -> CellVerdict:
@@ -185,11 +204,6 @@ def _verdict_of(identity: Identity, parts: Sequence[Part], tolerances: Tolerance
 def _importance(cell: CellVerdict) -> tuple[int, bool, float]:
     changes = (abs(part.change or 0.0) for part in cell.parts if part.verdict == cell.verdict)
     return WORST_FIRST.index(cell.verdict), not cell.changed, -max(changes, default=0.0)
-
-
-def _first_level(policy: Policy, family: str, counts: Mapping[str, int]) -> float:
-    """Return the level of Holm's first step in a family."""
-    return policy.false_alarm * SHARES[family] / max(counts[family], 1)
 
 
 def _detectable_slowdowns(

@@ -17,6 +17,11 @@ from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.progress import ProgressDisplay
 from pruning_core.resident import Models
 
+LOOK_EVERY_S = 15.0
+"""A shared machine may be slow for minutes: two looks of 2 s, before and after a tour, saw matrix ceilings of
+271 to 351 GFLOP/s over ten runs on an Intel Xeon, while the fastest calls of the networks, all along the
+tours, were within a few percent of one another. So ceilings are looked at all along too."""
+
 
 @dataclass
 class Timer:
@@ -28,7 +33,7 @@ class Timer:
     _ceilings: dict[tuple[str, str, int], Ceiling | None] = field(default_factory=dict)
 
     def time_in_turns(
-        self, what: str, device: str, threads: int, groups: Sequence[Group]
+        self, what: str, device: str, threads: int, groups: Sequence[Group], precisions: Sequence[str] = ()
     ) -> tuple[list[list[PairedTiming]], Disturbance]:
         """Time groups of calls, each against its reference (see `measure_in_turns`).
 
@@ -37,7 +42,15 @@ class Timer:
             device: Whose clock is watched.
             threads: CPU threads of PyTorch.
             groups: References and their candidates.
+            precisions: Their ceilings are looked at before, after, and now and then between rounds.
         """
+        looked_at_s = 0.0
+
+        def look() -> None:
+            nonlocal looked_at_s
+            for precision in precisions:
+                self._look_at_ceiling(device, precision, threads)
+            looked_at_s = time.perf_counter()
 
         def wait(seconds: float) -> None:
             time.sleep(seconds)
@@ -54,25 +67,24 @@ class Timer:
             def after_round(played: int, planned: int) -> None:
                 watch.sample()
                 advance(played, planned)
+                if time.perf_counter() - looked_at_s > LOOK_EVERY_S:
+                    look()
 
+            look()
             timings = measure_in_turns(groups, self.options, wait=wait, after_round=after_round)
+            look()
         return timings, watch.disturbance
 
     def ceiling(self, device: str, precision: str, threads: int) -> Ceiling | None:
         """Return what this machine can do on a device, in a precision, on so many threads."""
         where = (device, precision, threads)
         if where not in self._ceilings:
-            self.look_at_ceiling(*where)
+            with self.models.measuring():
+                self._look_at_ceiling(*where)
         return self._ceilings[where]
 
-    def look_at_ceiling(self, device: str, precision: str, threads: int) -> None:
-        """Measure what this machine can do, and keep the best of all looks of this run.
-
-        A shared machine may be slow for longer than a look: of ten short ones on an Intel Xeon nine saw 278
-        to 326 GFLOP/s, one 162.
-        """
-        where = (device, precision, threads)
+    def _look_at_ceiling(self, *where: *tuple[str, str, int]) -> None:
+        """Measure what this machine can do, and keep the best of all looks of this run."""
         rest()
-        with self.models.measuring():
-            seen, before = measure_ceiling(*where), self._ceilings.get(where)
+        seen, before = measure_ceiling(*where), self._ceilings.get(where)
         self._ceilings[where] = best_of(before, seen) if before and seen else before or seen

@@ -66,11 +66,7 @@ class Tours:
                 advance(sum(map(len, bound)), len(cells))
         threads = self.models.threads_of(cell)
         precisions = sorted({other.precision for ready in bound for other, _ in ready})
-        for precision in precisions:
-            self.timer.look_at_ceiling(cell.device, precision, threads)
-        timings, disturbance = self.timer.time_in_turns(what, cell.device, threads, groups)
-        for precision in precisions:  # once before and once after: the better of two moments
-            self.timer.look_at_ceiling(cell.device, precision, threads)
+        timings, disturbance = self.timer.time_in_turns(what, cell.device, threads, groups, precisions)
         for ready, of_group in zip(bound, timings, strict=True):
             for (other, seconds), timing in zip(ready, of_group, strict=True):
                 self._measured[other] = Measured(timing, disturbance, seconds)

@@ -118,6 +118,17 @@ def test_ceilings_are_looked_at_before_and_after_a_tour(harness, monkeypatch):
     assert record["matrix_gflops"] == 1e3  # fp32 had no better moment
 
 
+def test_ceilings_are_looked_at_all_along_a_tour(harness, monkeypatch):
+    """Now and then between rounds there is another look, so that one quiet moment of a tour is enough."""
+    looks = []
+    monkeypatch.setattr(timing, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(timing, "measure_ceiling", lambda *where: looks.append(where[1]))
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
+    assert record["rounds"] == 5
+    assert looks == ["bf16", "fp32"] * (1 + 3 * 5 + 1)  # three groups
+    assert "matrix_gflops" not in record
+
+
 @pytest.mark.parametrize("end", ["dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2"])
 def test_a_backend_that_cannot_run_a_cell_costs_the_others_nothing(harness, monkeypatch, end):
     """Its error comes when that cell is asked for, or one that is measured against it, and not before."""

@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 from timed_machine import AT_REST, GROWING, ONE_CALL_A_SAMPLE, Machine
@@ -30,10 +29,9 @@ def test_groups_play_one_round_each_in_turns() -> None:
     assert first.speedup == pytest.approx(0.5)
     assert [timing.speedup for timing in second] == pytest.approx([3.0, 3.0])
     assert [timing.rounds for timing in (first, *second)] == [7, 7, 7]
-    # 2 switches in a round of the one, 4 in one of the other, one whenever a group takes over, and before
-    # the number of calls in a sample is planned for each of the five.
-    taken_over = sum(before[-1] != now[0] for before, now in pairwise(rounds)) + 7 + (rounds[0][0] == "a")
-    assert waits == [REST_STEP_S] * (7 * (2 + 4) + taken_over + 5)
+    # Before each round, at 2 switches in a round of the one and 4 in one of the other, and before the number
+    # of calls in a sample is planned for each of the five.
+    assert waits == [REST_STEP_S] * (7 * (1 + 2 + 1 + 4) + 5)
 
 
 def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
@@ -75,7 +73,7 @@ def test_a_process_that_never_rests_is_measured_all_the_same() -> None:
         wait=waited.append,
     )
     assert timing.rounds == 7
-    assert sum(waited) == pytest.approx((2 + 7 * 2) * 0.5)  # two plans, two switches a round
+    assert sum(waited) == pytest.approx((2 + 7 * 3) * 0.5)  # two plans; before each round, two switches
 
 
 def test_all_groups_end_together() -> None:

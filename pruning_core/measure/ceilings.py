@@ -46,7 +46,7 @@ CHANNELS, MAP = 256, 16
 LONGEST_CALL_S = 0.010
 """No larger work is tried after a call this long: the next would be four or eight times as long."""
 
-REPEAT_S = 0.2
+REPEAT_S = 0.05
 LEAST_SAMPLES = 3
 
 LEAST_STREAM_BYTES = 256 * 2**20
@@ -93,7 +93,7 @@ class Stopwatch:
 def measure_ceiling(
     device: str, precision: str, threads: int, *, clock: Clock = time.perf_counter
 ) -> Ceiling | None:
-    """Measure both ceilings of a device; takes about two seconds, four below fp32.
+    """Measure both ceilings of a device; takes about a second, two below fp32.
 
     fp32 means what PyTorch is set to at that moment (TF32 or not). int8 is `torch._int_mm`, which has fast
     kernels on some CPUs only: 425 Gop/s on that core of Zen 4, twice bf16, by its VNNI instructions.

@@ -95,7 +95,8 @@ def measure_in_turns(
         cpu_clock: CPU seconds of this process, all threads together.
         wait: Lets seconds pass in which nothing is called.
         after_round: Called after each round with the rounds played and planned so far, of all groups, outside
-            of what is timed: to show progress, to look at the machine.
+            of what is timed: to show progress, to look at the machine. It may use the processor: each round
+            begins at rest.
 
     Returns:
         For each group one timing for each candidate, in their order; they share the reference's samples. A
@@ -130,10 +131,9 @@ class _Play:
         sample_s = options.sample_ms / 1e3
         self._call_s = warm_up(self._calls, options.warmup_ms / 1e3, sample_s, turns.clock)
         self._counts = [0] * len(self._calls)
-        for place in reversed(range(len(self._calls))):  # the reference last: the first round begins with it
+        for place in range(len(self._calls)):
             turns.rest()
             self._counts[place] = plan_calls(self._calls[place], self._call_s[place], sample_s, turns.clock)
-        turns.ran_last = (self, 0)
 
     def used(self, of_a_round: float) -> float:
         """Return which part of its rounds or of its time is used, the larger, and some of a round more."""
@@ -142,6 +142,7 @@ class _Play:
 
     def round(self) -> None:
         """Play one round; at a look, decide who needs more."""
+        self._turns.ran_last = None  # whatever ran since the last round
         start = self._turns.clock()
         for place in (0, *self.left, *reversed(self.left), 0):
             seconds = self._turns.sample(
