@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 from pruning_core.errors import RecordError
+from pruning_core.gate_backends import NEEDED as FASTEST
 from pruning_core.gate_backends import SUITE as BACKEND
 from pruning_core.gate_backends import judge_backends, notes_on_backends
 from pruning_core.gate_circumstances import Circumstances, find_circumstances, notes_on
@@ -148,7 +149,25 @@ def _parts_of_cells(
             yield identity, [Part("record", CANNOT_COMPARE, reason, changed=True)]
         else:
             with_accuracy = _description(records[0])[1:-1] not in judged_for_accuracy
-            yield identity, judge_parts(records[0], found[0], tolerances[identity], around, with_accuracy)
+            fastest = _shift_of_fastest_calls(identity, before, now)
+            parts = judge_parts(records[0], found[0], tolerances[identity], around, with_accuracy, fastest)
+            yield identity, parts
+
+
+def _shift_of_fastest_calls(
+    identity: Identity, before: Mapping[Identity, list[Record]], now: Mapping[Identity, list[Record]]
+) -> float | None:
+    """Return how much slower a cell's fastest calls became than its reference's, as ln; None if unknown."""
+    reference = (identity[0], before[identity][0].get("reference", ""))
+    times_ms = []
+    for index in (before, now):
+        for place in (identity, reference):
+            records = index.get(place, [])
+            if len(records) != 1 or FASTEST not in records[0]:
+                return None
+            times_ms.append(records[0][FASTEST])
+    was, reference_was, is_now, reference_is = times_ms
+    return math.log(is_now / was) - math.log(reference_is / reference_was)
 
 
 def _description(record: Record) -> tuple[Any, ...]:

@@ -16,6 +16,10 @@ from pruning_core.run_files import Run
 _NOT_DECISIVE = {"fingerprint", "name", "memory_bytes", "os", "load_1m"}
 """Facts of a machine that its fingerprint leaves out, because they say nothing about speed."""
 
+SOFTWARE = {"python", "torch", "torchvision", "torch_pruning", "onnxruntime", "openvino"}
+"""Facts that the change under test may itself have changed: another release of a runtime is what a gate is
+asked about. They are in the fingerprint; where nothing else differs times are compared, and these named."""
+
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -56,7 +60,7 @@ def notes_on(
         if policy.times_on_other_machine != "skip":
             yield 'to gate the rest only, set times_on_other_machine = "skip" in the policy'
     elif has_times:
-        yield from _differing_keys(baseline.machine, new.machine)
+        yield from dict(_differing_facts(baseline.machine, new.machine)).values()
     if has_times:
         yield _on_common_slowdowns(baseline, new, around)
         if not any(record.get("control") for record in new.records):
@@ -119,20 +123,24 @@ def _machine_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> st
             return f"{which} does not say on which machine it ran"
     if before["fingerprint"] == now["fingerprint"]:
         return ""
-    differing = list(_differing_keys(before, now))
+    differing = dict(_differing_facts(before, now))
+    if differing and differing.keys() <= SOFTWARE:
+        return ""
+    words = list(differing.values())
     remedy = "Measure the baseline again on this machine"
-    if len(differing) == 1 and differing[0].startswith("torch_threads"):
+    if list(differing) == ["threads"]:
         remedy = f"Measure the baseline again, or set --threads {before.get('threads')}"
-    more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-    return f"{'; '.join(differing[:3]) or 'the fingerprint of the machine differs'}{more}. {remedy}"
+    more = f"; and {len(words) - 3} more" if len(words) > 3 else ""
+    return f"{'; '.join(words[:3]) or 'the fingerprint of the machine differs'}{more}. {remedy}"
 
 
-def _differing_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _differing_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Walk over the facts that differ: each one's key, and what it was and is in words."""
     a, b = _flat(before), _flat(now)
     for key in [*a, *(key for key in b if key not in a)]:
         if a.get(key) != b.get(key) and key not in _NOT_DECISIVE:
             name = "torch_threads" if key == "threads" else key
-            yield f"{name} differs: baseline {a.get(key, 'none')}, this run {b.get(key, 'none')}"
+            yield key, f"{name} differs: baseline {a.get(key, 'none')}, this run {b.get(key, 'none')}"
 
 
 def _flat(machine: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

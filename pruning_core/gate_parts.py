@@ -54,6 +54,7 @@ class Part:
     p_value: float | None = None  # of the change if it were within the tolerance
     within: bool = False  # the bound of the change stays within the tolerance
     detectable: tuple[float, int, int] | None = None  # spread of one value, values on either side
+    doubt: str = ""  # what speaks against a regression that the p-value alone would make certain
     changed: bool = False
 
     def settled(self, rejected: bool, tolerances: Tolerances, confidence: float) -> "Part":
@@ -69,9 +70,10 @@ class Part:
         if self.within:
             return replace(self, verdict=PASS)
         remedies = {"speed": "more rounds", "backend": "more rounds or cells", "ceiling": "another run"}
-        advice = f"{remedies.get(self.metric, 'more test images')} would tell"
+        remedy = "another run" if self.doubt else remedies.get(self.metric, "more test images")
+        advice = f"{remedy} would tell"
         alone = self.p_value is not None and self.p_value <= 1 - confidence
-        why = (
+        why = self.doubt or (
             "clear by itself, not among all cells of the run"
             if alone
             else "the tolerance is within the bounds"
@@ -84,7 +86,12 @@ class Part:
 
 
 def judge_parts(
-    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances, with_accuracy: bool
+    baseline: Record,
+    new: Record,
+    tolerances: Tolerances,
+    around: Circumstances,
+    with_accuracy: bool,
+    fastest: float | None = None,
 ) -> list[Part]:
     """Compare one cell before and now.
 
@@ -95,6 +102,7 @@ def judge_parts(
         around: What holds for the two runs as wholes.
         with_accuracy: Whether a latency record's accuracy is to be judged: no when an accuracy record says
             the same.
+        fastest: How much slower its fastest calls became than its reference's, as a logarithm, where known.
     """
     if new["status"] == "failed":
         also = ", as in the baseline" if baseline["status"] == "failed" else ""
@@ -109,7 +117,7 @@ def judge_parts(
     if suite == "accuracy" or (suite == "latency" and with_accuracy):
         parts += _accuracy_parts(baseline, new, tolerances, around)
     if suite in ("latency", "training"):
-        parts += _speed_parts(baseline, new, tolerances, around)
+        parts += _speed_parts(baseline, new, tolerances, around, fastest)
     if not parts:
         return [Part("record", CANNOT_COMPARE, f"suite {suite!r} holds nothing that this gate knows")]
     if baseline["status"] == "failed":
@@ -223,7 +231,7 @@ def _discordant(
 
 
 def _speed_parts(
-    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances
+    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances, fastest: float | None
 ) -> Iterator[Part]:
     lacking = _lacking(
         baseline, new, "log_ratios", "rounds", "speedup", "control", "contaminated", "threads", "device"
@@ -241,14 +249,16 @@ def _speed_parts(
     elif barrier:
         yield Part("speed", CANNOT_COMPARE, f"speed not compared: {barrier}")
     else:
-        speed = _speed_part(baseline, new, tolerances, around)
+        speed = _speed_part(baseline, new, tolerances, around, fastest)
         yield speed
         # What the control says holds only where it says that times can be trusted.
         if speed.metric == "control" and all(name in record for record in (baseline, new) for name in NEEDED):
             yield _ceiling_part(baseline, new, tolerances, around)
 
 
-def _speed_part(baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances) -> Part:
+def _speed_part(
+    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances, fastest: float | None
+) -> Part:
     for which, record in (("the baseline", baseline), ("this run", new)):
         values = record["log_ratios"]
         # 1e-3: a record may be rounded, but not be about other rounds.
@@ -281,6 +291,12 @@ def _speed_part(baseline: Record, new: Record, tolerances: Tolerances, around: C
         f"{size:.1%} {word} [{least:.1%}, {most:.1%}] relative to its reference "
         f"(speed-up {baseline['speedup']:.2f}× → {new['speedup']:.2f}×), tolerance {tolerances.slowdown:.1%}"
     )
+    # A shared machine may favour one of a pair for a whole run, and rounds agree on that. More work in the
+    # cell shows in its undisturbed calls too, so both have to speak against it.
+    doubt = ""
+    if fastest is not None and fastest <= margin < low:
+        word = "slower" if fastest >= 0 else "faster"
+        doubt = f"its fastest calls are {abs(math.expm1(fastest)):.1%} {word}"
     return Part(
         "speed",
         "",
@@ -290,9 +306,10 @@ def _speed_part(baseline: Record, new: Record, tolerances: Tolerances, around: C
         slower,
         slower_low,
         slower_high if math.isfinite(slower_high) else None,
-        statistics.p_shift_above(before, now, margin),
+        1.0 if doubt else statistics.p_shift_above(before, now, margin),
         high <= margin,
         (_spread(before, now), len(before), len(now)),
+        doubt=doubt,
         # Of many cells some are off by chance: a row in the table for those only that are worth a look.
         changed=abs(shift) > margin / 2 and (low > 0 or high < 0),
     )

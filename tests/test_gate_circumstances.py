@@ -14,10 +14,13 @@ from gate_changes import (
     lacking,
     no_machine,
     other_machine,
+    slower,
     small,
 )
 
 from pruning_core.gate import Policy
+from pruning_core.gate_circumstances import SOFTWARE
+from pruning_core.measure.machine import VERSIONS
 
 
 def notes(folder: Path, new: Any, baseline: Any, policy: Policy | None = None) -> str:
@@ -110,6 +113,24 @@ def test_unlike_machines_are_told_apart_in_words(tmp_path: Path, change: dict[st
     new = small()
     new["machine_info"]["pruning_bench"].update(fingerprint="other", **change)
     assert words in cell_of(judge(tmp_path, new, small()), LAT).reason
+
+
+def test_another_release_of_a_runtime_is_compared_and_named(tmp_path: Path) -> None:
+    """Times are compared where only versions differ: a gate is asked about them. Hardware still bars."""
+    for fact in SOFTWARE:
+        new = small()
+        new["machine_info"]["pruning_bench"].update({"fingerprint": "other", fact: "9.9"})
+        slower(1.5)(new)
+        result = judge(tmp_path, new, small())
+        assert cell_of(result, LAT).verdict == "regressed"
+        assert any(note.startswith(f"{fact} differs: baseline ") for note in result.notes)
+        new["machine_info"]["pruning_bench"].update(cores=2)
+        assert cell_of(judge(tmp_path, new, small()), LAT).verdict == "cannot-compare"
+
+
+def test_versions_are_those_that_a_machine_is_described_by() -> None:
+    """What counts as software is what the description of a machine reads from packages, and Python."""
+    assert {"python", *VERSIONS} == SOFTWARE
 
 
 def test_a_machine_without_a_name_is_said_in_either_run(tmp_path: Path) -> None:

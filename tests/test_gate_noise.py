@@ -6,11 +6,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 import record_factory as factory
 from gate_changes import (
+    DENSE_LAT,
     LAT,
+    cell_of,
     judge,
+    lacking,
     slower,
+    small,
+    without,
 )
 
 from pruning_core.gate import Policy, Tolerances, compare
@@ -68,3 +74,45 @@ def test_too_few_rounds_are_said(tmp_path: Path) -> None:
     assert result.detectable_slowdown == math.inf
     assert "none, with so few rounds for so many cells" in to_markdown(result)
     assert json.loads(to_json(result))["detectable_slowdown"] is None
+
+
+def test_a_mood_of_the_machine_is_no_regression(tmp_path: Path) -> None:
+    """Rounds that agree on a slow-down need the cell's fastest calls to agree too; else another run tells."""
+    for fastest in (0.9, 1.0, 1.04, 1.2):
+        verdict = "regressed" if fastest == 1.2 else "inconclusive"
+        new, baseline = small(), small()
+        slower(1.2)(new)
+        factory.find(new, LAT)["latency_p05_ms"] = factory.find(baseline, LAT)["latency_p05_ms"] * fastest
+        found = cell_of(judge(tmp_path, new, baseline), LAT)
+        assert found.verdict == verdict
+        if verdict == "inconclusive":
+            word = "faster" if fastest < 1 else "slower"
+            said = f"; its fastest calls are {abs(fastest - 1):.1%} {word}: another run would tell"
+            assert said in found.reason
+
+
+def test_fastest_calls_are_those_relative_to_the_reference(tmp_path: Path) -> None:
+    """A reference whose calls became faster makes a cell slower relative to it, as its rounds say."""
+    new, baseline = small(), small()
+    slower(1.2)(new)
+    fastest = factory.find(baseline, LAT)["latency_p05_ms"]
+    factory.find(new, LAT)["latency_p05_ms"] = fastest
+    factory.find(new, DENSE_LAT)["latency_p05_ms"] /= 1.2
+    assert cell_of(judge(tmp_path, new, baseline), LAT).verdict == "regressed"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("identity", [LAT, DENSE_LAT])
+def test_without_fastest_calls_the_rounds_decide(
+    tmp_path: Path, which: int, identity: tuple[str, str]
+) -> None:
+    """Where a file of before, or a run without the reference's cell, lacks them, ranks alone judge."""
+    pair = [small(), small()]
+    slower(1.2)(pair[0])
+    factory.find(pair[0], LAT)["latency_p05_ms"] = factory.find(pair[1], LAT)["latency_p05_ms"]
+    assert cell_of(judge(tmp_path, *pair), LAT).verdict == "inconclusive"
+    lacking(identity, "latency_p05_ms")(pair[which])
+    assert cell_of(judge(tmp_path, *pair), LAT).verdict == "regressed"
+    if identity == DENSE_LAT:
+        without(identity)(pair[which])
+        assert cell_of(judge(tmp_path, *pair), LAT).verdict == "regressed"
