@@ -204,3 +204,43 @@ def test_many_cells_are_thinned_out(tmp_path: Path) -> None:
     found = cell_of(judge(tmp_path, new, run(0, **shape)), OPENVINO)
     assert found.verdict == "regressed"
     assert found.reason.startswith("333 cells on ")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_cells_that_stand_twice_are_not_pooled(tmp_path: Path, which: int) -> None:
+    """Which of two records counts is not clear, so a backend whose cells all stand twice is not judged."""
+    pair = [run(1), run(0)]
+    for record in list(factory.records_of(pair[which], "latency")):
+        if record["backend"] == "openvino":
+            factory.repeat(pair[which], ("latency", record["cell"]))
+    assert set(backends_of(judge(tmp_path, *pair))) == {ONNX[1]}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_cells_that_were_disturbed_are_not_pooled(tmp_path: Path, which: int) -> None:
+    """Cells marked as contaminated are left out, though the control of their device was not."""
+    pair = [run(1), run(0)]
+    for record in factory.records_of(pair[which], "latency"):
+        record["contaminated"] = record["backend"] == "openvino"
+    assert set(backends_of(judge(tmp_path, *pair))) == {ONNX[1]}
+
+
+def test_a_run_without_times_is_told_nothing_of_backends(tmp_path: Path) -> None:
+    """Where nothing was timed no percentile is missed."""
+    result = judge(tmp_path, run(1, suites=("cost",)), run(0, suites=("cost",)))
+    assert not any("latency_p05_ms" in note for note in result.notes)
+
+
+def test_what_to_do_with_an_unclear_backend_is_the_policys(tmp_path: Path) -> None:
+    """A pattern says of a backend, too, what becomes of it when it is inconclusive."""
+    lenient = Policy(overrides=(("backend/*", {"inconclusive": "pass"}),))
+    result = judge(tmp_path, run(1, spread=0.3), run(0, spread=0.3), lenient)
+    assert cell_of(result, OPENVINO).verdict == "pass"
+
+
+def test_a_noisy_backend_does_not_count_among_the_cells(tmp_path: Path) -> None:
+    """What would have been found of a cell and of a backend are told apart."""
+    quiet, noisy = judge(tmp_path, run(1), run(0)), judge(tmp_path, run(1, spread=0.3), run(0, spread=0.3))
+    assert noisy.detectable_slowdown_worst == quiet.detectable_slowdown_worst
+    assert noisy.detectable_slowdown_of_backend > 5 * quiet.detectable_slowdown_of_backend
+    assert quiet.detectable_slowdown_of_backend < 0.1
