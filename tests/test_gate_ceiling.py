@@ -7,6 +7,8 @@ import pytest
 import record_factory as factory
 from gate_changes import ACC, CONTROL, LAT, cell_of, in_turn, judge, lacking, remade, right, setting, small
 
+from pruning_core.gate import SHARES, _levels_of
+
 
 def test_ceilings_do_not_blind_the_gate_to_accuracy(tmp_path: Path) -> None:
     """However many controls are judged against a ceiling, a loss of three points is found."""
@@ -46,3 +48,9 @@ def test_a_ceiling_needs_all_its_fields(tmp_path: Path, name: str) -> None:
         assert [part.metric for part in cell_of(result, CONTROL).parts] == ["control"]
         assert cell_of(result, LAT).verdict == "pass"
         assert "has no ceiling" in "\n".join(result.notes)
+
+
+def test_the_chance_of_a_false_alarm_goes_to_the_families_that_there_are() -> None:
+    """Where no accuracy is in question its share is not lost; all levels together are the policy's."""
+    assert _levels_of(["speed", "ceiling"], 0.05) == {"speed": 0.025, "ceiling": 0.025}
+    assert sum(_levels_of(SHARES, 0.05).values()) == pytest.approx(0.05)
