@@ -20,12 +20,12 @@ from statistics import median
 from typing import Any
 
 from pruning_core.errors import RecordError
-from pruning_core.gate_backends import NEEDED as FASTEST
 from pruning_core.gate_backends import SUITE as BACKEND
 from pruning_core.gate_backends import judge_backends, notes_on_backends
 from pruning_core.gate_circumstances import Circumstances, find_circumstances, notes_on
 from pruning_core.gate_outputs import append_step_summary, print_terminal, to_json, to_junit, to_markdown
-from pruning_core.gate_parts import CANNOT_COMPARE, PASS, Part, judge_parts
+from pruning_core.gate_part import CANNOT_COMPARE, FASTEST, PASS, Part
+from pruning_core.gate_parts import judge_parts
 from pruning_core.gate_policy import Policy, Tolerances, read_policy
 from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
 from pruning_core.gate_statistics import detectable_shift, reject_by_holm

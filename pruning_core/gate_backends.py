@@ -3,9 +3,9 @@
 What slows a backend down (another release, a lost flag) slows all of its cells. One of them alone may be too
 noisy to tell, and where it is measured against dense on the same backend it cannot show such a change at all.
 So here the cells are the sample. How a cell changed between two runs is taken at the 5th percentile of its
-single calls: neighbours on a shared machine make most calls slower, in moods that outlast a run, and leave
-the fastest ones nearly alone. Between three runs of one commit on 2 shared cores of an Intel Xeon ten cells
-together moved by 0.8 % against ten on eager (root mean square), their medians by 5 %.
+single calls, which neighbours on a shared machine hardly touch. Between three runs of one commit on 2 shared
+cores of an Intel Xeon ten cells together moved by 0.8 % against ten on eager (root mean square), their
+medians by 5 %.
 
 Not for: single cells (`gate_parts.py`), or a slow-down that eager fp32 shares (`gate_ceiling.py`).
 """
@@ -17,7 +17,8 @@ from statistics import stdev
 
 from pruning_core import gate_statistics as statistics
 from pruning_core.gate_circumstances import Circumstances
-from pruning_core.gate_parts import IDENTITY, Part
+from pruning_core.gate_part import FASTEST, Part
+from pruning_core.gate_parts import IDENTITY
 from pruning_core.gate_policy import Policy
 from pruning_core.gate_result import Identity
 from pruning_core.records import Record
@@ -25,8 +26,6 @@ from pruning_core.run_files import Run
 
 SUITE = "backend"
 """Stands for a suite in the identity of a backend."""
-
-NEEDED = "latency_p05_ms"
 
 LEAST_CELLS = 6
 """On either side. Six and six have 924 orders: enough for a test among nine others, five and five for two."""
@@ -81,15 +80,15 @@ def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
     """Say where a run has times but not those that backends are judged by."""
     for which, run in (("the baseline", baseline), ("this run", new)):
         times = [record for record in run.records if record["suite"] == "latency"]
-        if times and not any(NEEDED in record for record in times):
-            yield f"{which} has no {NEEDED}: no backend could be judged as a whole"
+        if times and not any(FASTEST in record for record in times):
+            yield f"{which} has no {FASTEST}: no backend could be judged as a whole"
 
 
 def _is_usable(baseline: Record, new: Record, around: Circumstances) -> bool:
     return (
         baseline["status"] == new["status"] == "ok"
         and all(baseline.get(name) == new.get(name) for name in (*IDENTITY, "threads"))
-        and all(NEEDED in record for record in (baseline, new))
+        and all(FASTEST in record for record in (baseline, new))
         and not (baseline.get("contaminated") or new.get("contaminated"))
         and new["device"] not in {**around.spoiled_baseline, **around.spoiled_new}
     )
@@ -101,7 +100,7 @@ def _groups(pairs: Sequence[tuple[Record, Record]]) -> dict[str, _Group]:
     for baseline, new in pairs:
         where = (new["backend"], new["precision"], new["device"])
         network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
-        changes.setdefault(where, {})[network] = math.log(new[NEEDED] / baseline[NEEDED])
+        changes.setdefault(where, {})[network] = math.log(new[FASTEST] / baseline[FASTEST])
     groups = {}
     for where, of_backend in changes.items():
         backend, precision, device = where

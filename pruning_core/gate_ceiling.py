@@ -3,7 +3,7 @@
 It does not show in speed-ups, whose reference is as slow. So the dense eager cell, the run's A/A control, is
 itself judged: by the fraction of the machine's own ceiling that it reaches, measured in the same run, so
 that a machine that is slower today does not look like a slower program. The ceiling is the best of what was
-seen in a run, so it is compared with the best that the model did: a median has the neighbours in it.
+seen in a run, so it is compared with the model's fastest calls: a median has the neighbours in it.
 
 Not for: a program that slows the ceiling down too (a slower matrix product, say), or runs of unlike machines.
 """
@@ -11,14 +11,15 @@ Not for: a program that slows the ceiling down too (a slower matrix product, say
 import math
 from statistics import NormalDist
 
+from pruning_core.gate_part import FASTEST
 from pruning_core.records import Record
 
-NEEDED = ("roofline_fraction", "latency_ms", "latency_best_ms")
+NEEDED = ("roofline_fraction", "latency_ms", FASTEST)
 
 RUN_SPREAD = 0.03
-"""Standard deviation between runs of ln(best time × ceiling). Over ten processes on 2 shared cores of an
-Intel Xeon: 0.029 at batch 32, 0.040 at batch 1, where bounds are thus somewhat too narrow: the tolerance
-is wide for that. With the median time instead of the best it was 0.105 at both."""
+"""Standard deviation between runs of ln(time of the fastest calls × ceiling). Over eleven processes on 2
+shared cores of an Intel Xeon: 0.025 at batch 1, 0.048 at batch 32, where bounds are thus too narrow: the
+tolerance is wide for that. With the median time instead it was 0.116 and 0.086."""
 
 _NORMAL = NormalDist()
 
@@ -40,13 +41,13 @@ def judge_against_ceiling(
         The slow-down, its lower and upper bound, fractions; and the p-value of one this large or larger if it
         were `tolerance`.
     """
-    shift = math.log(best_fraction(baseline) / best_fraction(new))
+    shift = math.log(fraction_of_ceiling(baseline) / fraction_of_ceiling(new))
     spread = math.sqrt(2) * RUN_SPREAD
     reach = _NORMAL.inv_cdf(confidence) * spread
     p_value = 1 - _NORMAL.cdf((shift - math.log1p(tolerance)) / spread)
     return math.expm1(shift), math.expm1(shift - reach), math.expm1(shift + reach), p_value
 
 
-def best_fraction(record: Record) -> float:
-    """Return the fraction of the machine's ceiling that the fastest sample reached."""
-    return float(record["roofline_fraction"] * record["latency_ms"] / record["latency_best_ms"])
+def fraction_of_ceiling(record: Record) -> float:
+    """Return the fraction of the machine's ceiling that the fastest calls reached."""
+    return float(record["roofline_fraction"] * record["latency_ms"] / record[FASTEST])

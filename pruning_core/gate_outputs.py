@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from pruning_core.errors import OptionError
 from pruning_core.gate_backends import SUITE as BACKEND
-from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
+from pruning_core.gate_part import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
 from pruning_core.gate_result import POWER, CellVerdict, GateResult
 from pruning_core.run_files import Run
 

@@ -6,7 +6,7 @@ Not for: reaching them (`gate.py`), or showing them (`gate_outputs.py`).
 from collections import Counter
 from dataclasses import dataclass
 
-from pruning_core.gate_parts import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
+from pruning_core.gate_part import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
 from pruning_core.run_files import Run
 
 WORST_FIRST = (REGRESSED, CANNOT_COMPARE, INCONCLUSIVE, PASS)

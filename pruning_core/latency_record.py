@@ -39,7 +39,6 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
         "latency_ms": latency_s * 1e3,
         "latency_low_ms": latency_low_s * 1e3,
         "latency_high_ms": latency_high_s * 1e3,
-        "latency_best_ms": min(timing.candidate_s) * 1e3,
         "latency_p05_ms": float(np.quantile(calls_s, 0.05)) * 1e3,
         "latency_p50_ms": float(np.quantile(calls_s, 0.5)) * 1e3,
         "calls_timed": len(calls_s),

@@ -106,7 +106,6 @@ FIELDS: tuple[Field, ...] = (
     Field("latency_ms", float, "ms", _LAT, "median time of one call"),
     Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
     Field("latency_high_ms", float, "ms", _LAT, "upper bound of that median"),
-    Field("latency_best_ms", float, "ms", _LAT, "time of one call in the fastest sample"),
     Field("latency_p05_ms", float, "ms", _LAT, "5th percentile of single calls"),
     Field("latency_p50_ms", float, "ms", _LAT, "median of single calls"),
     Field("latency_p95_ms", float, "ms", _LAT, "95th percentile of single calls; 20 calls or more"),

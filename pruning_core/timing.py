@@ -49,7 +49,11 @@ class Timer:
         def look() -> None:
             nonlocal looked_at_s
             for precision in precisions:
-                self._look_at_ceiling(device, precision, threads)
+                where = (device, precision, threads)
+                if (
+                    where not in self._ceilings or self._ceilings[where]
+                ):  # there is none: not looked for again
+                    self._look_at_ceiling(*where)
             looked_at_s = time.perf_counter()
 
         def wait(seconds: float) -> None:

@@ -271,7 +271,6 @@ def _speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int)
         "latency_ms": latency,
         "latency_low_ms": latency * 0.99,
         "latency_high_ms": latency * 1.01,
-        "latency_best_ms": latency * 0.95,
         "latency_p05_ms": latency * 0.96,
         "latency_p50_ms": latency * 0.998,
         "latency_p95_ms": latency * 1.03,

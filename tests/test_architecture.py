@@ -28,8 +28,7 @@ LAYERS = (
     ("pytest_plugin", "cli", "__main__"),
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.
-READERS = ("baseline", "report", "gate", "gate_backends", "gate_ceiling", "gate_circumstances")
-READERS += ("gate_outputs", "gate_parts", "gate_policy", "gate_result", "gate_statistics")
+READERS = ("baseline", "report", *sorted(path.stem for path in PACKAGE.glob("gate*.py")))
 READERS_MAY_IMPORT = {"errors", "intervals", "records", "run_files", "text_files", *READERS}
 # Above them all: the command line runs the readers too, and a self-test asks the gate.
 MAY_IMPORT_READERS = {"cli", "selftest", *READERS}

@@ -31,7 +31,7 @@ from statistics import median
 
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import median_interval
-from pruning_core.measure.sampling import Call, Clock, Turns, plan_calls, warm_up
+from pruning_core.measure.sampling import Call, Clock, Turns, plan_calls, time_calls, warm_up
 
 
 @dataclass(frozen=True)
@@ -142,18 +142,17 @@ class _Play:
 
     def round(self) -> None:
         """Play one round; at a look, decide who needs more."""
-        self._turns.ran_last = None  # whatever ran since the last round
-        start = self._turns.clock()
+        clock = self._turns.clock
+        start = clock()
+        before = None  # others may have run since the last round
         for place in (0, *self.left, *reversed(self.left), 0):
-            seconds = self._turns.sample(
-                (self, place),
-                self._calls[place],
-                self._call_s[place],
-                self._counts[place],
-                self._stamps[place],
-            )
+            call = self._calls[place]
+            if place != before:
+                self._turns.begin(call, self._call_s[place])
+            before = place
+            seconds = time_calls(call, self._counts[place], clock, self._stamps[place])
             self._samples_s[place].append(seconds)
-        self._spent_s += self._turns.clock() - start
+        self._spent_s += clock() - start
         self.done += 1
         if self.done == self.until:
             self._look()

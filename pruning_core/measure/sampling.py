@@ -41,7 +41,7 @@ would add half of the time that a round takes."""
 
 
 class Turns:
-    """Takes samples, and lets whoever ran before come to rest when another one's turn comes.
+    """Lets whoever ran before come to rest when another one's turn comes.
 
     Thread pools of runtimes spin after their last call and hold cores that the next one needs. For how long
     depends on runtime and CPU: ONNX Runtime 12 ms on an AMD EPYC, 45 ms on an Intel Xeon, where a network on
@@ -50,20 +50,14 @@ class Turns:
 
     def __init__(self, clock: Clock, wait: Callable[[float], object], cpu_clock: Clock) -> None:
         self.clock = clock
-        self.ran_last: tuple[object, int] | None = None
         self._wait = wait
         self._cpu_clock = cpu_clock
 
-    def sample(
-        self, who: tuple[object, int], call: Call, call_s: float, calls: int, log: "array[float]"
-    ) -> float:
-        """Return seconds per call, over `calls` calls; each one's are added to the log."""
-        if who != self.ran_last:
-            self.rest()
-            if call_s < LONG_CALL_S:
-                run_for(SETTLE_S, call, self.clock)
-            self.ran_last = who
-        return time_calls(call, calls, self.clock, log)
+    def begin(self, call: Call, call_s: float) -> None:
+        """Make ready for samples of a call that did not run last, and takes about `call_s`."""
+        self.rest()
+        if call_s < LONG_CALL_S:
+            run_for(SETTLE_S, call, self.clock)
 
     def rest(self) -> None:
         """Wait until no thread of this process is busy."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from pruning_core.errors import OptionError, PruningBenchError
 from pruning_core.gate import Policy, compare
 from pruning_core.gate_backends import SUITE as BACKEND
-from pruning_core.gate_parts import REGRESSED
+from pruning_core.gate_part import REGRESSED
 from pruning_core.gate_result import GateResult
 from pruning_core.run_files import read_run
 from pruning_core.selftest.planting import EVERY_BACKEND, VARIABLE
@@ -143,10 +143,7 @@ def _found(kind: Kind, result: GateResult) -> bool:
             part.metric == "ceiling" and part.verdict == REGRESSED for c in regressed for part in c.parts
         )
     return any(
-        cell.cell.startswith(f"{kind.backend}-")
-        if cell.suite == BACKEND
-        else cell.suite == "latency" and f"-{kind.backend}-" in cell.cell
-        for cell in regressed
+        cell.suite in ("latency", BACKEND) and f"-{kind.backend}-" in f"-{cell.cell}" for cell in regressed
     )
 
 
