@@ -50,9 +50,7 @@ class Timer:
             nonlocal looked_at_s
             for precision in precisions:
                 where = (device, precision, threads)
-                if (
-                    where not in self._ceilings or self._ceilings[where]
-                ):  # there is none: not looked for again
+                if where not in self._ceilings or self._ceilings[where]:  # else there is none to be found
                     self._look_at_ceiling(*where)
             looked_at_s = time.perf_counter()
 
