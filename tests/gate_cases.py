@@ -1,27 +1,18 @@
-"""The table of the gate's rules: a change, and what the gate must say of it.
+"""The table of the gate's rules on costs, accuracies and cells as such; those on times: `gate_time_cases.py`.
 
 Not for: running them (`test_gate.py`).
 """
 
-from dataclasses import dataclass
-
 import record_factory as factory
+from gate_case import INT8_LOOSE, NINE_IMAGES, TWO_POINTS, Case
 from gate_changes import (
     ACC,
-    CONTROL,
     COST,
     DENSE_LAT,
     LAT,
-    Change,
-    all_latencies,
-    all_of_suite,
     in_turn,
     lacking,
-    no_machine,
     noisy,
-    nothing,
-    other_machine,
-    other_threads,
     remade,
     right,
     setting,
@@ -30,27 +21,6 @@ from gate_changes import (
 )
 
 from pruning_core.gate import Policy, Tolerances
-
-DEFAULT = Policy()
-TWO_POINTS = Policy(Tolerances(accuracy_drop=0.02))
-NINE_IMAGES = Policy(Tolerances(accuracy_drop=0.025))
-SKIP_TIMES = Policy(times_on_other_machine="skip")
-INT8_LOOSE = Policy(overrides=(("latency/*-onnxruntime-*", {"slowdown": 0.5}),))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A change to one run or both, and what the gate must say of a cell and of the run."""
-
-    name: str
-    cell: tuple[str, str]
-    verdict: str
-    exit_code: int
-    words: str = ""
-    new: Change = nothing
-    baseline: Change = nothing
-    policy: Policy = DEFAULT
-
 
 CASES = [
     Case("same", LAT, "pass", 0, ""),
@@ -250,158 +220,4 @@ CASES = [
         "reference differs",
         new=setting(LAT, reference="elsewhere"),
     ),
-    Case(
-        "other machine",
-        LAT,
-        "cannot-compare",
-        2,
-        "cpu_model differs: baseline Xeon of box-a, this run Xeon of box-b",
-        new=other_machine,
-    ),
-    Case("other machine, the rest is judged", COST, "pass", 2, "", new=other_machine),
-    Case("other machine, times skipped", LAT, "pass", 0, "", new=other_machine, policy=SKIP_TIMES),
-    Case(
-        "other machine, slower", LAT, "pass", 0, "", new=in_turn(other_machine, slower(2)), policy=SKIP_TIMES
-    ),
-    Case(
-        "machine not named",
-        LAT,
-        "cannot-compare",
-        2,
-        "this run does not say on which machine",
-        new=no_machine,
-    ),
-    Case(
-        "other threads of the machine",
-        LAT,
-        "cannot-compare",
-        2,
-        "torch_threads differs: baseline 8, this run 2. Measure the baseline again, or set --threads 8",
-        new=other_threads,
-    ),
-    Case(
-        "other threads of the cell",
-        LAT,
-        "cannot-compare",
-        2,
-        "torch_threads differs: baseline 8, this run 2",
-        new=setting(LAT, threads=2),
-    ),
-    Case(
-        "contaminated now",
-        LAT,
-        "inconclusive",
-        3,
-        "this run is marked as contaminated",
-        new=all_latencies(contaminated=True),
-    ),
-    Case(
-        "contaminated before",
-        LAT,
-        "cannot-compare",
-        2,
-        "baseline is marked as contaminated",
-        baseline=all_latencies(contaminated=True),
-    ),
-    Case(
-        "one cell contaminated", LAT, "inconclusive", 3, "contaminated", new=setting(LAT, contaminated=True)
-    ),
-    Case("control out of tolerance now", LAT, "inconclusive", 3, "A/A control", new=slower(1.2, CONTROL)),
-    Case(
-        "control out of tolerance before",
-        LAT,
-        "cannot-compare",
-        2,
-        "A/A control",
-        baseline=slower(1.2, CONTROL),
-    ),
-    Case(
-        "every model 30 % slower",
-        CONTROL,
-        "regressed",
-        1,
-        "dense model 30.0% slower",
-        new=setting(CONTROL, roofline_fraction=0.4 / 1.3),
-    ),
-    Case(
-        "every model 7 % slower", CONTROL, "pass", 0, "", new=setting(CONTROL, roofline_fraction=0.4 / 1.07)
-    ),
-    Case(
-        "every model about 15 % slower",
-        CONTROL,
-        "inconclusive",
-        3,
-        "another run would tell",
-        new=setting(CONTROL, roofline_fraction=0.4 / 1.15),
-    ),
-    Case(
-        "every model 30 % faster", CONTROL, "pass", 0, "faster", new=setting(CONTROL, roofline_fraction=0.52)
-    ),
-    Case(
-        "every model 30 % slower, tolerated",
-        CONTROL,
-        "pass",
-        0,
-        "dense model 30.0% slower",
-        new=setting(CONTROL, roofline_fraction=0.4 / 1.3),
-        policy=Policy(Tolerances(dense_slowdown=0.5)),
-    ),
-    Case(
-        "every model slower, no ceiling before",
-        CONTROL,
-        "pass",
-        0,
-        "",
-        new=setting(CONTROL, roofline_fraction=0.1),
-        baseline=lacking(CONTROL, "roofline_fraction"),
-    ),
-    Case(
-        "every model slower, machine disturbed",
-        CONTROL,
-        "inconclusive",
-        3,
-        "this run is contaminated (other processes used 38 % of the cores)",
-        new=setting(
-            CONTROL,
-            roofline_fraction=0.1,
-            contaminated=True,
-            disturbance="other processes used 38 % of the cores",
-        ),
-    ),
-    Case(
-        "rounds lost",
-        LAT,
-        "cannot-compare",
-        2,
-        "9 log_ratios for 10 rounds",
-        new=lambda c: factory.find(c, LAT)["log_ratios"].pop(),
-    ),
-    Case("speed-up of other rounds", LAT, "cannot-compare", 2, "damaged", new=setting(LAT, speedup=9.0)),
-    Case("no log-ratios", LAT, "cannot-compare", 2, "no log_ratios", new=lacking(LAT, "log_ratios")),
-    Case(
-        "contamination not said",
-        LAT,
-        "cannot-compare",
-        2,
-        "no contaminated",
-        new=lacking(LAT, "contaminated"),
-    ),
-    Case(
-        "unknown suite",
-        ("cosu", COST[1]),
-        "cannot-compare",
-        2,
-        "nothing that this gate knows",
-        new=all_of_suite("cosu"),
-        baseline=all_of_suite("cosu", 2),
-    ),
-    Case(
-        "regressed and missing",
-        COST,
-        "regressed",
-        1,
-        "",
-        new=in_turn(setting(COST, macs=10**9), without(LAT)),
-    ),
-    Case("missing and inconclusive", LAT, "inconclusive", 2, "", new=in_turn(noisy, without(COST))),
 ]

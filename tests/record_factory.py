@@ -11,21 +11,23 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from pruning_core.intervals import median_interval, wilson_interval
-from pruning_core.records import make_record, pack_answers
+from made_up_records import (
+    BACKEND_SPEEDUP,
+    MODEL,
+    accuracy_fields,
+    accuracy_record,
+    answers_of,
+    cost_record,
+    latency_record,
+    speed_fields,
+)
+
 from pruning_core.run_files import Run, read_run
 
 Content = dict[str, Any]
 
-MODEL, DATASET = "resnet18", "digits"
-MACS = {0.0: 555_422_720, 0.25: 313_000_000, 0.5: 139_400_000, 0.75: 35_180_000, 0.95: 4_630_000}
-PARAMS = {0.0: 11_173_962, 0.25: 6_290_000, 0.5: 2_797_610, 0.75: 701_466, 0.95: 28_410}
-RIGHT = {0.0: 350, 0.25: 351, 0.5: 348, 0.75: 344, 0.95: 300}  # of 360
-IMAGES = 360
-BACKEND_SPEEDUP = {"eager:fp32": 1.0, "eager:bf16": 1.8, "onnxruntime:fp32": 1.4, "openvino:fp32": 1.6}
 BACKENDS = tuple(BACKEND_SPEEDUP)
 
 
@@ -60,13 +62,13 @@ def make_content(
     entries = []
     variants = [0.0, *ratios]
     if "cost" in suites:
-        entries += [_entry(_cost(ratio)) for ratio in variants]
+        entries += [_entry(cost_record(ratio)) for ratio in variants]
     for backend in backends:
         if "accuracy" in suites:
-            entries += [_entry(_accuracy(ratio, backend, device, paired)) for ratio in variants]
+            entries += [_entry(accuracy_record(ratio, backend, device, paired)) for ratio in variants]
         for batch_size in batch_sizes if "latency" in suites else ():
             for ratio in variants:
-                record = _latency(ratio, backend, device, batch_size, rounds, noise, noise_source)
+                record = latency_record(ratio, backend, device, batch_size, rounds, noise, noise_source)
                 entries.append(_entry(record))
     return {
         "machine_info": {
@@ -110,14 +112,14 @@ def repeat(content: Content, identity: tuple[str, str]) -> None:
 def slow_down(record: dict[str, Any], factor: float) -> None:
     """Make a latency record's cell slower (factor > 1) relative to its reference."""
     log_ratios = [x + math.log(factor) for x in record["log_ratios"]]
-    record.update(_speed_fields(log_ratios, record["reference_latency_ms"], record["batch_size"]))
+    record.update(speed_fields(log_ratios, record["reference_latency_ms"], record["batch_size"]))
 
 
 def set_right(record: dict[str, Any], right: int) -> None:
     """Give a record another number of right answers: the first ones are lost, or none."""
-    record.update(_accuracy_fields(right))
+    record.update(accuracy_fields(right))
     if "right_answers" in record:
-        record["right_answers"] = _answers(right)
+        record["right_answers"] = answers_of(right)
 
 
 def records_of(content: Content, suite: str) -> Iterator[dict[str, Any]]:
@@ -165,175 +167,6 @@ def as_run(content: Content, folder: Path, name: str = "run.json") -> Run:
 
 def _is(entry: dict[str, Any], identity: tuple[str, str]) -> bool:
     return (entry["extra_info"]["suite"], entry["extra_info"]["cell"]) == identity
-
-
-def _variant(ratio: float) -> str:
-    return f"{MODEL}-{DATASET}-dense" if ratio == 0 else f"{MODEL}-{DATASET}-magnitude-{ratio:g}"
-
-
-def _common(suite: str, cell: str, ratio: float) -> dict[str, Any]:
-    return {
-        "suite": suite,
-        "cell": cell,
-        "status": "ok",
-        "failure": "",
-        "model": MODEL,
-        "dataset": DATASET,
-        "dataset_fingerprint": "d161700000000000",
-        "method": "magnitude" if ratio else "dense",
-        "ratio": ratio,
-        "schedule": "iterative",
-        "scope": "local",
-        "round_to": 2,
-        "key": hashlib.sha256(_variant(ratio).encode()).hexdigest()[:32],
-        "seed": 0,
-        "exhausted": False,
-    }
-
-
-def _cost(ratio: float) -> dict[str, Any]:
-    widths = {"conv1": round(64 * (1 - ratio)), "layer1.0.conv1": round(64 * (1 - ratio))}
-    return make_record(
-        **_common("cost", _variant(ratio), ratio),
-        macs=MACS[ratio],
-        params=PARAMS[ratio],
-        size_bytes=4 * PARAMS[ratio] + 20_000,
-        achieved_ratio=ratio,
-        widths=widths,
-        dense_widths={"conv1": 64, "layer1.0.conv1": 64},
-        sparsity=0.0,
-        train_precision="fp32",
-        train_device="cpu",
-        train_s=60.0,
-        train_outside_s=1.5,
-        epochs=2 if ratio else 10,
-    )
-
-
-def _right(ratio: float, backend: str) -> int:
-    return RIGHT[ratio] - (1 if backend.endswith("bf16") else 0)
-
-
-def _answers(right: int) -> str:
-    return pack_answers(i >= IMAGES - right for i in range(IMAGES))
-
-
-def _accuracy_fields(right: int) -> dict[str, Any]:
-    low, high = wilson_interval(right, IMAGES)
-    return {"accuracy": right / IMAGES, "accuracy_low": low, "accuracy_high": high, "accuracy_n": IMAGES}
-
-
-def _answer_fields(backend: str) -> dict[str, Any]:
-    return {
-        "agreement": 1.0 if backend == "eager:fp32" else 359 / 360,
-        "agreement_floor": 0.98,
-        "logit_difference": 0.0 if backend == "eager:fp32" else 0.02,
-        "memory_format": "channels_last" if backend.startswith("eager") else "backend",
-        "load_s": 0.2,
-    }
-
-
-def _where(backend: str, device: str) -> dict[str, Any]:
-    name, precision = backend.split(":")
-    return {"backend": name, "precision": precision, "device": device, "threads": 8}
-
-
-def _cell(ratio: float, backend: str, device: str) -> str:
-    return f"{_variant(ratio)}-{backend.replace(':', '-')}-{device.replace(':', '')}"
-
-
-def _accuracy(ratio: float, backend: str, device: str, paired: bool) -> dict[str, Any]:
-    right, dense = _right(ratio, backend), _right(0.0, backend)
-    return make_record(
-        **_common("accuracy", _cell(ratio, backend, device), ratio),
-        **_where(backend, device),
-        **_accuracy_fields(right),
-        accuracy_pruned=(right - 60 * (ratio > 0)) / IMAGES,
-        dense_accuracy=dense / IMAGES,
-        accuracy_drop=(dense - right) / IMAGES,
-        accuracy_floor=0.5,
-        accuracy_allowed_drop=0.3,
-        **_answer_fields(backend),
-        **({"right_answers": _answers(right)} if paired else {}),
-    )
-
-
-def _speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int) -> dict[str, Any]:
-    low, high, coverage = median_interval(log_ratios)
-    latency = reference_ms * math.exp(median(log_ratios))
-    return {
-        "log_ratios": log_ratios,
-        "rounds": len(log_ratios),
-        "speedup": math.exp(-median(log_ratios)),
-        "speedup_low": math.exp(-high),
-        "speedup_high": math.exp(-low),
-        "confidence": coverage,
-        "latency_ms": latency,
-        "latency_low_ms": latency * 0.99,
-        "latency_high_ms": latency * 1.01,
-        "latency_p05_ms": latency * 0.96,
-        "latency_p50_ms": latency * 0.998,
-        "latency_p95_ms": latency * 1.03,
-        "latency_p99_ms": latency * 1.2,
-        "calls_timed": 100 * len(log_ratios),
-        "looks": 1,
-        "images_per_s": 1e3 * batch_size / latency,
-        "reference_latency_ms": reference_ms,
-    }
-
-
-def _latency(
-    ratio: float,
-    backend: str,
-    device: str,
-    batch_size: int,
-    rounds: int,
-    noise: float,
-    source: random.Random,
-) -> dict[str, Any]:
-    dense_ms = 4.0 + 0.5 * batch_size
-    is_control = ratio == 0 and backend == "eager:fp32"
-    factor = BACKEND_SPEEDUP[backend] if ratio == 0 else 1 / (1 - 0.95 * ratio)
-    reference_ms = dense_ms if ratio == 0 else dense_ms / BACKEND_SPEEDUP[backend]
-    scale = noise / 4 if is_control else noise  # so that chance alone seldom contaminates a run
-    log_ratios = [-math.log(factor) + source.gauss(0, scale) for _ in range(rounds)]
-    reference = f"{_cell(0.0, backend if ratio else 'eager:fp32', device)}-b{batch_size}"
-    return make_record(
-        **_common("latency", f"{_cell(ratio, backend, device)}-b{batch_size}", ratio),
-        **_where(backend, device),
-        **_accuracy_fields(_right(ratio, backend)),
-        **_answer_fields(backend),
-        **_reason_fields(ratio, factor),
-        batch_size=batch_size,
-        reference=reference,
-        **_speed_fields(log_ratios, reference_ms, batch_size),
-        calls_per_sample=5,
-        control=is_control,
-        contaminated=False,
-    )
-
-
-def _reason_fields(ratio: float, speedup: float) -> dict[str, Any]:
-    reduction = MACS[0.0] / MACS[ratio]
-    return {
-        "mac_reduction": reduction,
-        "mac_efficiency": speedup / reduction,
-        "device_ms": 3.0,
-        "launch_ms": 0.5,
-        "launch_bound": False,
-        "peak_memory_bytes": 50_000_000,
-        "matrix_gflops": 200.0,
-        "bandwidth_gb_s": 20.0,
-        "roofline_fraction": 0.4,
-        "roofline_bound": "matrix",
-        "disturbance": "",
-        "steal_share": 0.0,
-        "others_share": 0.02,
-        "cpu_mhz_low": 2600.0,
-        "cpu_mhz_high": 3100.0,
-        "gpu_mhz_low": 1980.0,
-        "gpu_mhz_high": 1980.0,
-    }
 
 
 def _entry(record: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import record_factory as factory
-from gate_cases import CASES, SKIP_TIMES, Case
+from gate_case import SKIP_TIMES, Case
+from gate_cases import CASES
 from gate_changes import (
     ACC,
     CONTROL,
@@ -21,6 +22,7 @@ from gate_changes import (
     slower,
     small,
 )
+from gate_time_cases import TIME_CASES
 
 from pruning_core.errors import RecordError
 from pruning_core.gate import Policy, compare
@@ -29,7 +31,7 @@ from pruning_core.records import FIELD_BY_NAME
 from pruning_core.run_files import Run
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+@pytest.mark.parametrize("case", [*CASES, *TIME_CASES], ids=lambda case: case.name.replace(" ", "-"))
 def test_each_rule_gives_its_verdict_and_exit_code(tmp_path: Path, case: Case) -> None:
     """A single change leads to the verdict, the words and the exit code of its rule."""
     new, baseline = small(), small()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import record_factory as factory
-from gate_cases import SKIP_TIMES
+from gate_case import SKIP_TIMES
 from gate_changes import (
     ACC,
     COST,

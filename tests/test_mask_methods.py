@@ -1,58 +1,17 @@
-"""Methods that mask weights: how many become zero, which, what a chain does, and what torch does unasked."""
+"""Methods that mask weights: how many become zero, which, and what they refuse."""
 
-import copy
 from collections import OrderedDict
 
 import pytest
 import torch
-from factories import Tiny
+from mask_networks import CONVOLUTIONS, MASKING, UNSTRUCTURED, build_tiny, mask, zero_channels, zero_count
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 from torch.nn.utils.parametrizations import weight_norm
 
 from pruning_core.errors import PruningError
-from pruning_core.methods import METHODS, Pruning
+from pruning_core.methods import METHODS
 from pruning_core.methods.masks import sparsity_of, torch_version, zeros_of
-from pruning_core.pipeline import prune
-from pruning_core.spec import MethodSpec
-
-EXAMPLE = torch.zeros(1, 3, 32, 32)
-CONVOLUTIONS = ("stem", "inner", "outer")  # all of Tiny that may be masked
-UNSTRUCTURED = ("unstructured-l1", "unstructured-random")
-MASKING = [name for name, method in METHODS.items() if method.masks]
-
-
-def build_tiny():
-    """Build the small network, always the same one."""
-    torch.manual_seed(0)
-    return Tiny()
-
-
-def mask(network, name, ratio, seed=0, **fields):
-    """Mask a network to a ratio of its weights or channels, its last layer named fc protected."""
-    spec = MethodSpec(name=name, **fields)
-    step = Pruning(spec, ratio, network, EXAMPLE, protected=("fc",), seed=seed)
-    assert METHODS[name].prune(network, step) == {}  # no width was asked for
-    return network
-
-
-def zero_count(layer):
-    """Count a layer's zero weights."""
-    return int((layer.weight == 0).sum())
-
-
-def zero_channels(layer):
-    """Count a layer's output channels whose weights are all zero."""
-    return int((~layer.weight.flatten(1).any(dim=1)).sum())
-
-
-def as_fine_tuned(network):
-    """Change every weight that is not zero, by chance, as a fine-tuning does that holds the zeros."""
-    with torch.no_grad():
-        for name in CONVOLUTIONS:
-            weight = network.get_submodule(name).weight
-            weight.mul_(torch.rand_like(weight) + 0.5)
-    return network
 
 
 class TestZeroCounts:
@@ -211,91 +170,6 @@ class TestWhichWeights:
         assert last.abs().argmax() != magnitude.argmax()
 
 
-class TestChain:
-    """Zeros only grow, and the ratio counts them all."""
-
-    @pytest.mark.parametrize("scope", ["local", "global"])
-    @pytest.mark.parametrize("name", UNSTRUCTURED)
-    def test_weights(self, name, scope):
-        """0.5 → 0.75 → 0.9 has round(ratio × weights) zeros at each step, the earlier ones among them."""
-        network = build_tiny()
-        before = {}
-        for ratio in (0.5, 0.75, 0.9):
-            as_fine_tuned(mask(network, name, ratio, scope=scope))
-            layers = [network.get_submodule(layer) for layer in CONVOLUTIONS]
-            wanted = [layer.weight.numel() for layer in layers]
-            if scope == "global":
-                assert sum(map(zero_count, layers)) == round(ratio * sum(wanted))
-            else:
-                assert [zero_count(layer) for layer in layers] == [round(ratio * n) for n in wanted]
-            after = zeros_of(network)
-            assert all(after[parameter][zero].all() for parameter, zero in before.items())
-            before = after
-
-    def test_channels(self):
-        """0.5 → 0.75 → 0.9 has round(ratio × channels) zero channels, the earlier ones among them."""
-        network = build_tiny()
-        before = {}
-        for ratio in (0.5, 0.75, 0.9):
-            as_fine_tuned(mask(network, "ln-structured", ratio, round_to=1))
-            for layer in map(network.get_submodule, CONVOLUTIONS):
-                assert zero_channels(layer) == round(ratio * layer.weight.shape[0])
-            after = zeros_of(network)
-            assert all(after[parameter][zero].all() for parameter, zero in before.items())
-            before = after
-
-    @pytest.mark.parametrize("name", MASKING)
-    def test_a_ratio_that_is_reached_changes_nothing(self, name):
-        """Asking for the same ratio again, or for less, leaves every weight as it is."""
-        network = mask(build_tiny(), name, 0.6)
-        weights = copy.deepcopy(network.state_dict())
-        for ratio in (0.6, 0.2):
-            mask(network, name, ratio)
-        assert all(torch.equal(weights[n], t) for n, t in network.state_dict().items())
-
-
-class TestPlainNetwork:
-    """Nothing of torch's pruning is left in the network."""
-
-    @pytest.mark.parametrize("name", MASKING)
-    def test_no_hook_and_the_same_names(self, name):
-        """No hook or buffer stays, names come in the same order, parameters are the same objects."""
-        network = nn.Sequential(OrderedDict(hidden=nn.Conv2d(3, 8, 1), fc=nn.Linear(8, 4)))
-        names, parameters = list(network.state_dict()), dict(network.named_parameters())
-        mask(network, name, 0.5)
-        assert not torch_prune.is_pruned(network)
-        assert list(network.state_dict()) == names
-        assert list(dict(network.named_parameters())) == list(parameters)
-        assert all(parameters[n] is parameter for n, parameter in network.named_parameters())
-
-    @pytest.mark.parametrize("name", MASKING)
-    def test_it_trains_and_copies(self, name):
-        """Gradients reach the weights, zeros included, and the network can be copied."""
-        network = copy.deepcopy(mask(build_tiny(), name, 0.5))
-        network(torch.rand(2, 3, 32, 32)).sum().backward()
-        assert network.inner.weight.is_leaf
-        assert network.inner.weight.grad.shape == network.inner.weight.shape
-
-    @pytest.mark.parametrize("name", MASKING)
-    def test_channels_last(self, name):
-        """A network in channels_last loses the same weights as one that is contiguous."""
-        network = mask(build_tiny().to(memory_format=torch.channels_last), name, 0.5)
-        for a, b in zip(network.parameters(), mask(build_tiny(), name, 0.5).parameters(), strict=True):
-            assert torch.equal(a, b)
-
-    def test_no_tracing(self):
-        """A model that torch-pruning cannot follow can be masked all the same."""
-
-        class CutOff(Tiny):
-            def forward(self, images):
-                return super().forward(images).detach()
-
-        network = CutOff()
-        plan = prune(network, CutOff(), MethodSpec(name="unstructured-l1"), 0.5, EXAMPLE, seed=0)
-        assert plan.widths == plan.dense_widths
-        assert zero_count(network.stem) == 216
-
-
 class TestRefusals:
     """What cannot be masked is said in one line, before a weight is changed."""
 
@@ -354,49 +228,3 @@ def test_the_key_has_no_local_version(monkeypatch, installed):
     monkeypatch.setattr("pruning_core.methods.masks.version", {"torch": installed}.__getitem__)
     assert torch_version() == "torch 2.13.0"
     assert {METHODS[name].library() for name in MASKING} == {"torch 2.13.0"}
-
-
-class TestTorch:
-    """Pins what torch.nn.utils.prune does unasked, and we work around or rest on."""
-
-    def test_random_draws_zeros_again(self):
-        """Without a mask that names the zeros, fewer weights than asked become zero."""
-        layers = []
-        for named in (False, True):
-            torch.manual_seed(0)
-            layer = nn.Linear(10, 10)
-            torch_prune.remove(torch_prune.l1_unstructured(layer, "weight", amount=75), "weight")
-            if named:
-                torch_prune.custom_from_mask(layer, "weight", layer.weight != 0)
-            layers.append(torch_prune.random_unstructured(layer, "weight", amount=10))
-        assert zero_count(layers[0]) < 85
-        assert zero_count(layers[1]) == 85
-
-    def test_a_whole_layer_may_go(self):
-        """Global pruning takes every weight of a layer that ranks below the others."""
-        low, high = nn.Linear(4, 4), nn.Linear(4, 4)
-        with torch.no_grad():
-            low.weight *= 1e-6
-        places = [(low, "weight"), (high, "weight")]
-        torch_prune.global_unstructured(places, torch_prune.L1Unstructured, amount=16)
-        assert (zero_count(low), zero_count(high)) == (16, 0)
-
-    def test_zero_channels_count(self):
-        """Asking for four zero channels where there are three adds one, without a mask that names them."""
-        layer = nn.Conv2d(4, 8, 3)
-        with torch.no_grad():
-            layer.weight[:3] = 0.0
-        torch_prune.ln_structured(layer, "weight", amount=4, n=2, dim=0)
-        assert zero_channels(layer) == 4
-
-    def test_remove_puts_the_weight_last(self):
-        """A removed mask leaves the weight behind the bias."""
-        layer = torch_prune.l1_unstructured(nn.Linear(2, 2), "weight", amount=1)
-        torch_prune.remove(layer, "weight")
-        assert list(layer.state_dict()) == ["bias", "weight"]
-
-    def test_channels_last_cannot_be_flattened(self):
-        """Global pruning fails on a weight in channels_last."""
-        layer = nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
-        with pytest.raises(RuntimeError, match="view"):
-            torch_prune.global_unstructured([(layer, "weight")], torch_prune.L1Unstructured, amount=4)

@@ -3,42 +3,19 @@
 import csv
 import io
 import json
-import math
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import record_factory as factory
+from reports import markdown_tables, report_on, runs
 
 from pruning_core.errors import OptionError
 from pruning_core.records import FIELDS
-from pruning_core.report import Estimate, Report, build_report, render, write_report
+from pruning_core.report import Estimate, build_report, render, write_report
 from pruning_core.report.numbers import number_text
-from pruning_core.run_files import Run
-
-
-def runs(folder: Path) -> list[Run]:
-    """Make two runs: one of four ratios on one machine's CPU, one of three on another's GPU."""
-    first = factory.make_content(ratios=(0.25, 0.5, 0.75, 0.95))
-    second = factory.make_content(seed=1, machine="box-b", device="cuda:0")
-    return [factory.as_run(c, folder, f"{i}.json") for i, c in enumerate((first, second))]
-
-
-def report_on(content: dict[str, Any], folder: Path) -> Report:
-    """Make the report of one run."""
-    return build_report([factory.as_run(content, folder)])
-
-
-def markdown_tables(text: str) -> list[list[dict[str, str]]]:
-    """Read the tables back from Markdown."""
-    tables = []
-    for block in re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE):
-        lines = [[part.strip() for part in line.strip("|").split("|")] for line in block.splitlines()]
-        tables.append([dict(zip(lines[0], line, strict=True)) for line in lines[2:]])
-    return tables
 
 
 def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
@@ -89,42 +66,6 @@ def test_programs_get_every_field_exactly(tmp_path: Path) -> None:
         assert {field.name for field in FIELDS} <= cell.keys()
     assert {c["machine_fingerprint"] for c in cells} == {str(run.machine["fingerprint"]) for run in read}
     assert {c["torch"] for c in cells} == {"2.13.0"}
-
-
-def test_total_speedup_is_the_product_of_its_chain(tmp_path: Path) -> None:
-    """A pruned cell's total is its speed-up times that of its dense reference, bounds multiplied."""
-    content = factory.make_content()
-    report = report_on(content, tmp_path)
-    cell = ("latency", "resnet18-digits-magnitude-0.5-openvino-fp32-cpu-b32")
-    own = factory.find(content, cell)
-    dense = factory.find(content, ("latency", own["reference"]))
-    (found,) = [c for c in report.cells() if (c["suite"], c["cell"]) == cell]
-    for name in ("speedup", "speedup_low", "speedup_high"):
-        assert found[f"total_{name}"] == pytest.approx(own[name] * dense[name])
-    (control,) = [c for c in report.cells() if c["cell"] == "resnet18-digits-dense-eager-fp32-cpu-b32"]
-    assert control["total_speedup"] == 1.0
-
-
-def test_total_speedup_needs_its_whole_chain(tmp_path: Path) -> None:
-    """Without the reference's record, or where references run in a circle, there is no total."""
-    content = factory.make_content()
-    dense = ("latency", "resnet18-digits-dense-openvino-fp32-cpu-b32")
-    factory.find(content, dense)["reference"] = "resnet18-digits-magnitude-0.5-openvino-fp32-cpu-b32"
-    factory.remove(content, ("latency", "resnet18-digits-dense-onnxruntime-fp32-cpu-b32"))
-    totals = {
-        c["cell"]: c["total_speedup"] for c in report_on(content, tmp_path).cells() if c["suite"] == "latency"
-    }
-    assert totals["resnet18-digits-magnitude-0.5-openvino-fp32-cpu-b32"] is None
-    assert totals["resnet18-digits-magnitude-0.5-onnxruntime-fp32-cpu-b32"] is None
-    assert totals["resnet18-digits-magnitude-0.5-eager-fp32-cpu-b32"] is not None
-
-
-def test_coverage_of_a_total_is_stated(tmp_path: Path) -> None:
-    """The note under the backends names the coverage that a product of two intervals has at least."""
-    content = factory.make_content()
-    (table,) = [t for t in report_on(content, tmp_path).tables if t.title.startswith("backends")]
-    reached = min(r["confidence"] for r in factory.records_of(content, "latency"))
-    assert f"at least {1 - 2 * (1 - reached):.1%}" in " ".join(table.notes)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
@@ -179,73 +120,6 @@ def test_dense_comes_first_and_methods_share_it(tmp_path: Path) -> None:
     main = report_on(content, tmp_path).tables[0]
     assert [row["accuracy_pruned"] is None for row in main.rows] == [True, False, False, False]
     assert [rows for title, _, rows in titles if title.startswith("resnet18")] == [4, 4]
-
-
-def test_why_a_cell_is_not_faster(tmp_path: Path) -> None:
-    """Beside each backend stand the MACs saved, how much of that came out as time, and the ceilings."""
-    report = report_on(factory.make_content(ratios=(0.5,)), tmp_path)
-    (table,) = [t for t in report.tables if t.title.startswith("why not faster")]
-    dense, pruned = table.rows[0], table.rows[4]
-    assert (dense["ratio"], dense["mac_reduction"], dense["mac_efficiency_b1"]) == (0.0, None, None)
-    assert pruned["mac_reduction"] == pytest.approx(factory.MACS[0.0] / factory.MACS[0.5])
-    assert pruned["mac_efficiency_b32"] == pytest.approx(1 / (1 - 0.95 * 0.5) / pruned["mac_reduction"])
-    assert {row["launch_bound_b1"] for row in table.rows} == {"no"}
-    assert any("bf16 200 GFLOP/s, 20 GB/s; fp32 200 GFLOP/s" in note for note in table.notes)
-
-
-def test_what_disturbed_a_cell_is_said(tmp_path: Path) -> None:
-    """Below a table with a disturbed cell stands what disturbed it, once."""
-    content = factory.make_content(ratios=(0.5,))
-    for entry in content["benchmarks"][-2:]:
-        entry["extra_info"].update(contaminated=True, disturbance="other processes used 38 % of the cores")
-    table = report_on(content, tmp_path).tables[0]
-    assert table.warnings.count("~ while timing: other processes used 38 % of the cores") == 1
-
-
-def test_only_dense_still_has_a_table(tmp_path: Path) -> None:
-    """A run without pruned cells is shown, and one backend alone has no second table."""
-    content = factory.make_content(ratios=(), backends=("eager:fp32",))
-    table, reasons = report_on(content, tmp_path).tables
-    assert reasons.title.startswith("why not faster")
-    assert [row["ratio"] for row in table.rows] == [0.0]
-    assert "speedup_b1" not in {column.id for column in table.columns}
-
-
-@pytest.mark.parametrize("suite", ["cost", "accuracy", "latency"])
-def test_one_suite_alone_has_a_table(tmp_path: Path, suite: str) -> None:
-    """A file of one suite gives its columns, without empty ones."""
-    table = report_on(factory.make_content(suites=(suite,)), tmp_path).tables[0]
-    ids = {column.id for column in table.columns}
-    assert ("macs" in ids) == (suite == "cost")
-    assert ("accuracy" in ids) == (suite != "cost")
-    assert ("latency_ms_b32" in ids) == (suite == "latency")
-
-
-def test_costs_are_found_in_another_file_by_key(tmp_path: Path) -> None:
-    """Where a file has no cost suite, a checkpoint's cost comes from the file that has its key."""
-    contents = [factory.make_content(suites=("latency",)), factory.make_content(suites=("cost",))]
-    found = [factory.as_run(c, tmp_path, f"{i}.json") for i, c in enumerate(contents)]
-    assert [row["macs"] for row in build_report(found).tables[0].rows] == [
-        factory.MACS[ratio] for ratio in (0.0, 0.25, 0.5, 0.75)
-    ]
-
-
-def test_failed_exhausted_and_contaminated_are_marked(tmp_path: Path) -> None:
-    """Marks stand at the row and their reasons above the table, in every format for people."""
-    content = factory.make_content()
-    factory.find(content, ("cost", "resnet18-digits-magnitude-0.75"))["exhausted"] = True
-    failed = ("accuracy", "resnet18-digits-magnitude-0.5-eager-fp32-cpu")
-    factory.find(content, failed).update(status="failed", failure="below\nthe floor")
-    for record in factory.records_of(content, "latency"):
-        record["contaminated"] = True
-    report = report_on(content, tmp_path)
-    assert [row["marks"] for row in report.tables[0].rows] == ["~", "~", "~✗", "~†"]
-    for form in ("terminal", "markdown"):
-        text = " ".join(render(report, form).replace("\\", "").split())
-        assert "✗ failed: accuracy/resnet18-digits-magnitude-0.5-eager-fp32-cpu: below the floor" in text
-        assert "~ contaminated" in text
-        assert "† exhausted" in text
-        assert "0.50 ~✗" in text
 
 
 def test_machines_stand_side_by_side(tmp_path: Path) -> None:
@@ -329,34 +203,6 @@ def test_a_terminal_gets_no_more_than_can_be_read(tmp_path: Path, monkeypatch: p
     assert text.endswith(f"{len(report.tables) - 1} more tables, {rows} rows: the other formats hold them.\n")
     assert report.tables[1].title not in text
     assert report.tables[1].title in render(report, "markdown")
-
-
-def test_records_with_few_fields_are_shown(tmp_path: Path) -> None:
-    """A record that holds next to nothing, as a failed cell may, neither fails nor hides the others."""
-    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",))
-    for entry in content["benchmarks"][1::2]:
-        info = entry["extra_info"]
-        keep = ("schema_version", "suite", "cell", "model", "dataset", "method", "ratio")
-        entry["extra_info"] = {name: info[name] for name in keep} | {"status": "failed", "failure": "x"}
-    report = report_on(content, tmp_path)
-    for form in ("terminal", "markdown", "csv", "json"):
-        assert "resnet18" in render(report, form)
-    assert len(list(report.cells())) == len(content["benchmarks"])
-
-
-def test_impossible_chain_has_no_total(tmp_path: Path) -> None:
-    """A product beyond all numbers, as a damaged file may give, is absent instead of infinite."""
-    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), suites=("latency",))
-    (dense, *_) = [e for e in content["benchmarks"] if e["extra_info"]["control"]]
-    last = dense["extra_info"]["cell"]
-    for number in range(60):
-        entry = json.loads(json.dumps(dense))
-        entry["extra_info"].update(cell=f"link{number}", reference=last, control=False, speedup=1e9)
-        last = f"link{number}"
-        content["benchmarks"].append(entry)
-    totals = [c["total_speedup"] for c in report_on(content, tmp_path).cells()]
-    assert totals[-1] is None
-    assert all(t is None or math.isfinite(float(str(t))) for t in totals)
 
 
 def test_report_starts_without_torch_and_pandas(tmp_path: Path) -> None:
