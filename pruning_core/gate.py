@@ -91,7 +91,7 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
     around = find_circumstances(baseline, new, policy)
     tolerances = {identity: policy.tolerances_of(*identity) for identity in before}
     parts = dict(_parts_of_cells(before, now, tolerances, around))
-    for identity, part in judge_backends(before, now, policy, around):
+    for identity, part in list(judge_backends(parts, before, now, policy)):
         parts[identity], tolerances[identity] = [part], policy.tolerances_of(*identity)
     families = _families_of(parts)
     levels = _levels_of(families, policy.false_alarm)
@@ -158,6 +158,8 @@ def _shift_of_fastest_calls(
     identity: Identity, before: Mapping[Identity, list[Record]], now: Mapping[Identity, list[Record]]
 ) -> float | None:
     """Return how much slower a cell's fastest calls became than its reference's, as ln; None if unknown."""
+    if identity[0] != "latency":
+        return None
     reference = (identity[0], before[identity][0].get("reference", ""))
     times_ms = []
     for index in (before, now):

@@ -11,14 +11,12 @@ Not for: single cells (`gate_parts.py`), or a slow-down that eager fp32 shares (
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
 from pruning_core import gate_statistics as statistics
-from pruning_core.gate_circumstances import Circumstances
 from pruning_core.gate_part import FASTEST, Part
-from pruning_core.gate_parts import IDENTITY
 from pruning_core.gate_policy import Policy
 from pruning_core.gate_result import Identity
 from pruning_core.records import Record
@@ -45,31 +43,26 @@ class _Group:
 
 
 def judge_backends(
+    parts: Mapping[Identity, Sequence[Part]],
     before: Mapping[Identity, list[Record]],
     now: Mapping[Identity, list[Record]],
     policy: Policy,
-    around: Circumstances,
 ) -> Iterator[tuple[Identity, Part]]:
     """Compare each backend and precision of a device, as a whole, with eager fp32 there.
 
     Args:
+        parts: What is said of each cell: those whose speeds could be compared are the sample.
         before: Records of the baseline.
         now: Records of the new run.
         policy: What is tolerated: `slowdown`, for the "cell" `backend/NAME-PRECISION-DEVICE` too.
-        around: What holds for the two runs as wholes.
 
     Returns:
         Pairs of identity and part, without a verdict yet. Backends of which too few cells can be compared, or
         too few on eager, are left out: their cells are judged one by one all the same.
     """
-    if around.machine_difference:
-        return
-    pairs = [
-        (records[0], now[identity][0])
-        for identity, records in before.items()
-        if identity[0] == "latency" and len(records) == 1 and len(now.get(identity, ())) == 1
-    ]
-    for name, group in _groups([pair for pair in pairs if _is_usable(*pair, around)]).items():
+    timed = (i for i, items in parts.items() if i[0] == "latency" and any(map(_tells_a_speed, items)))
+    pairs = ((before[identity][0], now[identity][0]) for identity in timed)
+    for name, group in _groups(pairs).items():
         if len(group.changes) >= LEAST_CELLS:
             identity = (SUITE, name)
             tolerance = policy.tolerances_of(*identity).slowdown
@@ -84,23 +77,18 @@ def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
             yield f"{which} has no {FASTEST}: no backend could be judged as a whole"
 
 
-def _is_usable(baseline: Record, new: Record, around: Circumstances) -> bool:
-    return (
-        baseline["status"] == new["status"] == "ok"
-        and all(baseline.get(name) == new.get(name) for name in (*IDENTITY, "threads"))
-        and all(FASTEST in record for record in (baseline, new))
-        and not (baseline.get("contaminated") or new.get("contaminated"))
-        and new["device"] not in {**around.spoiled_baseline, **around.spoiled_new}
-    )
+def _tells_a_speed(part: Part) -> bool:
+    return part.metric == "control" or (part.metric == "speed" and part.p_value is not None)
 
 
-def _groups(pairs: Sequence[tuple[Record, Record]]) -> dict[str, _Group]:
+def _groups(pairs: Iterable[tuple[Record, Record]]) -> dict[str, _Group]:
     """Group changes by backend, precision and device; only networks that eager fp32 ran as well."""
     changes: dict[tuple[str, str, str], dict[tuple[object, ...], float]] = {}
     for baseline, new in pairs:
-        where = (new["backend"], new["precision"], new["device"])
-        network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
-        changes.setdefault(where, {})[network] = math.log(new[FASTEST] / baseline[FASTEST])
+        if FASTEST in baseline and FASTEST in new:
+            where = (new["backend"], new["precision"], new["device"])
+            network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
+            changes.setdefault(where, {})[network] = math.log(new[FASTEST] / baseline[FASTEST])
     groups = {}
     for where, of_backend in changes.items():
         backend, precision, device = where

@@ -17,14 +17,19 @@ import msgspec
 
 from pruning_core.errors import RecordError
 from pruning_core.records import (
-    FIELD_BY_NAME,
+    FIELDS,
     RANGES,
     SCHEMA_VERSION,
     STATUSES,
+    Field,
     Record,
     is_kind,
     problem_with,
 )
+
+_KNOWN: dict[str, tuple[Field, type, tuple[Any, Any, str] | None]] = {
+    field.name: (field, field.kind, RANGES.get(field.name)) for field in FIELDS
+}
 
 # Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -152,18 +157,18 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
         )
     record: Record = {}
     for name, value in info.items():
-        field = FIELD_BY_NAME.get(name)
-        if field is None:
+        known = _KNOWN.get(name)
+        if known is None:
             continue  # a user's own; our outputs are made of the table's fields only
+        field, kind, limits = known
         # Files hold millions of values, nearly all of them a number in its range or a text seen before.
-        limits = RANGES.get(name)
-        kind: type = type(value)
-        if limits and kind is field.kind and limits[0] <= value <= limits[1]:
-            record[field.name] = value  # the table's own name: one text for all records
-            continue
-        if kind is str and field.kind is str and not field.unit and value in shared:
-            record[field.name] = shared[value]
-            continue
+        if type(value) is kind:
+            if limits and limits[0] <= value <= limits[1]:
+                record[field.name] = value  # the table's own name: one text for all records
+                continue
+            if kind is str and not field.unit and value in shared:
+                record[field.name] = shared[value]
+                continue
         problem = problem_with(field, value)
         if problem:
             raise RecordError(

@@ -125,11 +125,10 @@ def test_networks_that_eager_did_not_run_are_left_out(tmp_path: Path) -> None:
     [
         other_machine,
         all_latencies(contaminated=True),
-        all_latencies(status="failed", failure="too slow"),
         all_latencies(threads=1),
         all_latencies(seed=1),
     ],
-    ids=["other machine", "contaminated", "failed", "other threads", "other seed"],
+    ids=["other machine", "contaminated", "other threads", "other seed"],
 )
 def test_what_cannot_be_compared_is_not_pooled(tmp_path: Path, change: Change) -> None:
     """Where cells do not speak of the same thing, or cannot be trusted, neither does their backend."""
@@ -137,6 +136,14 @@ def test_what_cannot_be_compared_is_not_pooled(tmp_path: Path, change: Change) -
     in_turn(planted(1.5), change)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {}
     assert backends_of(judge(tmp_path, run(0), new)) == {}
+
+
+def test_cells_that_fail_are_not_pooled(tmp_path: Path) -> None:
+    """A cell that failed says nothing of its backend; one that failed before and holds now does."""
+    new = run(1)
+    in_turn(planted(1.5), all_latencies(status="failed", failure="too slow"))(new)
+    assert backends_of(judge(tmp_path, new, run(0))) == {}
+    assert set(backends_of(judge(tmp_path, run(0), new))) == {OPENVINO[1], ONNX[1]}
 
 
 def test_one_spoiled_control_spoils_the_backends_of_its_device(tmp_path: Path) -> None:
