@@ -158,8 +158,6 @@ def _shift_of_fastest_calls(
     identity: Identity, before: Mapping[Identity, list[Record]], now: Mapping[Identity, list[Record]]
 ) -> float | None:
     """Return how much slower a cell's fastest calls became than its reference's, as ln; None if unknown."""
-    if identity[0] != "latency":
-        return None
     reference = (identity[0], before[identity][0].get("reference", ""))
     times_ms = []
     for index in (before, now):

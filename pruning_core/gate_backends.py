@@ -60,7 +60,7 @@ def judge_backends(
         Pairs of identity and part, without a verdict yet. Backends of which too few cells can be compared, or
         too few on eager, are left out: their cells are judged one by one all the same.
     """
-    timed = (i for i, items in parts.items() if i[0] == "latency" and any(map(_tells_a_speed, items)))
+    timed = (identity for identity, items in parts.items() if any(map(_tells_a_speed, items)))
     pairs = ((before[identity][0], now[identity][0]) for identity in timed)
     for name, group in _groups(pairs).items():
         if len(group.changes) >= LEAST_CELLS:

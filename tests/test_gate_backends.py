@@ -162,9 +162,10 @@ def test_a_baseline_of_before_is_said(tmp_path: Path) -> None:
     old = run(0)
     for record in factory.records_of(old, "latency"):
         del record["latency_p05_ms"]
-    result = judge(tmp_path, run(1), old)
-    assert backends_of(result) == {}
-    assert "the baseline has no latency_p05_ms: no backend could be judged as a whole" in result.notes
+    for pair, which in (((run(1), old), "the baseline"), ((old, run(1)), "this run")):
+        result = judge(tmp_path, *pair)
+        assert backends_of(result) == {}
+        assert f"{which} has no latency_p05_ms: no backend could be judged as a whole" in result.notes
     assert not any("latency_p05_ms" in note for note in judge(tmp_path, run(1), run(0)).notes)
 
 
