@@ -156,6 +156,7 @@ def report(
 @cli.command()
 @click.argument("baseline", type=FILE)
 @click.argument("new", type=FILE)
+@click.argument("again", nargs=-1, type=FILE)
 @click.option("--policy", type=FILE, help="TOML file of tolerances (default: built in).")
 @click.option("--junit", type=FILE, help="Write JUnit XML, one case for each cell.")
 @click.option("--markdown", type=FILE, help="Write a summary for a CI page.")
@@ -163,6 +164,7 @@ def report(
 def gate(
     baseline: Path,
     new: Path,
+    again: tuple[Path, ...],
     policy: Path | None,
     junit: Path | None,
     markdown: Path | None,
@@ -170,11 +172,13 @@ def gate(
 ) -> None:
     """Compare NEW with BASELINE, cell by cell.
 
-    Exit code 0: pass. 1: regressed. 2: cannot compare. 3: inconclusive, measure more rounds.
+    Exit code 0: pass. 1: regressed. 2: cannot compare. 3: inconclusive; then measure AGAIN, and give both
+    files: all rounds are judged together.
     """
     from pruning_core.gate import run_gate
 
-    sys.exit(run_gate(baseline, new, policy, junit=junit, markdown=markdown, json_file=json_file))
+    code = run_gate(baseline, new, policy, again=again, junit=junit, markdown=markdown, json_file=json_file)
+    sys.exit(code)
 
 
 @cli.group()

@@ -78,6 +78,13 @@ def selftest_latency(
 @click.option("--grid", default="quick", show_default=True, help="Grid of the runs.")
 @store_option
 @click.option("--policy", type=FILE, help="The gate's policy (default: built in).")
+@click.option(
+    "--again",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="How many more runs are taken in where one is inconclusive.",
+)
 @click.option("--every-pair", is_flag=True, help="Compare all runs with one another, not neighbours alone.")
 @click.option("--json", "json_file", type=FILE, help="Write every comparison.")
 def selftest_gate(
@@ -90,6 +97,7 @@ def selftest_gate(
     grid: str,
     root: Path | None,
     policy: Path | None,
+    again: int,
     every_pair: bool,
     json_file: Path | None,
 ) -> None:
@@ -103,6 +111,7 @@ def selftest_gate(
     check_backend(backend, "fp32")
     arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
     counts = (runs, planted, planted_in_all)
-    click.echo(
-        run_gate_selftest(*counts, backend, folder, arguments, policy, json_file, every_pair=every_pair)
+    table = run_gate_selftest(
+        *counts, backend, folder, arguments, policy, json_file, again=again, every_pair=every_pair
     )
+    click.echo(table)

@@ -27,6 +27,7 @@ from pruning_core.gate_outputs import append_step_summary, print_terminal, to_js
 from pruning_core.gate_part import CANNOT_COMPARE, FASTEST, PASS, Part
 from pruning_core.gate_parts import judge_parts
 from pruning_core.gate_policy import Policy, Tolerances, read_policy
+from pruning_core.gate_repetitions import take_together
 from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
 from pruning_core.gate_statistics import detectable_shift, reject_by_holm
 from pruning_core.records import Record
@@ -45,6 +46,7 @@ def run_gate(
     new: Path,
     policy: Path | None = None,
     *,
+    again: Sequence[Path] = (),
     junit: Path | None = None,
     markdown: Path | None = None,
     json_file: Path | None = None,
@@ -55,6 +57,7 @@ def run_gate(
         baseline: Benchmark JSON file of the run before.
         new: Benchmark JSON file of the run now.
         policy: TOML file; without one, `Policy`'s defaults hold.
+        again: Further runs of what `new` is a run of: all are judged together.
         junit: Where to write JUnit XML.
         markdown: Where to write a summary for a CI page; GitHub's own gets it too where there is one.
         json_file: Where to write everything.
@@ -63,7 +66,9 @@ def run_gate(
         RecordError: If a benchmark file cannot be used.
         OptionError: If the policy says something that cannot be, or a file cannot be written.
     """
-    result = compare(read_run(baseline), read_run(new), read_policy(policy) if policy else Policy())
+    what_is_tolerated = read_policy(policy) if policy else Policy()
+    runs = take_together([read_run(path) for path in (new, *again)], what_is_tolerated)
+    result = compare(read_run(baseline), runs, what_is_tolerated)
     # Files first: a closed terminal must not cost the artefacts of a CI job.
     for path, render in ((junit, to_junit), (markdown, to_markdown), (json_file, to_json)):
         if path is not None:

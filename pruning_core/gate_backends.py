@@ -1,4 +1,4 @@
-"""A backend as a whole: how all of its cells changed, beside the same cells on eager fp32.
+"""A backend as a whole: how all of its cells changed, beside the same networks on eager fp32 and elsewhere.
 
 What slows a backend down (another release, a lost flag) slows all of its cells. One of them alone may be too
 noisy to tell, and where it is measured against dense on the same backend it cannot show such a change at all.
@@ -7,12 +7,15 @@ single calls, which neighbours on a shared machine hardly touch. Between three r
 cores of an Intel Xeon ten cells together moved by 0.8 % against ten on eager (root mean square), their
 medians by 5 %.
 
+What stands for the machine is eager fp32, and with it every backend that moved as eager did: one backend has
+moods of its own, and twice as many cells tell more. A backend that moved otherwise, for better or worse, says
+nothing about the others.
+
 Not for: single cells (`gate_parts.py`), or a slow-down that eager fp32 shares (`gate_ceiling.py`).
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import stdev
 
 from pruning_core import gate_statistics as statistics
@@ -33,13 +36,14 @@ MOST_CELLS = 400
 
 _SAME_NETWORK = ("model", "dataset", "method", "ratio", "schedule", "scope", "round_to", "seed", "batch_size")
 
+_Where = tuple[str, str, str]
+"""Backend, precision, device."""
 
-@dataclass(frozen=True)
-class _Group:
-    """A backend's cells that eager fp32 has too: how each changed, as ln(now ÷ before)."""
+_Network = tuple[object, ...]
+"""What is run, with batch size and threads."""
 
-    changes: list[float]
-    on_eager: list[float]
+_Changes = dict[_Network, float]
+"""How the time of each changed, as ln(now ÷ before)."""
 
 
 def judge_backends(
@@ -48,7 +52,7 @@ def judge_backends(
     now: Mapping[Identity, list[Record]],
     policy: Policy,
 ) -> Iterator[tuple[Identity, Part]]:
-    """Compare each backend and precision of a device, as a whole, with eager fp32 there.
+    """Compare each backend and precision of a device, as a whole, with eager fp32 and what moved with it.
 
     Args:
         parts: What is said of each cell: those whose speeds could be compared are the sample.
@@ -61,12 +65,17 @@ def judge_backends(
         too few on eager, are left out: their cells are judged one by one all the same.
     """
     timed = (identity for identity, items in parts.items() if any(map(_tells_a_speed, items)))
-    pairs = ((before[identity][0], now[identity][0]) for identity in timed)
-    for name, group in _groups(pairs).items():
-        if len(group.changes) >= LEAST_CELLS:
-            identity = (SUITE, name)
+    changes = _changes((before[identity][0], now[identity][0]) for identity in timed)
+    for where, of_backend in changes.items():
+        backend, precision, device = where
+        of_eager = changes.get(("eager", "fp32", device), {})
+        networks = [network for network in of_backend if network in of_eager]
+        if of_backend is not of_eager and len(networks) >= LEAST_CELLS:
+            identity = (SUITE, f"{backend}-{precision}-{device.replace(':', '')}")
             tolerance = policy.tolerances_of(*identity).slowdown
-            yield identity, _judge(group, name, tolerance, policy.confidence)
+            own = _thinned([of_backend[network] for network in networks])
+            beside = _moved_like_eager(changes, where, networks, tolerance)
+            yield identity, _judge(own, beside, identity[1], tolerance, policy.confidence)
 
 
 def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
@@ -81,38 +90,56 @@ def _tells_a_speed(part: Part) -> bool:
     return part.metric == "control" or (part.metric == "speed" and part.p_value is not None)
 
 
-def _groups(pairs: Iterable[tuple[Record, Record]]) -> dict[str, _Group]:
-    """Group changes by backend, precision and device; only networks that eager fp32 ran as well."""
-    changes: dict[tuple[str, str, str], dict[tuple[object, ...], float]] = {}
+def _changes(pairs: Iterable[tuple[Record, Record]]) -> dict[_Where, _Changes]:
+    """Return how each network changed, by backend, precision and device."""
+    changes: dict[_Where, _Changes] = {}
     for baseline, new in pairs:
         if FASTEST in baseline and FASTEST in new:
             where = (new["backend"], new["precision"], new["device"])
-            network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
+            network: _Network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
             changes.setdefault(where, {})[network] = math.log(new[FASTEST] / baseline[FASTEST])
-    groups = {}
-    for where, of_backend in changes.items():
-        backend, precision, device = where
-        of_eager = changes.get(("eager", "fp32", device), {})
-        both = [network for network in of_backend if network in of_eager]
-        both = both[:: max(1, math.ceil(len(both) / MOST_CELLS))]
-        if (backend, precision) != ("eager", "fp32"):
-            name = f"{backend}-{precision}-{device.replace(':', '')}"
-            groups[name] = _Group([of_backend[n] for n in both], [of_eager[n] for n in both])
-    return groups
+    return changes
 
 
-def _judge(group: _Group, name: str, tolerance: float, confidence: float) -> Part:
-    margin, cells = math.log1p(tolerance), len(group.changes)
-    shift, low, high = statistics.shift_bounds(group.on_eager, group.changes, confidence)
+def _moved_like_eager(
+    changes: Mapping[_Where, _Changes], judged: _Where, networks: Sequence[_Network], tolerance: float
+) -> dict[str, list[float]]:
+    """Return how these networks changed on eager fp32, and on each other backend that moved as eager did.
+
+    As eager did: by what is tolerated, either way, or less.
+    """
+    device = judged[2]
+    of_eager = changes["eager", "fp32", device]
+    beside = {"eager-fp32": [of_eager[network] for network in networks]}
+    for where, of_other in changes.items():
+        shared = [network for network in networks if network in of_other]
+        if where != judged and of_other is not of_eager and where[2] == device and shared:
+            on_eager = _thinned([of_eager[network] for network in shared])
+            moved = _thinned([of_other[network] for network in shared])
+            if abs(statistics.shift_bounds(on_eager, moved, 0.95)[0]) <= math.log1p(tolerance):
+                beside[f"{where[0]}-{where[1]}"] = moved
+    return beside
+
+
+def _thinned(values: list[float]) -> list[float]:
+    return values[:: max(1, math.ceil(len(values) / MOST_CELLS))]
+
+
+def _judge(
+    changes: list[float], beside: Mapping[str, list[float]], name: str, tolerance: float, confidence: float
+) -> Part:
+    margin, cells = math.log1p(tolerance), len(changes)
+    others = _thinned([change for of_other in beside.values() for change in of_other])
+    shift, low, high = statistics.shift_bounds(others, changes, confidence)
     slower, slower_low, slower_high = math.expm1(shift), math.expm1(low), math.expm1(high)
     word, size, least, most = ("slower", slower, slower_low, slower_high)
     if shift < 0:
         word, size, least, most = ("faster", -slower, -slower_high, -slower_low)
     reason = (
         f"{cells} cells on {name} together {size:.1%} {word} [{least:.1%}, {most:.1%}], relative to the same "
-        f"on eager fp32, at the 5th percentile of calls, tolerance {tolerance:.1%}"
+        f"on {', '.join(beside)}, at the 5th percentile of calls, tolerance {tolerance:.1%}"
     )
-    spread = math.sqrt((stdev(group.changes) ** 2 + stdev(group.on_eager) ** 2) / 2)
+    spread = math.sqrt((stdev(changes) ** 2 + stdev(others) ** 2) / 2)
     return Part(
         SUITE,
         "",
@@ -120,8 +147,8 @@ def _judge(group: _Group, name: str, tolerance: float, confidence: float) -> Par
         change=slower,
         change_low=slower_low,
         change_high=slower_high if math.isfinite(slower_high) else None,
-        p_value=statistics.p_shift_above(group.on_eager, group.changes, margin),
+        p_value=statistics.p_shift_above(others, changes, margin),
         within=high <= margin,
-        detectable=(spread, cells, cells),
+        detectable=(spread, len(others), cells),
         changed=abs(shift) > margin / 2 and (low > 0 or high < 0),
     )

@@ -37,8 +37,8 @@ def find_circumstances(baseline: Run, new: Run, policy: Policy) -> Circumstances
     return Circumstances(
         policy=policy,
         machine_difference=difference,
-        spoiled_baseline=_spoiled_devices(baseline, policy.control_tolerance),
-        spoiled_new=_spoiled_devices(new, policy.control_tolerance),
+        spoiled_baseline=spoiled_devices(baseline, policy.control_tolerance),
+        spoiled_new=spoiled_devices(new, policy.control_tolerance),
     )
 
 
@@ -54,6 +54,7 @@ def notes_on(
         around: What `find_circumstances` found.
         identities: Suite and id of every cell of either run.
     """
+    yield from new.remarks
     has_times = any(record["suite"] == "latency" for record in new.records)
     if around.machine_difference:
         yield f"times were not compared, the rest was: {around.machine_difference}"
@@ -88,7 +89,7 @@ def _on_common_slowdowns(baseline: Run, new: Run, around: Circumstances) -> str:
     )
 
 
-def _spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
+def spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
     """Find the devices whose A/A control says that times are not to be trusted, and why."""
     spoiled: dict[str, str] = {}
     worst: dict[str, float] = {}

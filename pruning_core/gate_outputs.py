@@ -207,6 +207,8 @@ def _error_rates(result: GateResult) -> str:
         f"{result.false_alarm:.0%} (Holm), as far as two runs differ by the noise between rounds; "
         "what differs between processes has to fit in the tolerance"
     )
+    if result.new.again:
+        text += f". Judged anew after each of {len(result.new.again) + 1} runs, such chances add up"
     if result.detectable_slowdown is None or result.detectable_slowdown_worst is None:
         return text
     text = (
@@ -224,7 +226,8 @@ def _slowdown(value: float) -> str:
 
 
 def _run_line(run: Run) -> str:
-    name = run.path.name.encode(errors="replace").decode()  # a file name need not be UTF-8
+    name = ", ".join(path.name for path in (run.path, *run.again))
+    name = name.encode(errors="replace").decode()  # a file name need not be UTF-8
     facts = (name, run.machine_name, run.datetime[:19], run.commit[:12])
     return " · ".join(fact for fact in facts if fact)
 

@@ -51,19 +51,24 @@ def speed_parts(
             yield _ceiling_part(baseline, new, tolerances, around)
 
 
+def damage_in(record: Record) -> str:
+    """Return how a record contradicts itself about its rounds, in words; empty when it does not."""
+    values = record["log_ratios"]
+    if len(values) != record["rounds"] or not values:
+        return f"{len(values)} log_ratios for {record['rounds']} rounds"
+    # 1e-3: a record may be rounded, but not be about other rounds.
+    if abs(median(values) + math.log(record["speedup"])) > 1e-3:
+        return "a speedup that is not that of its log_ratios"
+    return ""
+
+
 def _speed_part(
     baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances, fastest: float | None
 ) -> Part:
     for which, record in (("the baseline", baseline), ("this run", new)):
-        values = record["log_ratios"]
-        # 1e-3: a record may be rounded, but not be about other rounds.
-        if len(values) != record["rounds"] or not values:
-            found = f"{len(values)} log_ratios for {record['rounds']} rounds"
-        elif abs(median(values) + math.log(record["speedup"])) > 1e-3:
-            found = "a speedup that is not that of its log_ratios"
-        else:
-            continue
-        return Part("speed", CANNOT_COMPARE, f"{which} has {found}: the record is damaged", changed=True)
+        if damage := damage_in(record):
+            reason = f"{which} has {damage}: the record is damaged"
+            return Part("speed", CANNOT_COMPARE, reason, changed=True)
     device = new["device"]
     if device in around.spoiled_baseline or baseline["contaminated"]:
         # Measuring this change again would not mend it.

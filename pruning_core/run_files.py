@@ -37,13 +37,15 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 
 @dataclass(frozen=True)
 class Run:
-    """One benchmark JSON file, without its raw samples."""
+    """One benchmark JSON file, without its raw samples; or several of one thing, taken together."""
 
     path: Path
     datetime: str
     machine: Mapping[str, Any]  # machine_info["pruning_bench"], see measure/machine.py
     commit: str
     records: tuple[Record, ...]
+    again: tuple[Path, ...] = ()  # files that were taken together with it
+    remarks: tuple[str, ...] = ()  # what to know of that
 
     @property
     def machine_name(self) -> str:

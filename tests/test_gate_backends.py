@@ -1,43 +1,17 @@
 """A backend as a whole: found by all of its cells together where none of them tells."""
 
 import json
-import math
-import random
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import record_factory as factory
-from gate_changes import Change, Content, all_latencies, cell_of, in_turn, judge, other_machine
+from backend_runs import BACKENDS, ONNX, OPENVINO, noisy_on, planted, run
+from gate_changes import Change, all_latencies, cell_of, in_turn, judge, other_machine
 
 from pruning_core.gate import GateResult, Policy, Tolerances
 from pruning_core.gate_outputs import to_json, to_junit, to_markdown
-
-OPENVINO = ("backend", "openvino-fp32-cpu")
-ONNX = ("backend", "onnxruntime-fp32-cpu")
-BACKENDS = ("eager:fp32", "onnxruntime:fp32", "openvino:fp32")
-
-
-def run(seed: int = 0, *, spread: float = 0.012, **options: Any) -> Content:
-    """Make a run with 8 cells on each of three backends; every one's p05 is off by chance."""
-    shape: dict[str, Any] = {"backends": BACKENDS, **options}
-    content = factory.make_content(seed=seed, **shape)
-    source = random.Random(1000 + seed)
-    for record in factory.records_of(content, "latency"):
-        record["latency_p05_ms"] = record["batch_size"] * math.exp(source.gauss(0, spread))
-    return content
-
-
-def planted(factor: float, backend: str = "openvino") -> Change:
-    """Return a change that makes the undisturbed calls of a backend slower."""
-
-    def change(content: Content) -> None:
-        for record in factory.records_of(content, "latency"):
-            if record["backend"] == backend:
-                record["latency_p05_ms"] *= factor
-
-    return change
 
 
 def backends_of(result: GateResult) -> dict[str, str]:
@@ -86,6 +60,59 @@ def test_a_slower_eager_is_no_faster_backend_alone(tmp_path: Path) -> None:
     for name in ("eager", "openvino", "onnxruntime"):
         planted(1.3, name)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {OPENVINO[1]: "pass", ONNX[1]: "pass"}
+
+
+def test_backends_that_moved_as_eager_did_tell_too(tmp_path: Path) -> None:
+    """Where eager alone is too noisy, what stayed as it was beside it shows a slower backend."""
+    verdicts: dict[str, list[str]] = {"alone": [], "beside": []}
+    for seed in range(20):
+        for which, backends in (("alone", ("eager:fp32", "openvino:fp32")), ("beside", BACKENDS)):
+            new, baseline = (run(s, spread=0.01, backends=backends) for s in (seed + 100, seed))
+            in_turn(planted(1.10), noisy_on("eager", seed, 0.08))(new)
+            found = cell_of(judge(tmp_path, new, baseline), OPENVINO)
+            verdicts[which].append(found.verdict)
+    assert verdicts["alone"].count("regressed") <= 8
+    assert verdicts["beside"].count("regressed") >= 15
+    assert "relative to the same on eager-fp32, onnxruntime-fp32, at" in found.reason
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.2])
+def test_a_backend_that_changed_says_nothing_of_the_others(tmp_path: Path, factor: float) -> None:
+    """A release that makes one backend faster or slower makes no other look slower or faster."""
+    new = run(1)
+    planted(factor, "onnxruntime")(new)
+    result = judge(tmp_path, new, run(0))
+    assert backends_of(result) == {OPENVINO[1]: "pass", ONNX[1]: "pass" if factor < 1 else "regressed"}
+    assert "relative to the same on eager-fp32, at" in cell_of(result, OPENVINO).reason
+    assert "relative to the same on eager-fp32, openvino-fp32, at" in cell_of(result, ONNX).reason
+
+
+def test_backends_that_are_slower_together_are_each_found(tmp_path: Path) -> None:
+    """What they share does not hide it: eager, which does not, is what they are measured by."""
+    new = run(1)
+    in_turn(planted(1.12), planted(1.12, "onnxruntime"))(new)
+    assert backends_of(judge(tmp_path, new, run(0))) == {
+        OPENVINO[1]: "regressed",
+        ONNX[1]: "regressed",
+    }
+
+
+def test_other_networks_and_devices_do_not_stand_beside(tmp_path: Path) -> None:
+    """Only the same networks on the same device are compared with."""
+    new, baseline = run(1), run(0)
+    for content in (new, baseline):
+        for record in factory.records_of(content, "latency"):
+            if record["backend"] == "onnxruntime":
+                record["threads"] = 1
+    result = judge(tmp_path, new, baseline)
+    assert "relative to the same on eager-fp32, at" in cell_of(result, OPENVINO).reason
+    new, baseline = run(1), run(0)
+    for content in (new, baseline):
+        elsewhere = run(3, device="cuda:0")
+        content["benchmarks"] += elsewhere["benchmarks"]
+    result = judge(tmp_path, new, baseline)
+    assert set(backends_of(result)) == {OPENVINO[1], ONNX[1], "openvino-fp32-cuda0", "onnxruntime-fp32-cuda0"}
+    assert "relative to the same on eager-fp32, onnxruntime-fp32, at" in cell_of(result, OPENVINO).reason
 
 
 def test_a_noisy_backend_is_inconclusive(tmp_path: Path) -> None:
@@ -248,7 +275,10 @@ def test_what_to_do_with_an_unclear_backend_is_the_policys(tmp_path: Path) -> No
 
 def test_a_noisy_backend_does_not_count_among_the_cells(tmp_path: Path) -> None:
     """What would have been found of a cell and of a backend are told apart."""
-    quiet, noisy = judge(tmp_path, run(1), run(0)), judge(tmp_path, run(1, spread=0.3), run(0, spread=0.3))
+    quiet, noisy = (
+        judge(tmp_path, run(1), run(0)),
+        judge(tmp_path, run(1, spread=0.3), run(0, spread=0.3)),
+    )
     assert noisy.detectable_slowdown_worst == quiet.detectable_slowdown_worst
     assert noisy.detectable_slowdown_of_backend > 5 * quiet.detectable_slowdown_of_backend
     assert quiet.detectable_slowdown_of_backend < 0.1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import record_factory as factory
 from factories import write_user_model
-from gate_changes import slower, small
+from gate_changes import in_turn, noisy, slower, small
 
 from pruning_core import cli
 from pruning_core.cells import latency_cells
@@ -98,6 +98,32 @@ def test_every_pair_of_runs_is_judged_if_asked(runs):
     rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in table.splitlines()]
     assert ["nothing", "3", "3", "0 false"] in rows
     assert ["onnxruntime +0.10", "2", "6", "6 found"] in rows
+
+
+def test_what_is_inconclusive_is_judged_with_the_next_run(tmp_path):
+    """More runs of a kind are taken in while the verdict is inconclusive, never the baseline itself."""
+    kinds = plan_kinds(3, 2, 0, "onnxruntime")
+    changes = [noisy] * 3 + [in_turn(slower(1.06), noisy), slower(1.5)]
+    names = [f"aa-0{i}.json" for i in (1, 2, 3)] + [f"onnxruntime-10-0{i}.json" for i in (1, 2)]
+    for seed, (name, change) in enumerate(zip(names, changes, strict=True)):
+        content = small(seed=seed, rounds=40)
+        change(content)
+        factory.write(content, tmp_path / name)
+    alone = list(judge_runs(kinds, tmp_path, Policy(), every_pair=True))
+    assert {t.runs for t in alone} == {1}
+    assert [t.verdict for t in alone] == ["inconclusive"] * 6 + ["regressed"] * 3
+    trials = list(judge_runs(kinds, tmp_path, Policy(), again=1, every_pair=True))
+    assert [(t.baseline, t.new) for t in trials if t.kind == "aa"] == [
+        ("aa-01.json", "aa-02.json aa-03.json"),
+        ("aa-01.json", "aa-03.json aa-02.json"),
+        ("aa-02.json", "aa-03.json aa-01.json"),
+    ]
+    planted = [t for t in trials if t.kind != "aa"]
+    assert [(t.new, t.found, t.runs) for t in planted] == [
+        *[("onnxruntime-10-01.json onnxruntime-10-02.json", True, 2)] * 3,
+        *[("onnxruntime-10-02.json", True, 1)] * 3,
+    ]
+    assert "| 6 found, 3 of them by one run |" in render_gate_trials(kinds, trials, every_pair=True)
 
 
 def test_a_regression_elsewhere_is_not_the_plant(runs):

@@ -25,6 +25,7 @@ def run_gate_selftest(
     policy_file: Path | None,
     json_file: Path | None,
     *,
+    again: int = 0,
     every_pair: bool = False,
 ) -> str:
     """Make the runs that are missing, judge them all, and write what was asked for.
@@ -38,6 +39,7 @@ def run_gate_selftest(
         arguments: What pytest is called with.
         policy_file: The gate's policy; its defaults without one.
         json_file: Gets every comparison.
+        again: How many more runs an inconclusive one is judged together with (see `judge_runs`).
         every_pair: Compare all runs with one another, not neighbours alone (see `judge_runs`).
 
     Returns:
@@ -52,13 +54,14 @@ def run_gate_selftest(
     kinds = plan_kinds(runs, planted, planted_in_all, backend)
     with ProgressDisplay().work("selftest gate", quiet=True) as advance:
         make_runs(kinds, folder, arguments, advance)
-    trials = list(judge_runs(kinds, folder, policy, every_pair=every_pair))
+    trials = list(judge_runs(kinds, folder, policy, again=again, every_pair=every_pair))
     if json_file is not None:
         machine = dict(read_run(folder / "aa-01.json").machine)
         content = {
             "what": "pruning-bench selftest gate",
             "machine": machine,
             "arguments": list(arguments),
+            "again": again,
             "every_pair": every_pair,
             "slowdown": policy.tolerances.slowdown,
             "dense_slowdown": policy.tolerances.dense_slowdown,
@@ -82,6 +85,9 @@ def render_gate_trials(
         counts = ", ".join(f"{sum(t.verdict == verdict for t in mine)} {verdict}" for verdict in verdicts)
         found = Rate(sum(trial.found for trial in mine), len(mine))
         rate = f"{found.count} {word}" + ("" if every_pair else f" ({found})")
+        at_once = sum(trial.found for trial in mine if trial.runs == 1)
+        if at_once < found.count:
+            rate += f", {at_once} of them by one run"
         rows.append([what, kind.count, len(mine), rate, counts])
     head = ["planted", "runs", "comparisons", "regressions", "verdicts on the run"]
     return tabulate(rows, headers=head, tablefmt="github", disable_numparse=True)

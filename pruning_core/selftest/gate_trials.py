@@ -16,7 +16,8 @@ from pathlib import Path
 from pruning_core.errors import OptionError, PruningBenchError
 from pruning_core.gate import Policy, compare
 from pruning_core.gate_backends import SUITE as BACKEND
-from pruning_core.gate_part import REGRESSED
+from pruning_core.gate_part import INCONCLUSIVE, REGRESSED
+from pruning_core.gate_repetitions import take_together
 from pruning_core.gate_result import GateResult
 from pruning_core.run_files import read_run
 from pruning_core.selftest.planting import EVERY_BACKEND, VARIABLE
@@ -42,11 +43,12 @@ class GateTrial:
 
     kind: str
     baseline: str
-    new: str
+    new: str  # the run, and those that were taken together with it
     verdict: str
     exit_code: int
     regressed: tuple[str, ...]  # cells
     found: bool  # A/A: any regression, which is false; planted: one where the plant is
+    runs: int  # 1, or more where that was inconclusive
     detectable_slowdown: float | None  # what the gate says it would have found, in the median cell
 
 
@@ -92,44 +94,64 @@ def make_runs(
         raise OptionError(f"cannot make the folder {folder}: {error.strerror}") from None
     for done, (number, kind) in enumerate(order):
         advance(done, len(order))
-        path = folder / f"{kind.name}-{number + 1:02}.json"
+        path = _file(folder, kind, number)
         if not path.exists():
             _run_suites(path, kind.plant, arguments)
 
 
 def judge_runs(
-    kinds: Sequence[Kind], folder: Path, policy: Policy, *, every_pair: bool = False
+    kinds: Sequence[Kind], folder: Path, policy: Policy, *, again: int = 0, every_pair: bool = False
 ) -> Iterator[GateTrial]:
     """Let the gate compare each A/A run with the one before, and each planted one with its neighbour.
+
+    What is inconclusive is judged again, together with the next run of its kind, as in CI.
 
     Args:
         kinds: What was run; the first has nothing planted.
         folder: Where `make_runs` put the runs.
         policy: The gate's.
+        again: How many more runs are taken in, one by one, while the verdict is inconclusive.
         every_pair: Compare each A/A run with all before it, and each planted one with all A/A runs. More
             comparisons of the same runs, which are not independent of one another.
     """
-    plain = [folder / f"{kinds[0].name}-{number + 1:02}.json" for number in range(kinds[0].count)]
+    files = {kind.name: [_file(folder, kind, number) for number in range(kind.count)] for kind in kinds}
+    plain = files[kinds[0].name]
     pairs = [(kinds[0], *pair) for pair in (combinations(plain, 2) if every_pair else pairwise(plain))]
     for kind in kinds[1:]:
-        for number in range(kind.count):
-            planted = folder / f"{kind.name}-{number + 1:02}.json"
+        for number, planted in enumerate(files[kind.name]):
             neighbour = min(number, len(plain) - 1)
             beside = plain if every_pair else plain[neighbour : neighbour + 1]
             pairs += [(kind, before, planted) for before in beside]
     for kind, before, after in pairs:
-        result = compare(read_run(before), read_run(after), policy)
-        cells = tuple(f"{c.suite}/{c.cell}" for c in result.cells if c.verdict == REGRESSED)
-        yield GateTrial(
-            kind=kind.name,
-            baseline=before.name,
-            new=after.name,
-            verdict=result.verdict,
-            exit_code=result.exit_code,
-            regressed=cells,
-            found=_found(kind, result),
-            detectable_slowdown=result.detectable_slowdown,
-        )
+        # The next ones, from the start again at the end; a run is never compared with itself.
+        place = files[kind.name].index(after)
+        following = [*files[kind.name][place + 1 :], *files[kind.name][:place]]
+        yield _trial(kind, before, [after, *(f for f in following if f != before)][: again + 1], policy)
+
+
+def _trial(kind: Kind, before: Path, files: Sequence[Path], policy: Policy) -> GateTrial:
+    """Judge the first of some files, and more of them with it while the verdict is inconclusive."""
+    runs = []
+    for file in files:
+        runs.append(read_run(file))
+        result = compare(read_run(before), take_together(runs, policy), policy)
+        if result.verdict != INCONCLUSIVE:
+            break
+    return GateTrial(
+        kind=kind.name,
+        baseline=before.name,
+        new=" ".join(run.path.name for run in runs),
+        verdict=result.verdict,
+        exit_code=result.exit_code,
+        regressed=tuple(f"{c.suite}/{c.cell}" for c in result.cells if c.verdict == REGRESSED),
+        found=_found(kind, result),
+        runs=len(runs),
+        detectable_slowdown=result.detectable_slowdown,
+    )
+
+
+def _file(folder: Path, kind: Kind, number: int) -> Path:
+    return folder / f"{kind.name}-{number + 1:02}.json"
 
 
 def _found(kind: Kind, result: GateResult) -> bool:
