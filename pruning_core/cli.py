@@ -157,6 +157,12 @@ def report(
 @click.argument("baseline", type=FILE)
 @click.argument("new", type=FILE)
 @click.argument("again", nargs=-1, type=FILE)
+@click.option(
+    "--baseline-again",
+    multiple=True,
+    type=FILE,
+    help="A further run of the baseline's commit, taken together with it; may be given several times.",
+)
 @click.option("--policy", type=FILE, help="TOML file of tolerances (default: built in).")
 @click.option("--junit", type=FILE, help="Write JUnit XML, one case for each cell.")
 @click.option("--markdown", type=FILE, help="Write a summary for a CI page.")
@@ -165,6 +171,7 @@ def gate(
     baseline: Path,
     new: Path,
     again: tuple[Path, ...],
+    baseline_again: tuple[Path, ...],
     policy: Path | None,
     junit: Path | None,
     markdown: Path | None,
@@ -177,7 +184,8 @@ def gate(
     """
     from pruning_core.gate import run_gate
 
-    code = run_gate(baseline, new, policy, again=again, junit=junit, markdown=markdown, json_file=json_file)
+    further = {"again": again, "baseline_again": baseline_again}
+    code = run_gate(baseline, new, policy, **further, junit=junit, markdown=markdown, json_file=json_file)
     sys.exit(code)
 
 

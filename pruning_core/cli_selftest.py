@@ -85,6 +85,13 @@ def selftest_latency(
     show_default=True,
     help="How many more runs are taken in where one is inconclusive.",
 )
+@click.option(
+    "--baselines",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many runs a baseline is taken together of.",
+)
 @click.option("--every-pair", is_flag=True, help="Compare all runs with one another, not neighbours alone.")
 @click.option("--json", "json_file", type=FILE, help="Write every comparison.")
 def selftest_gate(
@@ -98,6 +105,7 @@ def selftest_gate(
     root: Path | None,
     policy: Path | None,
     again: int,
+    baselines: int,
     every_pair: bool,
     json_file: Path | None,
 ) -> None:
@@ -111,7 +119,8 @@ def selftest_gate(
     check_backend(backend, "fp32")
     arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
     counts = (runs, planted, planted_in_all)
+    looks = {"again": again, "baselines": baselines}
     table = run_gate_selftest(
-        *counts, backend, folder, arguments, policy, json_file, again=again, every_pair=every_pair
+        *counts, backend, folder, arguments, policy, json_file, **looks, every_pair=every_pair
     )
     click.echo(table)

@@ -47,6 +47,7 @@ def run_gate(
     policy: Path | None = None,
     *,
     again: Sequence[Path] = (),
+    baseline_again: Sequence[Path] = (),
     junit: Path | None = None,
     markdown: Path | None = None,
     json_file: Path | None = None,
@@ -58,6 +59,7 @@ def run_gate(
         new: Benchmark JSON file of the run now.
         policy: TOML file; without one, `Policy`'s defaults hold.
         again: Further runs of what `new` is a run of: all are judged together.
+        baseline_again: Further runs of what `baseline` is a run of, likewise.
         junit: Where to write JUnit XML.
         markdown: Where to write a summary for a CI page; GitHub's own gets it too where there is one.
         json_file: Where to write everything.
@@ -67,8 +69,11 @@ def run_gate(
         OptionError: If the policy says something that cannot be, or a file cannot be written.
     """
     what_is_tolerated = read_policy(policy) if policy else Policy()
-    runs = take_together([read_run(path) for path in (new, *again)], what_is_tolerated)
-    result = compare(read_run(baseline), runs, what_is_tolerated)
+    before, now = (
+        take_together([read_run(path) for path in paths], what_is_tolerated)
+        for paths in ((baseline, *baseline_again), (new, *again))
+    )
+    result = compare(before, now, what_is_tolerated)
     # Files first: a closed terminal must not cost the artefacts of a CI job.
     for path, render in ((junit, to_junit), (markdown, to_markdown), (json_file, to_json)):
         if path is not None:

@@ -54,6 +54,7 @@ def notes_on(
         around: What `find_circumstances` found.
         identities: Suite and id of every cell of either run.
     """
+    yield from (f"of the baseline, {remark}" for remark in baseline.remarks)
     yield from new.remarks
     has_times = any(record["suite"] == "latency" for record in new.records)
     if around.machine_difference:

@@ -1,8 +1,8 @@
-"""A change that was measured more than once: its runs, taken together for the gate.
+"""A commit that was measured more than once: its runs, taken together for the gate.
 
 On a shared machine a neighbour can slow a whole run down, and no rounds of that run tell. Another run can.
-So of each cell the rounds of all runs are judged, and the fastest calls of any: neighbours only make calls
-slower.
+That holds of a change, and more so of a baseline, which is measured once and compared with often. So of each
+cell the rounds of all runs are judged, and the fastest calls of any: neighbours only make calls slower.
 
 Not for: comparing with the baseline (`gate.py`).
 """

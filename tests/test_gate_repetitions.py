@@ -208,3 +208,33 @@ def test_the_command_takes_further_files(tmp_path: Path, capsys: pytest.CaptureF
     shown = " ".join(capsys.readouterr().out.split())
     assert "together" not in shown
     assert "add up" not in shown
+
+
+def test_the_command_takes_a_baseline_of_several_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--baseline-again` is taken together with the baseline; one slow baseline then hides no slow-down."""
+    slow = small(seed=0, rounds=40)
+    for record in factory.records_of(slow, "latency"):
+        if record["control"]:
+            record["latency_p05_ms"] *= 1.3
+    worse = small(seed=2, rounds=40)
+    for record in factory.records_of(worse, "latency"):
+        if record["control"]:
+            record["latency_p05_ms"] *= 1.35
+    contents = {"slow": slow, "usual": small(seed=1, rounds=40), "worse": worse}
+    files = {
+        name: str(factory.write(content, tmp_path / f"{name}.json")) for name, content in contents.items()
+    }
+    with pytest.raises(SystemExit) as ended:
+        cli.cli.main(["gate", files["slow"], files["worse"]], standalone_mode=False)
+    assert ended.value.code == 0
+    capsys.readouterr()
+    arguments = ["gate", files["slow"], files["worse"], "--baseline-again", files["usual"]]
+    with pytest.raises(SystemExit) as ended:
+        cli.cli.main(arguments, standalone_mode=False)
+    assert ended.value.code == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "of the baseline, 2 runs are judged together: rounds of all" in shown
+    assert "baseline: slow.json, usual.json · " in shown
+    assert "add up" not in shown

@@ -126,6 +126,22 @@ def test_what_is_inconclusive_is_judged_with_the_next_run(tmp_path):
     assert "| 6 found, 3 of them by one run |" in render_gate_trials(kinds, trials, every_pair=True)
 
 
+def test_a_baseline_may_be_of_several_runs(runs):
+    """Each baseline is taken together with the runs after it, never with what is compared with it."""
+    trials = list(judge_runs(KINDS, runs, Policy(), again=1, baselines=2, every_pair=True))
+    assert [(t.baseline, t.new) for t in trials if t.kind == "aa"] == [
+        ("aa-01.json aa-03.json", "aa-02.json"),
+        ("aa-01.json aa-02.json", "aa-03.json"),
+        ("aa-02.json aa-01.json", "aa-03.json"),
+    ]
+    assert [t.baseline for t in trials if t.kind == "all-30"] == [
+        "aa-01.json aa-02.json",
+        "aa-02.json aa-03.json",
+        "aa-03.json aa-01.json",
+    ]
+    assert all(t.found for t in trials if t.kind != "aa")
+
+
 def test_a_regression_elsewhere_is_not_the_plant(runs):
     """A plant counts as found only where it was planted."""
     kinds = plan_kinds(3, 2, 1, "openvino")

@@ -26,6 +26,7 @@ def run_gate_selftest(
     json_file: Path | None,
     *,
     again: int = 0,
+    baselines: int = 1,
     every_pair: bool = False,
 ) -> str:
     """Make the runs that are missing, judge them all, and write what was asked for.
@@ -40,6 +41,7 @@ def run_gate_selftest(
         policy_file: The gate's policy; its defaults without one.
         json_file: Gets every comparison.
         again: How many more runs an inconclusive one is judged together with (see `judge_runs`).
+        baselines: How many runs a baseline is taken together of (see `judge_runs`).
         every_pair: Compare all runs with one another, not neighbours alone (see `judge_runs`).
 
     Returns:
@@ -54,14 +56,15 @@ def run_gate_selftest(
     kinds = plan_kinds(runs, planted, planted_in_all, backend)
     with ProgressDisplay().work("selftest gate", quiet=True) as advance:
         make_runs(kinds, folder, arguments, advance)
-    trials = list(judge_runs(kinds, folder, policy, again=again, every_pair=every_pair))
+    looks = {"again": again, "baselines": baselines}
+    trials = list(judge_runs(kinds, folder, policy, **looks, every_pair=every_pair))
     if json_file is not None:
         machine = dict(read_run(folder / "aa-01.json").machine)
         content = {
             "what": "pruning-bench selftest gate",
             "machine": machine,
             "arguments": list(arguments),
-            "again": again,
+            **looks,
             "every_pair": every_pair,
             "slowdown": policy.tolerances.slowdown,
             "dense_slowdown": policy.tolerances.dense_slowdown,

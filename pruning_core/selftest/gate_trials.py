@@ -42,8 +42,8 @@ class GateTrial:
     """One comparison by the gate."""
 
     kind: str
-    baseline: str
-    new: str  # the run, and those that were taken together with it
+    baseline: str  # the run, and those that were taken together with it
+    new: str  # likewise
     verdict: str
     exit_code: int
     regressed: tuple[str, ...]  # cells
@@ -100,7 +100,13 @@ def make_runs(
 
 
 def judge_runs(
-    kinds: Sequence[Kind], folder: Path, policy: Policy, *, again: int = 0, every_pair: bool = False
+    kinds: Sequence[Kind],
+    folder: Path,
+    policy: Policy,
+    *,
+    again: int = 0,
+    baselines: int = 1,
+    every_pair: bool = False,
 ) -> Iterator[GateTrial]:
     """Let the gate compare each A/A run with the one before, and each planted one with its neighbour.
 
@@ -111,6 +117,7 @@ def judge_runs(
         folder: Where `make_runs` put the runs.
         policy: The gate's.
         again: How many more runs are taken in, one by one, while the verdict is inconclusive.
+        baselines: How many runs, each with those after it, a baseline is taken together of.
         every_pair: Compare each A/A run with all before it, and each planted one with all A/A runs. More
             comparisons of the same runs, which are not independent of one another.
     """
@@ -123,23 +130,30 @@ def judge_runs(
             beside = plain if every_pair else plain[neighbour : neighbour + 1]
             pairs += [(kind, before, planted) for before in beside]
     for kind, before, after in pairs:
-        # The next ones, from the start again at the end; a run is never compared with itself.
-        place = files[kind.name].index(after)
-        following = [*files[kind.name][place + 1 :], *files[kind.name][:place]]
-        yield _trial(kind, before, [after, *(f for f in following if f != before)][: again + 1], policy)
+        # A run is never compared with itself.
+        befores = _from(before, [file for file in plain if file != after])[:baselines]
+        afters = _from(after, [file for file in files[kind.name] if file not in befores])[: again + 1]
+        yield _trial(kind, befores, afters, policy)
 
 
-def _trial(kind: Kind, before: Path, files: Sequence[Path], policy: Policy) -> GateTrial:
+def _from(first: Path, files: Sequence[Path]) -> list[Path]:
+    """Return files from a certain one on, those before it at the end."""
+    place = files.index(first)
+    return [*files[place:], *files[:place]]
+
+
+def _trial(kind: Kind, befores: Sequence[Path], files: Sequence[Path], policy: Policy) -> GateTrial:
     """Judge the first of some files, and more of them with it while the verdict is inconclusive."""
+    baseline = take_together([read_run(file) for file in befores], policy)
     runs = []
     for file in files:
         runs.append(read_run(file))
-        result = compare(read_run(before), take_together(runs, policy), policy)
+        result = compare(baseline, take_together(runs, policy), policy)
         if result.verdict != INCONCLUSIVE:
             break
     return GateTrial(
         kind=kind.name,
-        baseline=before.name,
+        baseline=" ".join(file.name for file in befores),
         new=" ".join(run.path.name for run in runs),
         verdict=result.verdict,
         exit_code=result.exit_code,
