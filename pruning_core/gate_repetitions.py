@@ -55,7 +55,8 @@ def take_together(runs: Sequence[Run], policy: Policy) -> Run:
     for identity in cells:
         device = str(cells[identity].get("device"))
         of_cell = [of_run[identity] for of_run in found]
-        if identity[0] == "latency" and not all(device in of_run for of_run in spoiled):
+        # Accuracy and costs do not depend on how busy a machine was.
+        if "log_ratios" in cells[identity] and not all(device in of_run for of_run in spoiled):
             of_cell = [r for r, of_run in zip(of_cell, spoiled, strict=True) if device not in of_run]
         records.append(_taken_together(of_cell))
     return Run(

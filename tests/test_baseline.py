@@ -45,6 +45,29 @@ def test_every_baseline_before_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "baseline.json").read_text() == texts[2]
 
 
+def test_a_baseline_kept_already_is_not_kept_twice(tmp_path: Path) -> None:
+    """An acceptance that was interrupted after keeping the old one is done again without a second copy."""
+    baseline = written(tmp_path, "baseline.json", small())
+    before = baseline.read_bytes()
+    new = written(tmp_path, "new.json", small(seed=1))
+    said = accept_baseline(new, baseline)
+    baseline.write_bytes(before)
+    assert accept_baseline(new, baseline) == said
+    (kept,) = (tmp_path / "baseline.history").iterdir()
+    assert said.endswith(f"; the one before is {kept}")
+
+
+def test_a_baseline_without_date_and_commit_is_kept_too(tmp_path: Path) -> None:
+    """The file in the history says that they are not known."""
+    content = small()
+    content["datetime"] = ""
+    content["commit_info"] = {}
+    baseline = written(tmp_path, "baseline.json", content)
+    accept_baseline(written(tmp_path, "new.json", small(seed=1)), baseline)
+    (kept,) = (tmp_path / "baseline.history").iterdir()
+    assert kept.name == "undated-no-commit.json"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

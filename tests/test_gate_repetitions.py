@@ -111,6 +111,13 @@ def test_times_of_a_run_whose_control_was_off_are_left_out(tmp_path: Path, place
     assert cell_of(result, LAT).verdict == "pass"
 
 
+def test_accuracy_of_a_run_whose_control_was_off_counts(tmp_path: Path) -> None:
+    """A busy machine excuses slow calls, not wrong answers."""
+    pair = [changed(small(seed=0), slower(1.5, CONTROL)), small(seed=1)]
+    factory.set_right(factory.find(pair[0], ACC), 200)
+    assert cell_of(judge(tmp_path, small(seed=2), *pair), ACC).verdict == "regressed"
+
+
 def test_where_no_control_holds_nothing_is_left_out(tmp_path: Path) -> None:
     """Times that no run's control vouches for are not judged, as with a single run."""
     pair = [changed(small(seed=seed), slower(1.5, CONTROL)) for seed in (0, 1)]
