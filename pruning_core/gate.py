@@ -31,7 +31,7 @@ from pruning_core.gate_repetitions import take_together
 from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
 from pruning_core.gate_statistics import detectable_shift, reject_by_holm
 from pruning_core.records import Record
-from pruning_core.run_files import Run, read_run
+from pruning_core.run_files import Run, no_collection, read_run
 from pruning_core.text_files import write_text_file
 
 __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
@@ -69,11 +69,12 @@ def run_gate(
         OptionError: If the policy says something that cannot be, or a file cannot be written.
     """
     what_is_tolerated = read_policy(policy) if policy else Policy()
-    before, now = (
-        take_together([read_run(path) for path in paths], what_is_tolerated)
-        for paths in ((baseline, *baseline_again), (new, *again))
-    )
-    result = compare(before, now, what_is_tolerated)
+    with no_collection():
+        before, now = (
+            take_together([read_run(path) for path in paths], what_is_tolerated)
+            for paths in ((baseline, *baseline_again), (new, *again))
+        )
+        result = compare(before, now, what_is_tolerated)
     # Files first: a closed terminal must not cost the artefacts of a CI job.
     for path, render in ((junit, to_junit), (markdown, to_markdown), (json_file, to_json)):
         if path is not None:

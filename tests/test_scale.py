@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import record_factory as factory
 
+from pruning_core.errors import RecordError
 from pruning_core.gate import Policy, compare, run_gate
 from pruning_core.gate_outputs import to_json
 from pruning_core.report import build_report, render, write_report
@@ -122,3 +123,20 @@ def test_gate_of_many_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     run_gate(*paths)
     assert gc.isenabled() == collected
     assert len(capsys.readouterr().out.splitlines()) < 1000
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path, on: bool) -> None:
+    """It is still while files are read and compared, and then as the caller had it, errors or not."""
+    was_on = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    try:
+        path = factory.write_large(tmp_path / "run.json", 60)
+        run_gate(path, path)
+        assert gc.isenabled() is on
+        path.write_text("{")
+        with pytest.raises(RecordError):
+            run_gate(path, path)
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was_on else gc.disable)()
