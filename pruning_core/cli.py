@@ -184,9 +184,18 @@ def gate(
     """
     from pruning_core.gate import run_gate
 
-    further = {"again": again, "baseline_again": baseline_again}
-    code = run_gate(baseline, new, policy, **further, junit=junit, markdown=markdown, json_file=json_file)
-    sys.exit(code)
+    sys.exit(
+        run_gate(
+            baseline,
+            new,
+            policy,
+            again=again,
+            baseline_again=baseline_again,
+            junit=junit,
+            markdown=markdown,
+            json_file=json_file,
+        )
+    )
 
 
 @cli.group()

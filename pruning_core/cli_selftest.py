@@ -119,8 +119,15 @@ def selftest_gate(
     check_backend(backend, "fp32")
     arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
     counts = (runs, planted, planted_in_all)
-    looks = {"again": again, "baselines": baselines}
     table = run_gate_selftest(
-        *counts, backend, folder, arguments, policy, json_file, **looks, every_pair=every_pair
+        *counts,
+        backend,
+        folder,
+        arguments,
+        policy,
+        json_file,
+        again=again,
+        baselines=baselines,
+        every_pair=every_pair,
     )
     click.echo(table)

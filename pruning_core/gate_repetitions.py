@@ -55,9 +55,12 @@ def take_together(runs: Sequence[Run], policy: Policy) -> Run:
     for identity in cells:
         device = str(cells[identity].get("device"))
         of_cell = [of_run[identity] for of_run in found]
-        # Accuracy and costs do not depend on how busy a machine was.
-        if "log_ratios" in cells[identity] and not all(device in of_run for of_run in spoiled):
-            of_cell = [r for r, of_run in zip(of_cell, spoiled, strict=True) if device not in of_run]
+        if not all(device in of_run for of_run in spoiled):
+            of_cell = [
+                record
+                for record, of_run in zip(of_cell, spoiled, strict=True)
+                if device not in of_run or not _is_excused(record)
+            ]
         records.append(_taken_together(of_cell))
     return Run(
         first.path,
@@ -94,6 +97,11 @@ def _same_cells(first: Run, cells: dict[Identity, Record], other: Run) -> dict[I
     if problem:
         raise RecordError(f"{other.path} is no repetition of {first.path}: {problem}")
     return of_other
+
+
+def _is_excused(record: Record) -> bool:
+    """Tell whether a busy machine explains what a record says: times, but no failure and no accuracy."""
+    return "log_ratios" in record and record["status"] != "failed"
 
 
 def _taken_together(records: Sequence[Record]) -> Record:

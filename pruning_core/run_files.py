@@ -5,12 +5,10 @@ from a file is checked against the table of fields, and made printable. Not for:
 Must not import torch.
 """
 
-import gc
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,15 +85,14 @@ def read_run(path: Path) -> Run:
         raise RecordError(f"cannot read {path}: {error}") from None
     if not data.strip():
         raise RecordError(f"{path} is empty: the run that should have written it did not end")
-    with no_collection():
-        try:
-            file = msgspec.json.decode(data, type=_File)
-            infos: Iterable[Any] = (msgspec.json.decode(entry.extra_info) for entry in file.benchmarks)
-            records = _records_of(infos, path)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            # NaN, which Python writes and JSON has not; or damage, which the slower reader names.
-            file, infos = _read_slowly(data, path)
-            records = _records_of(infos, path)
+    try:
+        file = msgspec.json.decode(data, type=_File)
+        infos: Iterable[Any] = (msgspec.json.decode(entry.extra_info) for entry in file.benchmarks)
+        records = _records_of(infos, path)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # NaN, which Python writes and JSON has not; or damage, which the slower reader names.
+        file, infos = _read_slowly(data, path)
+        records = _records_of(infos, path)
     machine = file.machine_info.get("pruning_bench") if isinstance(file.machine_info, dict) else None
     commit = file.commit_info.get("id") if isinstance(file.commit_info, dict) else None
     return Run(
@@ -105,19 +102,6 @@ def read_run(path: Path) -> Run:
         commit=_plain(commit),
         records=records,
     )
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Keep the garbage collector still: records hold no cycles, and to go over all of them again and again
-    takes a quarter of the time that the gate needs for 100,000."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _read_slowly(data: bytes, path: Path) -> tuple[_File, list[Any]]:

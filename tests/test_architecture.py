@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 
 # From the ground up: a module may import those of lower layers, and of its own.
 LAYERS = (
-    ("errors", "intervals", "records", "run_files", "text_files"),
+    ("errors", "garbage", "intervals", "records", "run_files", "text_files"),
     ("spec", "axes", "recipes"),
     ("grid", "hardware", "torchvision_schemas", "progress"),
     ("cells", "thresholds"),
@@ -29,7 +29,7 @@ LAYERS = (
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.
 READERS = ("baseline", "report", *sorted(path.stem for path in PACKAGE.glob("gate*.py")))
-READERS_MAY_IMPORT = {"errors", "intervals", "records", "run_files", "text_files", *READERS}
+READERS_MAY_IMPORT = {"errors", "garbage", "intervals", "records", "run_files", "text_files", *READERS}
 # Above them all: the command line runs the readers too, and a self-test asks the gate.
 MAY_IMPORT_READERS = {"cli", "selftest", *READERS}
 # These do not touch the store.

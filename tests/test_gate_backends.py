@@ -54,6 +54,31 @@ def test_a_faster_backend_passes_and_is_shown(tmp_path: Path) -> None:
     assert "% faster [" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("factor", "spread", "is_sure", "changed"),
+    [
+        (1.01, 0.001, True, False),
+        (0.99, 0.001, True, False),
+        (1.035, 0.001, True, True),
+        (0.965, 0.001, True, True),
+        (0.97, 0.06, False, False),
+    ],
+    ids=["slower, too little", "faster, too little", "slower", "faster", "faster, not sure"],
+)
+def test_of_backends_that_pass_those_that_changed_are_shown(
+    tmp_path: Path, factor: float, spread: float, is_sure: bool, changed: bool
+) -> None:
+    """A row is for a change beyond noise and beyond half of what is tolerated."""
+    new = run(1, spread=spread)
+    planted(factor)(new)
+    cell = cell_of(judge(tmp_path, new, run(0, spread=spread)), OPENVINO)
+    (part,) = cell.parts
+    assert part.change_low is not None
+    assert part.change_high is not None
+    assert (part.change_low > 0 or part.change_high < 0) is is_sure
+    assert (cell.verdict, cell.changed) == ("pass", changed)
+
+
 def test_a_slower_eager_is_no_faster_backend_alone(tmp_path: Path) -> None:
     """What hits every backend alike is no backend's fault."""
     new = run(1)

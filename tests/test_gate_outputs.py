@@ -19,8 +19,16 @@ from gate_changes import (
 )
 
 from pruning_core.errors import OptionError
-from pruning_core.gate import Policy, Tolerances, run_gate
-from pruning_core.gate_outputs import print_terminal, to_json, to_junit, to_markdown
+from pruning_core.gate import GateResult, Policy, Tolerances, run_gate
+from pruning_core.gate_outputs import print_terminal, rows_of, summarize, to_json, to_junit, to_markdown
+
+
+def printed(folder: Path, result: GateResult) -> str:
+    """Return what a log file gets to see."""
+    with (folder / "terminal.txt").open("w+", encoding="utf-8") as file:
+        print_terminal(result, file, width=100)
+        file.seek(0)
+        return file.read()
 
 
 def test_summary_says_what_it_cannot_see(tmp_path: Path) -> None:
@@ -62,6 +70,51 @@ def test_many_cells_of_one_reason_share_a_row(tmp_path: Path) -> None:
     assert sum(c["suite"] == "latency" for c in json.loads(to_json(result))["cells"]) == 32
 
 
+def test_what_is_left_out_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that stop say how many rows they lack, and how many cells pass."""
+    new = factory.make_content()
+    for number, record in enumerate(factory.records_of(new, "cost")):
+        record["macs"] += 10**9 * (number + 1)  # unlike reasons, so that each has a row
+    result = judge(tmp_path, new, factory.make_content())
+    rows = len(rows_of(result)[0])
+    assert rows == 4
+    hidden = f"{sum(not cell.changed for cell in result.cells)} cells pass without a change worth a row"
+    for left_out in (0, 1):
+        monkeypatch.setattr("pruning_core.gate_outputs.SHOWN_AT_MOST", rows - left_out)
+        markdown, lines = to_markdown(result), printed(tmp_path, result).splitlines()
+        assert markdown.count("| latency/") + markdown.count("| cost/") == rows - left_out
+        assert sum(line.startswith("✗ regressed ") for line in lines) == rows - left_out
+        said = f"1 more rows; {hidden}" if left_out else hidden
+        assert said in lines
+        assert f"\n\n{said}\n\n" in markdown
+        assert "added" not in markdown
+
+
+@pytest.mark.parametrize("count", [0, 5, 6])
+def test_added_cells_are_named(tmp_path: Path, count: int) -> None:
+    """Cells that the baseline has not are named, a few of them, and the rest counted."""
+    baseline = factory.make_content()
+    for identity in [("latency", r["cell"]) for r in factory.records_of(baseline, "latency")][:count]:
+        factory.remove(baseline, identity)
+    result = judge(tmp_path, factory.make_content(), baseline)
+    added = [
+        line for line in summarize(result) if line.startswith("added, so not in the baseline and not judged")
+    ]
+    assert [line.count("latency/") for line in added] == ([5] if count else [])
+    assert [line.endswith(" more") for line in added] == ([count > 5] if count else [])
+
+
+def test_a_run_without_changes_needs_no_table(tmp_path: Path) -> None:
+    """Where nothing changed, no empty table stands in the outputs."""
+    content = small(rounds=40)
+    result = judge(tmp_path, content, content)
+    assert result.verdict == "pass"
+    assert "| verdict |" not in to_markdown(result)
+    text = printed(tmp_path, result)
+    assert text.splitlines()[0] == f"{len(result.cells)} cells pass without a change worth a row"
+    assert "verdict" not in text
+
+
 def test_junit_has_one_case_for_each_cell(tmp_path: Path) -> None:
     """JUnit marks regressed as failure, cannot-compare as error, inconclusive as the policy says."""
     new = small()
@@ -90,10 +143,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     markdown = to_markdown(result)
     assert "<script>" not in markdown
     assert "a\\|b" in markdown
-    with (tmp_path / "terminal.txt").open("w+", encoding="utf-8") as file:
-        print_terminal(result, file, width=100)
-        file.seek(0)
-        text = file.read()
+    text = printed(tmp_path, result)
     assert "\x1b" not in text
     assert "[red]" in text
     assert "<script>" in "".join(

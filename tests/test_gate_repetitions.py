@@ -118,6 +118,15 @@ def test_accuracy_of_a_run_whose_control_was_off_counts(tmp_path: Path) -> None:
     assert cell_of(judge(tmp_path, small(seed=2), *pair), ACC).verdict == "regressed"
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_failure_in_a_run_whose_control_was_off_counts(tmp_path: Path, place: int) -> None:
+    """A busy machine does not excuse a backend that answers wrongly, in whichever run."""
+    pair = [small(seed=0), small(seed=1)]
+    slower(1.5, CONTROL)(pair[place])
+    setting(LAT, status="failed", failure="agrees on too few images")(pair[place])
+    assert cell_of(judge(tmp_path, small(seed=2), *pair), LAT).verdict == "regressed"
+
+
 def test_where_no_control_holds_nothing_is_left_out(tmp_path: Path) -> None:
     """Times that no run's control vouches for are not judged, as with a single run."""
     pair = [changed(small(seed=seed), slower(1.5, CONTROL)) for seed in (0, 1)]

@@ -119,9 +119,7 @@ def test_gate_of_many_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert len(result.cells) == 1040 + 3  # and the backends as wholes
     assert result.exit_code in (0, 3)
     assert len(json.loads(to_json(result))["cells"]) == 1040 + 3
-    collected = gc.isenabled()
     run_gate(*paths)
-    assert gc.isenabled() == collected
     assert len(capsys.readouterr().out.splitlines()) < 1000
 
 
@@ -133,6 +131,7 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path, on: bool) -> No
     try:
         path = factory.write_large(tmp_path / "run.json", 60)
         run_gate(path, path)
+        write_report([path], "csv", tmp_path / "out.csv")
         assert gc.isenabled() is on
         path.write_text("{")
         with pytest.raises(RecordError):

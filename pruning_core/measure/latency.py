@@ -24,11 +24,11 @@ import math
 import random
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pruning_core.garbage import no_garbage_collection
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import median_interval
 from pruning_core.measure.sampling import Call, Clock, Turns, plan_calls, time_calls, warm_up
@@ -102,7 +102,8 @@ def measure_in_turns(
         For each group one timing for each candidate, in their order; they share the reference's samples. A
         candidate has fewer rounds than another if its interval was narrow enough earlier.
     """
-    with _no_garbage_collection():
+    gc.collect()
+    with no_garbage_collection():
         turns = Turns(clock, wait, cpu_clock)
         plays = [_Play(group, options, turns) for group in groups]
         order = random.Random(0)
@@ -216,15 +217,3 @@ def _log_ratios(reference_s: Sequence[float], candidate_s: Sequence[float]) -> t
     return tuple(
         0.5 * ((b1 + b2) - (a1 + a2)) for (a1, b1), (a2, b2) in zip(logs[::2], logs[1::2], strict=True)
     )
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

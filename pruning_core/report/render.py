@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pruning_core.errors import OptionError
+from pruning_core.garbage import no_garbage_collection
 from pruning_core.report.index import Estimate
 from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
@@ -68,8 +69,9 @@ def write_report(
         raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
     if output is not None:
         check_writable(output)
-    runs = [read_run(path) for path in paths]
-    report = build_report(runs, columns)
+    with no_garbage_collection():  # see `gate.run_gate`
+        runs = [read_run(path) for path in paths]
+        report = build_report(runs, columns)
     if form in PICTURES:
         if output is None:
             raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")

@@ -56,15 +56,15 @@ def run_gate_selftest(
     kinds = plan_kinds(runs, planted, planted_in_all, backend)
     with ProgressDisplay().work("selftest gate", quiet=True) as advance:
         make_runs(kinds, folder, arguments, advance)
-    looks = {"again": again, "baselines": baselines}
-    trials = list(judge_runs(kinds, folder, policy, **looks, every_pair=every_pair))
+    trials = list(judge_runs(kinds, folder, policy, again=again, baselines=baselines, every_pair=every_pair))
     if json_file is not None:
         machine = dict(read_run(folder / "aa-01.json").machine)
         content = {
             "what": "pruning-bench selftest gate",
             "machine": machine,
             "arguments": list(arguments),
-            **looks,
+            "again": again,
+            "baselines": baselines,
             "every_pair": every_pair,
             "slowdown": policy.tolerances.slowdown,
             "dense_slowdown": policy.tolerances.dense_slowdown,
