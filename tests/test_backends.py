@@ -1,6 +1,7 @@
 """Every backend answers as eager fp32 does; the table says which backends and precisions there are."""
 
 import importlib.util
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -187,6 +188,15 @@ def test_loading_and_running_is_silent(pair, capfd) -> None:
         loaded.bind(images_of(2))()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
+
+
+def test_threads_rest_soon_after_a_call(executable) -> None:
+    """No runtime goes on spinning for long: another model's turn waits for it. CPU time, not by the clock."""
+    call = executable.bind(images_of(2))
+    call()
+    used_s = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - used_s < 0.02
 
 
 def test_openvino_fp32_is_not_silently_bf16() -> None:
