@@ -230,3 +230,14 @@ def test_post_fast_takes_no_more_epochs_than_post():
     assert post.ratios == fast.ratios == tuple(round(0.05 * i, 2) for i in range(1, 21))
     assert post.train.epochs + sum(post.fine_tune_at(ratio).epochs for ratio in post.ratios) == 30
     assert fast.train.epochs + sum(fast.fine_tune_at(ratio).epochs for ratio in fast.ratios[:-1]) == 30
+
+
+def test_post_bf16_is_post_but_for_the_precision():
+    """What is published as the tutorial's run departs from its recipe in one thing only."""
+    folder = Path(__file__).parent.parent / "bench" / "grids"
+    post, bf16 = (read_grid(folder / f"{name}.toml") for name in ("post", "post-bf16"))
+    assert (bf16.train.precision, bf16.fine_tune.precision) == ("bf16", "bf16")
+    like_post = {
+        name: getattr(bf16, name).model_copy(update={"precision": "fp32"}) for name in ("train", "fine_tune")
+    }
+    assert bf16.model_copy(update=like_post) == post
