@@ -39,7 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "train": {**_PLAIN_SGD, "epochs": 10},
         "fine_tune": {**_PLAIN_SGD, "epochs": 1},
     },
-    # What helps at the same number of epochs; each choice with its figure in results/README.md.
+    # What is known to help at the same number of epochs; what we measured of it is in results/README.md.
     "fast": {
         "pixels": "dataset",
         "round_to": 2,
