@@ -25,9 +25,9 @@ INT8_LINEAR = {"QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
 FLOAT_CONVOLUTIONS = {"Conv", "FusedConv", "NhwcFusedConv"}
 
 SPIN_US = 2000
-"""Meant to be longer than the pauses within a call and between calls, so that a call takes as long as it does by
-default, and short for whoever waits: see "A runtime that spins" in results/README.md. A release that does not
-know the option ignores it, and is waited for."""
+"""Meant to be longer than the pauses within a call and between calls, so that a call takes as long as it does
+by default, and short for whoever waits: see "A runtime that spins" in results/README.md. A release that does
+not know the option ignores it, and is waited for."""
 
 
 class OnnxRuntime(Backend):
