@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,21 @@ def test_another_device_and_batch_are_chosen(page: Any) -> None:
     )
     assert run(page, "chosen().every(p => p.place.startsWith('cuda:0'))") is True
     assert page.get_log("browser") == []
+
+
+def test_ratios_above_the_kept_channels_do_not_overlap(browser: Any, tmp_path: Path) -> None:
+    """The tutorial's 19 ratios, from the run in results/: those without room have no number above."""
+    run_file = Path(__file__).parent.parent / "results" / "post-bf16.json"
+    write_report([run_file], "html", tmp_path / "r.html")
+    browser.set_window_size(1200, 900)
+    browser.get((tmp_path / "r.html").as_uri())
+    boxes = run(
+        browser,
+        "[...document.querySelectorAll('#widths .ratio')].map(e => e.getBoundingClientRect())"
+        ".map(b => [b.left, b.right])",
+    )
+    assert len(boxes) > 4
+    assert all(right < left for (_, right), (left, _) in pairwise(sorted(boxes)))
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -252,9 +252,12 @@ function drawWidths() {
       svg.append(dot);
     }
   }
-  for (const some of grouped(rows, (row) => row.ratio)) {
-    const share = (some[0].widths[layers[0]] ?? 0) / (some[0].dense[layers[0]] || 1);
-    svg.append(make("text", { x: at(share), y: T - 10, "text-anchor": "middle" }, String(some[0].ratio)));
+  const labels = [...grouped(rows, (row) => row.ratio)].map(([row]) => [at((row.widths[layers[0]] ?? 0) / (row.dense[layers[0]] || 1)), row.ratio]);
+  let last = -Infinity;
+  // A ratio that has no room beside the one before it is told by its marks alone.
+  for (const [x, ratio] of labels.sort(([a], [b]) => a - b)) if (x - last >= 30) {
+    svg.append(make("text", { x, y: T - 10, "text-anchor": "middle", class: "ratio" }, String(ratio)));
+    last = x;
   }
   holder.append(svg);
 }
