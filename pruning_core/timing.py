@@ -12,7 +12,7 @@ import torch
 from pruning_core.grid import LatencyOptions
 from pruning_core.measure.ceilings import Ceiling, best_of, measure_ceiling
 from pruning_core.measure.latency import Group, PairedTiming, measure_in_turns
-from pruning_core.measure.sampling import rest
+from pruning_core.measure.rest import rest
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.progress import ProgressDisplay
 from pruning_core.resident import Models
@@ -54,8 +54,10 @@ class Timer:
                     self._look_at_ceiling(*where)
             looked_at_s = time.perf_counter()
 
-        def wait(seconds: float) -> None:
-            time.sleep(seconds)
+        def rest_and_count() -> None:
+            begun = time.perf_counter()
+            rest()
+            seconds = time.perf_counter() - begun
             self.models.waited_s += seconds
             self.models.measured_s -= seconds  # in which it lies
 
@@ -73,7 +75,7 @@ class Timer:
                     look()
 
             look()
-            timings = measure_in_turns(groups, self.options, wait=wait, after_round=after_round)
+            timings = measure_in_turns(groups, self.options, rest=rest_and_count, after_round=after_round)
             look()
         return timings, watch.disturbance
 

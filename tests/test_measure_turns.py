@@ -9,18 +9,17 @@ from timed_machine import AT_REST, GROWING, ONE_CALL_A_SAMPLE, Machine
 
 from pruning_core.grid import LatencyOptions
 from pruning_core.measure.latency import Group, measure_in_turns
-from pruning_core.measure.sampling import REST_STEP_S
 
 
 def test_groups_play_one_round_each_in_turns() -> None:
     """The rounds of each group are spread over the whole time; whoever comes next waits for the other."""
-    machine, waits = Machine(), []
+    machine, rests = Machine(), []
     groups = [
         Group(machine.model("a", 0.1), [machine.model("b", 0.2)], 60.0),
         Group(machine.model("c", 0.3), [machine.model("d", 0.1), machine.model("e", 0.1)], 60.0),
     ]
     (first,), second = measure_in_turns(
-        groups, ONE_CALL_A_SAMPLE, clock=machine.clock, **AT_REST | {"wait": waits.append}
+        groups, ONE_CALL_A_SAMPLE, clock=machine.clock, rest=lambda: rests.append(len(machine.log))
     )
     turns = ("".join(machine.log))[len("ab" + "cde") :]
     rounds = [turns[i : i + 10] for i in range(0, 70, 10)]
@@ -31,14 +30,13 @@ def test_groups_play_one_round_each_in_turns() -> None:
     assert [timing.rounds for timing in (first, *second)] == [7, 7, 7]
     # Before each round, at 2 switches in a round of the one and 4 in one of the other, and before the number
     # of calls in a sample is planned for each of the five.
-    assert waits == [REST_STEP_S] * (7 * (1 + 2 + 1 + 4) + 5)
+    assert len(rests) == 7 * (1 + 2 + 1 + 4) + 5
 
 
 def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
     """A runtime whose threads spin for 45 ms after its calls does not slow down the other one's samples."""
     machine = Machine()
     spins_until = 0.0
-    cpu_s = 0.0
 
     def spinner() -> None:
         nonlocal spins_until
@@ -48,32 +46,14 @@ def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
     def other() -> None:
         machine.now += 0.03 if machine.now < spins_until else 0.01
 
-    def wait(seconds: float) -> None:
-        nonlocal cpu_s
-        cpu_s += min(seconds, max(0.0, spins_until - machine.now))
-        machine.now += seconds
+    def rest() -> None:
+        machine.now = max(machine.now, spins_until)
 
     options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
     group = Group(spinner, [other], 60.0)
-    ((timing,),) = measure_in_turns([group], options, clock=machine.clock, cpu_clock=lambda: cpu_s, wait=wait)
+    ((timing,),) = measure_in_turns([group], options, clock=machine.clock, rest=rest)
     assert timing.candidate_s == pytest.approx([0.01] * 10)
     assert timing.speedup == pytest.approx(2.0)
-
-
-def test_a_process_that_never_rests_is_measured_all_the_same() -> None:
-    """A thread that works on for ever delays each switch by half a second, no more."""
-    machine = Machine()
-    waited: list[float] = []
-    group = Group(machine.model("A", 0.1), [machine.model("B", 0.1)], 60.0)
-    ((timing,),) = measure_in_turns(
-        [group],
-        ONE_CALL_A_SAMPLE,
-        clock=machine.clock,
-        cpu_clock=lambda: sum(waited),
-        wait=waited.append,
-    )
-    assert timing.rounds == 7
-    assert sum(waited) == pytest.approx((2 + 7 * 3) * 0.5)  # two plans; before each round, two switches
 
 
 def test_all_groups_end_together() -> None:

@@ -35,7 +35,7 @@ class Machine:
         return call
 
 
-AT_REST = {"cpu_clock": lambda: 0.0, "wait": lambda seconds: None}
+AT_REST = {"rest": lambda: None}
 """No thread spins, and nothing really waits."""
 
 

@@ -31,6 +31,7 @@ from statistics import median
 from pruning_core.garbage import no_garbage_collection
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import median_interval
+from pruning_core.measure.rest import rest
 from pruning_core.measure.sampling import Call, Clock, Turns, plan_calls, time_calls, warm_up
 
 
@@ -79,8 +80,7 @@ def measure_in_turns(
     options: LatencyOptions,
     *,
     clock: Clock = time.perf_counter,
-    cpu_clock: Clock = time.process_time,
-    wait: Callable[[float], object] = time.sleep,
+    rest: Call = rest,
     after_round: Callable[[int, int], object] = lambda played, planned: None,
 ) -> list[list[PairedTiming]]:
     """Time several callables against one reference in rounds A B C … C B A; several such groups in turns.
@@ -92,8 +92,7 @@ def measure_in_turns(
         groups: References with their candidates.
         options: Rounds, precision, warm-up and length of a sample.
         clock: Seconds that only go up; another one in tests.
-        cpu_clock: CPU seconds of this process, all threads together.
-        wait: Lets seconds pass in which nothing is called.
+        rest: Waits until no thread is busy with the call before.
         after_round: Called after each round with the rounds played and planned so far, of all groups, outside
             of what is timed: to show progress, to look at the machine. It may use the processor: each round
             begins at rest.
@@ -104,7 +103,7 @@ def measure_in_turns(
     """
     gc.collect()
     with no_garbage_collection():
-        turns = Turns(clock, wait, cpu_clock)
+        turns = Turns(clock, rest)
         plays = [_Play(group, options, turns) for group in groups]
         order = random.Random(0)
         while open_plays := [play for play in plays if play.left]:

@@ -4,7 +4,6 @@ Not for: what is compared with what, and when it is known well enough (`latency.
 """
 
 import math
-import time
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -21,16 +20,6 @@ BURSTS_COMPARED = 2
 LONGEST_WARM_UP = 2.0
 """Warm-up ends at this multiple of its least time, steady or not."""
 
-REST_STEP_S = 0.010
-"""Whether this process is at rest is looked at over so long: two and a half ticks of a kernel at 250 Hz, one
-at 100 Hz, in which CPU time is counted."""
-
-REST_SHARE = 0.25
-"""At rest it uses less than this part of one core. One thread that spins uses all of it."""
-
-LONGEST_REST_S = 0.5
-"""A process that never comes to rest, because a thread of its own works on, is measured all the same."""
-
 SETTLE_S = 0.015
 """After a rest, untimed calls run for this long, at least one: the very first call of a small network on ONNX
 Runtime took 310 µs, later ones 88 µs (2 cores of an AMD EPYC)."""
@@ -41,36 +30,17 @@ would add half of the time that a round takes."""
 
 
 class Turns:
-    """Lets whoever ran before come to rest when another one's turn comes.
+    """Lets whoever ran before come to rest when another one's turn comes."""
 
-    Thread pools of runtimes spin after their last call and hold cores that the next one needs. For how long
-    depends on runtime and CPU: ONNX Runtime 12 ms on an AMD EPYC, 45 ms on an Intel Xeon, where a network on
-    PyTorch took 11 ms a call meanwhile, and 3.8 ms afterwards. So we look, and do not wait a fixed time.
-    """
-
-    def __init__(self, clock: Clock, wait: Callable[[float], object], cpu_clock: Clock) -> None:
+    def __init__(self, clock: Clock, rest: Call) -> None:
         self.clock = clock
-        self._wait = wait
-        self._cpu_clock = cpu_clock
+        self.rest = rest
 
     def begin(self, call: Call, call_s: float) -> None:
         """Make ready for samples of a call that did not run last, and takes about `call_s`."""
         self.rest()
         if call_s < LONG_CALL_S:
             run_for(SETTLE_S, call, self.clock)
-
-    def rest(self) -> None:
-        """Wait until no thread of this process is busy."""
-        rest(self._wait, self._cpu_clock)
-
-
-def rest(wait: Callable[[float], object] = time.sleep, cpu_clock: Clock = time.process_time) -> None:
-    """Wait until no thread of this process is busy, half a second at most."""
-    for _ in range(round(LONGEST_REST_S / REST_STEP_S)):
-        used_s = cpu_clock()
-        wait(REST_STEP_S)
-        if cpu_clock() - used_s < REST_SHARE * REST_STEP_S:
-            return
 
 
 def warm_up(calls: Sequence[Call], least_s: float, burst_s: float, clock: Clock) -> list[float]:
