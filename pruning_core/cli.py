@@ -141,8 +141,20 @@ def plan(
     show_default=True,
     help="tutorial: the columns of the published experiment, and no other table.",
 )
+@click.option(
+    "dataset_titles",
+    "--dataset-title",
+    multiple=True,
+    metavar="NAME=TITLE",
+    help="Show a dataset under a title, as in folder='CIFAR-10 (JPEG copy)'; may be given several times.",
+)
 def report(
-    files: tuple[Path, ...], form: str, output: Path | None, baseline: Path | None, columns: str
+    files: tuple[Path, ...],
+    form: str,
+    output: Path | None,
+    baseline: Path | None,
+    columns: str,
+    dataset_titles: tuple[str, ...],
 ) -> None:
     """Turn benchmark JSON FILES into tables, a page or a picture; several files stand side by side.
 
@@ -150,7 +162,7 @@ def report(
     """
     from pruning_core.report import write_report
 
-    write_report(files, form, output, baseline, columns)
+    write_report(files, form, output, baseline, columns, _titles(dataset_titles))
 
 
 @cli.command()
@@ -319,6 +331,16 @@ def _open_store(root: Path | None) -> Any:
             f"no store at {folder}. Name one with --store, or make one with `pruning-bench prepare`."
         )
     return Store(folder)
+
+
+def _titles(texts: tuple[str, ...]) -> dict[str, str]:
+    titles = {}
+    for text in texts:
+        name, equals, title = text.partition("=")
+        if not (name and equals and title.strip()):
+            raise OptionError(f"--dataset-title {text!r}: give it as NAME=TITLE, for example folder=CIFAR-10")
+        titles[name] = title.strip()
+    return titles
 
 
 def _image_shape(text: str) -> tuple[int, int, int]:

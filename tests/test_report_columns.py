@@ -7,6 +7,7 @@ from statistics import median
 import pytest
 import record_factory as factory
 
+from pruning_core.cli import main
 from pruning_core.errors import OptionError
 from pruning_core.gate import Policy, compare
 from pruning_core.report import build_report, render, write_report
@@ -116,3 +117,49 @@ def test_one_seed_has_no_spread(tmp_path: Path) -> None:
     """Files of one seed give no such table."""
     runs = [seed_run(tmp_path, 0, 340), seed_run(tmp_path, 0, 341)]
     assert not any(t.title.startswith("over seeds") for t in build_report(runs).tables)
+
+
+def test_a_dataset_is_shown_under_its_title(tmp_path: Path) -> None:
+    """Every table and the page say it; the gate goes on by the names in the records."""
+    paths = [factory.write(factory.make_content(seed=seed), tmp_path / f"{seed}.json") for seed in (0, 1)]
+    title = {"digits": "Digits, enlarged"}
+    write_report(paths, "markdown", tmp_path / "t.md", dataset_titles=title)
+    text = (tmp_path / "t.md").read_text()
+    assert "resnet18 on Digits, enlarged, magnitude" in text
+    assert "digits" not in text
+    write_report(paths[1:], "html", tmp_path / "t.html", paths[0], dataset_titles=title)
+    page = (tmp_path / "t.html").read_text()
+    assert "Digits, enlarged" in page
+    assert "missing" not in page, "the gate found every cell again"
+
+
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [
+        ("folder=CIFAR-10", "no dataset 'folder' in these files; there: digits"),
+        ("digits", "give it as NAME=TITLE"),
+        ("=CIFAR-10", "give it as NAME=TITLE"),
+        ("digits= ", "give it as NAME=TITLE"),
+    ],
+)
+def test_a_title_that_cannot_be_is_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    title: str,
+    message: str,
+) -> None:
+    """A name that is not there would leave the old one standing without a word."""
+    path = factory.write(factory.make_content(), tmp_path / "a.json")
+    monkeypatch.setattr("sys.argv", ["pruning-bench", "report", str(path), "--dataset-title", title])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_titles_are_for_people(tmp_path: Path, form: str) -> None:
+    """What programs read keeps the name by which records are joined."""
+    with pytest.raises(OptionError, match="--dataset-title is for people"):
+        write_report([RESULTS / "quick.json"], form, tmp_path / "out", dataset_titles={"digits": "D"})

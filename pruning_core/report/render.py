@@ -10,7 +10,8 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pruning_core.errors import OptionError
@@ -19,7 +20,7 @@ from pruning_core.report.index import Estimate
 from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
 from pruning_core.report.tables import Report, Table, texts_of
-from pruning_core.run_files import read_run
+from pruning_core.run_files import Run, read_run
 from pruning_core.text_files import check_writable, write_pieces
 
 WIDTH = 100
@@ -47,6 +48,7 @@ def write_report(
     output: Path | None = None,
     baseline: Path | None = None,
     columns: str = "all",
+    dataset_titles: Mapping[str, str] | None = None,
 ) -> None:
     """Read benchmark JSON files and write their report.
 
@@ -56,10 +58,11 @@ def write_report(
         output: A file; standard output by default, in its width and with colours if it is a terminal.
         baseline: Of the gate, whose verdicts on the first file stand on the page.
         columns: `all` or `tutorial` (see `build_report`).
+        dataset_titles: Name of a dataset in the records → what people are to read instead.
 
     Raises:
         RecordError: If a file cannot be used.
-        OptionError: If there is no such format, or the output cannot be written.
+        OptionError: If there is no such format or dataset, or the output cannot be written.
     """
     from pruning_core.report import build_report
 
@@ -67,11 +70,13 @@ def write_report(
         raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
     if columns != "all" and form not in ("terminal", "markdown"):
         raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
+    if dataset_titles and form in ("csv", "json"):
+        raise OptionError("--dataset-title is for people; csv and json keep the name in the records")
     if output is not None:
         check_writable(output)
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]
-        report = build_report(runs, columns)
+        report = build_report(_with_titles(runs, dataset_titles or {}), columns)
     if form in PICTURES:
         if output is None:
             raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
@@ -88,6 +93,29 @@ def write_report(
         _write(_pieces(report, form, width, console.is_terminal and not console.no_color), output)
     else:
         _write(_pieces(report, form), output)
+
+
+def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
+    if not titles:
+        return runs
+    names = sorted({str(record["dataset"]) for run in runs for record in run.records if "dataset" in record})
+    for name in titles:
+        if name not in names:
+            raise OptionError(
+                f"--dataset-title: no dataset {name!r} in these files; there: {', '.join(names) or 'none'}"
+            )
+    return [
+        replace(
+            run,
+            records=tuple(
+                {**record, "dataset": titles[record["dataset"]]}
+                if record.get("dataset") in titles
+                else record
+                for record in run.records
+            ),
+        )
+        for run in runs
+    ]
 
 
 def _pieces(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> Iterable[str]:
