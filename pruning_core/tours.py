@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from pruning_core.backends import BACKENDS
 from pruning_core.cells import Cell
 from pruning_core.errors import BackendError
 from pruning_core.measure.latency import Group, PairedTiming
@@ -90,7 +91,9 @@ class Tours:
             raise BackendError(f"no cell that is measured against {reference_cell.id} can be run")
         self.models.prepared_s += sum(seconds for _, seconds in ready)
         limit_s = self.timer.options.limit_s * (CONTROL_PATIENCE if is_control else 1)
-        return Group(run_reference, calls, limit_s), ready
+        names = [reference_cell.backend, *(cell.backend for cell, _ in ready)]
+        pools = [name if BACKENDS[name].shares_threads else "" for name in names]
+        return Group(run_reference, calls, limit_s, pools), ready
 
     def _company_of(self, cell: Cell) -> list[Cell]:
         """Return a cell and those that go on its tour, in their order."""

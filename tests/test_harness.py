@@ -7,6 +7,7 @@ import torch
 from factories import write_user_model
 
 from pruning_core import resident, timing, tours
+from pruning_core.backends import BACKENDS
 from pruning_core.cells import latency_cells
 from pruning_core.errors import BackendError
 from pruning_core.grid import make_grid
@@ -86,6 +87,15 @@ def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
             assert len(samples_s) == 2 * record["rounds"] == 10
     # The control alone; 0.5 and 0.9 on fp32 with dense bf16; 0.5 and 0.9 on bf16. 0.92 and 1.0 are exhausted.
     assert seen == [[1, 3, 2]]
+
+
+def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch):
+    """Models on PyTorch share a pool of threads; a backend that does not say so has one for each."""
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.extend(group.pools for group in groups))
+    harness.latency_record(cell_of(harness, ENDS[0]))
+    assert sorted(seen) == [["eager"] * 2, ["eager"] * 3, ["eager"] * 4]
+    assert not BACKENDS["onnxruntime"].shares_threads
 
 
 def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):

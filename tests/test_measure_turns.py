@@ -56,6 +56,20 @@ def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
     assert timing.speedup == pytest.approx(2.0)
 
 
+def test_one_pool_of_threads_goes_on_without_a_rest() -> None:
+    """Between two calls of a pool nothing waits; before a round, and where the pool changes, it does."""
+    machine, rests = Machine(), []
+    calls = [machine.model(name, 0.1) for name in "abcde"]
+    group = Group(calls[0], calls[1:], 60.0, pools=["one", "one", "other", "", ""])
+    measure_in_turns(
+        [group], ONE_CALL_A_SAMPLE, clock=machine.clock, rest=lambda: rests.append(len(machine.log))
+    )
+    played = rests[5:]  # the first five were before the number of calls in a sample was planned
+    turns = "".join(machine.log)[played[0] :]
+    assert turns == "abcdeedcba" * 7
+    assert [turns[at - played[0] :][:1] for at in played] == list("acdedcb") * 7
+
+
 def test_all_groups_end_together() -> None:
     """A group that its time ends and one that its rounds end are both spread over the whole time."""
     machine = Machine()

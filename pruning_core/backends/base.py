@@ -92,6 +92,8 @@ class Backend(ABC):
 
     name: str
     precisions: tuple[str, ...]
+    shares_threads = False
+    """Whether all its models in a process run on one pool of threads, not each on its own."""
 
     @abstractmethod
     def why_unavailable(self, precision: str, device: str) -> str | None:

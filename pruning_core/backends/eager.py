@@ -28,6 +28,7 @@ class Eager(Backend):
 
     name = "eager"
     precisions = ("fp32", "bf16", "fp16")
+    shares_threads = True
 
     def why_unavailable(self, precision: str, device: str) -> str | None:
         """Refuse fp16 on a CPU, which has no convolutions of that type worth timing."""

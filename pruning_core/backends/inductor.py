@@ -21,6 +21,7 @@ class Inductor(Backend):
 
     name = "compile"
     precisions = ("fp32", "bf16")
+    shares_threads = True
 
     def why_unavailable(self, precision: str, device: str) -> str | None:
         """Look for what Inductor writes code for: a C++ compiler, or Triton on CUDA."""

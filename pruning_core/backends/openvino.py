@@ -28,6 +28,7 @@ class OpenVino(Backend):
 
     name = "openvino"
     precisions = tuple(PRECISIONS)
+    shares_threads = True
 
     def why_unavailable(self, precision: str, device: str) -> str | None:
         """Look for the packages and, for bf16, for a CPU that has it.

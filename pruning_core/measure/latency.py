@@ -65,6 +65,7 @@ class Group:
     reference: Call
     candidates: Sequence[Call]  # at least one
     limit_s: float  # of time for each candidate; but rounds before the first look are always taken
+    pools: Sequence[str] = ()  # which pool of threads works for each, the reference first; "": one of its own
 
 
 def measure_pair(
@@ -124,6 +125,7 @@ class _Play:
         self._spent_s = 0.0
         self._options = options
         self._turns = turns
+        self._pools = list(group.pools) or [""] * len(self._calls)
         self._looks = iter(options.looks)
         self.until = next(self._looks)  # rounds at the next look
         self._samples_s: list[list[float]] = [[] for _ in self._calls]
@@ -148,7 +150,9 @@ class _Play:
         for place in (0, *self.left, *reversed(self.left), 0):
             call = self._calls[place]
             if place != before:
-                self._turns.begin(call, self._call_s[place])
+                if before is None or not self._same_pool(before, place):
+                    self._turns.rest()
+                self._turns.settle(call, self._call_s[place])
             before = place
             seconds = time_calls(call, self._counts[place], clock, self._stamps[place])
             self._samples_s[place].append(seconds)
@@ -156,6 +160,10 @@ class _Play:
         self.done += 1
         if self.done == self.until:
             self._look()
+
+    def _same_pool(self, before: int, place: int) -> bool:
+        """Tell whether threads that still spin are those that work on the next call: then in no one's way."""
+        return self._pools[place] != "" and self._pools[place] == self._pools[before]
 
     def _look(self) -> None:
         reference_s = self._samples_s[0]

@@ -30,15 +30,14 @@ would add half of the time that a round takes."""
 
 
 class Turns:
-    """Lets whoever ran before come to rest when another one's turn comes."""
+    """Lets whoever ran before come to rest, and whoever comes next run in, before it is timed."""
 
     def __init__(self, clock: Clock, rest: Call) -> None:
         self.clock = clock
         self.rest = rest
 
-    def begin(self, call: Call, call_s: float) -> None:
+    def settle(self, call: Call, call_s: float) -> None:
         """Make ready for samples of a call that did not run last, and takes about `call_s`."""
-        self.rest()
         if call_s < LONG_CALL_S:
             run_for(SETTLE_S, call, self.clock)
 
