@@ -89,13 +89,14 @@ def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
     assert seen == [[1, 3, 2]]
 
 
-def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch):
-    """Models on PyTorch share a pool of threads; a backend that does not say so has one for each."""
+@pytest.mark.parametrize(("shares_threads", "pool"), [(True, "eager"), (False, "")])
+def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shares_threads, pool):
+    """Models of a backend share a pool of threads if it says so; else each has its own."""
+    monkeypatch.setattr(BACKENDS["eager"], "shares_threads", shares_threads)
     seen = []
     watch_tours(monkeypatch, lambda groups: seen.extend(group.pools for group in groups))
     harness.latency_record(cell_of(harness, ENDS[0]))
-    assert sorted(seen) == [["eager"] * 2, ["eager"] * 3, ["eager"] * 4]
-    assert not BACKENDS["onnxruntime"].shares_threads
+    assert sorted(seen) == [[pool] * 2, [pool] * 3, [pool] * 4]
 
 
 def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):
