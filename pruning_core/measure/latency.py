@@ -69,10 +69,23 @@ class Group:
 
 
 def measure_pair(
-    reference: Call, candidate: Call, options: LatencyOptions, *, clock: Clock = time.perf_counter
+    reference: Call,
+    candidate: Call,
+    options: LatencyOptions,
+    *,
+    pool: str = "",
+    clock: Clock = time.perf_counter,
 ) -> PairedTiming:
-    """Time one callable against its reference, in rounds A B B A (see `measure_in_turns`)."""
-    group = Group(reference, [candidate], options.limit_s)
+    """Time one callable against its reference, in rounds A B B A (see `measure_in_turns`).
+
+    Args:
+        reference: Runs its model once and returns when the result is ready.
+        candidate: Likewise.
+        options: Rounds, precision, warm-up and length of a sample.
+        pool: Of the threads that work for both; empty if each has its own.
+        clock: Seconds that only go up; another one in tests.
+    """
+    group = Group(reference, [candidate], options.limit_s, [pool, pool])
     return measure_in_turns([group], options, clock=clock)[0][0]
 
 

@@ -149,7 +149,7 @@ def _run_trial(setting: Setting, reference: Call, candidate: Call, options: Late
     start = time.perf_counter()
     with MachineWatch("cpu") as watch:
         precise = options.model_copy(update={"precision": setting.precision})
-        timing = measure_pair(reference, candidate, precise)
+        timing = measure_pair(reference, candidate, precise, pool="eager")
     between = time.perf_counter()
     sequential = _mean_s(candidate) / _mean_s(reference)
     end = time.perf_counter()
