@@ -24,7 +24,7 @@ LAYERS = (
     ("timing",),
     ("training_record", "tours"),
     ("harness", "selftest", "cli_options"),
-    ("cli_selftest",),
+    ("cli_selftest", "cli_store"),
     ("pytest_plugin", "cli", "__main__"),
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.

@@ -32,7 +32,7 @@ from pruning_core.garbage import no_garbage_collection
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import median_interval
 from pruning_core.measure.rest import rest
-from pruning_core.measure.sampling import Call, Clock, Turns, plan_calls, time_calls, warm_up
+from pruning_core.measure.sampling import Call, Clock, plan_calls, settle, time_calls, warm_up
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def measure_in_turns(
     """
     gc.collect()
     with no_garbage_collection():
-        turns = Turns(clock, rest)
-        plays = [_Play(group, options, turns) for group in groups]
+        plays = [_Play(group, options, clock, rest) for group in groups]
         order = random.Random(0)
         while open_plays := [play for play in plays if play.left]:
             # By chance among near ones, so that no group always comes after the same one.
@@ -130,25 +129,25 @@ def measure_in_turns(
 class _Play:
     """One group while it is measured: warm, its samples so far, and which candidates need more."""
 
-    def __init__(self, group: Group, options: LatencyOptions, turns: Turns) -> None:
+    def __init__(self, group: Group, options: LatencyOptions, clock: Clock, rest: Call) -> None:
         self.done = 0  # rounds
         self.left = list(range(1, len(group.candidates) + 1))  # places of the candidates that need more
         self._calls = [group.reference, *group.candidates]
         self._limit_s = group.limit_s * len(group.candidates)
         self._spent_s = 0.0
         self._options = options
-        self._turns = turns
+        self._clock, self._rest = clock, rest
         self._pools = list(group.pools) or [""] * len(self._calls)
         self._looks = iter(options.looks)
         self.until = next(self._looks)  # rounds at the next look
         self._samples_s: list[list[float]] = [[] for _ in self._calls]
         self._stamps = [array("d") for _ in self._calls]
         sample_s = options.sample_ms / 1e3
-        self._call_s = warm_up(self._calls, options.warmup_ms / 1e3, sample_s, turns.clock)
+        self._call_s = warm_up(self._calls, options.warmup_ms / 1e3, sample_s, clock)
         self._counts = [0] * len(self._calls)
         for place in range(len(self._calls)):
-            turns.rest()
-            self._counts[place] = plan_calls(self._calls[place], self._call_s[place], sample_s, turns.clock)
+            rest()
+            self._counts[place] = plan_calls(self._calls[place], self._call_s[place], sample_s, clock)
 
     def used(self, of_a_round: float) -> float:
         """Return which part of its rounds or of its time is used, the larger, and some of a round more."""
@@ -157,15 +156,15 @@ class _Play:
 
     def round(self) -> None:
         """Play one round; at a look, decide who needs more."""
-        clock = self._turns.clock
+        clock = self._clock
         start = clock()
         before = None  # others may have run since the last round
         for place in (0, *self.left, *reversed(self.left), 0):
             call = self._calls[place]
             if place != before:
                 if before is None or not self._same_pool(before, place):
-                    self._turns.rest()
-                self._turns.settle(call, self._call_s[place])
+                    self._rest()
+                settle(call, self._call_s[place], clock)
             before = place
             seconds = time_calls(call, self._counts[place], clock, self._stamps[place])
             self._samples_s[place].append(seconds)

@@ -21,25 +21,18 @@ LONGEST_WARM_UP = 2.0
 """Warm-up ends at this multiple of its least time, steady or not."""
 
 SETTLE_S = 0.015
-"""After a rest, untimed calls run for this long, at least one: the very first call of a small network on ONNX
-Runtime took 310 µs, later ones 88 µs (2 cores of an AMD EPYC)."""
+"""When a turn begins, untimed calls run for this long, at least one: the very first call of a small network
+on ONNX Runtime took 310 µs, later ones 88 µs (2 cores of an AMD EPYC)."""
 
 LONG_CALL_S = 4 * SETTLE_S
-"""From here on a rest is enough: caches are warm again within a fraction of the call, and an untimed call
+"""From here on there is no need to: caches are warm again within a fraction of the call, and an untimed call
 would add half of the time that a round takes."""
 
 
-class Turns:
-    """Lets whoever ran before come to rest, and whoever comes next run in, before it is timed."""
-
-    def __init__(self, clock: Clock, rest: Call) -> None:
-        self.clock = clock
-        self.rest = rest
-
-    def settle(self, call: Call, call_s: float) -> None:
-        """Make ready for samples of a call that did not run last, and takes about `call_s`."""
-        if call_s < LONG_CALL_S:
-            run_for(SETTLE_S, call, self.clock)
+def settle(call: Call, call_s: float, clock: Clock) -> None:
+    """Make ready for samples of a call that did not run last, and takes about `call_s`."""
+    if call_s < LONG_CALL_S:
+        run_for(SETTLE_S, call, clock)
 
 
 def warm_up(calls: Sequence[Call], least_s: float, burst_s: float, clock: Clock) -> list[float]:
