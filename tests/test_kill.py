@@ -62,6 +62,7 @@ def test_killed_at_random_moments(tmp_path):
     while kills < times:
         started = time.monotonic()
         code = prepare(tmp_path / "killed", kill_after_s=chance.uniform(0.3, 1.0) * lasts_s)
+        assert code in (0, -signal.SIGKILL), (tmp_path / "killed" / "log").read_text()[-2000:]
         kills += code == -signal.SIGKILL
         contents(tmp_path / "killed")  # whatever is stored at any moment is sound
         if code == 0:  # it got through: begin again, so that every kill hits a chain at work
