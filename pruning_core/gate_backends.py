@@ -16,9 +16,11 @@ Not for: single cells (`gate_parts.py`), or a slow-down that eager fp32 shares (
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import stdev
 
 from pruning_core import gate_statistics as statistics
+from pruning_core.gate_handover import why_slower
 from pruning_core.gate_part import FASTEST, Part
 from pruning_core.gate_policy import Policy
 from pruning_core.gate_result import Identity
@@ -64,8 +66,9 @@ def judge_backends(
         Pairs of identity and part, without a verdict yet. Backends of which too few cells can be compared, or
         too few on eager, are left out: their cells are judged one by one all the same.
     """
-    timed = (identity for identity, items in parts.items() if any(map(_tells_a_speed, items)))
-    changes = _changes((before[identity][0], now[identity][0]) for identity in timed)
+    timed = [identity for identity, items in parts.items() if any(map(_tells_a_speed, items))]
+    pairs = [(before[identity][0], now[identity][0]) for identity in timed]
+    changes = _changes(pairs)
     for where, of_backend in changes.items():
         backend, precision, device = where
         of_eager = changes.get(("eager", "fp32", device), {})
@@ -75,7 +78,10 @@ def judge_backends(
             tolerance = policy.tolerances_of(*identity).slowdown
             own = _thinned([of_backend[network] for network in networks])
             beside = _moved_like_eager(changes, where, networks, tolerance)
-            yield identity, _judge(own, beside, identity[1], tolerance, policy.confidence)
+            part = _judge(own, beside, identity[1], tolerance, policy.confidence)
+            of_device = [pair for pair in pairs if pair[1]["device"] == device]
+            doubt = why_slower(*zip(*of_device, strict=True))
+            yield identity, replace(part, doubt=doubt, p_value=1.0) if doubt else part
 
 
 def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:

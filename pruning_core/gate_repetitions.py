@@ -13,6 +13,7 @@ from statistics import median
 
 from pruning_core.errors import RecordError
 from pruning_core.gate_circumstances import spoiled_devices
+from pruning_core.gate_handover import alike
 from pruning_core.gate_part import FASTEST
 from pruning_core.gate_policy import Policy
 from pruning_core.gate_result import Identity
@@ -33,9 +34,10 @@ def take_together(runs: Sequence[Run], policy: Policy) -> Run:
             control was off in a run are left out, if another run has them.
 
     Returns:
-        The first run, with what the others add. A latency cell has the rounds of all; what else its record
-        says is of the run with the fastest calls. Any other cell is that of the run with the least accuracy;
-        a cell that failed in a run has failed.
+        The first run, with what the others add. A latency cell has the rounds of all runs in which the cores
+        handed work over as fast as in the best; what else its record says is of the run with the fastest
+        calls. Any other cell is that of the run with the least accuracy; a cell that failed in a run has
+        failed.
 
     Raises:
         RecordError: If they are not runs of the same thing.
@@ -113,7 +115,7 @@ def _taken_together(records: Sequence[Record]) -> Record:
     damaged = [record for record in records if damage_in(record)]
     if damaged:
         return damaged[0]
-    clean = [record for record in records if not record.get("contaminated")] or records[:1]
+    clean = alike(record for record in records if not record.get("contaminated")) or records[:1]
     if len(clean) == 1:
         return clean[0]
     fastest = min(clean, key=lambda record: float(record[FASTEST]))

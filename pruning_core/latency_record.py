@@ -14,7 +14,7 @@ from pruning_core.backends.base import DeviceTime
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import median_interval
 from pruning_core.measure.ceilings import Ceiling, least_time
-from pruning_core.measure.latency import PairedTiming, speedup_interval
+from pruning_core.measure.pairs import PairedTiming, speedup_interval
 from pruning_core.measure.watch import Disturbance, why_disturbed
 from pruning_core.store import Metrics
 
@@ -61,6 +61,7 @@ def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, A
         options: How; its confidence is that of the bounds.
     """
     low, high, coverage = speedup_interval(timing, options.confidence)
+    handovers_s = [seconds for seconds in timing.handovers_s if seconds > 0]
     return {
         "speedup": timing.speedup,
         "speedup_low": low,
@@ -69,7 +70,9 @@ def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, A
         "log_ratios": list(timing.log_ratios),
         "rounds": timing.rounds,
         "looks": timing.looks,
+        "rounds_left_out": timing.rounds_left_out,
         "calls_per_sample": timing.calls_per_sample,
+        **({"handover_us": median(handovers_s) * 1e6} if handovers_s else {}),
     }
 
 

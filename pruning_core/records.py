@@ -124,6 +124,16 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("log_ratios", list, "ln ratio", _TIMED, "one ln(this ÷ reference) a round"),
     Field("rounds", int, "", _TIMED, "A B B A rounds"),
+    Field(
+        "rounds_left_out",
+        int,
+        "",
+        _TIMED,
+        "further rounds, left out: the cores handed work over more slowly than usual",
+    ),
+    Field(
+        "handover_us", float, "µs", _TIMED, "time in which the cores hand work over; on a CPU with threads"
+    ),
     Field("looks", int, "", _TIMED, "planned looks at the interval; the chance of error is split over them"),
     Field("calls_per_sample", int, "", _TIMED, "calls that one sample is the mean of"),
     Field("control", bool, "", _TIMED, "A/A control: paired with a copy of itself"),
@@ -167,8 +177,21 @@ FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
 STATUSES = ("ok", "failed")
 
-LARGEST = {"ms": 1e9, "ratio": 1e9, "1/s": 1e12, "ln ratio": 50.0, "MHz": 1e6, "GFLOP/s": 1e9, "GB/s": 1e9}
+LARGEST = {
+    "ms": 1e9,
+    "µs": 1e9,
+    "ratio": 1e9,
+    "1/s": 1e12,
+    "ln ratio": 50.0,
+    "MHz": 1e6,
+    "GFLOP/s": 1e9,
+    "GB/s": 1e9,
+}
 """Positive numbers beyond these (in absolute value, for ln) are no measurement but damage."""
+
+HANDOVER_ALIKE_WITHIN = 1.25
+"""Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.5 apart,
+readings of one of them 1.1 (`measure/handover.py`)."""
 
 Record = dict[str, Any]
 

@@ -11,7 +11,9 @@ import torch
 
 from pruning_core.grid import LatencyOptions
 from pruning_core.measure.ceilings import Ceiling, best_of, measure_ceiling
-from pruning_core.measure.latency import Group, PairedTiming, measure_in_turns
+from pruning_core.measure.handover import time_handover
+from pruning_core.measure.latency import Group, measure_in_turns
+from pruning_core.measure.pairs import PairedTiming
 from pruning_core.measure.rest import rest
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.progress import ProgressDisplay
@@ -75,7 +77,14 @@ class Timer:
                     look()
 
             look()
-            timings = measure_in_turns(groups, self.options, rest=rest_and_count, after_round=after_round)
+            timings = measure_in_turns(
+                groups,
+                self.options,
+                rest=rest_and_count,
+                # One thread hands nothing over, and a GPU is another matter.
+                handover=time_handover if device == "cpu" and threads > 1 else None,
+                after_round=after_round,
+            )
             look()
         return timings, watch.disturbance
 

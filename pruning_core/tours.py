@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pruning_core.backends import BACKENDS
 from pruning_core.cells import Cell
 from pruning_core.errors import BackendError
-from pruning_core.measure.latency import Group, PairedTiming
+from pruning_core.measure.latency import Group
+from pruning_core.measure.pairs import PairedTiming
 from pruning_core.measure.watch import Disturbance
 from pruning_core.resident import Models, dense_of, plain_of
 from pruning_core.timing import Timer

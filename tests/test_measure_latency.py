@@ -8,7 +8,7 @@ import pytest
 from timed_machine import GROWING, ONE_CALL_A_SAMPLE, Machine, measure, measure_pair, measure_together
 
 from pruning_core.grid import LatencyOptions
-from pruning_core.measure.latency import PairedTiming, speedup_interval
+from pruning_core.measure.pairs import PairedTiming, speedup_interval
 
 
 def test_recovers_a_planted_speedup() -> None:

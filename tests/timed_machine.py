@@ -4,7 +4,8 @@ import math
 import random
 
 from pruning_core.grid import LatencyOptions
-from pruning_core.measure.latency import Group, PairedTiming, measure_in_turns
+from pruning_core.measure.latency import Group, measure_in_turns
+from pruning_core.measure.pairs import PairedTiming
 
 GROWING = LatencyOptions(rounds=10, max_rounds=40, precision=0.02, warmup_ms=0, sample_ms=1)
 ONE_CALL_A_SAMPLE = LatencyOptions(rounds=7, max_rounds=7, warmup_ms=0.0, sample_ms=1.0)

@@ -11,12 +11,16 @@ by memory suffers otherwise than one that is bound by arithmetic. So the rounds 
 one go: groups take turns, next the one that has used least of its rounds and its time, so that those of
 each are spread over the whole of it.
 
+Some moods show: cores that hand work over slowly (`handover.py`) make small networks slow, and large ones
+not. So that is read between rounds, and where enough rounds fell into the usual mood, others do not count.
+
 It stops when it knows enough: after 10 rounds, 20, 40, … the intervals are looked at, and a candidate whose
 interval is narrow enough leaves; where the time ends before the next look, that look is taken early. The
 chance of error is split over all planned looks, so that an interval holds as often as it says although it
 was looked at several times.
 
-Not for: making callables (`backends/`), or inference mode, which is their own business.
+Not for: what follows from the samples (`pairs.py`), making callables (`backends/`), or inference mode, which
+is their own business.
 """
 
 import gc
@@ -26,36 +30,14 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from pruning_core.garbage import no_garbage_collection
 from pruning_core.grid import LatencyOptions
 from pruning_core.intervals import median_interval
+from pruning_core.measure.handover import Mood, time_handover
+from pruning_core.measure.pairs import PairedTiming, log_ratios_of
 from pruning_core.measure.rest import rest
 from pruning_core.measure.sampling import Call, Clock, plan_calls, settle, time_calls, warm_up
-
-
-@dataclass(frozen=True)
-class PairedTiming:
-    """Raw samples of a pair; everything else is recomputed from them."""
-
-    reference_s: tuple[float, ...]  # seconds per call, two a round, in the order they were taken
-    candidate_s: tuple[float, ...]
-    log_ratios: tuple[float, ...]  # one a round: ln(candidate ÷ reference)
-    calls_per_sample: int  # of the candidate
-    reference_calls_per_sample: int
-    looks: int = 1  # planned: how often the interval might have been looked at
-    calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
-
-    @property
-    def rounds(self) -> int:
-        """Number of A B B A rounds."""
-        return len(self.log_ratios)
-
-    @property
-    def speedup(self) -> float:
-        """Reference time ÷ candidate time: above 1 when the candidate is faster."""
-        return math.exp(-median(self.log_ratios))
 
 
 @dataclass(frozen=True)
@@ -86,7 +68,7 @@ def measure_pair(
         clock: Seconds that only go up; another one in tests.
     """
     group = Group(reference, [candidate], options.limit_s, [pool, pool])
-    return measure_in_turns([group], options, clock=clock)[0][0]
+    return measure_in_turns([group], options, clock=clock, handover=time_handover)[0][0]
 
 
 def measure_in_turns(
@@ -95,6 +77,7 @@ def measure_in_turns(
     *,
     clock: Clock = time.perf_counter,
     rest: Call = rest,
+    handover: Callable[[], float] | None = None,
     after_round: Callable[[int, int], object] = lambda played, planned: None,
 ) -> list[list[PairedTiming]]:
     """Time several callables against one reference in rounds A B C … C B A; several such groups in turns.
@@ -107,19 +90,25 @@ def measure_in_turns(
         options: Rounds, precision, warm-up and length of a sample.
         clock: Seconds that only go up; another one in tests.
         rest: Waits until no thread is busy with the call before.
+        handover: Reads, at rest, how many seconds the cores take to hand work over. A round in which they
+            took longer than is usual in these rounds is left out, where those that remain are as many as are
+            taken before the first look.
         after_round: Called after each round with the rounds played and planned so far, of all groups, outside
             of what is timed: to show progress, to look at the machine. It may use the processor: each round
             begins at rest.
 
     Returns:
         For each group one timing for each candidate, in their order; they share the reference's samples. A
-        candidate has fewer rounds than another if its interval was narrow enough earlier.
+        candidate has fewer rounds than another if its interval was narrow enough earlier. `calls_s` and
+        `handovers_s` are of the rounds that count, like everything else.
     """
     gc.collect()
     with no_garbage_collection():
-        plays = [_Play(group, options, clock, rest) for group in groups]
+        mood = Mood(handover, rest)
+        plays = [_Play(group, options, clock, rest, mood) for group in groups]
         order = random.Random(0)
-        while open_plays := [play for play in plays if play.left]:
+        mood.read()
+        while open_plays := [p for p in plays if p.left] or [p for p in plays if p.reopen()]:
             # By chance among near ones, so that no group always comes after the same one.
             min(open_plays, key=lambda play: play.used(order.random())).round()
             after_round(sum(p.done for p in plays), sum(p.until for p in plays))
@@ -129,14 +118,17 @@ def measure_in_turns(
 class _Play:
     """One group while it is measured: warm, its samples so far, and which candidates need more."""
 
-    def __init__(self, group: Group, options: LatencyOptions, clock: Clock, rest: Call) -> None:
+    def __init__(self, group: Group, options: LatencyOptions, clock: Clock, rest: Call, mood: Mood) -> None:
         self.done = 0  # rounds
         self.left = list(range(1, len(group.candidates) + 1))  # places of the candidates that need more
         self._calls = [group.reference, *group.candidates]
         self._limit_s = group.limit_s * len(group.candidates)
         self._spent_s = 0.0
         self._options = options
-        self._clock, self._rest = clock, rest
+        self._least_rounds = options.looks[0]
+        self._clock, self._rest, self._mood = clock, rest, mood
+        self._handovers_s: list[float] = []  # one a round
+        self._rounds: list[list[int]] = [[] for _ in self._calls]  # numbers of those that each ran in
         self._pools = list(group.pools) or [""] * len(self._calls)
         self._looks = iter(options.looks)
         self.until = next(self._looks)  # rounds at the next look
@@ -168,6 +160,9 @@ class _Play:
             before = place
             seconds = time_calls(call, self._counts[place], clock, self._stamps[place])
             self._samples_s[place].append(seconds)
+        for place in (0, *self.left):
+            self._rounds[place].append(self.done)
+        self._handovers_s.append(self._mood.read())
         self._spent_s += clock() - start
         self.done += 1
         if self.done == self.until:
@@ -178,61 +173,67 @@ class _Play:
         return self._pools[place] != "" and self._pools[place] == self._pools[before]
 
     def _look(self) -> None:
-        reference_s = self._samples_s[0]
-        self.left = [p for p in self.left if not _is_narrow(reference_s, self._samples_s[p], self._options)]
-        more = next(self._looks, self.done)
-        if self._spent_s * more > self._limit_s * self.done:
-            # How long a round takes says nothing about the ratio: a look may be brought forward for it.
-            more, self._looks = int(self._limit_s / self._spent_s * self.done), iter(())
-        if more <= self.done:
+        self.left = [place for place in self.left if not self._is_narrow(place)]
+        if self.left and not self._go_on():
             self.left = []
-        elif self.left:
-            self.until = more
+
+    def reopen(self) -> bool:
+        """Go on with candidates that were known early, before it showed that the mood was an unusual one.
+
+        Each is given so many more rounds at once: when it stops has nothing to do with what comes out.
+        """
+        most = self._options.looks[-1] - self._least_rounds
+        few = [
+            place
+            for place in range(1, len(self._calls))
+            if len(self._usual(place)) < self._least_rounds and len(self._rounds[place]) <= most
+        ]
+        self.left = few if few and self._plan(self.done + self._least_rounds) else []
+        return bool(self.left)
+
+    def _go_on(self) -> bool:
+        """Plan the next look, and tell whether there are rounds and time for one."""
+        return self._plan(next((look for look in self._looks if look > self.done), self.done))
+
+    def _plan(self, until: int) -> bool:
+        if self._spent_s * until > self._limit_s * self.done:
+            # How long a round takes says nothing about the ratio: a look may be brought forward for it.
+            until, self._looks = int(self._limit_s / self._spent_s * self.done), iter(())
+        self.until = max(self.done, until)
+        return self.until > self.done
+
+    def _is_narrow(self, place: int) -> bool:
+        level = (1 - self._options.confidence) / len(self._options.looks)
+        low, high, coverage = median_interval(self._timing(place).log_ratios, 1 - level)
+        return coverage >= 1 - level and (high - low) / 2 <= math.log1p(self._options.precision)
 
     def timings(self) -> list[PairedTiming]:
         """Return what was measured of each candidate."""
-        reference_s = self._samples_s[0]
-        return [
-            PairedTiming(
-                tuple(reference_s[: len(samples_s)]),
-                tuple(samples_s),
-                _log_ratios(reference_s, samples_s),
-                calls,
-                self._counts[0],
-                len(self._options.looks),
-                stamps,
-            )
-            for samples_s, calls, stamps in zip(
-                self._samples_s[1:], self._counts[1:], self._stamps[1:], strict=True
-            )
-        ]
+        return [self._timing(place) for place in range(1, len(self._calls))]
 
+    def _timing(self, place: int) -> PairedTiming:
+        rounds = self._rounds[place]
+        usual = self._usual(place)
+        counting = usual if len(usual) >= self._least_rounds else range(len(rounds))
+        counts = self._counts
+        # In a round each has two samples, and the reference may have run in more rounds than this candidate.
+        samples_s, stamps = self._samples_s[place], self._stamps[place]
+        in_round = 2 * counts[place]
+        reference_s = tuple(s for at in counting for s in self._samples_s[0][2 * rounds[at] :][:2])
+        candidate_s = tuple(s for at in counting for s in samples_s[2 * at :][:2])
+        return PairedTiming(
+            reference_s,
+            candidate_s,
+            log_ratios_of(reference_s, candidate_s),
+            counts[place],
+            counts[0],
+            len(self._options.looks),
+            array("d", (s for at in counting for s in stamps[in_round * at : in_round * (at + 1)])),
+            [self._handovers_s[rounds[at]] for at in counting],
+            len(rounds) - len(counting),
+        )
 
-def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, float, float]:
-    """Bound the speed-up by order statistics of the rounds' log ratios.
-
-    Args:
-        timing: What `measure_pair` returned.
-        confidence: Coverage asked for, in (0, 1), over all looks together.
-
-    Returns:
-        Lower bound, upper bound, and the coverage reached (see `intervals.median_interval`). With several
-        planned looks each interval misses so rarely that all of them together miss no more often than asked.
-    """
-    low, high, coverage = median_interval(timing.log_ratios, 1 - (1 - confidence) / timing.looks)
-    # a large ratio of times is a small speed-up
-    return math.exp(-high), math.exp(-low), max(0.0, 1 - (1 - coverage) * timing.looks)
-
-
-def _is_narrow(reference_s: Sequence[float], candidate_s: Sequence[float], options: LatencyOptions) -> bool:
-    level = (1 - options.confidence) / len(options.looks)
-    low, high, coverage = median_interval(_log_ratios(reference_s, candidate_s), 1 - level)
-    return coverage >= 1 - level and (high - low) / 2 <= math.log1p(options.precision)
-
-
-def _log_ratios(reference_s: Sequence[float], candidate_s: Sequence[float]) -> tuple[float, ...]:
-    """Return ln(candidate ÷ reference) of each round that the candidate ran in."""
-    logs = [(math.log(a), math.log(b)) for a, b in zip(reference_s, candidate_s, strict=False)]
-    return tuple(
-        0.5 * ((b1 + b2) - (a1 + a2)) for (a1, b1), (a2, b2) in zip(logs[::2], logs[1::2], strict=True)
-    )
+    def _usual(self, place: int) -> list[int]:
+        """Return which of the rounds that a candidate ran in fell into the usual mood, by their place."""
+        limit_s = self._mood.usual_up_to_s
+        return [at for at, number in enumerate(self._rounds[place]) if self._handovers_s[number] <= limit_s]

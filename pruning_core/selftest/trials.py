@@ -19,7 +19,8 @@ from torch import nn
 
 from pruning_core.backends import load_executable
 from pruning_core.grid import LatencyOptions
-from pruning_core.measure.latency import measure_pair, speedup_interval
+from pruning_core.measure.latency import measure_pair
+from pruning_core.measure.pairs import speedup_interval
 from pruning_core.measure.sampling import Call, Clock
 from pruning_core.measure.watch import MachineWatch
 from pruning_core.models import build_model
