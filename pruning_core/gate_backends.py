@@ -20,7 +20,7 @@ from dataclasses import replace
 from statistics import stdev
 
 from pruning_core import gate_statistics as statistics
-from pruning_core.gate_handover import why_slower
+from pruning_core.gate_handover import why_unlike
 from pruning_core.gate_part import FASTEST, Part
 from pruning_core.gate_policy import Policy
 from pruning_core.gate_result import Identity
@@ -80,7 +80,7 @@ def judge_backends(
             beside = _moved_like_eager(changes, where, networks, tolerance)
             part = _judge(own, beside, identity[1], tolerance, policy.confidence)
             of_device = [pair for pair in pairs if pair[1]["device"] == device]
-            doubt = why_slower(*zip(*of_device, strict=True))
+            doubt = why_unlike(*zip(*of_device, strict=True))
             yield identity, replace(part, doubt=doubt, p_value=1.0) if doubt else part
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning_core.gate_ceiling import NEEDED
-from pruning_core.gate_handover import why_slower
+from pruning_core.gate_handover import why_unlike
 from pruning_core.gate_policy import Policy
 from pruning_core.intervals import why_control_fails
 from pruning_core.run_files import Run
@@ -66,10 +66,11 @@ def notes_on(
         yield from dict(_differing_facts(baseline.machine, new.machine)).values()
     if has_times:
         yield _on_common_slowdowns(baseline, new, around)
-        if not around.machine_difference and why_slower(new.records, baseline.records):
+        unlike = "" if around.machine_difference else why_unlike(baseline.records, new.records)
+        if unlike:
             yield (
-                "in the baseline the cores of this machine handed work over more slowly than in this run: "
-                "a slow-down of small networks may not show. Measure the baseline again"
+                f"{unlike} than in the baseline: small networks gain or lose by that, and a regression may "
+                "hide. Measure again, the run with the slower ones"
             )
         if not any(record.get("control") for record in new.records):
             yield "this run has no A/A control: nothing says whether its times can be trusted"

@@ -15,18 +15,24 @@ from pruning_core.records import HANDOVER_ALIKE_WITHIN, Record
 HANDOVER = "handover_us"
 
 
-def why_slower(baseline: Iterable[Record], new: Iterable[Record]) -> str:
-    """Say that the cores handed work over more slowly in the new run; empty when they did not.
+def why_unlike(baseline: Iterable[Record], new: Iterable[Record]) -> str:
+    """Say that the cores handed work over otherwise in the new run; empty when they did not.
+
+    Faster ones matter as well: a reference that gains by it makes others look slower.
 
     Args:
         baseline: Records of the run before; where none says, nothing is said.
         new: Likewise of the run now.
     """
     before_us, now_us = _typical_us(baseline), _typical_us(new)
-    if not before_us or not now_us or now_us <= HANDOVER_ALIKE_WITHIN * before_us:
+    if not before_us or not now_us:
         return ""
+    slow, fast = max(before_us, now_us), min(before_us, now_us)
+    if slow <= HANDOVER_ALIKE_WITHIN * fast:
+        return ""
+    word = "slowly" if now_us == slow else "fast"
     return (
-        f"the cores of this machine handed work over {now_us / before_us:.1f} times as slowly "
+        f"the cores of this machine handed work over {slow / fast:.1f} times as {word} "
         f"({before_us:.1f} → {now_us:.1f} µs)"
     )
 
@@ -43,5 +49,6 @@ def alike(records: Iterable[Record]) -> list[Record]:
 
 
 def _typical_us(records: Iterable[Record]) -> float:
+    """Return the median over those records that say; 0 if none does."""
     found = [float(record[HANDOVER]) for record in records if HANDOVER in record]
     return median(found) if found else 0.0

@@ -11,7 +11,7 @@ from statistics import median
 from pruning_core import gate_statistics as statistics
 from pruning_core.gate_ceiling import NEEDED, fraction_of_ceiling, judge_against_ceiling
 from pruning_core.gate_circumstances import Circumstances
-from pruning_core.gate_handover import why_slower
+from pruning_core.gate_handover import why_unlike
 from pruning_core.gate_part import CANNOT_COMPARE, INCONCLUSIVE, PASS, Part, differs, what_is_lacking
 from pruning_core.gate_policy import Tolerances
 from pruning_core.records import Record
@@ -99,7 +99,7 @@ def _speed_part(
         word = "slower" if fastest >= 0 else "faster"
         doubt = f"its fastest calls are {abs(math.expm1(fastest)):.1%} {word}"
     elif margin < low:
-        doubt = why_slower([baseline], [new])
+        doubt = why_unlike([baseline], [new])
     return Part(
         "speed",
         "",

@@ -9,10 +9,10 @@ from backend_runs import run as run_of_backends
 from gate_changes import LAT, Content, all_latencies, cell_of, judge, slower, small
 
 from pruning_core.gate import Policy
-from pruning_core.gate_handover import alike, why_slower
+from pruning_core.gate_handover import alike, why_unlike
 from pruning_core.gate_repetitions import take_together
 
-HIDDEN = "a slow-down of small networks may not show. Measure the baseline again"
+HIDDEN = "than in the baseline: small networks gain or lose by that, and a regression may hide"
 
 
 def with_handovers(content: Content, handover_us: float | None) -> Content:
@@ -27,35 +27,32 @@ def with_handovers(content: Content, handover_us: float | None) -> Content:
     [
         (5.0, 7.0, "inconclusive"),
         (5.0, 6.2, "regressed"),  # alike
-        (7.0, 5.0, "regressed"),  # the faster hand-over does not explain it
+        (7.0, 5.0, "inconclusive"),  # its reference may have gained
         (5.0, None, "regressed"),  # a file of before
         (None, 7.0, "regressed"),
     ],
 )
-def test_slow_handovers_cast_doubt_on_a_slow_down(
+def test_other_handovers_cast_doubt_on_a_slow_down(
     tmp_path: Path, before_us: float | None, now_us: float | None, verdict: str
 ) -> None:
-    """A cell that became slower while the cores handed work over more slowly has not certainly regressed."""
+    """A cell that became slower while the cores handed work over otherwise has not certainly regressed."""
     new = with_handovers(small(), now_us)
     slower(1.3)(new)
     found = cell_of(judge(tmp_path, new, with_handovers(small(), before_us)), LAT)
     assert found.verdict == verdict
-    said = "the cores of this machine handed work over 1.4 times as slowly (5.0 → 7.0 µs): another run would"
+    word = "slowly (5.0 → 7.0" if before_us == 5.0 else "fast (7.0 → 5.0"
+    said = f"the cores of this machine handed work over 1.4 times as {word} µs): another run would tell"
     assert (said in found.reason) == (verdict == "inconclusive")
 
 
-def test_cells_within_the_tolerance_pass_all_the_same(tmp_path: Path) -> None:
-    """Slow hand-overs are no verdict by themselves: large networks do not mind them."""
-    result = judge(tmp_path, with_handovers(small(), 7.0), with_handovers(small(), 5.0))
+@pytest.mark.parametrize(("before_us", "now_us"), [(5.0, 7.0), (7.0, 5.0), (5.0, 6.0)])
+def test_cells_within_the_tolerance_pass_all_the_same(
+    tmp_path: Path, before_us: float, now_us: float
+) -> None:
+    """Other hand-overs are no verdict by themselves, as large networks do not mind; but they are said."""
+    result = judge(tmp_path, with_handovers(small(), now_us), with_handovers(small(), before_us))
     assert (result.verdict, result.exit_code) == ("pass", 0)
-    assert not any(HIDDEN in note for note in result.notes)
-
-
-def test_a_baseline_of_slow_handovers_is_pointed_out(tmp_path: Path) -> None:
-    """In comparison with it small networks look faster than they are: a regression may hide."""
-    result = judge(tmp_path, with_handovers(small(), 5.0), with_handovers(small(), 7.0))
-    assert result.verdict == "pass"
-    assert sum(HIDDEN in note for note in result.notes) == 1
+    assert sum(HIDDEN in note for note in result.notes) == (now_us != 6.0)
 
 
 def test_a_backend_is_not_blamed_for_slow_handovers(tmp_path: Path) -> None:
@@ -86,5 +83,5 @@ def test_records_that_do_not_say_are_neither_slow_nor_left_out() -> None:
     silent, slow, fast = {"cell": "a"}, {"handover_us": 7.0}, {"handover_us": 5.0}
     assert alike([silent, slow, fast]) == [silent, fast]
     assert alike([silent]) == [silent]
-    assert why_slower([silent], [slow]) == why_slower([fast], [silent]) == why_slower([], []) == ""
-    assert why_slower([silent, fast, fast], [slow, slow, fast]) != "", "medians of those that do say"
+    assert why_unlike([silent], [slow]) == why_unlike([fast], [silent]) == why_unlike([], []) == ""
+    assert why_unlike([silent, fast, fast], [slow, slow, fast]) != "", "medians of those that do say"
