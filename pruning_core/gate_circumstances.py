@@ -69,8 +69,8 @@ def notes_on(
         unlike = "" if around.machine_difference else why_unlike(baseline.records, new.records)
         if unlike:
             yield (
-                f"{unlike} than in the baseline: small networks gain or lose by that, and a regression may "
-                "hide. Measure again, the run with the slower ones"
+                f"{unlike} as in the baseline: small networks gain or lose by that, and a regression may "
+                "hide. Measure the run with the slower ones again"
             )
         if not any(record.get("control") for record in new.records):
             yield "this run has no A/A control: nothing says whether its times can be trusted"

@@ -12,7 +12,7 @@ from pruning_core.gate import Policy
 from pruning_core.gate_handover import alike, why_unlike
 from pruning_core.gate_repetitions import take_together
 
-HIDDEN = "than in the baseline: small networks gain or lose by that, and a regression may hide"
+HIDDEN = "as in the baseline: small networks gain or lose by that, and a regression may hide"
 
 
 def with_handovers(content: Content, handover_us: float | None) -> Content:

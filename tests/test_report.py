@@ -156,6 +156,17 @@ def test_every_table_says_where_its_numbers_come_from(tmp_path: Path) -> None:
             assert fact in notes
         assert "cover 97.9%" in notes
         assert "keys: dense 6d0e862c, 0.25 21ce78b1" in notes
+        assert "handed over" not in notes
+
+
+def test_tables_say_of_which_mood_their_times_are(tmp_path: Path) -> None:
+    """Where records say how long the cores took to hand work over, the reader of times sees it."""
+    content = factory.make_content()
+    timed = [e["extra_info"] for e in content["benchmarks"] if e["extra_info"]["suite"] == "latency"]
+    for place, record in enumerate(timed):
+        record["handover_us"] = 4.86 if place else 6.94
+    notes = " ".join(report_on(content, tmp_path).tables[0].notes)
+    assert "work handed over between cores in 4.9 to 6.9 µs" in notes
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:

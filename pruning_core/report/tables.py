@@ -301,6 +301,11 @@ def _footer(index: RunIndex, group: Group, device: str) -> Iterator[str]:
     facts = [index.facts()]
     facts += _range_of(records, "threads", "{} threads")
     facts += _range_of(records, "rounds", "{} rounds")
+    facts += _range_of(
+        [{"us": round(r["handover_us"], 1)} for r in records if "handover_us" in r],
+        "us",
+        "work handed over between cores in {} µs",
+    )
     facts += _range_of(records, "accuracy_n", "{} test images")
     reached = [r["confidence"] for r in records if "confidence" in r]
     if reached:
