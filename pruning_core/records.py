@@ -190,8 +190,8 @@ LARGEST = {
 """Positive numbers beyond these (in absolute value, for ln) are no measurement but damage."""
 
 HANDOVER_ALIKE_WITHIN = 1.25
-"""Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.5 apart,
-readings of one of them 1.1 (`measure/handover.py`)."""
+"""Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.4 to 1.5
+apart, readings of one of them 1.1 (`measure/handover.py`)."""
 
 Record = dict[str, Any]
 

@@ -1,11 +1,11 @@
 """How long the cores of this machine take to hand work to one another, just now.
 
-A hypervisor moves the cores of a virtual machine between real ones: for some seconds they share a cache, for
-some they do not. Then each hand-over takes longer, and a small network that is split between threads layer
-by layer is slowed down, a large one hardly. On 2 shared cores of an AMD EPYC, in 150 s: this probe 3.6 or
+On a virtual machine that changes, for seconds or minutes at a stretch: likely its cores are moved, next to
+one another on the real chip or apart. While it takes longer, a small network that is split between threads
+layer by layer is slowed down, a large one less. On 2 shared cores of an AMD EPYC, in 150 s: this probe 3.6 or
 5.4 µs, and with it, within 2 % each time, a ResNet-18 of ratio 0.9 at batch 1 118 or 263 µs on ONNX Runtime,
-99 or 165 µs on OpenVINO; the dense one 3.0 or 3.1 ms. Ratios of such times say little without the mood they
-are of.
+99 or 166 µs on OpenVINO; the dense one 3.0 or 3.1 ms on ONNX Runtime. A ratio of such times says little
+without the mood it is of.
 
 Not for: what is done about it (`latency.py`, `gate_handover.py`).
 """

@@ -12,7 +12,7 @@ one go: groups take turns, next the one that has used least of its rounds and it
 each are spread over the whole of it.
 
 Some moods show: cores that hand work over slowly (`handover.py`) make small networks slow, and large ones
-not. So that is read between rounds, and where enough rounds fell into the usual mood, others do not count.
+less so. So that is read between rounds; where enough rounds fell into the usual mood, others do not count.
 
 It stops when it knows enough: after 10 rounds, 20, 40, … the intervals are looked at, and a candidate whose
 interval is narrow enough leaves; where the time ends before the next look, that look is taken early. The
@@ -219,8 +219,10 @@ class _Play:
         # In a round each has two samples, and the reference may have run in more rounds than this candidate.
         samples_s, stamps = self._samples_s[place], self._stamps[place]
         in_round = 2 * counts[place]
-        reference_s = tuple(s for at in counting for s in self._samples_s[0][2 * rounds[at] :][:2])
-        candidate_s = tuple(s for at in counting for s in samples_s[2 * at :][:2])
+        reference_s = tuple(
+            s for at in counting for s in self._samples_s[0][2 * rounds[at] : 2 * rounds[at] + 2]
+        )
+        candidate_s = tuple(s for at in counting for s in samples_s[2 * at : 2 * at + 2])
         return PairedTiming(
             reference_s,
             candidate_s,
