@@ -217,7 +217,8 @@ def _settle(
     confidence: float,
 ) -> None:
     """Give the noisy parts of a family their verdicts, in place."""
-    p_values = [1.0 if (p := parts[i][place].p_value) is None else p for i, place in family]
+    noisy = [parts[i][place] for i, place in family]
+    p_values = [1.0 if part.doubt or part.p_value is None else part.p_value for part in noisy]
     rejections = reject_by_holm(p_values, level)
     for (identity, place), rejected in zip(family, rejections, strict=True):
         part = parts[identity][place]

@@ -16,7 +16,6 @@ Not for: single cells (`gate_parts.py`), or a slow-down that eager fp32 shares (
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from statistics import stdev
 
 from pruning_core import gate_statistics as statistics
@@ -78,10 +77,9 @@ def judge_backends(
             tolerance = policy.tolerances_of(*identity).slowdown
             own = _thinned([of_backend[network] for network in networks])
             beside = _moved_like_eager(changes, where, networks, tolerance)
-            part = _judge(own, beside, identity[1], tolerance, policy.confidence)
             of_device = [pair for pair in pairs if pair[1]["device"] == device]
             doubt = why_unlike(*zip(*of_device, strict=True))
-            yield identity, replace(part, doubt=doubt, p_value=1.0) if doubt else part
+            yield identity, _judge(own, beside, identity[1], tolerance, policy.confidence, doubt)
 
 
 def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
@@ -132,7 +130,12 @@ def _thinned(values: list[float]) -> list[float]:
 
 
 def _judge(
-    changes: list[float], beside: Mapping[str, list[float]], name: str, tolerance: float, confidence: float
+    changes: list[float],
+    beside: Mapping[str, list[float]],
+    name: str,
+    tolerance: float,
+    confidence: float,
+    doubt: str,
 ) -> Part:
     margin, cells = math.log1p(tolerance), len(changes)
     others = _thinned([change for of_other in beside.values() for change in of_other])
@@ -156,5 +159,6 @@ def _judge(
         p_value=statistics.p_shift_above(others, changes, margin),
         within=high <= margin,
         detectable=(spread, len(others), cells),
+        doubt=doubt,
         changed=abs(shift) > margin / 2 and (low > 0 or high < 0),
     )

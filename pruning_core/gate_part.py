@@ -27,7 +27,7 @@ class Part:
     p_value: float | None = None  # of the change if it were within the tolerance
     within: bool = False  # the bound of the change stays within the tolerance
     detectable: tuple[float, int, int] | None = None  # spread of one value, values on either side
-    doubt: str = ""  # what speaks against a regression that the p-value alone would make certain
+    doubt: str = ""  # what speaks against a regression, however small the p-value
     changed: bool = False
 
     def settled(self, rejected: bool, tolerances: Tolerances, confidence: float) -> "Part":

@@ -109,7 +109,7 @@ def _speed_part(
         slower,
         slower_low,
         slower_high if math.isfinite(slower_high) else None,
-        1.0 if doubt else statistics.p_shift_above(before, now, margin),
+        statistics.p_shift_above(before, now, margin),
         high <= margin,
         (_spread(before, now), len(before), len(now)),
         doubt=doubt,

@@ -241,3 +241,15 @@ def test_post_bf16_is_post_but_for_the_precision():
         name: getattr(bf16, name).model_copy(update={"precision": "fp32"}) for name in ("train", "fine_tune")
     }
     assert bf16.model_copy(update=like_post) == post
+
+
+def test_post_long_is_post_fast_with_more_epochs_at_its_end():
+    """To 0.70 it is the same chain, whose checkpoints it takes; with 24 epochs at 0.75 they are 40."""
+    folder = Path(__file__).parent.parent / "bench" / "grids"
+    fast, long = (read_grid(folder / f"{name}.toml") for name in ("post-fast", "post-long"))
+    *shared, last = long.ratios
+    assert tuple(long.ratios) == tuple(fast.ratios[: len(long.ratios)])
+    assert [long.fine_tune_at(ratio) for ratio in shared] == [fast.fine_tune_at(ratio) for ratio in shared]
+    assert long.train.epochs + sum(long.fine_tune_at(ratio).epochs for ratio in long.ratios) == 40
+    assert (last, long.fine_tune_at(last).epochs) == (0.75, 24)
+    assert long.model_copy(update={"ratios": fast.ratios, "epochs_from": fast.epochs_from}) == fast

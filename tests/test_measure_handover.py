@@ -19,8 +19,8 @@ FAST_S, SLOW_S = 4e-6, 6e-6
 class MoodyMachine(Machine):
     """A machine whose small networks take twice as long while `is_slow(now)`, and with them a hand-over."""
 
-    def __init__(self, is_slow: Callable[[float], bool], noise: float = 0.001) -> None:
-        super().__init__(noise=noise)
+    def __init__(self, is_slow: Callable[[float], bool], noise: float = 0.001, drift: float = 0.0) -> None:
+        super().__init__(drift, noise)
         self._is_slow = is_slow
 
     def small(self, cost_s: float) -> Callable[[], None]:
@@ -74,8 +74,7 @@ def test_rounds_in_a_slow_mood_do_not_count() -> None:
 
 def test_samples_stay_with_the_reference_of_their_own_round() -> None:
     """A drift that only pairs can cancel does cancel, though rounds in between are left out."""
-    machine = MoodyMachine(lambda now: now % 3.0 > 2.0, noise=0.0)
-    machine._drift = 0.002
+    machine = MoodyMachine(lambda now: now % 3.0 > 2.0, noise=0.0, drift=0.002)
     timing = machine.measure(
         LatencyOptions(rounds=10, max_rounds=40, precision=1e-9, warmup_ms=0, sample_ms=1)
     )
@@ -101,8 +100,7 @@ def test_who_was_known_in_a_slow_mood_is_measured_again() -> None:
 
 def test_rounds_in_between_are_no_one_elses() -> None:
     """Who is measured again after others went on is paired with the reference of its own, later rounds."""
-    machine = MoodyMachine(lambda now: now < 8.0, noise=0.0)
-    machine._drift = 0.001
+    machine = MoodyMachine(lambda now: now < 8.0, noise=0.0, drift=0.001)
     timing = machine.measure(together=True)
     assert (timing.rounds, timing.rounds_left_out) == (10, 10)
     assert timing.reference_s[0] > 0.12, "long after the first rounds, which took 0.1 s"

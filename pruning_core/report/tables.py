@@ -301,11 +301,7 @@ def _footer(index: RunIndex, group: Group, device: str) -> Iterator[str]:
     facts = [index.facts()]
     facts += _range_of(records, "threads", "{} threads")
     facts += _range_of(records, "rounds", "{} rounds")
-    facts += _range_of(
-        [{"us": round(r["handover_us"], 1)} for r in records if "handover_us" in r],
-        "us",
-        "work handed over between cores in {} µs",
-    )
+    facts += _range_of(records, "handover_us", "work handed over between cores in {} µs", digits=1)
     facts += _range_of(records, "accuracy_n", "{} test images")
     reached = [r["confidence"] for r in records if "confidence" in r]
     if reached:
@@ -319,8 +315,9 @@ def _footer(index: RunIndex, group: Group, device: str) -> Iterator[str]:
     yield " · ".join([*(text for item in settings for text in item), *([f"keys: {short}"] if short else [])])
 
 
-def _range_of(records: list[Record], name: str, form: str) -> list[str]:
-    values = sorted({r[name] for r in records if name in r})
+def _range_of(records: list[Record], name: str, form: str, digits: int | None = None) -> list[str]:
+    found = (r[name] for r in records if name in r)
+    values = sorted(set(found) if digits is None else {round(value, digits) for value in found})
     if not values:
         return []
     text = str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
