@@ -35,6 +35,9 @@ from pruning_core.store import Checkpoint, Made, Metrics, Store, Unfinished
 from pruning_core.training import TrainResult, train
 from pruning_core.training_step import Distillation, resolve_device
 
+SAVE_EVERY_S = 30.0
+"""An interrupted training loses no more than this, and the epoch it was in."""
+
 
 @dataclass
 class Workplace:
@@ -217,6 +220,7 @@ def _train(
             zeros=zeros,
             resume=state,
             on_epoch=unfinished.save,
+            save_every_s=SAVE_EVERY_S,
             on_step=advance,
         )
 
@@ -271,6 +275,7 @@ def _made(
         train_precision=result.precision,
         train_device=result.device,
         train_threads=result.threads,
+        train_graphed=result.graphed,
         torch=torch.__version__,
         created=_now(),
     )

@@ -138,20 +138,75 @@ def batches(
         Pairs of normalised images, float32 (B, C, H, W), and labels, int64 (B,), on `device`.
     """
     total = len(split.labels)
-    shuffled = None if order is None else torch.randperm(total, generator=order)  # (N,)
-    if shuffled is not None:
-        shuffled = shuffled.to(split.images.device)  # once: a copy for each batch would wait for the device
+    drawn = None if order is None and variation is None else draw(total, spec, batch_size, order, variation)
+    if drawn is not None:
+        drawn = drawn.to(split.images.device)  # once: a copy for each batch would wait for the device
     for start in range(0, total, batch_size):
-        stop = min(start + batch_size, total)
-        if shuffled is None:
-            images, labels = split.images[start:stop], split.labels[start:stop]
+        chosen = slice(start, min(start + batch_size, total))
+        if drawn is None:
+            images = normalise(split.images[chosen].to(device), spec)
+            yield images, split.labels[chosen].to(device)
         else:
-            chosen = shuffled[start:stop]  # (B,)
-            images, labels = split.images[chosen], split.labels[chosen.to(split.labels.device)]
-        images = images.to(device)  # (B, C, H, W)
-        if variation is not None:
-            images = vary(images, spec.augment, variation)
-        yield normalise(images, spec), labels.to(device)
+            yield compose(split, spec, drawn[chosen], device)
+
+
+def draw(
+    total: int,
+    spec: DatasetSpec,
+    batch_size: int,
+    order: torch.Generator | None,
+    variation: torch.Generator | None,
+) -> Tensor:
+    """Draw all chance of one walk over a split, on the CPU: which image comes when, and how it is varied.
+
+    Args:
+        total: Images in the split.
+        spec: The dataset they belong to.
+        batch_size: Images in a batch; batches draw one after another.
+        order: Shuffles, when given.
+        variation: Crops and mirrors, when given.
+
+    Returns:
+        int64 (N, 1): number of the image; with `variation` (N, 4): then the rows and columns by which it is
+        shifted, and 1 where it is mirrored.
+    """
+    numbers = torch.arange(total) if order is None else torch.randperm(total, generator=order)  # (N,)
+    if variation is None:
+        return numbers[:, None]
+    sizes = [min(batch_size, total - start) for start in range(0, total, batch_size)]
+    return torch.cat(
+        [numbers[:, None], torch.cat([_draw_batch(n, spec.augment, variation) for n in sizes])], 1
+    )
+
+
+def _draw_batch(count: int, augment: AugmentSpec, generator: torch.Generator) -> Tensor:  # -> (B, 3)
+    padding = augment.crop_padding
+    shifts = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator) - padding  # (2, B, 1)
+    mirrored = torch.zeros(count, 1, dtype=torch.int64)
+    if augment.flip:
+        mirrored = (torch.rand((count, 1), generator=generator) < 0.5).long()
+    return torch.cat([shifts[0], shifts[1], mirrored], dim=1)
+
+
+def compose(
+    split: Split, spec: DatasetSpec, drawn: Tensor, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """Make a batch of what was drawn for it; where all is on one device, without waiting for it.
+
+    Args:
+        split: Images and labels, on the CPU or already on `device`.
+        spec: The dataset they belong to.
+        drawn: int64 (B, 1) or (B, 4), some rows of what `draw` gave, where the split is.
+        device: Where the batch is wanted.
+
+    Returns:
+        Normalised images, float32 (B, C, H, W), and labels, int64 (B,), on `device`.
+    """
+    images = split.images[drawn[:, 0]].to(device)  # (B, C, H, W)
+    labels = split.labels[drawn[:, 0].to(split.labels.device)].to(device)  # (B,)
+    if drawn.shape[1] > 1:
+        images = vary(images, drawn[:, 1:].to(device, non_blocking=True))
+    return normalise(images, spec), labels
 
 
 def normalise(images: Tensor, spec: DatasetSpec) -> Tensor:
@@ -179,31 +234,23 @@ def _scale_and_shift(
     return 1.0 / (255.0 * stds), means / stds
 
 
-def vary(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
-    """Shift each image at random within its reflected border, and mirror half of them.
+def vary(images: Tensor, drawn: Tensor) -> Tensor:
+    """Shift each image within its reflected border, and mirror some of them.
 
     As a random crop out of a reflect-padded batch, without the padding: one gather takes every pixel
     from where crop, reflection and mirror say it comes from.
 
     Args:
         images: uint8 (N, C, H, W).
-        augment: Width of the border, and whether to mirror.
-        generator: Of the CPU; the same state gives the same images on every device.
+        drawn: int64 (N, 3): rows and columns by which each is shifted, and 1 where it is mirrored.
 
     Returns:
         uint8 (N, C, H, W).
     """
     count, channels, height, width = images.shape
-    padding, device = augment.crop_padding, images.device
-    offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)  # (2, N, 1)
-    mirrored = torch.rand((count, 1), generator=generator) < 0.5 if augment.flip else None
-    # Drawn on the CPU; all that is large is made on the device.
-    offsets = offsets.to(device, non_blocking=True)
-    rows = _reflect(torch.arange(height, device=device) + offsets[0] - padding, height)  # (N, H)
-    columns = _reflect(torch.arange(width, device=device) + offsets[1] - padding, width)  # (N, W)
-    if mirrored is not None:
-        mirrored = mirrored.to(device, non_blocking=True)
-        columns = torch.where(mirrored, columns.flip(1), columns)
+    rows = _reflect(torch.arange(height, device=images.device) + drawn[:, 0:1], height)  # (N, H)
+    columns = _reflect(torch.arange(width, device=images.device) + drawn[:, 1:2], width)  # (N, W)
+    columns = torch.where(drawn[:, 2:3] > 0, columns.flip(1), columns)
     source = rows[:, :, None] * width + columns[:, None, :]  # (N, H, W), index into H × W
     source = source.view(count, 1, height * width)
     pixels = images.reshape(count, channels, height * width)

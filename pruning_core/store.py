@@ -59,6 +59,7 @@ class Metrics(Frozen):
     train_precision: str
     train_device: str
     train_threads: int
+    train_graphed: bool = Field(False, description="Steps were launched as one CUDA graph.")
     torch: str
     created: str = Field(description="UTC, ISO 8601.")
 

@@ -1,4 +1,4 @@
-"""Train and fine-tune: SGD in the manner that is usual for small images, resumable after each epoch.
+"""Train and fine-tune: SGD in the manner that is usual for small images, resumable after an epoch.
 
 All chance is drawn from generators seeded by (seed, epoch), so that a training that was interrupted and
 resumed gives the same weights as one that was not. Not for: a single step (`training_step.py`), or where a
@@ -6,10 +6,8 @@ checkpoint is kept (`store.py`).
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from pruning_core.data import Dataset
 from pruning_core.errors import TrainingError
 from pruning_core.spec import TrainSpec
-from pruning_core.training_step import Distillation, StepRunner, derive_seed
+from pruning_core.training_step import Distillation, StepRunner, derive_seed, same_every_time
 
 _DIV_FACTOR = 25.0  # onecycle starts at peak / 25 …
 _FINAL_DIV_FACTOR = 1e4  # … and ends at a ten-thousandth of that: the defaults of torch's OneCycleLR
@@ -42,6 +40,7 @@ class TrainResult:
     precision: str
     device: str
     threads: int
+    graphed: bool  # steps were launched as one CUDA graph
     seconds: float
     outside_s: float
     losses: tuple[float, ...]
@@ -56,6 +55,7 @@ def train(
     zeros: Mapping[str, Tensor] | None = None,
     resume: EpochState | None = None,
     on_epoch: Callable[[EpochState], None] | None = None,
+    save_every_s: float = 0.0,
     on_step: Callable[[int, int], None] | None = None,
 ) -> TrainResult:
     """Train `network` in place, from its present weights or from an earlier state.
@@ -67,7 +67,9 @@ def train(
         distillation: A dense model to learn from; left on the CPU, in evaluation mode.
         zeros: Name of a weight → bool of its shape, true where it has to stay zero.
         resume: State after an earlier epoch of the same training.
-        on_epoch: Called with the state after each epoch but the last.
+        on_epoch: Called with the state after an epoch, not the last.
+        save_every_s: … and only if so many seconds have passed since the last call, or since the start: a
+            state is as large as two checkpoints, and on a GPU takes as long to write as some epochs.
         on_step: Called with (steps done, steps in all) after each step.
 
     Raises:
@@ -83,7 +85,8 @@ def train(
         seconds, outside_s = resume.seconds, resume.outside_s
     steps_per_epoch = math.ceil(len(dataset.train.labels) / spec.batch_size)
     steps = steps_per_epoch * spec.epochs
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _same_every_time(device):
+    saved_at = time.perf_counter()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), same_every_time(device):
         for epoch in range(done, spec.epochs):
             started, in_steps_s = time.perf_counter(), 0.0
             torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
@@ -91,8 +94,7 @@ def train(
             for index, (images, labels) in enumerate(runner.epoch_batches(epoch)):
                 step = epoch * steps_per_epoch + index
                 begun = time.perf_counter()
-                for group in runner.optimizer.param_groups:
-                    group["lr"] = learning_rate(spec, step, steps)
+                runner.set_learning_rate(learning_rate(spec, step, steps))
                 loss_sum += runner.step(images, labels) * len(labels)  # no .item(): it would wait
                 in_steps_s += time.perf_counter() - begun
                 if on_step is not None:
@@ -107,15 +109,17 @@ def train(
                 )
             took_s = time.perf_counter() - started
             seconds, outside_s = seconds + took_s, outside_s + took_s - in_steps_s
-            if on_epoch is not None and epoch + 1 < spec.epochs:
-                begun = time.perf_counter()
+            begun = time.perf_counter()
+            if on_epoch is not None and epoch + 1 < spec.epochs and begun - saved_at >= save_every_s:
                 tensors = _tensors_of(network, runner.optimizer)
                 on_epoch(EpochState(epoch + 1, tensors, seconds, outside_s, tuple(losses)))
-                saved_s = time.perf_counter() - begun
+                saved_at = time.perf_counter()
+                saved_s = saved_at - begun
                 seconds, outside_s = seconds + saved_s, outside_s + saved_s
+    graphed = runner.graphed
     runner.release()
     return TrainResult(
-        runner.precision, str(device), torch.get_num_threads(), seconds, outside_s, tuple(losses)
+        runner.precision, str(device), torch.get_num_threads(), graphed, seconds, outside_s, tuple(losses)
     )
 
 
@@ -162,13 +166,6 @@ def _restore(network: nn.Module, optimizer: torch.optim.Optimizer, state: EpochS
             optimizer.state[parameter]["momentum_buffer"] = (
                 torch.empty_like(parameter).copy_(momentum).detach()
             )
-
-
-def _same_every_time(device: torch.device) -> AbstractContextManager[None]:
-    if device.type != "cuda":
-        return nullcontext()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:

@@ -5,7 +5,9 @@ interruptions (`training.py`).
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +16,16 @@ from torch.nn import functional as F
 
 from pruning_core.data import Dataset, Split, batches
 from pruning_core.errors import UnavailableError
+from pruning_core.graphed import Graphed
 from pruning_core.hardware import fast_bf16
 from pruning_core.spec import TrainSpec
+from pruning_core.splits import compose, draw
 
 _SPLIT_SHARE = 0.25
 """A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
+
+_WORTH_STEPS = 50
+"""Capturing a CUDA graph takes as long as some tens of steps that are launched kernel by kernel."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,44 @@ class StepRunner:
         self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
         parameters = dict(network.named_parameters())
         self._zeros = [(parameters[name], zero.to(self.device)) for name, zero in (zeros or {}).items()]
+        self._graphed_step: Graphed | None = None
+        self._graphed_compose: Graphed | None = None
+        steps = spec.epochs * (len(dataset.train.labels) // spec.batch_size)  # of whole batches
+        if self.device.type == "cuda" and steps >= _WORTH_STEPS:
+            self._graph_all()
+
+    def _graph_all(self) -> None:
+        """Launch each step, and the making of each batch, as one CUDA graph."""
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch lacks its annotations
+        self._graphed_step = Graphed(lambda images, labels: (self._take_step(images, labels),), stream)
+        if self.split.images.device == self.device:
+            self._graphed_compose = Graphed(
+                lambda drawn: compose(self.split, self._images, drawn, self.device), stream
+            )
+        for group in self.optimizer.param_groups:
+            # A graph would repeat the number that it was captured with; a tensor it reads anew.
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
+
+    @property
+    def graphed(self) -> bool:
+        """Tell whether steps are launched as one CUDA graph by now."""
+        return self._graphed_step is not None and self._graphed_step.captured
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the learning rate of the next steps."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:  # (N, C, H, W), (N,) -> ()
-        """Take one step and return the loss, without waiting for the device."""
+        """Take one step and return the loss, valid until the next one, without waiting for the device."""
+        if self._graphed_step is not None:
+            return self._graphed_step(images, labels)[0]
+        return self._take_step(images, labels)
+
+    def _take_step(self, images: Tensor, labels: Tensor) -> Tensor:  # (N, C, H, W), (N,) -> ()
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.network(images)  # (N, classes)
@@ -106,22 +148,27 @@ class StepRunner:
             epoch: Counted from 0.
 
         Returns:
-            Pairs of images, float32 (B, C, H, W), and labels, int64 (B,), on the device.
+            Pairs of images, float32 (B, C, H, W), and labels, int64 (B,), on the device; each is valid until
+            the next one is asked for.
         """
         seed = self.spec.seed
         order = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
-        variation = torch.Generator().manual_seed(derive_seed(seed, epoch, "augmentation"))
-        return batches(
-            self.split,
-            self._images,
-            self.spec.batch_size,
-            order=order,
-            variation=variation if self.spec.augment else None,
-            device=self.device,
-        )
+        augmentation = torch.Generator().manual_seed(derive_seed(seed, epoch, "augmentation"))
+        variation = augmentation if self.spec.augment else None
+        size = self.spec.batch_size
+        if self._graphed_compose is None:
+            yield from batches(
+                self.split, self._images, size, order=order, variation=variation, device=self.device
+            )
+            return
+        drawn = draw(len(self.split.labels), self._images, size, order, variation).to(self.device)
+        for rows in torch.split(drawn, size):
+            images, labels = self._graphed_compose(rows)
+            yield images, labels
 
     def release(self) -> None:
         """Bring the networks back to the CPU, in evaluation mode."""
+        self._graphed_step = self._graphed_compose = None  # and with them the memory that they work in
         for network in (self.network, *([self._distillation.teacher] if self._distillation else [])):
             place(network.eval(), torch.device("cpu"), torch.contiguous_format)
 
@@ -171,6 +218,14 @@ def make_optimizer(network: nn.Module, spec: TrainSpec, device: torch.device) ->
         nesterov=spec.nesterov and spec.momentum > 0,
         fused=device.type in ("cpu", "cuda"),  # one pass over all parameters instead of several
     )
+
+
+def same_every_time(device: torch.device) -> AbstractContextManager[None]:
+    """Let steps on a device give the same weights every time."""
+    if device.type != "cuda":
+        return nullcontext()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def place(network: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:

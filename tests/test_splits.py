@@ -11,6 +11,7 @@ from pruning_core.splits import (
     batches,
     compute_fingerprint,
     compute_statistics,
+    draw,
     make_dataset,
     normalise,
     vary,
@@ -39,6 +40,12 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def vary_by(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
+    """Vary a batch by what is drawn for it."""
+    spec = make_small(augment=augment).spec
+    return vary(images, draw(len(images), spec, len(images), None, generator)[:, 1:])
+
+
 def crop_one_by_one(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
     """Do what `vary` does, one image after another, with a padded copy."""
     count, _, height, width = images.shape
@@ -58,20 +65,20 @@ def crop_one_by_one(images: Tensor, augment: AugmentSpec, generator: torch.Gener
 def test_varies_as_a_plain_loop_would(flip: bool, padding: int) -> None:
     """One gather for a batch gives the pixels of padding, cropping and mirroring each image."""
     images, augment = make_split(64).images, AugmentSpec(flip=flip, crop_padding=padding)
-    assert torch.equal(vary(images, augment, seeded()), crop_one_by_one(images, augment, seeded()))
+    assert torch.equal(vary_by(images, augment, seeded()), crop_one_by_one(images, augment, seeded()))
 
 
 def test_varies_each_image_on_its_own() -> None:
     """Copies of one image in a batch are shifted and mirrored in every way there is."""
     images = make_split(1).images.repeat(500, 1, 1, 1)
-    varied = vary(images, AugmentSpec(flip=True, crop_padding=1), seeded())
+    varied = vary_by(images, AugmentSpec(flip=True, crop_padding=1), seeded())
     assert len({image.numpy().tobytes() for image in varied}) == 3 * 3 * 2
 
 
 def test_does_not_vary_without_border_and_mirror() -> None:
     """A dataset without augmentation keeps its pixels even when variation is asked for."""
     images = make_split().images
-    assert torch.equal(vary(images, AugmentSpec(flip=False, crop_padding=0), seeded()), images)
+    assert torch.equal(vary_by(images, AugmentSpec(flip=False, crop_padding=0), seeded()), images)
 
 
 def test_normalises_each_channel() -> None:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as MapDataset
 
 from pruning_core.data import Dataset
 from pruning_core.spec import TrainSpec
-from pruning_core.training_step import StepRunner, resolve_device
+from pruning_core.training_step import StepRunner, resolve_device, same_every_time
 
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
@@ -45,7 +45,8 @@ class OurStep:
         start = time.perf_counter()
         images, labels = next(self._batches)
         fetched = time.perf_counter()
-        loss = self._runner.step(images, labels)
+        with same_every_time(self.device):
+            loss = self._runner.step(images, labels)
         _wait_for(self._runner.device)
         self.outside_s += fetched - start
         self.total_s += time.perf_counter() - start

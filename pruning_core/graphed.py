@@ -1,0 +1,95 @@
+"""A function of tensors on a GPU, launched as one CUDA graph instead of kernel by kernel.
+
+A training step of a small network is some three hundred kernels, which a host launches more slowly than a
+GPU computes them. The first calls run as they are; then one is captured, and later calls replay it on new
+inputs. Not for: models that are measured (`backends/cuda_graph.py`).
+
+Source: "Whole-network capture" in https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+WARM_UP_CALLS = 3
+"""Calls before a capture: libraries choose kernels and allocate workspaces, which may not happen inside."""
+
+Tensors = tuple[Tensor, ...]
+
+
+class Graphed:
+    """A function whose calls are replayed once one of them could be captured; else it runs as it is.
+
+    Only calls whose inputs have the shapes of the very first ones are replayed. A function that waits for
+    the device cannot be captured, and one that draws from a generator of the CPU must not be: its choice
+    would be frozen. Such a function goes on as it is, and `refused` says why.
+    """
+
+    def __init__(self, function: Callable[..., Tensors], stream: torch.cuda.Stream) -> None:
+        """Wrap a function.
+
+        Args:
+            function: Takes and gives tensors on the stream's device; what it changes besides stays in place.
+            stream: All calls run on it: a capture allows no work of the same network on another one.
+        """
+        self.refused = ""
+        self._function, self._stream = function, stream
+        self._shapes: list[torch.Size] = []
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: Tensors = ()
+        self._outputs: Tensors = ()
+
+    @property
+    def captured(self) -> bool:
+        """Tell whether calls are replayed by now."""
+        return self._graph is not None
+
+    def __call__(self, *inputs: Tensor) -> Tensors:
+        """Call the function; what it gives is valid until the next call."""
+        with self._on_stream():
+            shapes = [tensor.shape for tensor in inputs]
+            self._shapes = self._shapes or shapes
+            if shapes != self._shapes or self.refused:
+                return self._function(*inputs)
+            if self._calls < WARM_UP_CALLS:
+                self._calls += 1
+                return self._watched(inputs)
+            if self._graph is None and not self._capture(inputs):
+                return self._function(*inputs)
+            assert self._graph is not None
+            for place, tensor in zip(self._inputs, inputs, strict=True):
+                place.copy_(tensor)
+            self._graph.replay()
+            return self._outputs
+
+    def _watched(self, inputs: Tensors) -> Tensors:
+        before = (torch.get_rng_state(), random.getstate())
+        outputs = self._function(*inputs)
+        if not torch.equal(before[0], torch.get_rng_state()) or before[1] != random.getstate():
+            self.refused = "it draws from a generator of the CPU"
+        return outputs
+
+    def _capture(self, inputs: Tensors) -> bool:
+        graph = torch.cuda.CUDAGraph()
+        self._inputs = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in inputs)
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                self._outputs = self._function(*self._inputs)
+        except Exception as error:
+            self.refused = (str(error).splitlines() or [type(error).__name__])[0]
+            self._inputs = self._outputs = ()
+            return False
+        self._graph = graph
+        return True
+
+    @contextmanager
+    def _on_stream(self) -> Iterator[None]:
+        outside = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(outside)
+        with torch.cuda.stream(self._stream):
+            yield
+        outside.wait_stream(self._stream)

@@ -1,0 +1,109 @@
+"""Training steps as one CUDA graph: the same weights as kernel by kernel, and never where it would be wrong."""
+
+import random
+
+import pytest
+import torch
+from factories import DIGITS_8, Tiny
+
+from pruning_core import training_step
+from pruning_core.data import Dataset, Split
+from pruning_core.spec import TrainSpec
+from pruning_core.training import train
+from pruning_core.training_step import Distillation
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+SPEC = TrainSpec(epochs=20, batch_size=16, learning_rate=0.05, precision="bf16", device="cuda")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Sixty images whose class shows in their brightness: three whole batches an epoch, and a smaller one."""
+    labels = torch.arange(60) % 10
+    noise = torch.randint(0, 20, (60, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    split = Split((labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8), labels)
+    varied = DIGITS_8.model_copy(update={"augment": DIGITS_8.augment.model_copy(update={"crop_padding": 2})})
+    return Dataset(varied, tuple("0123456789"), split, split)
+
+
+class WithDropout(Tiny):
+    """Draws on the GPU: a graph draws anew in each replay."""
+
+    def forward(self, images):
+        return super().forward(torch.nn.functional.dropout(images, 0.2, training=self.training))
+
+
+class Waiting(Tiny):
+    """Waits for the device: cannot be captured."""
+
+    def forward(self, images):
+        return super().forward(images) * (1.0 if float(images.sum()) > -1e9 else 2.0)
+
+
+class Choosing(Tiny):
+    """Chooses a path by chance on the CPU: a graph would freeze it."""
+
+    def forward(self, images):
+        return super().forward(images) * (1.0 if random.random() < 0.5 else 0.5)
+
+
+def run(images, *, kind=WithDropout, resume=None, **others):
+    """Train a small network; return weights, states after each epoch, and the result."""
+    torch.manual_seed(1)
+    network, states = kind(), []
+    result = train(network, images, SPEC, resume=resume, on_epoch=states.append, **others)
+    return network.state_dict(), states, result
+
+
+def same(first, second):
+    """Tell whether two state dicts are equal to the last bit."""
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_graph_trains_as_kernel_by_kernel(images, monkeypatch, taught, masked):
+    """Losses and weights are those of a training without graphs, but for the rounding of learning rates."""
+    torch.manual_seed(3)
+    others = {"distillation": Distillation(Tiny(), 0.5, 4.0)} if taught else {}
+    if masked:
+        others["zeros"] = {"inner.weight": torch.rand(Tiny().inner.weight.shape) < 0.5}
+    weights, _, result = run(images, kind=Tiny, **others)
+    monkeypatch.setattr(training_step, "_WORTH_STEPS", 10**9)
+    plain, _, plain_result = run(images, kind=Tiny, **others)
+    assert (result.graphed, plain_result.graphed) == (True, False)
+    assert result.losses == pytest.approx(plain_result.losses, rel=2e-2)
+    for name in weights:
+        torch.testing.assert_close(weights[name], plain[name], rtol=5e-2, atol=5e-2)
+    if masked:
+        assert (weights["inner.weight"][others["zeros"]["inner.weight"]] == 0).all()
+
+
+@pytest.mark.gpu
+@GPU
+def test_a_graph_gives_the_same_weights_every_time(images):
+    """Twice from one spec, and resumed after an epoch in which it was replayed, to the last bit."""
+    first, states, result = run(images)
+    again, _, again_result = run(images)
+    resumed, _, resumed_result = run(images, resume=states[7])
+    assert result.graphed
+    assert same(first, again)
+    assert same(first, resumed)
+    assert result.losses == again_result.losses == resumed_result.losses
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("kind", [Waiting, Choosing])
+def test_what_cannot_or_must_not_be_captured_runs_as_it_is(images, monkeypatch, kind):
+    """The training goes on kernel by kernel, with the weights that it has without any graph."""
+    random.seed(0)
+    weights, _, result = run(images, kind=kind)
+    monkeypatch.setattr(training_step, "_WORTH_STEPS", 10**9)
+    random.seed(0)
+    plain, _, _ = run(images, kind=kind)
+    assert not result.graphed
+    for name in weights:
+        torch.testing.assert_close(weights[name], plain[name], rtol=5e-2, atol=5e-2)
