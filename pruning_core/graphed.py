@@ -8,6 +8,7 @@ Source: "Whole-network capture" in https://docs.pytorch.org/docs/stable/notes/cu
 """
 
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -28,11 +29,12 @@ class Graphed:
     would be frozen. Such a function goes on as it is, and `refused` says why.
     """
 
-    def __init__(self, function: Callable[..., Tensors], stream: torch.cuda.Stream) -> None:
+    def __init__(self, function: Callable[..., Tensor], stream: torch.cuda.Stream) -> None:
         """Wrap a function.
 
         Args:
-            function: Takes and gives tensors on the stream's device; what it changes besides stays in place.
+            function: Takes tensors on the stream's device and gives one; what it changes besides stays in
+                place.
             stream: All calls run on it: a capture allows no work of the same network on another one.
         """
         self.refused = ""
@@ -41,50 +43,63 @@ class Graphed:
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: Tensors = ()
-        self._outputs: Tensors = ()
+        self._output = torch.empty(0)
 
     @property
     def captured(self) -> bool:
         """Tell whether calls are replayed by now."""
         return self._graph is not None
 
-    def __call__(self, *inputs: Tensor) -> Tensors:
+    def __call__(self, *inputs: Tensor) -> Tensor:
         """Call the function; what it gives is valid until the next call."""
         with self._on_stream():
             shapes = [tensor.shape for tensor in inputs]
             self._shapes = self._shapes or shapes
-            if shapes != self._shapes or self.refused:
+            if self.refused or shapes != self._shapes:
                 return self._function(*inputs)
             if self._calls < WARM_UP_CALLS:
                 self._calls += 1
                 return self._watched(inputs)
-            if self._graph is None and not self._capture(inputs):
+            if self._graph is None:
+                self._capture(inputs)
+            if self._graph is None:
                 return self._function(*inputs)
-            assert self._graph is not None
             for place, tensor in zip(self._inputs, inputs, strict=True):
                 place.copy_(tensor)
             self._graph.replay()
-            return self._outputs
+            return self._output
 
-    def _watched(self, inputs: Tensors) -> Tensors:
-        before = (torch.get_rng_state(), random.getstate())
-        outputs = self._function(*inputs)
-        if not torch.equal(before[0], torch.get_rng_state()) or before[1] != random.getstate():
+    def _watched(self, inputs: Tensors) -> Tensor:
+        """Call the function as it is, and look whether it does what a graph could not."""
+        drawn = (torch.get_rng_state(), random.getstate())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            # A prototype, which misses some waits; what it finds need not fail in a capture.
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                output = self._function(*inputs)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        waits = any("synchronizing CUDA operation" in str(warning.message) for warning in caught)
+        if waits and self._calls == WARM_UP_CALLS:  # the first call may wait for what is made only once
+            self.refused = "it waits for the device"
+        if not torch.equal(drawn[0], torch.get_rng_state()) or drawn[1] != random.getstate():
             self.refused = "it draws from a generator of the CPU"
-        return outputs
+        return output
 
-    def _capture(self, inputs: Tensors) -> bool:
+    def _capture(self, inputs: Tensors) -> None:
         graph = torch.cuda.CUDAGraph()
         self._inputs = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in inputs)
         try:
             with torch.cuda.graph(graph, stream=self._stream):
-                self._outputs = self._function(*self._inputs)
+                self._output = self._function(*self._inputs)
         except Exception as error:
             self.refused = (str(error).splitlines() or [type(error).__name__])[0]
-            self._inputs = self._outputs = ()
-            return False
+            # A capture that failed leaves the device's generator waiting for its end; another one ends it.
+            with torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
+                torch.zeros((), device=self._stream.device)
+            return
         self._graph = graph
-        return True
 
     @contextmanager
     def _on_stream(self) -> Iterator[None]:

@@ -91,11 +91,11 @@ def train(
             started, in_steps_s = time.perf_counter(), 0.0
             torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
             loss_sum = torch.zeros((), device=device)
-            for index, (images, labels) in enumerate(runner.epoch_batches(epoch)):
+            for index, batch in enumerate(runner.epoch_batches(epoch)):
                 step = epoch * steps_per_epoch + index
                 begun = time.perf_counter()
                 runner.set_learning_rate(learning_rate(spec, step, steps))
-                loss_sum += runner.step(images, labels) * len(labels)  # no .item(): it would wait
+                loss_sum += runner.step(*batch) * len(batch[0])  # no .item(): it would wait
                 in_steps_s += time.perf_counter() - begun
                 if on_step is not None:
                     on_step(step + 1, steps)

@@ -76,20 +76,18 @@ class StepRunner:
         self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
         parameters = dict(network.named_parameters())
         self._zeros = [(parameters[name], zero.to(self.device)) for name, zero in (zeros or {}).items()]
-        self._graphed_step: Graphed | None = None
-        self._graphed_compose: Graphed | None = None
+        self._graphed: Graphed | None = None
+        # A batch is made inside of the step's graph where its images are on the device.
+        self._composes = False
         steps = spec.epochs * (len(dataset.train.labels) // spec.batch_size)  # of whole batches
         if self.device.type == "cuda" and steps >= _WORTH_STEPS:
-            self._graph_all()
+            self._composes = self.split.images.device.type == self.device.type
+            self._graph_steps()
 
-    def _graph_all(self) -> None:
-        """Launch each step, and the making of each batch, as one CUDA graph."""
+    def _graph_steps(self) -> None:
+        """Launch each step as one CUDA graph."""
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch lacks its annotations
-        self._graphed_step = Graphed(lambda images, labels: (self._take_step(images, labels),), stream)
-        if self.split.images.device == self.device:
-            self._graphed_compose = Graphed(
-                lambda drawn: compose(self.split, self._images, drawn, self.device), stream
-            )
+        self._graphed = Graphed(self._take_step, stream)
         for group in self.optimizer.param_groups:
             # A graph would repeat the number that it was captured with; a tensor it reads anew.
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
@@ -97,7 +95,7 @@ class StepRunner:
     @property
     def graphed(self) -> bool:
         """Tell whether steps are launched as one CUDA graph by now."""
-        return self._graphed_step is not None and self._graphed_step.captured
+        return self._graphed is not None and self._graphed.captured
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of the next steps."""
@@ -107,13 +105,16 @@ class StepRunner:
             else:
                 group["lr"] = rate
 
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:  # (N, C, H, W), (N,) -> ()
-        """Take one step and return the loss, valid until the next one, without waiting for the device."""
-        if self._graphed_step is not None:
-            return self._graphed_step(images, labels)[0]
-        return self._take_step(images, labels)
+    def step(self, *batch: Tensor) -> Tensor:  # -> ()
+        """Take one step and return the loss, valid until the next one, without waiting for the device.
 
-    def _take_step(self, images: Tensor, labels: Tensor) -> Tensor:  # (N, C, H, W), (N,) -> ()
+        Args:
+            batch: One that `epoch_batches` gave.
+        """
+        return self._graphed(*batch) if self._graphed is not None else self._take_step(*batch)
+
+    def _take_step(self, *batch: Tensor) -> Tensor:
+        images, labels = self._compose(batch[0]) if self._composes else batch
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.network(images)  # (N, classes)
@@ -141,34 +142,34 @@ class StepRunner:
         # t² keeps the gradient's size, whatever the temperature.
         return t * t * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
-    def epoch_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _compose(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        return compose(self.split, self._images, drawn, self.device)
+
+    def epoch_batches(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
         """Walk over the training images in the order, and with the variation, of an epoch.
 
         Args:
             epoch: Counted from 0.
 
         Returns:
-            Pairs of images, float32 (B, C, H, W), and labels, int64 (B,), on the device; each is valid until
-            the next one is asked for.
+            What `step` takes, batch by batch, on the device: images, float32 (B, C, H, W), and labels, int64
+            (B,); or, where a step makes its batch itself, what was drawn for it, int64 (B, 1) or (B, 4).
         """
-        seed = self.spec.seed
+        seed, size = self.spec.seed, self.spec.batch_size
         order = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
         augmentation = torch.Generator().manual_seed(derive_seed(seed, epoch, "augmentation"))
         variation = augmentation if self.spec.augment else None
-        size = self.spec.batch_size
-        if self._graphed_compose is None:
+        if self._composes:
+            drawn = draw(len(self.split.labels), self._images, size, order, variation).to(self.device)
+            yield from zip(torch.split(drawn, size))
+        else:
             yield from batches(
                 self.split, self._images, size, order=order, variation=variation, device=self.device
             )
-            return
-        drawn = draw(len(self.split.labels), self._images, size, order, variation).to(self.device)
-        for rows in torch.split(drawn, size):
-            images, labels = self._graphed_compose(rows)
-            yield images, labels
 
     def release(self) -> None:
         """Bring the networks back to the CPU, in evaluation mode."""
-        self._graphed_step = self._graphed_compose = None  # and with them the memory that they work in
+        self._graphed = None  # and with it the memory that it works in
         for network in (self.network, *([self._distillation.teacher] if self._distillation else [])):
             place(network.eval(), torch.device("cpu"), torch.contiguous_format)
 

@@ -229,8 +229,8 @@ def test_norms_are_renewed_from_training_images(images):
     hook = network.stem.register_forward_hook(lambda _, __, output: seen.append(output))
     renew_norms(network, images, FineTuneSpec(norm_images=60))
     hook.remove()
-    assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
-    assert torch.allclose(network.norm.running_var, seen[0].var((0, 2, 3)), rtol=1e-3)
+    assert torch.allclose(network.norm.running_mean, seen[0].cpu().mean((0, 2, 3)), atol=1e-4)
+    assert torch.allclose(network.norm.running_var, seen[0].cpu().var((0, 2, 3)), rtol=1e-3)
     assert network.norm.momentum == 0.1
     assert not network.norm.training
     assert all(torch.equal(weights[name], tensor) for name, tensor in network.named_parameters())
