@@ -8,7 +8,14 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from pruning_core.errors import OptionError
 
@@ -70,6 +77,22 @@ class TrainSpec(Frozen):
     precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
     device: TrainDevice = Field("auto", description="As asked for; what it resolved to is in the metrics.")
     seed: int = Field(0, ge=0)
+    optimizer: Literal["sgd", "muon"] = Field(
+        "sgd", description="muon: for convolutions, but those on the image itself; sgd for all else."
+    )
+    muon_rate: float = Field(
+        0.15,
+        gt=0,
+        description="Peak of muon's schedule: how far a step moves weights, relative to their norm.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave muon out where it is not used: keys from before there was a choice stay as they are."""
+        fields: dict[str, Any] = serialise(self)
+        if self.optimizer == "sgd":
+            del fields["optimizer"], fields["muon_rate"]
+        return fields
 
 
 class FineTuneSpec(TrainSpec):

@@ -80,7 +80,7 @@ def train(
     device = runner.device
     done, losses, seconds, outside_s = 0, [], 0.0, 0.0
     if resume is not None:
-        _restore(network, runner.optimizer, resume)
+        _restore(network, runner, resume)
         done, losses = resume.epoch, list(resume.losses)
         seconds, outside_s = resume.seconds, resume.outside_s
     steps_per_epoch = math.ceil(len(dataset.train.labels) / spec.batch_size)
@@ -111,7 +111,7 @@ def train(
             seconds, outside_s = seconds + took_s, outside_s + took_s - in_steps_s
             begun = time.perf_counter()
             if on_epoch is not None and epoch + 1 < spec.epochs and begun - saved_at >= save_every_s:
-                tensors = _tensors_of(network, runner.optimizer)
+                tensors = _tensors_of(network, runner)
                 on_epoch(EpochState(epoch + 1, tensors, seconds, outside_s, tuple(losses)))
                 saved_at = time.perf_counter()
                 saved_s = saved_at - begun
@@ -142,30 +142,23 @@ def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
     )
 
 
-def _tensors_of(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _tensors_of(network: nn.Module, runner: StepRunner) -> dict[str, Tensor]:
     # Copies: the parameters go on changing while the caller holds the state.
     tensors = {f"model.{name}": _copy(tensor) for name, tensor in network.state_dict().items()}
-    for name, parameter in network.named_parameters():
-        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = _copy(momentum)
-    return tensors
+    return tensors | {f"momentum.{name}": _copy(momentum) for name, momentum in runner.momenta().items()}
 
 
 def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _restore(network: nn.Module, optimizer: torch.optim.Optimizer, state: EpochState) -> None:
-    weights = {n.removeprefix("model."): t for n, t in state.tensors.items() if n.startswith("model.")}
-    network.load_state_dict(weights)
-    for name, parameter in network.named_parameters():
-        momentum = state.tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            # empty_like keeps the parameter's memory format: another one would sum in another order.
-            optimizer.state[parameter]["momentum_buffer"] = (
-                torch.empty_like(parameter).copy_(momentum).detach()
-            )
+def _restore(network: nn.Module, runner: StepRunner, state: EpochState) -> None:
+    network.load_state_dict(_under("model.", state))
+    runner.set_momenta(_under("momentum.", state))
+
+
+def _under(prefix: str, state: EpochState) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): tensor for n, tensor in state.tensors.items() if n.startswith(prefix)}
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:

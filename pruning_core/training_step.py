@@ -18,6 +18,7 @@ from pruning_core.data import Dataset, Split, batches
 from pruning_core.errors import UnavailableError
 from pruning_core.graphed import Graphed
 from pruning_core.hardware import fast_bf16
+from pruning_core.muon import Muon
 from pruning_core.spec import TrainSpec
 from pruning_core.splits import compose, draw
 
@@ -72,7 +73,7 @@ class StepRunner:
         if distillation is not None:
             place(distillation.teacher.eval(), self.device, torch.channels_last)
         self._distillation = distillation
-        self.optimizer = make_optimizer(network, spec, self.device)
+        self.optimizers = make_optimizers(network, spec, self.device, self.precision, dataset.spec.channels)
         self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
         parameters = dict(network.named_parameters())
         self._zeros = [(parameters[name], zero.to(self.device)) for name, zero in (zeros or {}).items()]
@@ -88,9 +89,10 @@ class StepRunner:
         """Launch each step as one CUDA graph."""
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch lacks its annotations
         self._graphed = Graphed(self._take_step, stream)
-        for group in self.optimizer.param_groups:
-            # A graph would repeat the number that it was captured with; a tensor it reads anew.
-            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                # A graph would repeat the number that it was captured with; a tensor it reads anew.
+                group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
 
     @property
     def graphed(self) -> bool:
@@ -98,12 +100,32 @@ class StepRunner:
         return self._graphed is not None and self._graphed.captured
 
     def set_learning_rate(self, rate: float) -> None:
-        """Set the learning rate of the next steps."""
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        """Set the learning rate of the next steps; Muon's follows it in proportion."""
+        for optimizer in self.optimizers:
+            own = rate
+            if isinstance(optimizer, Muon):
+                own *= self.spec.muon_rate / self.spec.learning_rate
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(own)
+                else:
+                    group["lr"] = own
+
+    def momenta(self) -> dict[str, Tensor]:
+        """Return the momentum of each parameter that has one by now, by the parameter's name."""
+        states = {p: state for optimizer in self.optimizers for p, state in optimizer.state.items()}
+        found = {n: states.get(p, {}).get("momentum_buffer") for n, p in self.network.named_parameters()}
+        return {name: momentum for name, momentum in found.items() if momentum is not None}
+
+    def set_momenta(self, momenta: Mapping[str, Tensor]) -> None:
+        """Go on with momenta that `momenta` gave."""
+        names = {parameter: name for name, parameter in self.network.named_parameters()}
+        for optimizer in self.optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                if names[parameter] in momenta:
+                    # empty_like keeps the parameter's memory format: another one would sum in another order.
+                    buffer = torch.empty_like(parameter).copy_(momenta[names[parameter]]).detach()
+                    optimizer.state[parameter]["momentum_buffer"] = buffer
 
     def step(self, *batch: Tensor) -> Tensor:  # -> ()
         """Take one step and return the loss, valid until the next one, without waiting for the device.
@@ -123,9 +145,11 @@ class StepRunner:
             loss = torch.lerp(
                 loss, self._distance(self._distillation, images, logits), self._distillation.weight
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.network.parameters():
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         with torch.no_grad():
             for weight, zero in self._zeros:
                 weight.masked_fill_(zero, 0.0)
@@ -199,26 +223,44 @@ def derive_seed(seed: int, epoch: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def make_optimizer(network: nn.Module, spec: TrainSpec, device: torch.device) -> torch.optim.Optimizer:
-    """Return SGD over a network's parameters, without decay on norms and biases.
+def make_optimizers(
+    network: nn.Module, spec: TrainSpec, device: torch.device, precision: str, channels: int
+) -> list[torch.optim.Optimizer]:
+    """Return what trains a network: SGD, without decay on norms and biases, and Muon if it is asked for.
 
     Args:
         network: On `device`.
         spec: How to train.
         device: Where the steps run.
+        precision: Of the steps.
+        channels: Of an image: convolutions on no more than these are left to SGD.
 
     Source: He et al., "Bag of Tricks for Image Classification", 2019.
     """
-    decayed = [p for p in network.parameters() if p.ndim >= 2]
-    others = [p for p in network.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=spec.learning_rate,
-        momentum=spec.momentum,
-        nesterov=spec.nesterov and spec.momentum > 0,
-        fused=device.type in ("cpu", "cuda"),  # one pass over all parameters instead of several
-    )
+    nesterov = spec.nesterov and spec.momentum > 0
+    parameters = list(network.parameters())
+    turned = [p for p in parameters if spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels]
+    left = [p for p in parameters if not any(p is other for other in turned)]
+    groups = [
+        {"params": [p for p in left if p.ndim >= 2], "weight_decay": spec.weight_decay},
+        {"params": [p for p in left if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if left:
+        sgd = torch.optim.SGD(
+            [group for group in groups if group["params"]],
+            lr=spec.learning_rate,
+            momentum=spec.momentum,
+            nesterov=nesterov,
+            fused=device.type in ("cpu", "cuda"),  # one pass over all parameters instead of several
+        )
+        optimizers.append(sgd)
+    if turned:
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        optimizers.append(
+            Muon(turned, lr=spec.muon_rate, momentum=spec.momentum, nesterov=nesterov, dtype=dtype)
+        )
+    return optimizers
 
 
 def same_every_time(device: torch.device) -> AbstractContextManager[None]:

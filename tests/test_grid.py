@@ -252,4 +252,5 @@ def test_post_long_is_post_fast_with_more_epochs_at_its_end():
     assert [long.fine_tune_at(ratio) for ratio in shared] == [fast.fine_tune_at(ratio) for ratio in shared]
     assert long.train.epochs + sum(long.fine_tune_at(ratio).epochs for ratio in long.ratios) == 40
     assert (last, long.fine_tune_at(last).epochs) == (0.75, 24)
-    assert long.model_copy(update={"ratios": fast.ratios, "epochs_from": fast.epochs_from}) == fast
+    other = {"ratios": fast.ratios, "epochs_from": fast.epochs_from, "train": fast.train}
+    assert long.model_copy(update=other) == fast

@@ -48,6 +48,11 @@ def test_golden_keys():
     assert key_of(PRUNED) == "b01ce9e1ac32804071ced03be0e7b865"
 
 
+def _with_muon(spec):
+    field = "train" if spec is DENSE else "fine_tune"
+    return spec.model_copy(update={field: getattr(spec, field).model_copy(update={"optimizer": "muon"})})
+
+
 def _changed(value):
     if isinstance(value, bool):
         return not value
@@ -56,9 +61,13 @@ def _changed(value):
     if isinstance(value, float):
         return value / 2 + 0.01
     if isinstance(value, str):
-        return {"auto": "fp32", "onecycle": "constant", "iterative": "one-shot", "local": "global"}.get(
-            value, value + "x"
-        )
+        return {
+            "auto": "fp32",
+            "onecycle": "constant",
+            "iterative": "one-shot",
+            "local": "global",
+            "muon": "sgd",
+        }.get(value, value + "x")
     return tuple(item / 2 for item in value)
 
 
@@ -79,7 +88,7 @@ def _replace(spec, path, change):
 
 @pytest.mark.parametrize(
     ("spec", "path"),
-    [(spec, path) for spec in (DENSE, PRUNED) for path in _leaves(spec)],
+    [(_with_muon(spec), path) for spec in (DENSE, PRUNED) for path in _leaves(spec)],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else type(value).__name__,
 )
 def test_every_field_decides_the_key(spec, path):

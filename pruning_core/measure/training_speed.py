@@ -7,13 +7,16 @@ whole step, data included. Not for: timing (`latency.py`), or training for its o
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
+
+import pruning_core.torchvision_schemas  # noqa: F401  # isort: skip  # must come before torchvision
+from torchvision.transforms import Compose, Normalize, ToTensor
 
 from pruning_core.data import Dataset
 from pruning_core.graphed import WARM_UP_CALLS
@@ -113,20 +116,21 @@ class PlainStep:
             yield from self._loader
 
 
-@dataclass(frozen=True)
 class _OneByOne(MapDataset[tuple[Tensor, int]]):
-    """Images one at a time, scaled and normalised, as torchvision's ToTensor and Normalize leave them."""
+    """Images one at a time, as torchvision's own datasets give them: PIL, ToTensor, Normalize."""
 
-    dataset: Dataset
+    def __init__(self, dataset: Dataset) -> None:
+        self._pixels = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C)
+        self._labels = dataset.train.labels.tolist()
+        self._transform = Compose([ToTensor(), Normalize(dataset.spec.mean, dataset.spec.std)])
 
     def __len__(self) -> int:
-        return len(self.dataset.train.labels)
+        return len(self._labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        split, spec = self.dataset.train, self.dataset.spec
-        image = split.images[index].to(torch.float32).div(255)  # (C, H, W)
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
-        return (image - mean) / std, int(split.labels[index])
+        pixels = self._pixels[index]
+        image = Image.fromarray(pixels) if pixels.shape[2] == 3 else pixels  # ToTensor takes arrays as well
+        return self._transform(image), self._labels[index]
 
 
 def _wait_for(device: torch.device) -> None:
