@@ -12,6 +12,7 @@ from pruning_core.backends import BACKENDS, inductor, load_executable, openvino
 from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
+from pruning_core.hardware import usable_cores
 
 THREADS = 2
 EXAMPLE = torch.zeros(1, 3, 12, 12)
@@ -210,6 +211,26 @@ def test_openvino_fp32_is_not_silently_bf16() -> None:
     # bfloat16 keeps 8 bits: it would be off by 1e-3 of the scale and more.
     assert float((loaded.predict(images) - right).abs().max()) < 1e-5 * scale
     assert float((loaded.bind(images)() - right).abs().max()) < 1e-5 * scale
+
+
+@pytest.mark.parametrize(
+    ("threads", "n", "streams"),
+    [(2, 1, 1), (2, 31, 1), (2, 32, 2), (2, 33, 1), (4, 32, 2), (4, 64, 4), (3, 96, 3), (1, 128, 1)],
+)
+def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> None:
+    """Each stream gets as many images, 16 at least, and each image its own answer, in every call."""
+    if BACKENDS["openvino"].why_unavailable("fp32", "cpu"):
+        pytest.skip("OpenVINO is not installed")
+    net = small_net()
+    loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", threads)
+    assert isinstance(loaded, openvino.OpenVinoExecutable)
+    assert loaded.streams_for(n) == streams
+    images = images_of(n, seed=n)
+    run = loaded.bind(images)
+    if threads <= usable_cores():  # OpenVINO makes no more streams than there are cores
+        assert loaded._by_batch[n].get_property("NUM_STREAMS") == streams
+    for _ in range(3):
+        torch.testing.assert_close(run(), right_answers(net, images), rtol=1e-3, atol=1e-3)
 
 
 def test_openvino_that_runs_another_precision_is_an_error(monkeypatch) -> None:

@@ -22,6 +22,12 @@ from pruning_core.hardware import cpu_bf16
 # What an int8 model has not quantized runs in float32; `check_quantized` judges its answers.
 PRECISIONS = {"fp32": ("f32", "f32", 0.01), "bf16": ("bf16", "bf16", 0.25), "int8": ("f32", "f32", 0.0)}
 
+IMAGES_PER_STREAM = 16
+"""A batch is split between streams of fewer threads each if as many images are left for each: these wait
+for each other once a batch, not after every layer. Two streams of one thread, not one of two, took 0 to 3 %
+less time for the CIFAR ResNet-18 (dense, 0.75, 0.9; int8, bf16; batch 32 to 128), up to 17 % less in fp32 at
+0.9, and up to 19 % less in int8 while the machine handed work over slowly (2 cores of an AMD EPYC)."""
+
 
 class OpenVino(Backend):
     """OpenVINO."""
@@ -104,26 +110,46 @@ class OpenVinoExecutable(Executable):
 
     def bind(self, images: Tensor) -> Callable[[], Tensor]:
         """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
-        request = self._compile_for(len(images)).create_infer_request()
-        request.get_input_tensor().data[:] = images.numpy()  # (N, C, H, W)
-        logits = torch.from_numpy(request.get_output_tensor().data)  # (N, classes); each call writes it anew
+        streams = self.streams_for(len(images))
+        requests = [self._compile_for(len(images)).create_infer_request() for _ in range(streams)]
+        logits = torch.empty(len(images), *requests[0].get_output_tensor().shape[1:])  # (N, classes)
+        for request, part, answers in zip(
+            requests, images.chunk(streams), logits.chunk(streams), strict=True
+        ):
+            request.get_input_tensor().data[:] = part.numpy()  # (N / streams, C, H, W)
+            # Each call writes them anew; `logits`, which the callable holds, keeps their memory alive.
+            request.set_output_tensor(self._openvino.Tensor(answers.numpy(), shared_memory=True))
 
         def run_once() -> Tensor:
-            request.infer()
+            for request in requests:
+                request.start_async()
+            for request in requests:
+                request.wait()
             return logits
 
-        return run_once
+        def run_alone() -> Tensor:
+            requests[0].infer()
+            return logits
+
+        return run_once if streams > 1 else run_alone
+
+    def streams_for(self, n: int) -> int:
+        """Return how many streams share a batch of `n` images: all get equal parts that are worth it."""
+        of_threads = [s for s in range(1, self._threads + 1) if self._threads % s == 0]
+        return max([s for s in of_threads if n % s == 0 and n // s >= IMAGES_PER_STREAM], default=1)
 
     def _compile_for(self, n: int) -> Any:
+        """Compile for the part of a batch of `n` images that a stream gets."""
         if n not in self._by_batch:
+            streams = self.streams_for(n)
             fixed = self._model.clone()
             shape = fixed.input(INPUT).get_partial_shape()
-            shape[0] = n
+            shape[0] = n // streams
             fixed.reshape({INPUT: shape})
-            self._by_batch[n] = self._compile(fixed)
+            self._by_batch[n] = self._compile(fixed, streams)
         return self._by_batch[n]
 
-    def _compile(self, model: Any) -> Any:
+    def _compile(self, model: Any, streams: int = 1) -> Any:
         hint, type_name, _ = PRECISIONS[self._precision]
         compiled = self._core.compile_model(
             model,
@@ -131,7 +157,7 @@ class OpenVinoExecutable(Executable):
             {
                 "INFERENCE_PRECISION_HINT": hint,
                 "INFERENCE_NUM_THREADS": self._threads,
-                "PERFORMANCE_HINT": "LATENCY",
+                **({"NUM_STREAMS": streams} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
             },
         )
         runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
