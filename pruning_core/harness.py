@@ -89,6 +89,7 @@ class Harness:
             dense_widths=checkpoint.plan.dense_widths,
             train_precision=metrics.train_precision,
             train_device=metrics.train_device,
+            train_graphed=metrics.train_graphed,
             train_s=metrics.train_s,
             train_outside_s=metrics.train_outside_s,
             epochs=epochs,

@@ -51,6 +51,7 @@ def time_training(
         "device": device,
         "threads": threads,
         "train_precision": ours.precision,
+        "train_graphed": ours.graphed,
         "batch_size": ours.batch_size,
         "step_ms": step_s * 1e3,
         "images_per_s": ours.batch_size / step_s,

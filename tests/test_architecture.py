@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 LAYERS = (
     ("errors", "garbage", "intervals", "records", "run_files", "text_files"),
     ("spec", "axes", "recipes"),
-    ("grid", "hardware", "torchvision_schemas", "progress"),
+    ("grid", "hardware", "torchvision_schemas", "progress", "graphed", "muon"),
     ("cells", "thresholds"),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
     ("training_step", "norms"),
@@ -39,6 +39,8 @@ STORELESS = {
     "methods",
     "training",
     "training_step",
+    "graphed",
+    "muon",
     "norms",
     "splits",
     "folder_dataset",

@@ -1,6 +1,8 @@
 """Training steps as one CUDA graph: as kernel by kernel, and never where that would be wrong."""
 
 import random
+import warnings
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from factories import DIGITS_8, Tiny
 
 from pruning_core import training_step
 from pruning_core.data import Dataset, Split
+from pruning_core.graphed import WARM_UP_CALLS, Graphed
 from pruning_core.spec import TrainSpec
 from pruning_core.training import train
 from pruning_core.training_step import Distillation
@@ -24,6 +27,142 @@ def images():
     split = Split((labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8), labels)
     varied = DIGITS_8.model_copy(update={"augment": DIGITS_8.augment.model_copy(update={"crop_padding": 2})})
     return Dataset(varied, tuple("0123456789"), split, split)
+
+
+class Machine:
+    """Stands for CUDA: what is done while a graph is captured is done again when it is replayed."""
+
+    def __init__(self):
+        self.done, self.captures, self.capturing = 0, 0, None
+
+    def do(self, work):
+        """Run one kernel."""
+        work()
+        self.done += 1
+        if self.capturing is not None:
+            self.capturing.works.append(work)
+
+    @contextmanager
+    def capture(self, graph, stream):
+        """Capture what is done inside."""
+        self.captures += 1
+        self.capturing = graph
+        try:
+            yield
+        finally:
+            self.capturing = None
+
+
+class StandInGraph:
+    """Works that are done again."""
+
+    def __init__(self):
+        self.works = []
+
+    def replay(self):
+        """Do them."""
+        for work in self.works:
+            work()
+
+
+class StandInStream:
+    """One that waits for nothing."""
+
+    device = torch.device("cpu")
+
+    def wait_stream(self, other):
+        """There is nothing to wait for."""
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """CUDA, as far as a graph needs it, on the CPU."""
+    machine = Machine()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", StandInGraph)
+    monkeypatch.setattr(torch.cuda, "graph", machine.capture)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: StandInStream())
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
+    return machine
+
+
+def doubling(machine, beforehand=lambda call: None):
+    """Return a function of one kernel, and the list of its calls by Python."""
+    calls = []
+
+    def double(x):
+        calls.append(len(x))
+        beforehand(len(calls))
+        out = torch.zeros_like(x)
+        machine.do(lambda: out.copy_(2 * x))
+        return out
+
+    return double, calls
+
+
+def right_each_time(graphed, sizes):
+    """Call with other numbers each time, and tell whether all answers are right."""
+    numbers = [torch.full((n,), float(i)) for i, n in enumerate(sizes)]
+    return all(torch.equal(graphed(x), 2 * x) for x in numbers)
+
+
+def test_calls_are_replayed_on_new_inputs(machine):
+    """After the warm-up the function is called once more, for the capture, and all answers are right."""
+    function, calls = doubling(machine)
+    graphed = Graphed(function, StandInStream())
+    assert right_each_time(graphed, [4] * 10)
+    assert len(calls) == WARM_UP_CALLS + 1
+    assert graphed.captured
+    assert graphed.refused == ""
+
+
+def test_another_shape_runs_as_it_is(machine):
+    """A smaller last batch is no part of the graph, which goes on afterwards."""
+    function, calls = doubling(machine)
+    graphed = Graphed(function, StandInStream())
+    assert right_each_time(graphed, [4, 4, 4, 4, 3, 4, 3, 4])
+    assert calls == [4, 4, 4, 4, 3, 3]
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(1), random.random], ids=["torch", "random"])
+def test_what_draws_on_the_cpu_is_not_captured(machine, draw):
+    """A graph would repeat the one choice that was made in the capture."""
+    function, calls = doubling(machine, lambda call: draw())
+    graphed = Graphed(function, StandInStream())
+    assert right_each_time(graphed, [4] * 6)
+    assert len(calls) == 6
+    assert graphed.refused == "it draws from a generator of the CPU"
+    assert machine.captures == 0
+
+
+@pytest.mark.parametrize(("waits_in", "captured"), [({1}, True), ({1, 2, 3}, False)])
+def test_what_waits_for_the_device_is_not_captured(machine, waits_in, captured):
+    """CUDA warns of waits; those of the first call alone may be for what is made once."""
+
+    def wait(call):
+        if call in waits_in:
+            warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=1)
+
+    function, _ = doubling(machine, wait)
+    graphed = Graphed(function, StandInStream())
+    assert right_each_time(graphed, [4] * 6)
+    assert graphed.captured == captured
+    assert graphed.refused == ("" if captured else "it waits for the device")
+
+
+def test_a_capture_that_fails_is_given_up_for_good(machine):
+    """The function goes on as it is; another capture ends what the failed one left open."""
+
+    def fail(call):
+        if machine.capturing is not None:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    function, calls = doubling(machine, fail)
+    graphed = Graphed(function, StandInStream())
+    assert right_each_time(graphed, [4] * 7)
+    assert graphed.refused == "operation not permitted when stream is capturing"
+    assert machine.captures == 2
+    assert len(calls) == 8
 
 
 class WithDropout(Tiny):

@@ -252,5 +252,13 @@ def test_post_long_is_post_fast_with_more_epochs_at_its_end():
     assert [long.fine_tune_at(ratio) for ratio in shared] == [fast.fine_tune_at(ratio) for ratio in shared]
     assert long.train.epochs + sum(long.fine_tune_at(ratio).epochs for ratio in long.ratios) == 40
     assert (last, long.fine_tune_at(last).epochs) == (0.75, 24)
-    other = {"ratios": fast.ratios, "epochs_from": fast.epochs_from, "train": fast.train}
-    assert long.model_copy(update=other) == fast
+    assert long.model_copy(update={"ratios": fast.ratios, "epochs_from": fast.epochs_from}) == fast
+
+
+def test_post_muon_is_post_fast_but_for_the_dense_training():
+    """Muon for as many epochs, then the same chain: what it gives is told apart from all else."""
+    folder = Path(__file__).parent.parent / "bench" / "grids"
+    fast, muon = (read_grid(folder / f"{name}.toml") for name in ("post-fast", "post-muon"))
+    assert (fast.train.optimizer, muon.train.optimizer) == ("sgd", "muon")
+    assert muon.train.epochs == fast.train.epochs
+    assert muon.model_copy(update={"train": fast.train}) == fast

@@ -65,6 +65,11 @@ class OurStep:
         return self._runner.precision
 
     @property
+    def graphed(self) -> bool:
+        """Whether a step is launched as one CUDA graph."""
+        return self._runner.graphed
+
+    @property
     def device(self) -> torch.device:
         """What the training device resolved to."""
         return self._runner.device
