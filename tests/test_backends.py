@@ -233,6 +233,18 @@ def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> N
         torch.testing.assert_close(run(), right_answers(net, images), rtol=1e-3, atol=1e-3)
 
 
+def test_openvino_waits_for_all_streams() -> None:
+    """No call returns before the last image has its answer."""
+    if BACKENDS["openvino"].why_unavailable("fp32", "cpu"):
+        pytest.skip("OpenVINO is not installed")
+    run = load_executable("openvino", small_net(32), EXAMPLE, "fp32", "cpu", 2).bind(images_of(256))
+    for _ in range(100):
+        answers = run()
+        came = answers.clone()
+        answers.fill_(torch.nan)
+        assert came.isfinite().all()
+
+
 def test_openvino_that_runs_another_precision_is_an_error(monkeypatch) -> None:
     """If OpenVINO does not run the precision it was asked for, no number is produced."""
     if BACKENDS["openvino"].why_unavailable("bf16", "cpu"):

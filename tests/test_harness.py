@@ -206,6 +206,16 @@ def test_a_latency_record_says_why_and_how_well(harness):
     assert "device_ms" not in record  # the host's clock is the CPU's
 
 
+@pytest.mark.parametrize("graphed", [True, False])
+def test_a_cost_record_says_how_steps_were_launched(harness, monkeypatch, graphed):
+    """As one graph or kernel by kernel: it is in the checkpoint's metrics."""
+    dense = cell_of(harness, ENDS[0]).variant
+    made = harness.checkpoint(dense)
+    metrics = made.metrics.model_copy(update={"train_graphed": graphed})
+    monkeypatch.setattr(harness.models, "checkpoint", lambda variant: replace(made, metrics=metrics))
+    assert harness.cost_record(dense)["train_graphed"] is graphed
+
+
 def test_a_training_record_compares_whole_steps(harness):
     """Both loops train on batches of the same size; no checkpoint is made for it."""
     dense = cell_of(harness, ENDS[0]).variant
@@ -214,6 +224,7 @@ def test_a_training_record_compares_whole_steps(harness):
     assert record["batch_size"] == 128
     assert record["reference"] == "plain loop"
     assert record["train_precision"] == "fp32"
+    assert record["train_graphed"] is False  # there are no graphs on a CPU
     assert len(samples_s) == 2 * record["rounds"]
     assert record["images_per_s"] == pytest.approx(128e3 / record["step_ms"])
     assert 0 < record["outside_share"] < 1

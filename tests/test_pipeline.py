@@ -13,7 +13,7 @@ from pruning_core.grid import make_grid
 from pruning_core.pipeline import Workplace, load_network, make_variant, specs_of
 from pruning_core.progress import ProgressDisplay
 from pruning_core.spec import key_of
-from pruning_core.store import Store
+from pruning_core.store import Store, Unfinished
 
 
 def small_images():
@@ -181,6 +181,20 @@ def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, m
         assert all(torch.equal(weights[name], tensor) for name, tensor in first.weights().items())
         assert first.metrics.train_losses == second.metrics.train_losses
     assert list((tmp_path / "b" / "store" / "unfinished").iterdir()) == []
+
+
+def test_a_state_is_not_saved_after_every_short_epoch(tmp_path, model, monkeypatch):
+    """These epochs take no half a minute: nothing is saved between them."""
+    saved = []
+    save = Unfinished.save
+    monkeypatch.setattr(
+        Unfinished, "save", lambda self, state: (saved.append(state.epoch), save(self, state))
+    )
+    make_all(grid_of(model, ratios="0.5"), place_in(tmp_path / "a"))
+    assert saved == []
+    monkeypatch.setattr(pipeline, "SAVE_EVERY_S", 0.0)
+    make_all(grid_of(model, ratios="0.5"), place_in(tmp_path / "b"))
+    assert saved == [1, 1]
 
 
 def test_progress_says_what_how_far_and_how_long(tmp_path, model, capsys, monkeypatch):

@@ -12,7 +12,7 @@ from pruning_core.errors import TrainingError, UnavailableError
 from pruning_core.norms import renew_norms
 from pruning_core.spec import FineTuneSpec, TrainSpec
 from pruning_core.training import learning_rate, train
-from pruning_core.training_step import Distillation, derive_seed, resolve_precision
+from pruning_core.training_step import Distillation, StepRunner, derive_seed, resolve_precision
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +251,28 @@ def test_time_outside_of_the_steps_is_counted(images):
     assert 0 < states[0].outside_s < states[1].outside_s < result.outside_s
     _, _, resumed = run(images, resume=states[1])
     assert resumed.outside_s > states[1].outside_s
+
+
+@pytest.mark.parametrize(("every_s", "epochs"), [(0.0, [1, 2]), (1e9, [])])
+def test_states_are_saved_no_more_often_than_asked(images, every_s, epochs):
+    """A state is large: where epochs are short, not each of them is followed by one."""
+    saved = []
+    spec = TrainSpec(epochs=3, batch_size=16, precision="fp32")
+    train(Tiny(), images, spec, on_epoch=lambda state: saved.append(state.epoch), save_every_s=every_s)
+    assert saved == epochs
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_step_may_make_its_own_batch(images, augment):
+    """What is drawn for a batch gives the images and labels, and the step, that a batch made before gives."""
+    spec = TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu", augment=augment)
+    losses = []
+    for composes in (False, True):
+        torch.manual_seed(1)
+        runner = StepRunner(Tiny(), images, spec)
+        runner._composes = composes
+        batches = list(runner.epoch_batches(3))
+        assert [len(batch[0]) for batch in batches] == [16, 16, 16, 12]
+        assert {len(batch) for batch in batches} == {1 if composes else 2}
+        losses.append([float(runner.step(*batch)) for batch in batches])
+    assert losses[0] == losses[1]
