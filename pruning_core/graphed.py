@@ -72,6 +72,7 @@ class Graphed:
     def _watched(self, inputs: Tensors) -> Tensor:
         """Call the function as it is, and look whether it does what a graph could not."""
         drawn = (torch.get_rng_state(), random.getstate())
+        mode = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # A prototype, which misses some waits; what it finds need not fail in a capture.
@@ -79,8 +80,12 @@ class Graphed:
             try:
                 output = self._function(*inputs)
             finally:
-                torch.cuda.set_sync_debug_mode("default")
-        waits = any("synchronizing CUDA operation" in str(warning.message) for warning in caught)
+                torch.cuda.set_sync_debug_mode(mode)
+        ours = [warning for warning in caught if "synchroniz" in str(warning.message).lower()]
+        for warning in caught:
+            if warning not in ours:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        waits = any("synchronizing CUDA operation" in str(warning.message) for warning in ours)
         if waits and self._calls == WARM_UP_CALLS:  # the first call may wait for what is made only once
             self.refused = "it waits for the device"
         if not torch.equal(drawn[0], torch.get_rng_state()) or drawn[1] != random.getstate():

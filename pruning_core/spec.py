@@ -91,7 +91,8 @@ class TrainSpec(Frozen):
         """Leave muon out where it is not used: keys from before there was a choice stay as they are."""
         fields: dict[str, Any] = serialise(self)
         if self.optimizer == "sgd":
-            del fields["optimizer"], fields["muon_rate"]
+            for name in ("optimizer", "muon_rate"):
+                fields.pop(name, None)
         return fields
 
 

@@ -33,7 +33,7 @@ class Machine:
     """Stands for CUDA: what is done while a graph is captured is done again when it is replayed."""
 
     def __init__(self):
-        self.done, self.captures, self.capturing = 0, 0, None
+        self.done, self.captures, self.capturing, self.modes = 0, 0, None, []
 
     def do(self, work):
         """Run one kernel."""
@@ -82,7 +82,8 @@ def machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "graph", machine.capture)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: StandInStream())
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
-    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", machine.modes.append)
     return machine
 
 
@@ -148,6 +149,21 @@ def test_what_waits_for_the_device_is_not_captured(machine, waits_in, captured):
     assert right_each_time(graphed, [4] * 6)
     assert graphed.captured == captured
     assert graphed.refused == ("" if captured else "it waits for the device")
+
+
+def test_other_warnings_reach_the_user(machine):
+    """Of what is warned of while waits are looked for, only those are kept back; the mode is as it was."""
+
+    def warn(call):
+        if call == 2:
+            warnings.warn("this layer is deprecated", DeprecationWarning, stacklevel=1)
+
+    function, _ = doubling(machine, warn)
+    graphed = Graphed(function, StandInStream())
+    with pytest.warns(DeprecationWarning, match="this layer is deprecated"):
+        assert right_each_time(graphed, [4] * 5)
+    assert graphed.captured
+    assert machine.modes == ["warn", 0] * WARM_UP_CALLS
 
 
 def test_a_capture_that_fails_is_given_up_for_good(machine):
