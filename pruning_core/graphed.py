@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 WARM_UP_CALLS = 3
-"""Calls before a capture: libraries choose kernels and allocate workspaces, which may not happen inside."""
+"""Calls before a capture: cuDNN chooses kernels and workspaces are allocated, neither of which may happen
+inside."""
 
 Tensors = tuple[Tensor, ...]
 

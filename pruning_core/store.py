@@ -1,7 +1,7 @@
 """Checkpoints on disk, by key: written whole or not at all, verified on loading, made once.
 
     <root>/<key>/{spec.json, plan.json, metrics.json, weights.safetensors}    finished checkpoints
-    <root>/unfinished/<key>.safetensors    state after the last finished epoch of an interrupted training
+    <root>/unfinished/<key>.safetensors    state after an epoch of an interrupted training
     <root>/set-aside/<key>-<time>/         damaged checkpoints: never used again, deleted by `gc` alone
     <root>/locks/<key>.lock                held by the one process that makes a checkpoint
     <root>/temporary/                      being written; leftovers of killed processes
@@ -95,7 +95,7 @@ class Unfinished:
         self._path = path
 
     def load(self) -> EpochState | None:
-        """Return the state after the last finished epoch, or None if there is none that can be used."""
+        """Return the last state that was saved, or None if there is none that can be used."""
         try:
             with safetensors.safe_open(self._path, framework="pt") as file:
                 about = json.loads(file.metadata()["state"])

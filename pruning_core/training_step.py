@@ -145,8 +145,7 @@ class StepRunner:
             loss = torch.lerp(
                 loss, self._distance(self._distillation, images, logits), self._distillation.weight
             )
-        for parameter in self.network.parameters():
-            parameter.grad = None
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
         for optimizer in self.optimizers:
             optimizer.step()
@@ -238,9 +237,11 @@ def make_optimizers(
     Source: He et al., "Bag of Tricks for Image Classification", 2019.
     """
     nesterov = spec.nesterov and spec.momentum > 0
-    parameters = list(network.parameters())
-    turned = [p for p in parameters if spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels]
-    left = [p for p in parameters if not any(p is other for other in turned)]
+    turned: list[nn.Parameter] = []
+    left: list[nn.Parameter] = []
+    for p in network.parameters():
+        behind_the_first = spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels
+        (turned if behind_the_first else left).append(p)
     groups = [
         {"params": [p for p in left if p.ndim >= 2], "weight_decay": spec.weight_decay},
         {"params": [p for p in left if p.ndim < 2], "weight_decay": 0.0},

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pruning_core.data import Dataset, Split
 from pruning_core.plan import Plan, make_plan
 from pruning_core.spec import AugmentSpec, DatasetSpec, DenseSpec, ModelSpec, TrainSpec
 from pruning_core.store import Made, Metrics
@@ -28,6 +29,16 @@ DIGITS_8 = DatasetSpec(
     std=(0.25, 0.25, 0.25),
     augment=AugmentSpec(flip=False, crop_padding=0),
 )
+
+
+def bright_images(crop_padding: int = 0) -> Dataset:
+    """Return sixty real-sized images whose class shows in their brightness, for training and for test."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 10
+    noise = torch.randint(0, 20, (60, 3, 32, 32), generator=generator)
+    split = Split((labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8), labels)
+    augment = DIGITS_8.augment.model_copy(update={"crop_padding": crop_padding})
+    return Dataset(DIGITS_8.model_copy(update={"augment": augment}), tuple("0123456789"), split, split)
 
 
 def dense_spec(seed: int = 0) -> DenseSpec:

@@ -6,10 +6,9 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
-from factories import DIGITS_8, Tiny
+from factories import Tiny, bright_images
 
 from pruning_core import training_step
-from pruning_core.data import Dataset, Split
 from pruning_core.graphed import WARM_UP_CALLS, Graphed
 from pruning_core.spec import TrainSpec
 from pruning_core.training import train
@@ -22,23 +21,18 @@ SPEC = TrainSpec(epochs=20, batch_size=16, learning_rate=0.05, precision="bf16",
 @pytest.fixture(scope="module")
 def images():
     """Sixty images whose class shows in their brightness: three whole batches an epoch, and a smaller one."""
-    labels = torch.arange(60) % 10
-    noise = torch.randint(0, 20, (60, 3, 32, 32), generator=torch.Generator().manual_seed(0))
-    split = Split((labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8), labels)
-    varied = DIGITS_8.model_copy(update={"augment": DIGITS_8.augment.model_copy(update={"crop_padding": 2})})
-    return Dataset(varied, tuple("0123456789"), split, split)
+    return bright_images(crop_padding=2)
 
 
 class Machine:
     """Stands for CUDA: what is done while a graph is captured is done again when it is replayed."""
 
     def __init__(self):
-        self.done, self.captures, self.capturing, self.modes = 0, 0, None, []
+        self.captures, self.capturing, self.modes = 0, None, []
 
     def do(self, work):
         """Run one kernel."""
         work()
-        self.done += 1
         if self.capturing is not None:
             self.capturing.works.append(work)
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from factories import DIGITS_8, Tiny
+from factories import Tiny, bright_images
 
-from pruning_core.data import Dataset, Split
 from pruning_core.muon import Muon, orthogonalise
 from pruning_core.spec import TrainSpec, canonical_json
 from pruning_core.training import train
@@ -24,10 +23,7 @@ SPEC = TrainSpec(
 @pytest.fixture(scope="module")
 def images():
     """Sixty images whose class shows in their brightness."""
-    labels = torch.arange(60) % 10
-    noise = torch.randint(0, 20, (60, 3, 32, 32), generator=torch.Generator().manual_seed(0))
-    split = Split((labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8), labels)
-    return Dataset(DIGITS_8, tuple("0123456789"), split, split)
+    return bright_images()
 
 
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from factories import DIGITS_8, Tiny
+from factories import DIGITS_8, Tiny, bright_images
 
 from pruning_core.data import Dataset, Split
 from pruning_core.errors import TrainingError, UnavailableError
@@ -17,13 +17,8 @@ from pruning_core.training_step import Distillation, StepRunner, derive_seed, re
 
 @pytest.fixture(scope="module")
 def images():
-    """Sixty real-sized images whose class shows in their brightness."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(60) % 10
-    noise = torch.randint(0, 20, (60, 3, 32, 32), generator=generator)
-    pixels = (labels.view(-1, 1, 1, 1) * 23 + noise).to(torch.uint8)
-    split = Split(pixels, labels)
-    return Dataset(DIGITS_8, tuple("0123456789"), split, split)
+    """Sixty images whose class shows in their brightness."""
+    return bright_images()
 
 
 class WithDropout(Tiny):
@@ -59,14 +54,9 @@ def test_the_same_spec_gives_the_same_weights(images, precision):
 @pytest.mark.parametrize(
     "field", [{"seed": 1}, {"augment": False}, {"weight_decay": 0.1}, {"nesterov": False}]
 )
-def test_each_choice_counts(images, field):
+def test_each_choice_counts(field):
     """Seed, augmentation, weight decay and momentum each change what comes out."""
-    dataset = Dataset(
-        DIGITS_8.model_copy(update={"augment": DIGITS_8.augment.model_copy(update={"crop_padding": 2})}),
-        images.class_names,
-        images.train,
-        images.test,
-    )
+    dataset = bright_images(crop_padding=2)
     assert not same(run(dataset)[0], run(dataset, **field)[0])
 
 

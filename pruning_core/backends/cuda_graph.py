@@ -23,10 +23,7 @@ from pruning_core.backends.eager import (
     set_torch_threads,
 )
 from pruning_core.errors import BackendError
-
-WARM_UP_CALLS = 3
-"""Before a capture, on a stream of their own: cuDNN chooses kernels and workspaces are allocated, neither
-of which may happen inside."""
+from pruning_core.graphed import WARM_UP_CALLS
 
 
 class CudaGraph(Backend):
