@@ -2,6 +2,7 @@
 
 from pruning_core.errors import UnknownNameError
 from pruning_core.methods.base import Method, Pruning
+from pruning_core.methods.lamp import Lamp
 from pruning_core.methods.magnitude import Magnitude
 from pruning_core.methods.masks import UNSTRUCTURED_L1, UNSTRUCTURED_RANDOM, LnStructured
 from pruning_core.methods.random import Random
@@ -10,6 +11,7 @@ __all__ = ["METHODS", "Method", "Pruning", "find_method"]
 
 METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
+    "lamp": Lamp(),
     "random": Random(),
     "unstructured-l1": UNSTRUCTURED_L1,
     "ln-structured": LnStructured(),
