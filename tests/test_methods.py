@@ -30,8 +30,7 @@ def prune_tiny(network, ratio, **fields):
     return prune(network, build_tiny(), MethodSpec(**fields), ratio, EXAMPLE, seed=0)
 
 
-LOCAL_ONLY = {"ln-structured"}  # tests/test_mask_methods.py has the refusal
-CASES = [(name, scope) for name in METHODS for scope in ("local", "global")]
+CASES = [(name, scope) for name, method in METHODS.items() for scope in method.scopes]
 
 
 def kept_channels(network):
@@ -40,9 +39,7 @@ def kept_channels(network):
     return [int(layer.weight.flatten(1).any(dim=1).sum()) for layer in convolutions]
 
 
-@pytest.mark.parametrize(
-    ("name", "scope"), [case for case in CASES if case[1] == "local" or case[0] not in LOCAL_ONLY]
-)
+@pytest.mark.parametrize(("name", "scope"), CASES)
 class TestEveryMethod:
     """What holds for each entry of METHODS."""
 
@@ -117,6 +114,42 @@ def test_magnitude_removes_the_smallest_group():
         assert network.inner.weight[row].norm() > 0.5 * kept_before[channel].norm()
 
 
+class TestLamp:
+    """`lamp`: which channels go, and from where."""
+
+    def test_layers_keep_as_many_whatever_their_width_and_scale(self):
+        """Wide layers give most; what a layer keeps does not follow how large its weights are."""
+        network = build_model("resnet18", 10, (3, 32, 32))
+        with torch.no_grad():
+            network.layer4[1].conv1.weight *= 1e-3
+        dense = copy.deepcopy(network)
+        prune(network, dense, MethodSpec(name="lamp", scope="global"), 0.75, EXAMPLE, seed=0)
+        kept = [layer.out_channels for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)]
+        assert 50 <= min(kept) <= max(kept) <= 64  # of 64 to 512; uniformly it would be 16 to 128
+
+    def test_no_layer_is_emptied(self):
+        """At a ratio at which all but two of a hundred channels go, each layer has some left."""
+        network = build_model("resnet18", 10, (3, 32, 32))
+        dense = copy.deepcopy(network)
+        plan = prune(network, dense, MethodSpec(name="lamp", scope="global"), 0.98, EXAMPLE, seed=0)
+        assert plan.achieved_ratio > 0.95
+        assert min(plan.widths.values()) >= 2
+        assert max(width for name, width in plan.widths.items() if name != "fc") <= 8
+
+    def test_within_a_layer_the_smallest_go(self):
+        """Channels that are far smaller than the others of their layer are the first to go."""
+        network = build_tiny()
+        small = {3, 8, 9, 15, 21, 30}
+        with torch.no_grad():
+            for channel in small:
+                network.inner.weight[channel] *= 1e-3
+                network.outer.weight[:, channel] *= 1e-3
+            network.inner_norm.bias.copy_(torch.arange(32))  # names the channels; biases are not ranked
+        prune_tiny(network, 0.125, name="lamp", scope="global", round_to=1)  # 6 of 48
+        assert network.stem.out_channels == 16
+        assert set(range(32)) - set(network.inner_norm.bias.int().tolist()) == small
+
+
 def test_random_is_another_choice_than_magnitude():
     """The control does not follow the norms."""
     by_norm, by_chance = build_tiny(), build_tiny()
@@ -162,18 +195,21 @@ def test_a_model_that_cannot_be_traced_is_one_line(kind, expected):
         METHODS["magnitude"].prune(kind(), step)
 
 
-def uninterrupted(network, steps, scope="local"):
+IMPORTANCES = {"magnitude": tp.importance.MagnitudeImportance, "lamp": tp.importance.LAMPImportance}
+
+
+def uninterrupted(network, steps, method):
     """Prune as torch-pruning's own iterative pruner does, one pruner for the whole chain."""
     classifier = dict(network.named_modules())[find_classifier(network, EXAMPLE)]
     pruner = tp.BasePruner(
         network,
         EXAMPLE,
-        importance=tp.importance.MagnitudeImportance(p=2),
+        importance=IMPORTANCES[method.name](p=2),
         pruning_ratio=1.0,
         iterative_steps=steps,
         ignored_layers=[classifier],
         round_to=2,
-        global_pruning=scope == "global",
+        global_pruning=method.scope == "global",
         in_channel_groups={},
         out_channel_groups={},
         num_heads={},
@@ -184,17 +220,18 @@ def uninterrupted(network, steps, scope="local"):
         yield layer_widths(network)
 
 
-@pytest.mark.parametrize("scope", ["local", "global"])
+@pytest.mark.parametrize(("method", "scope"), [case for case in CASES if case[0] in IMPORTANCES])
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
-def test_a_chain_resumed_at_every_step_has_the_same_widths(name, scope):
+def test_a_chain_resumed_at_every_step_has_the_same_widths(name, method, scope):
     """A new pruner at each step, on a network rebuilt from plan and weights, goes the way of one pruner."""
     steps = 4
+    spec = MethodSpec(name=method, scope=scope)
     dense = build_model(name, 10, (3, 32, 32))
-    expected = list(uninterrupted(copy.deepcopy(dense), steps, scope))
+    expected = list(uninterrupted(copy.deepcopy(dense), steps, spec))
     network = copy.deepcopy(dense)
     for step in range(steps):
         ratio = (step + 1) / steps
-        plan = prune(network, dense, MethodSpec(scope=scope), ratio, EXAMPLE, seed=0)
+        plan = prune(network, dense, spec, ratio, EXAMPLE, seed=0)
         assert layer_widths(network) == expected[step]
         network = load_pruned(copy.deepcopy(dense), plan, network.state_dict())
 
