@@ -262,3 +262,14 @@ def test_post_muon_is_post_fast_but_for_the_dense_training():
     assert (fast.train.optimizer, muon.train.optimizer) == ("sgd", "muon")
     assert muon.train.epochs == fast.train.epochs
     assert muon.model_copy(update={"train": fast.train}) == fast
+
+
+def test_post_lamp_is_post_muon_but_for_what_is_cut():
+    """The same dense model, ratios and epochs: what the other ranking gives is told apart from all else."""
+    folder = Path(__file__).parent.parent / "bench" / "grids"
+    muon, lamp = (read_grid(folder / f"{name}.toml") for name in ("post-muon", "post-lamp"))
+    assert ((muon.method, muon.scope), (lamp.method, lamp.scope)) == (
+        (("magnitude",), "local"),
+        (("lamp",), "global"),
+    )
+    assert lamp.model_copy(update={"method": muon.method, "scope": muon.scope}) == muon
