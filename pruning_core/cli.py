@@ -37,6 +37,9 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @_axis("dataset", "Datasets, separated by commas.")
 @_axis("method", "Pruning methods, separated by commas.")
 @_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
+@click.option(
+    "--scope", metavar="local|global", help="Rank channels within each layer, or over all together."
+)
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
 @click.option("--data-root", type=FOLDER, help="Where torchvision's datasets lie.")
@@ -47,6 +50,7 @@ def prepare(
     dataset: str | None,
     method: str | None,
     ratios: str | None,
+    scope: str | None,
     seed: int | None,
     root: Path | None,
     data_root: Path | None,
@@ -61,7 +65,7 @@ def prepare(
     from pruning_core.store import Store, default_root
 
     options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
-    options |= {"train.seed": seed, "fine_tune.seed": seed}
+    options |= {"scope": scope, "train.seed": seed, "fine_tune.seed": seed}
     given = {name: value for name, value in options.items() if value is not None}
     path = find_grid(grid, Path.cwd())
     wanted = make_grid(given) if path is None else read_grid(path, given)

@@ -56,6 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in _AXES.items():
         group.addoption(f"--{name.replace('_', '-')}", dest=f"pruning_{name}", metavar="LIST", help=text)
     group.addoption(
+        "--scope", metavar="local|global", help="rank channels within each layer, or over all together"
+    )
+    group.addoption(
         "--precision",
         type=float,
         metavar="FRACTION",
@@ -77,7 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
     session.config.stash[_STARTED] = time.perf_counter()
-    options = ("--grid", "--precision", "--seed", *(f"pruning_{name}" for name in _AXES))
+    options = ("--grid", "--scope", "--precision", "--seed", *(f"pruning_{name}" for name in _AXES))
     if any(session.config.getoption(option) is not None for option in options):
         with _exit_on_user_error():
             _grid_of(session.config)
@@ -263,6 +266,7 @@ def _grid_of(config: pytest.Config) -> Grid:
         from pruning_core.grid import find_grid, make_grid, read_grid
 
         options = {name: config.getoption(f"pruning_{name}") for name in _AXES}
+        options["scope"] = config.getoption("--scope")
         options["latency.precision"] = config.getoption("--precision")
         options["train.seed"] = options["fine_tune.seed"] = config.getoption("--seed")
         path = find_grid(config.getoption("--grid"), config.rootpath)

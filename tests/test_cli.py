@@ -83,6 +83,10 @@ MISTAKES = {
         ("plan", "--method", "ln-structured", "--scope", "global"),
         "ln-structured has no scope 'global'; it has: local",
     ),
+    "scope to prepare": (
+        ("prepare", "--scope", "globl"),
+        "input should be 'local' or 'global'; came 'globl'",
+    ),
     "dataset": (("prepare", "--dataset", "digit"), "no dataset 'digit'. Did you mean 'digits'"),
     "dataset not there": (("prepare", "--dataset", "folder:nowhere"), "nowhere"),
     "dataset not had": (("prepare", "--dataset", "cifar10", "--data-root", "."), "cifar10"),

@@ -202,6 +202,14 @@ def test_precision_is_asked_for_on_the_command_line(suites, pytester):
     assert {(r["rounds"], r["looks"]) for r in records(pytester)} == {(40, 4)}
 
 
+def test_a_scope_is_asked_for_on_the_command_line(suites, pytester):
+    """--scope brings methods within reach that rank over all layers together; the records say so."""
+    suites("-k", "cost and not dense", "--method=lamp", "--scope=global").assert_outcomes(
+        passed=len(records(pytester))
+    )
+    assert {(r["method"], r["scope"]) for r in records(pytester)} == {("lamp", "global")}
+
+
 def test_a_seed_is_asked_for_on_the_command_line(suites, pytester):
     """--seed trains dense and pruned anew from that seed; the records say so."""
     keys = []
