@@ -5,28 +5,48 @@ Needs the extra `figures` (matplotlib). Not for: exploring (`page.py`).
 
 import importlib.util
 import io
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pruning_core.errors import OptionError
 from pruning_core.records import Record
-from pruning_core.report.index import Group, RunIndex
+from pruning_core.report.index import Backend, Group, RunIndex
 from pruning_core.report.tables import Report
 from pruning_core.text_files import write_bytes_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 PICTURES = ("svg", "png")
 
 # Okabe and Ito's palette: told apart by the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#882255", "#4D4D4D")
+LINES = ("-", "--", "-.", ":")
+IDEAL: dict[str, Any] = {
+    "color": "#777777",
+    "lw": 0.8,
+    "ls": (0, (1, 1)),
+    "label": "what the MACs saved would give",
+}
 MARKS = "os^DvPX*<>h"  # not as many as colours: the pair comes back only after 88 backends
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What has a line style of its own: one method of one file."""
+
+    index: RunIndex
+    group: Group
+    device: str
+    name: str
+
+
 def draw_picture(report: Report, path: Path, form: str) -> None:
-    """Draw the first model and dataset that was timed, at its largest batch size.
+    """Draw the first model, dataset and device that was timed, at its largest batch size, by every method.
 
     Args:
         report: What `build_report` made.
@@ -41,30 +61,43 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
             "a picture needs matplotlib, which is not installed. Install with: "
             "pip install 'pruning-bench[figures]'"
         )
-    index, group, device = _first_timed(report)
+    batch_size, parts = _what_to_draw(report)
     import matplotlib as mpl
 
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    batch_size = index.batch_sizes(group, device)[-1]
     with mpl.rc_context({"svg.hashsalt": "pruning-bench", "font.size": 9}):
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
-        for number, backend in enumerate(index.backends(group, device)):
-            ratios = index.ratios(group, device)
-            found = (index.latency(group, ratio, backend, device, batch_size) for ratio in ratios)
-            records = [record for record in found if record]
-            style = {
-                "color": COLOURS[number % len(COLOURS)],
-                "marker": MARKS[number % len(MARKS)],
-                "label": " ".join(backend),
-            }
-            _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
-            _draw_speedup(right, [r for r in records if r.get("ratio")], style)
+        backends = list(
+            dict.fromkeys(b for part in parts for b in part.index.backends(part.group, part.device))
+        )
+        for number, part in enumerate(parts):
+            ideal: dict[float, float] = {}
+            for backend in part.index.backends(part.group, part.device):
+                records = _timed(part, backend, batch_size)
+                place = backends.index(backend)
+                style = {
+                    "color": COLOURS[place % len(COLOURS)],
+                    "marker": MARKS[place % len(MARKS)],
+                    "ls": LINES[number % len(LINES)],
+                }
+                if number:
+                    style["mfc"] = "white"
+                _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
+                _draw_speedup(right, [r for r in records if r.get("ratio")], style)
+                ideal |= {
+                    r["ratio"]: r["mac_reduction"] for r in records if "mac_reduction" in r and r["ratio"]
+                }
+            right.plot(sorted(ideal), [ideal[ratio] for ratio in sorted(ideal)], **IDEAL)
         _finish(left, right)
+        _explain(right, backends, parts)
+        first = parts[0]
+        methods = " and ".join(dict.fromkeys(part.group.method for part in parts))
+        facts = [part.index.facts() for part in parts]
         figure.suptitle(
-            f"{group.model} on {group.dataset}, {group.method}, {device}, batch {batch_size}\n"
-            f"{index.facts()}",
+            f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}\n"
+            + "\n".join(dict.fromkeys(facts)),
             fontsize=8,
         )
         figure.tight_layout()
@@ -74,11 +107,35 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
     write_bytes_file(path, buffer.getvalue())
 
 
-def _first_timed(report: Report) -> tuple[RunIndex, Group, str]:
-    for index, group, device in _places(report):
-        if index.batch_sizes(group, device):
-            return index, group, device
-    raise OptionError("nothing to draw: these files hold no latency records")
+def _what_to_draw(report: Report) -> tuple[int, list[_Part]]:
+    """Return the largest batch size of the first that was timed, and all that was timed like it."""
+    places = [place for place in _places(report) if place[0].batch_sizes(place[1], place[2])]
+    if not places:
+        raise OptionError("nothing to draw: these files hold no latency records")
+    first, group, device = places[0]
+    batch_size = first.batch_sizes(group, device)[-1]
+    alike = [
+        (index, other)
+        for index, other, its_device in places
+        if (other.model, other.dataset, its_device) == (group.model, group.dataset, device)
+        and batch_size in index.batch_sizes(other, its_device)
+    ]
+    methods = [other.method for _, other in alike]
+    return batch_size, [
+        _Part(
+            index,
+            other,
+            device,
+            other.method if methods.count(other.method) == 1 else f"{other.method}, {index.run.path.name}",
+        )
+        for index, other in alike
+    ]
+
+
+def _timed(part: _Part, backend: Backend, batch_size: int) -> list[Record]:
+    ratios = part.index.ratios(part.group, part.device)
+    found = (part.index.latency(part.group, ratio, backend, part.device, batch_size) for ratio in ratios)
+    return [record for record in found if record]
 
 
 def _places(report: Report) -> Iterator[tuple[RunIndex, Group, str]]:
@@ -94,7 +151,7 @@ def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, str
     x, y = [r["latency_ms"] for r in records], [r["accuracy"] for r in records]
     beside = _reach(records, "latency_ms", "latency_low_ms", "latency_high_ms")
     above = _reach(records, "accuracy", "accuracy_low", "accuracy_high")
-    axis.errorbar(x, y, yerr=above, xerr=beside, ls=":", lw=0.8, ms=5, elinewidth=0.8, **style)  # type: ignore[arg-type]  # colour, marker, label
+    axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=5, elinewidth=0.8, **style)  # type: ignore[arg-type]  # colour, marker, line
 
 
 def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, str]) -> None:
@@ -103,9 +160,6 @@ def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, str]
     x, y = [r["ratio"] for r in records], [r["speedup"] for r in records]
     bounds = _reach(records, "speedup", "speedup_low", "speedup_high")
     axis.errorbar(x, y, yerr=bounds, lw=1, ms=5, elinewidth=0.8, **style)  # type: ignore[arg-type]  # as above
-    ideal = {r["ratio"]: r["mac_reduction"] for r in records if "mac_reduction" in r}
-    if ideal and not any(line.get_label() == "ideal: MACs saved" for line in axis.lines):
-        axis.plot(list(ideal), list(ideal.values()), ls="--", color="#777777", label="ideal: MACs saved")
 
 
 def _reach(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
@@ -120,7 +174,44 @@ def _finish(left: "Axes", right: "Axes") -> None:
     left.set(xscale="log", xlabel="latency of a call, ms", ylabel="accuracy", title="Accuracy and latency")
     left.yaxis.set_major_formatter("{x:.1%}")
     right.set(yscale="log", xlabel="ratio", ylabel="speed-up over dense, same backend", title="Speed-up")
-    right.legend(fontsize=7)
+    _label_plainly(left.xaxis)
+    _label_plainly(right.yaxis)
     for axis in (left, right):
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
+
+
+def _label_plainly(axis: "Axis") -> None:
+    """Label a logarithmic axis by plain numbers, as many as there is room for: matplotlib's own overlap."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1, 3) if decades < 3.5 else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) -> None:
+    """Draw the legend: colours and marks are backends, lines are methods where there are several."""
+    from matplotlib.lines import Line2D
+
+    entries = [
+        Line2D(
+            [],
+            [],
+            color=COLOURS[n % len(COLOURS)],
+            marker=MARKS[n % len(MARKS)],
+            ms=5,
+            ls="",
+            label=" ".join(name),
+        )
+        for n, name in enumerate(backends)
+    ]
+    if len(parts) > 1:
+        for number, part in enumerate(parts):
+            line = {"marker": "o", "ms": 5, "lw": 0.8, "ls": LINES[number % len(LINES)]}
+            fill = {"mfc": "white"} if number else {}
+            entries.append(Line2D([], [], color="black", label=part.name, **line, **fill))  # type: ignore[arg-type]
+    entries.append(Line2D([], [], **IDEAL))
+    axis.legend(handles=entries, fontsize=7)
