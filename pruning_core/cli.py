@@ -38,7 +38,9 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @_axis("method", "Pruning methods, separated by commas.")
 @_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
 @click.option(
-    "--scope", metavar="local|global", help="Rank channels within each layer, or over all together."
+    "--scope",
+    type=click.Choice(["local", "global"]),
+    help="Rank channels within each layer, or over all together (default: what the grid says).",
 )
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option

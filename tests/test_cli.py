@@ -85,7 +85,7 @@ MISTAKES = {
     ),
     "scope to prepare": (
         ("prepare", "--scope", "globl"),
-        "input should be 'local' or 'global'; came 'globl'",
+        "'globl' is not one of 'local', 'global'",
     ),
     "dataset": (("prepare", "--dataset", "digit"), "no dataset 'digit'. Did you mean 'digits'"),
     "dataset not there": (("prepare", "--dataset", "folder:nowhere"), "nowhere"),

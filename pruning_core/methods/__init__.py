@@ -2,16 +2,15 @@
 
 from pruning_core.errors import UnknownNameError
 from pruning_core.methods.base import Method, Pruning
-from pruning_core.methods.lamp import Lamp
-from pruning_core.methods.magnitude import Magnitude
+from pruning_core.methods.magnitude import LAMP, MAGNITUDE
 from pruning_core.methods.masks import UNSTRUCTURED_L1, UNSTRUCTURED_RANDOM, LnStructured
 from pruning_core.methods.random import Random
 
 __all__ = ["METHODS", "Method", "Pruning", "find_method"]
 
 METHODS: dict[str, Method] = {
-    "magnitude": Magnitude(),
-    "lamp": Lamp(),
+    "magnitude": MAGNITUDE,
+    "lamp": LAMP,
     "random": Random(),
     "unstructured-l1": UNSTRUCTURED_L1,
     "ln-structured": LnStructured(),

@@ -76,14 +76,7 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
             ideal: dict[float, float] = {}
             for backend in part.index.backends(part.group, part.device):
                 records = _timed(part, backend, batch_size)
-                place = backends.index(backend)
-                style = {
-                    "color": COLOURS[place % len(COLOURS)],
-                    "marker": MARKS[place % len(MARKS)],
-                    "ls": LINES[number % len(LINES)],
-                }
-                if number:
-                    style["mfc"] = "white"
+                style = _mark_of(backends.index(backend)) | _line_of(number)
                 _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
                 _draw_speedup(right, [r for r in records if r.get("ratio")], style)
                 ideal |= {
@@ -145,21 +138,31 @@ def _places(report: Report) -> Iterator[tuple[RunIndex, Group, str]]:
                 yield index, group, device
 
 
-def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, str]) -> None:
+def _mark_of(number: int) -> dict[str, Any]:
+    """Return how the points of a backend look."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[number % len(MARKS)]}
+
+
+def _line_of(number: int) -> dict[str, Any]:
+    """Return how the lines of a method look; the points of the first are filled, those of all others open."""
+    return {"ls": LINES[number % len(LINES)]} | ({"mfc": "white"} if number else {})
+
+
+def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
     if not records:
         return
     x, y = [r["latency_ms"] for r in records], [r["accuracy"] for r in records]
     beside = _reach(records, "latency_ms", "latency_low_ms", "latency_high_ms")
     above = _reach(records, "accuracy", "accuracy_low", "accuracy_high")
-    axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=5, elinewidth=0.8, **style)  # type: ignore[arg-type]  # colour, marker, line
+    axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=5, elinewidth=0.8, **style)
 
 
-def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, str]) -> None:
+def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
     if not records:
         return
     x, y = [r["ratio"] for r in records], [r["speedup"] for r in records]
     bounds = _reach(records, "speedup", "speedup_low", "speedup_high")
-    axis.errorbar(x, y, yerr=bounds, lw=1, ms=5, elinewidth=0.8, **style)  # type: ignore[arg-type]  # as above
+    axis.errorbar(x, y, yerr=bounds, lw=1, ms=5, elinewidth=0.8, **style)
 
 
 def _reach(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
@@ -197,21 +200,13 @@ def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) 
     from matplotlib.lines import Line2D
 
     entries = [
-        Line2D(
-            [],
-            [],
-            color=COLOURS[n % len(COLOURS)],
-            marker=MARKS[n % len(MARKS)],
-            ms=5,
-            ls="",
-            label=" ".join(name),
-        )
-        for n, name in enumerate(backends)
+        Line2D([], [], ms=5, label=" ".join(name), **(_mark_of(number) | {"ls": ""}))
+        for number, name in enumerate(backends)
     ]
     if len(parts) > 1:
-        for number, part in enumerate(parts):
-            line = {"marker": "o", "ms": 5, "lw": 0.8, "ls": LINES[number % len(LINES)]}
-            fill = {"mfc": "white"} if number else {}
-            entries.append(Line2D([], [], color="black", label=part.name, **line, **fill))  # type: ignore[arg-type]
+        entries += [
+            Line2D([], [], color="black", marker="o", ms=5, lw=0.8, label=part.name, **_line_of(number))
+            for number, part in enumerate(parts)
+        ]
     entries.append(Line2D([], [], **IDEAL))
     axis.legend(handles=entries, fontsize=7)
