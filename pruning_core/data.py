@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import pruning_core.torchvision_schemas  # noqa: F401  # must come before torchvision
 from pruning_core.errors import DatasetError, UnknownNameError
 from pruning_core.folder_dataset import load_folder
 from pruning_core.spec import AugmentSpec
@@ -122,18 +121,18 @@ def load_digits(source: Source) -> Dataset:
 
 def load_cifar10(source: Source) -> Dataset:
     """Load CIFAR-10: 60,000 photographs of 32×32 in 10 classes (Krizhevsky, 2009)."""
-    from torchvision.datasets import CIFAR10
+    from pruning_core.torchvision_compat import datasets
 
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-    return _load_cifar("cifar10", CIFAR10, source, mean, std)
+    return _load_cifar("cifar10", datasets.CIFAR10, source, mean, std)
 
 
 def load_cifar100(source: Source) -> Dataset:
     """Load CIFAR-100: 60,000 photographs of 32×32 in 100 classes (Krizhevsky, 2009)."""
-    from torchvision.datasets import CIFAR100
+    from pruning_core.torchvision_compat import datasets
 
     mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-    return _load_cifar("cifar100", CIFAR100, source, mean, std)
+    return _load_cifar("cifar100", datasets.CIFAR100, source, mean, std)
 
 
 def load_fashion_mnist(source: Source) -> Dataset:
@@ -149,9 +148,9 @@ def load_fashion_mnist(source: Source) -> Dataset:
         if not source.download:
             hint = "; or install Debian's package dataset-fashion-mnist"
             raise _missing("fashion-mnist", places, "train-images-idx3-ubyte[.gz]", hint)
-        from torchvision.datasets import FashionMNIST
+        from pruning_core.torchvision_compat import datasets
 
-        _build_torchvision("fashion-mnist", FashionMNIST, source)
+        _build_torchvision("fashion-mnist", datasets.FashionMNIST, source)
         found = places[0]
     train, test = (_read_fashion_split(found, prefix) for prefix in ("train", "t10k"))
     # Of the training images with their black border: 0.2860 and 0.3530 of the bare 28×28, brought to 32×32.

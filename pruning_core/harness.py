@@ -21,6 +21,7 @@ from pruning_core.records import Record, make_record, pack_answers
 from pruning_core.resident import Models, dense_of, plain_of
 from pruning_core.spec import CheckpointSpec, DenseSpec, PrunedSpec, key_of
 from pruning_core.store import Checkpoint
+from pruning_core.system.hardware import set_torch_threads
 from pruning_core.thresholds import Threshold, least_agreement
 from pruning_core.timing import Timer
 from pruning_core.tours import Tours, reference_of
@@ -42,7 +43,7 @@ class Harness:
         self.models = Models(self.grid, self.place)
         self.timer = Timer(self.models, self.grid.latency, self.place.display)
         self.tours = Tours(self.models, self.timer, self.planned)
-        torch.set_num_threads(self.models.threads)
+        set_torch_threads(self.models.threads)
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
         """Load a variant's checkpoint, or make it."""
@@ -90,6 +91,7 @@ class Harness:
             train_precision=metrics.train_precision,
             train_device=metrics.train_device,
             train_graphed=metrics.train_graphed,
+            train_memory_format=metrics.train_memory_format,
             train_s=metrics.train_s,
             train_outside_s=metrics.train_outside_s,
             epochs=epochs,

@@ -17,11 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import pruning_core.torchvision_schemas  # noqa: F401  # must come before torchvision
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.spec import ModelSpec
-
-from torchvision.models import mobilenet_v2, resnet18, resnet50, vgg16_bn  # isort: skip
+from pruning_core.torchvision_compat import models as torchvision_models
 
 
 def _resnet(network: Any, channels: int) -> nn.Module:  # Any: torchvision has no types
@@ -32,17 +30,17 @@ def _resnet(network: Any, channels: int) -> nn.Module:  # Any: torchvision has n
 
 def build_resnet18(classes: int, channels: int) -> nn.Module:
     """Build ResNet-18 with a 3×3 stem of stride 1 and no max-pool: 11.17 M parameters at 10 classes."""
-    return _resnet(resnet18(weights=None, num_classes=classes), channels)
+    return _resnet(torchvision_models.resnet18(weights=None, num_classes=classes), channels)
 
 
 def build_resnet50(classes: int, channels: int) -> nn.Module:
     """Build ResNet-50 with a 3×3 stem of stride 1 and no max-pool."""
-    return _resnet(resnet50(weights=None, num_classes=classes), channels)
+    return _resnet(torchvision_models.resnet50(weights=None, num_classes=classes), channels)
 
 
 def build_vgg16_bn(classes: int, channels: int) -> nn.Module:
     """Build VGG-16 with batch norm; one linear layer on the pooled features instead of three."""
-    network: Any = vgg16_bn(weights=None, num_classes=classes)
+    network: Any = torchvision_models.vgg16_bn(weights=None, num_classes=classes)
     network.features[0] = nn.Conv2d(channels, 64, kernel_size=3, padding=1)
     network.avgpool = nn.AdaptiveAvgPool2d(1)
     network.classifier = nn.Linear(512, classes)
@@ -61,7 +59,9 @@ def build_mobilenet_v2(classes: int, channels: int) -> nn.Module:
         [6, 160, 3, 2],
         [6, 320, 1, 1],
     ]
-    network: Any = mobilenet_v2(weights=None, num_classes=classes, inverted_residual_setting=stages)
+    network: Any = torchvision_models.mobilenet_v2(
+        weights=None, num_classes=classes, inverted_residual_setting=stages
+    )
     network.features[0][0] = nn.Conv2d(channels, 32, kernel_size=3, stride=1, padding=1, bias=False)
     return _as_module(network)
 

@@ -32,6 +32,7 @@ from pruning_core.plan import Plan, load_pruned, make_plan
 from pruning_core.progress import ProgressDisplay
 from pruning_core.spec import CheckpointSpec, DenseSpec, MethodSpec, PrunedSpec, TrainSpec, key_of
 from pruning_core.store import Checkpoint, Made, Metrics, Store, Unfinished
+from pruning_core.system.hardware import most_threads, set_torch_threads
 from pruning_core.training import TrainResult, train
 from pruning_core.training_step import Distillation, resolve_device
 
@@ -76,7 +77,8 @@ class Workplace:
 
 def make_variant(variant: Variant, grid: Grid, place: Workplace) -> Checkpoint:
     """Load the checkpoint of a variant, or make it and whatever it starts from."""
-    return make_checkpoint(specs_of(variant, grid, place), place.dataset(variant.dataset), place)
+    threads = most_threads(grid.threads)
+    return make_checkpoint(specs_of(variant, grid, place), place.dataset(variant.dataset), place, threads)
 
 
 def specs_of(variant: Variant, grid: Grid, place: Workplace) -> list[CheckpointSpec]:
@@ -105,18 +107,28 @@ def specs_of(variant: Variant, grid: Grid, place: Workplace) -> list[CheckpointS
     return specs
 
 
-def make_checkpoint(specs: list[CheckpointSpec], dataset: data.Dataset, place: Workplace) -> Checkpoint:
-    """Load the checkpoint of the last spec, or make it from the checkpoint of the one before."""
+def make_checkpoint(
+    specs: list[CheckpointSpec], dataset: data.Dataset, place: Workplace, threads: int
+) -> Checkpoint:
+    """Load the checkpoint of the last spec, or make it from the checkpoint of the one before.
+
+    Args:
+        specs: From dense to the one asked for, each the parent of the next.
+        dataset: The one of the specs.
+        place: Where the work is done.
+        threads: CPU threads to make it on; sums on another number of threads round otherwise.
+    """
     *earlier, spec = specs
     found = place.find(spec)
     if found is not None:
         return found  # before its parent is looked for: a finished checkpoint needs no parent any more
+    set_torch_threads(threads)
     if isinstance(spec, DenseSpec):
         return place.store.load_or_make(
             spec, lambda unfinished: train_dense(spec, dataset, place, unfinished)
         )
-    parent = make_checkpoint(earlier, dataset, place)
-    dense = make_checkpoint(specs[:1], dataset, place) if spec.fine_tune.distill_weight > 0 else None
+    parent = make_checkpoint(earlier, dataset, place, threads)
+    dense = make_checkpoint(specs[:1], dataset, place, threads) if spec.fine_tune.distill_weight > 0 else None
     return place.store.load_or_make(
         spec, lambda unfinished: prune_and_fine_tune(spec, parent, dense, dataset, place, unfinished)
     )
@@ -141,11 +153,11 @@ def prune_and_fine_tune(
 ) -> Made:
     """Prune the parent to the spec's ratio and fine-tune what is left, taught by the dense model if asked."""
     network = load_network(parent)
-    zeros_before = sparsity_of(network)
+    before = parent.plan, sparsity_of(network)
     started = time.perf_counter()
     plan = prune(network, _build(spec), spec.method, spec.ratio, _example(spec), spec.fine_tune.seed)
     prune_s = time.perf_counter() - started
-    if plan.widths == parent.plan.widths and sparsity_of(network) == zeros_before:
+    if removed_nothing(before, (plan, sparsity_of(network))):
         return _exhausted(plan, parent)
     renew_norms(network, dataset, spec.fine_tune)
     tested_pruned = _evaluate(network, dataset, spec.fine_tune)
@@ -184,6 +196,16 @@ def prune(
     # Ratio 0 asks for nothing; rounding must not remove channels all the same.
     requested = find_method(method.name).prune(network, step) if ratio > 0 else {}
     return make_plan(dense, network, requested)
+
+
+def removed_nothing(before: tuple[Plan, float], after: tuple[Plan, float]) -> bool:
+    """Tell whether a step of pruning is exhausted: as wide, and as sparse, as the network before it.
+
+    Args:
+        before: Plan and sparsity of the network that the step started from.
+        after: The same of what it left.
+    """
+    return before[0].kept_widths == after[0].kept_widths and before[1] == after[1]
 
 
 def load_network(checkpoint: Checkpoint) -> nn.Module:
@@ -276,6 +298,7 @@ def _made(
         train_device=result.device,
         train_threads=result.threads,
         train_graphed=result.graphed,
+        train_memory_format=result.memory_format,
         torch=torch.__version__,
         created=_now(),
     )

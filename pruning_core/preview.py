@@ -18,8 +18,8 @@ from pruning_core.cells import DENSE
 from pruning_core.measure.cost import count_cost
 from pruning_core.methods.masks import sparsity_of
 from pruning_core.models import build_model
-from pruning_core.pipeline import prune, serialised_size_bytes
-from pruning_core.plan import layer_widths, make_plan
+from pruning_core.pipeline import prune, removed_nothing, serialised_size_bytes
+from pruning_core.plan import Plan, make_plan
 from pruning_core.spec import MethodSpec
 
 
@@ -64,18 +64,15 @@ def plan_steps(
     dense = build_model(model, classes, image)
     example = torch.zeros(1, *image)
     network = copy.deepcopy(dense)
-    before = (layer_widths(network), sparsity_of(network))
+    before = (make_plan(dense, network), sparsity_of(network))
     if with_dense:
-        yield _step(model, DENSE, 0.0, dense, dense, {}, False, example)
+        yield _step(model, DENSE, 0.0, network, before[0], False, example)
     for ratio in ratios:
         if method.schedule == "one-shot":
             network = copy.deepcopy(dense)
         plan = prune(network, dense, method, ratio, example, seed=0)
-        requested = {
-            n: p.requested_outputs for n, p in plan.layers.items() if p.requested_outputs is not None
-        }
-        after = (layer_widths(network), sparsity_of(network))
-        yield _step(model, method.name, ratio, dense, network, requested, after == before, example)
+        after = (plan, sparsity_of(network))
+        yield _step(model, method.name, ratio, network, plan, removed_nothing(before, after), example)
         before = after
 
 
@@ -83,13 +80,11 @@ def _step(
     model: str,
     method: str,
     ratio: float,
-    dense: torch.nn.Module,
     network: torch.nn.Module,
-    requested: dict[str, int],
+    plan: Plan,
     exhausted: bool,
     example: torch.Tensor,  # (1, C, H, W)
 ) -> PlannedStep:
-    plan = make_plan(dense, network)
     cost = count_cost(network, example)
     convolutions = [layer.outputs for layer in plan.layers.values() if layer.kind.startswith("Conv")]
     return PlannedStep(
@@ -105,7 +100,11 @@ def _step(
         narrowest=min(convolutions, default=0),
         widest=max(convolutions, default=0),
         widths=plan.widths,
-        requested_widths=requested,
+        requested_widths={
+            name: layer.requested_outputs
+            for name, layer in plan.layers.items()
+            if layer.requested_outputs is not None
+        },
     )
 
 

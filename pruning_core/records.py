@@ -68,6 +68,7 @@ FIELDS: tuple[Field, ...] = (
     Field("train_precision", str, "", "cost, training", "what the training precision resolved to"),
     Field("train_device", str, "", _COST, "what the training device resolved to"),
     Field("train_graphed", bool, "", "cost, training", "steps were launched as one CUDA graph each"),
+    Field("train_memory_format", str, "", "cost, training", "how images and weights lay in memory meanwhile"),
     Field("train_s", float, "s", _COST, "seconds of training or fine-tuning, over all interruptions"),
     Field("train_outside_s", float, "s", _COST, "of these, outside of the steps: batches, progress, saving"),
     Field("epochs", int, "", _COST, "epochs of training (dense) or fine-tuning (pruned)"),

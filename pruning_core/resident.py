@@ -14,11 +14,11 @@ from pruning_core.backends import load_executable
 from pruning_core.backends.base import Executable
 from pruning_core.cells import DENSE, Cell, Variant
 from pruning_core.grid import Grid
-from pruning_core.hardware import resolve_threads
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.pipeline import Workplace, load_network, make_variant
 from pruning_core.splits import batches
 from pruning_core.store import Checkpoint
+from pruning_core.system.hardware import most_threads, resolve_threads, set_torch_threads
 
 REFERENCE_BACKEND = ("eager", "fp32")
 """Backend and precision that dense models on other backends are measured against."""
@@ -58,7 +58,7 @@ class Models:
     @property
     def threads(self) -> int:
         """CPU threads of what is not timed; the most where the grid has several numbers."""
-        return max(map(resolve_threads, self.grid.threads))
+        return most_threads(self.grid.threads)
 
     def threads_of(self, cell: Cell) -> int:
         """Return how many CPU threads a cell runs on."""
@@ -109,7 +109,7 @@ class Models:
         if key not in self._evaluations:
             dataset = self.place.dataset(cell.variant.dataset)
             executable = self.loaded(cell).executable
-            torch.set_num_threads(self.threads_of(cell))
+            set_torch_threads(self.threads_of(cell))
             with self.measuring():
                 self._evaluations[key] = evaluate(executable.predict, dataset.test, dataset.spec)
         return self._evaluations[key]

@@ -60,6 +60,9 @@ class Metrics(Frozen):
     train_device: str
     train_threads: int
     train_graphed: bool = Field(False, description="Steps were launched as one CUDA graph.")
+    train_memory_format: str = Field(
+        "channels_last", description="How images and weights lay in memory; earlier versions knew one way."
+    )
     torch: str
     created: str = Field(description="UTC, ISO 8601.")
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from pruning_core.grid import LatencyOptions
 from pruning_core.measure.ceilings import Ceiling, best_of, measure_ceiling
 from pruning_core.measure.handover import time_handover
@@ -18,6 +16,7 @@ from pruning_core.measure.rest import rest
 from pruning_core.measure.watch import Disturbance, MachineWatch
 from pruning_core.progress import ProgressDisplay
 from pruning_core.resident import Models
+from pruning_core.system.hardware import set_torch_threads
 
 LOOK_EVERY_S = 15.0
 """A shared machine may be slow for minutes: two looks of 2 s, before and after a tour, saw matrix ceilings of
@@ -63,7 +62,7 @@ class Timer:
             self.models.waited_s += seconds
             self.models.measured_s -= seconds  # in which it lies
 
-        torch.set_num_threads(threads)
+        set_torch_threads(threads)
         with (
             self.display.work(f"time {what}", quiet=True) as advance,
             MachineWatch(device) as watch,

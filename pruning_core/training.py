@@ -40,6 +40,7 @@ class TrainResult:
     precision: str
     device: str
     threads: int
+    memory_format: str  # `channels_last` or `contiguous`
     graphed: bool  # steps were launched as one CUDA graph
     seconds: float
     outside_s: float
@@ -119,7 +120,14 @@ def train(
     graphed = runner.graphed
     runner.release()
     return TrainResult(
-        runner.precision, str(device), torch.get_num_threads(), graphed, seconds, outside_s, tuple(losses)
+        precision=runner.precision,
+        device=str(device),
+        threads=torch.get_num_threads(),
+        memory_format=runner.memory_format_name,
+        graphed=graphed,
+        seconds=seconds,
+        outside_s=outside_s,
+        losses=tuple(losses),
     )
 
 

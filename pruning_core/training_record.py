@@ -52,6 +52,7 @@ def time_training(
         "threads": threads,
         "train_precision": ours.precision,
         "train_graphed": ours.graphed,
+        "train_memory_format": ours.memory_format,
         "batch_size": ours.batch_size,
         "step_ms": step_s * 1e3,
         "images_per_s": ours.batch_size / step_s,

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from pruning_core.data import Dataset, Split, batches
 from pruning_core.errors import UnavailableError
 from pruning_core.graphed import Graphed
-from pruning_core.hardware import fast_bf16
 from pruning_core.muon import Muon
 from pruning_core.spec import TrainSpec
 from pruning_core.splits import compose, draw
+from pruning_core.system.hardware import fast_bf16, training_memory_format
 
 _SPLIT_SHARE = 0.25
 """A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
@@ -68,10 +68,10 @@ class StepRunner:
         self.network, self.spec = network, spec
         self.device = resolve_device(spec)
         self.precision = resolve_precision(spec, self.device)
-        # channels_last lets oneDNN and cuDNN skip a re-layout before each convolution.
-        place(network.train(), self.device, torch.channels_last)
+        self.memory_format = training_memory_format(str(self.device))
+        place(network.train(), self.device, self.memory_format)
         if distillation is not None:
-            place(distillation.teacher.eval(), self.device, torch.channels_last)
+            place(distillation.teacher.eval(), self.device, self.memory_format)
         self._distillation = distillation
         self.optimizers = make_optimizers(network, spec, self.device, self.precision, dataset.spec.channels)
         self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
@@ -93,6 +93,11 @@ class StepRunner:
             for group in optimizer.param_groups:
                 # A graph would repeat the number that it was captured with; a tensor it reads anew.
                 group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
+
+    @property
+    def memory_format_name(self) -> str:
+        """How images and weights lie in memory: `channels_last` or `contiguous`."""
+        return "channels_last" if self.memory_format is torch.channels_last else "contiguous"
 
     @property
     def graphed(self) -> bool:
@@ -137,7 +142,7 @@ class StepRunner:
 
     def _take_step(self, *batch: Tensor) -> Tensor:
         images, labels = self._compose(batch[0]) if self._composes else batch
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self.memory_format)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.network(images)  # (N, classes)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.spec.label_smoothing)

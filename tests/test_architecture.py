@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 LAYERS = (
     ("errors", "garbage", "intervals", "records", "run_files", "text_files"),
     ("spec", "axes", "recipes"),
-    ("grid", "hardware", "torchvision_schemas", "progress", "graphed", "muon"),
+    ("grid", "system", "torchvision_compat", "progress", "graphed", "muon"),
     ("cells", "thresholds"),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
     ("training_step", "norms"),
@@ -122,17 +122,22 @@ def test_nothing_imports_the_suites():
             assert not any(name.split(".")[0] in ("bench", "tests") for name in names), path
 
 
-def test_torchvision_never_comes_before_its_schemas():
-    """Each module that imports torchvision at its top imports the schemas first."""
-    for path in PACKAGE.rglob("*.py"):
-        lines = path.read_text().splitlines()
-        uses = [
-            n for n, line in enumerate(lines) if line.startswith(("import torchvision", "from torchvision"))
-        ]
-        schemas = [n for n, line in enumerate(lines) if "import pruning_core.torchvision_schemas" in line]
-        if uses and path.stem != "torchvision_schemas":
-            assert schemas, path
-            assert min(schemas) < min(uses), path
+def test_one_module_alone_imports_torchvision():
+    """torchvision, and torch-pruning which imports it, come through `torchvision_compat`, schemas first."""
+    found = {
+        path.stem
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        if name.split(".")[0] in ("torchvision", "torch_pruning")
+    }
+    assert found == {"torchvision_compat"}
 
 
 @pytest.mark.parametrize(

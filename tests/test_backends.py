@@ -12,7 +12,7 @@ from pruning_core.backends import BACKENDS, inductor, load_executable, openvino
 from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
-from pruning_core.hardware import usable_cores
+from pruning_core.system.hardware import usable_cores
 
 THREADS = 2
 EXAMPLE = torch.zeros(1, 3, 12, 12)

@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-import pruning_core.torchvision_schemas  # noqa: F401  # must come before torchvision
 from pruning_core import data
 from pruning_core.data import DATASETS, batches, check_dataset_name, load_dataset
 from pruning_core.errors import DatasetError, UnknownNameError
 from pruning_core.splits import compute_statistics
-
-import torchvision.datasets  # isort: skip
+from pruning_core.torchvision_compat import datasets
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +133,7 @@ class OldType:
 
 def write_cifar(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Any:
     """Write files of CIFAR's format, three images each, and have torchvision expect their md5."""
-    build = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}[name]
+    build = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     folder = root / build.base_folder
     folder.mkdir(parents=True)
 
@@ -207,7 +205,7 @@ def test_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torchvision.datasets.cifar, "download_and_extract_archive", refuse)
+    monkeypatch.setattr(datasets.cifar, "download_and_extract_archive", refuse)
     with pytest.raises(
         DatasetError, match=f"'cifar10' cannot be downloaded into {tmp_path}: no route to host"
     ):
@@ -256,7 +254,7 @@ def test_fashion_mnist_agrees_with_torchvision(tmp_path: Path) -> None:
     """Images and labels are those that torchvision reads, inside a black border, in three equal channels."""
     write_fashion(tmp_path / "FashionMNIST" / "raw")
     dataset = load_dataset("fashion-mnist", data_root=tmp_path)
-    expected = torchvision.datasets.FashionMNIST(tmp_path, train=False)
+    expected = datasets.FashionMNIST(tmp_path, train=False)
     images = dataset.test.images
     assert images.shape == (5, 3, 32, 32)
     for channel in range(3):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch_pruning as tp
 from factories import write_user_model
 from gate_changes import COST, judge, setting, small
 from torch import nn
@@ -24,6 +23,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.run_files import Run
 from pruning_core.spec import MethodSpec
 from pruning_core.store import Checkpoint, Store
+from pruning_core.torchvision_compat import torch_pruning as tp
 
 SEEDS = range(20)
 EXAMPLE = torch.zeros(1, 3, 32, 32)

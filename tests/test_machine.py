@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pruning_core import hardware
 from pruning_core.errors import OptionError
-from pruning_core.hardware import cpu_bf16, fast_bf16, resolve_threads, usable_cores
 from pruning_core.measure import machine as machine_module
 from pruning_core.measure.machine import FINGERPRINT_FIELDS, describe_machine
+from pruning_core.system import hardware
+from pruning_core.system.hardware import cpu_bf16, fast_bf16, resolve_threads, usable_cores
 
 
 def test_description_is_flat_and_json() -> None:

@@ -1,16 +1,14 @@
 """Multiply-adds and parameters: the tutorial's numbers, a cross-check, and what the counter does not see."""
 
-import pruning_core.torchvision_schemas  # noqa: F401  # isort: skip  # torchvision needs it
-
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_core.errors import ModelError
 from pruning_core.measure.cost import Cost, count_cost
+from pruning_core.torchvision_compat import models
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
 
@@ -35,7 +33,7 @@ class ConvNet(nn.Module):
 
 def test_the_tutorials_resnet18_costs_what_the_tutorial_says() -> None:
     """ResNet-18 with a 3×3 stem and no max-pool on 32×32 images: 0.56 G multiply-adds, 11.17 M parameters."""
-    net = torchvision.models.resnet18(weights=None, num_classes=10)
+    net = models.resnet18(weights=None, num_classes=10)
     net.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
     net.maxpool = nn.Identity()
     assert count_cost(net, torch.zeros(1, 3, 32, 32)) == Cost(macs=557_216_778, params=11_173_962)

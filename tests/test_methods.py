@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-import torch_pruning as tp
 from factories import Tiny
 
 from pruning_core.errors import PruningError, UnknownNameError
@@ -14,6 +13,7 @@ from pruning_core.models import build_model, find_classifier
 from pruning_core.pipeline import prune
 from pruning_core.plan import Plan, layer_widths, load_pruned
 from pruning_core.spec import MethodSpec
+from pruning_core.torchvision_compat import torch_pruning as tp
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 

@@ -23,7 +23,7 @@ from pruning_core.errors import (
     UnavailableError,
     UnknownNameError,
 )
-from pruning_core.hardware import resolve_threads
+from pruning_core.system.hardware import resolve_threads
 
 __all__ = [
     "BACKENDS",

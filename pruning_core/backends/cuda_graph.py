@@ -20,10 +20,10 @@ from pruning_core.backends.eager import (
     Run,
     TorchExecutable,
     place_copy,
-    set_torch_threads,
 )
 from pruning_core.errors import BackendError
 from pruning_core.graphed import WARM_UP_CALLS
+from pruning_core.system.hardware import set_torch_threads
 
 
 class CudaGraph(Backend):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.device_time import measure_peak_bytes, time_back_to_back
+from pruning_core.system.hardware import set_torch_threads
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -166,9 +167,3 @@ def place_copy(model: nn.Module, *, precision: str, device: str) -> nn.Module:
     # torch's stub of Module.to lacks a call with memory_format alone.
     channels_last: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return channels_last
-
-
-def set_torch_threads(threads: int) -> None:
-    """Set PyTorch's CPU threads, which are one number for the whole process."""
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)

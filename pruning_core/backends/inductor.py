@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
-from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, place_copy, set_torch_threads
+from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, place_copy
 from pruning_core.errors import BackendError
+from pruning_core.system.hardware import set_torch_threads
 
 
 class Inductor(Backend):

@@ -16,7 +16,7 @@ from pruning_core.backends.base import Backend, Executable, missing_packages
 from pruning_core.backends.onnx_export import INPUT, check_answers, export_onnx
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
-from pruning_core.hardware import cpu_bf16
+from pruning_core.system.hardware import cpu_bf16
 
 # precision → (OpenVINO's hint, the name of the type it must then report, largest relative error of a logit).
 # What an int8 model has not quantized runs in float32; `check_quantized` judges its answers.

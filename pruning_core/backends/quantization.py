@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from pruning_core.backends.base import Executable, first_line_of
 from pruning_core.backends.onnx_export import INPUT, compare_answers
 from pruning_core.errors import BackendError, OptionError
-from pruning_core.hardware import cpu_flags
+from pruning_core.system.hardware import cpu_flags
 
 CALIBRATION_BATCH = 32
 

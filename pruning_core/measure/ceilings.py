@@ -23,8 +23,8 @@ import psutil
 import torch
 import torch.nn.functional as F
 
-from pruning_core.hardware import resolve_threads
 from pruning_core.measure.sampling import Call, Clock
+from pruning_core.system.hardware import resolve_threads, set_torch_threads
 
 Work = tuple[float, Call]
 """How much one call does (operations, or bytes moved), and the call."""
@@ -232,8 +232,8 @@ def _last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu")) -> int
 @contextmanager
 def _threads_set(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    set_torch_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        set_torch_threads(before)

@@ -11,13 +11,11 @@ Not for: bytes on disk (`store.py`) or time (`latency.py`).
 import copy
 from dataclasses import dataclass
 
-import pruning_core.torchvision_schemas  # noqa: F401  # isort: skip  # torch_pruning imports torchvision
-
 import torch
-import torch_pruning
 from torch import Tensor, nn
 
 from pruning_core.errors import ModelError
+from pruning_core.torchvision_compat import torch_pruning
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which machine a measurement was made on, as a flat dictionary with a fingerprint.
 
 Versions are read from package metadata: nothing heavy is imported to name it. Not for: deciding what a
-machine can run (`hardware.py`, `backends/`).
+machine can run (`system/hardware.py`, `backends/`).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from pruning_core.hardware import cpu_bf16, resolve_threads, usable_cores
+from pruning_core.system.hardware import cpu_bf16, resolve_threads, usable_cores
 
 Value = str | int | float | list[str] | bool
 

@@ -15,12 +15,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
-import pruning_core.torchvision_schemas  # noqa: F401  # isort: skip  # must come before torchvision
-from torchvision.transforms import Compose, Normalize, ToTensor
-
 from pruning_core.data import Dataset
 from pruning_core.graphed import WARM_UP_CALLS
 from pruning_core.spec import TrainSpec
+from pruning_core.torchvision_compat import transforms
 from pruning_core.training_step import StepRunner, resolve_device, same_every_time
 
 FLOPS_PER_MAC = 6
@@ -68,6 +66,11 @@ class OurStep:
     def graphed(self) -> bool:
         """Whether a step is launched as one CUDA graph."""
         return self._runner.graphed
+
+    @property
+    def memory_format(self) -> str:
+        """How images and weights lie in memory."""
+        return self._runner.memory_format_name
 
     @property
     def device(self) -> torch.device:
@@ -127,7 +130,9 @@ class _OneByOne(MapDataset[tuple[Tensor, int]]):
     def __init__(self, dataset: Dataset) -> None:
         self._pixels = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C)
         self._labels = dataset.train.labels.tolist()
-        self._transform = Compose([ToTensor(), Normalize(dataset.spec.mean, dataset.spec.std)])
+        self._transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize(dataset.spec.mean, dataset.spec.std)]
+        )
 
     def __len__(self) -> int:
         return len(self._labels)

@@ -15,11 +15,11 @@ weights.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch_pruning as tp
 from torch import nn
 
 from pruning_core.methods.base import Pruning
 from pruning_core.methods.structured import Importance, prune_structured, torch_pruning_version
+from pruning_core.torchvision_compat import torch_pruning as tp
 
 
 @dataclass

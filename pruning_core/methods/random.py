@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import torch
-import torch_pruning as tp
 from torch import nn
 
 from pruning_core.methods.base import Pruning
 from pruning_core.methods.structured import prune_structured, torch_pruning_version
+from pruning_core.torchvision_compat import torch_pruning as tp
 
 
 class Random:

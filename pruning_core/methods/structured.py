@@ -13,11 +13,11 @@ What torch-pruning 1.6.1 does that one must know (pinned in tests/test_methods.p
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
-import torch_pruning as tp
 from torch import Tensor, nn
 
 from pruning_core.errors import PruningError
 from pruning_core.methods.base import Pruning
+from pruning_core.torchvision_compat import torch_pruning as tp
 
 Importance = Callable[[object], Tensor]
 

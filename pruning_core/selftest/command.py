@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from pruning_core.grid import LatencyOptions
-from pruning_core.hardware import resolve_threads
 from pruning_core.measure.machine import describe_machine
 from pruning_core.progress import ProgressDisplay
 from pruning_core.selftest.figure import check_figure_file, draw_groups
 from pruning_core.selftest.summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.trials import Condition, Trial, plan_trials, run_trials
+from pruning_core.system.hardware import resolve_threads
 from pruning_core.text_files import check_writable
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pruning_core import torchvision_schemas
-from pruning_core.torchvision_schemas import declare_missing_schemas
+from pruning_core import torchvision_compat
+from pruning_core.torchvision_compat import declare_missing_schemas
 
 # Each test that declares takes a name of its own: an operator that torch has seen once stays known.
 
@@ -18,17 +18,16 @@ from pruning_core.torchvision_schemas import declare_missing_schemas
 def torchvision_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand for torchvision's folder, with a `_C` that no torch can load."""
     (tmp_path / f"_C{EXTENSION_SUFFIXES[-1]}").write_bytes(b"built for another torch")
-    monkeypatch.setattr(torchvision_schemas, "_torchvision_folder", lambda: tmp_path)
+    monkeypatch.setattr(torchvision_compat, "_torchvision_folder", lambda: tmp_path)
     return tmp_path
 
 
 def test_torchvision_can_be_imported_afterwards() -> None:
-    """After the module, and not before, torchvision imports without a warning and builds a network."""
+    """Through the module both libraries import without a warning, and torchvision builds a network."""
     code = (
-        "import sys, pruning_core.torchvision_schemas\n"
-        "assert 'torchvision' not in sys.modules\n"
-        "import torchvision.models\n"
-        "torchvision.models.resnet18()"
+        "from pruning_core.torchvision_compat import models, torch_pruning\n"
+        "models.resnet18()\n"
+        "torch_pruning.importance.MagnitudeImportance()"
     )
     # A Python of its own: in this one torchvision may have been imported long ago.
     done = subprocess.run(
@@ -41,7 +40,7 @@ def test_declares_schemas_where_the_operators_do_not_load(
     torchvision_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside a `_C` that cannot be loaded, the operator is known afterwards, but has no kernel."""
-    monkeypatch.setattr(torchvision_schemas, "SCHEMAS", {"unloadable": "unloadable(Tensor x) -> Tensor"})
+    monkeypatch.setattr(torchvision_compat, "SCHEMAS", {"unloadable": "unloadable(Tensor x) -> Tensor"})
     library = declare_missing_schemas()
     assert library is not None
     with pytest.raises(NotImplementedError, match="torchvision::unloadable"):
@@ -53,7 +52,7 @@ def test_declares_schemas_where_there_are_no_operators(
 ) -> None:
     """A torchvision that was built without `_C` needs the schemas as well."""
     next(torchvision_folder.iterdir()).unlink()
-    monkeypatch.setattr(torchvision_schemas, "SCHEMAS", {"unbuilt": "unbuilt(Tensor x) -> Tensor"})
+    monkeypatch.setattr(torchvision_compat, "SCHEMAS", {"unbuilt": "unbuilt(Tensor x) -> Tensor"})
     library = declare_missing_schemas()
     assert library is not None
     assert hasattr(torch.ops.torchvision, "unbuilt")
@@ -70,7 +69,7 @@ def test_declares_nothing_where_the_operators_load(
         brought.impl("loadable", lambda x: x + 1, "CPU")
 
     monkeypatch.setattr(torch.ops, "load_library", load_library)
-    monkeypatch.setattr(torchvision_schemas, "SCHEMAS", {"loadable": "loadable(Tensor x) -> Tensor"})
+    monkeypatch.setattr(torchvision_compat, "SCHEMAS", {"loadable": "loadable(Tensor x) -> Tensor"})
     assert declare_missing_schemas() is None
     assert torch.ops.torchvision.loadable(torch.zeros(1)).item() == 1
 
@@ -83,7 +82,7 @@ def test_declares_only_once() -> None:
 
 def test_without_torchvision_nothing_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torchvision is not installed, importing it shall fail with its own plain message."""
-    monkeypatch.setattr(torchvision_schemas, "_torchvision_folder", lambda: None)
-    monkeypatch.setattr(torchvision_schemas, "SCHEMAS", {"never": "never(Tensor x) -> Tensor"})
+    monkeypatch.setattr(torchvision_compat, "_torchvision_folder", lambda: None)
+    monkeypatch.setattr(torchvision_compat, "SCHEMAS", {"never": "never(Tensor x) -> Tensor"})
     assert declare_missing_schemas() is None
     assert not hasattr(torch.ops.torchvision, "never")

@@ -1,13 +1,14 @@
-"""Lets `import torchvision` work beside a torch that its compiled operators do not fit.
+"""torchvision, and torch-pruning which imports it, beside a torch that torchvision's operators do not fit.
 
-    import pruning_core.torchvision_schemas  # noqa: F401  (first: torchvision needs it)
-    import torchvision
+    from pruning_core.torchvision_compat import models, torch_pruning
+
+No other module imports the two.
 
 A torchvision wheel built for CUDA cannot load its `_C` library beside a CPU-only torch. It shrugs that off,
 yet its import then fails: `_meta_registrations` attaches shape functions to `torchvision::nms` and
-`torchvision::qnms`, and the schemas of those two were to come from `_C`. Importing this module declares
-them, without any kernel, and only if `_C` cannot be loaded. Beside a torchvision that fits, nothing is
-declared and the real operators work.
+`torchvision::qnms`, and the schemas of those two were to come from `_C`. This module declares them first,
+without any kernel, and only if `_C` cannot be loaded. Beside a torchvision that fits, nothing is declared
+and the real operators work.
 
 Not for: running those operators. No model of ours uses them.
 """
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 import torch
+
+__all__ = ["datasets", "declare_missing_schemas", "models", "torch_pruning", "transforms"]
 
 SCHEMAS: Final = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -67,3 +70,6 @@ def _load_compiled_operators(folder: Path) -> None:
 
 
 _DECLARED: Final = declare_missing_schemas()  # kept: the schemas vanish with the library object
+
+import torch_pruning  # noqa: E402  # after the schemas, like what follows
+from torchvision import datasets, models, transforms  # noqa: E402
