@@ -161,3 +161,44 @@ def test_no_suite_is_named_as_a_test():
     folder = PACKAGE.parent
     names = [{path.name for path in (folder / part).glob("test_*.py")} for part in ("bench", "tests")]
     assert not names[0] & names[1]
+
+
+CLOCKS = {"process_time", "perf_counter", "monotonic", "time", "thread_time"}
+
+
+def timed_assertions(source):
+    """Return the lines of assertions that read a clock, or compare what a function read from one."""
+    found = []
+    for function in (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)):
+        clocks = {
+            target.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign) and _reads_a_clock(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assert) and (
+                _reads_a_clock(node.test)
+                or any(isinstance(n, ast.Name) and n.id in clocks for n in ast.walk(node.test))
+            ):
+                found.append(node.lineno)
+    return found
+
+
+def _reads_a_clock(expression):
+    return any(
+        isinstance(n, ast.Call)
+        and isinstance(n.func, ast.Attribute)
+        and isinstance(n.func.value, ast.Name)
+        and (n.func.value.id, n.func.attr) in {("time", clock) for clock in CLOCKS}
+        for n in ast.walk(expression)
+    )
+
+
+def test_no_test_asserts_a_time():
+    """How long something takes is for the suites: no assertion of a test reads a clock."""
+    tests = sorted((PACKAGE.parent / "tests").rglob("*.py"))
+    assert {path.name: lines for path in tests if (lines := timed_assertions(path.read_text()))} == {}
+    assert timed_assertions("def test():\n    used = time.process_time()\n    assert used < 1")
+    assert timed_assertions("def test():\n    assert time.monotonic() - start < 0.02")

@@ -12,6 +12,7 @@ from pruning_core.backends import BACKENDS, inductor, load_executable, openvino
 from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
+from pruning_core.measure.rest import LOOK_EVERY_S, TASKS, others_run
 from pruning_core.system.hardware import usable_cores
 
 THREADS = 2
@@ -191,13 +192,15 @@ def test_loading_and_running_is_silent(pair, capfd) -> None:
     assert (captured.out, captured.err) == ("", "")
 
 
-def test_threads_rest_soon_after_a_call(executable) -> None:
-    """No runtime goes on spinning for long: another model's turn waits for it. CPU time, not by the clock."""
-    call = executable.bind(images_of(2))
-    call()
-    used_s = time.process_time()
-    time.sleep(0.2)
-    assert time.process_time() - used_s < 0.02
+@pytest.mark.skipif(not TASKS.is_dir(), reason="needs Linux's states of threads")
+def test_threads_come_to_rest_after_a_call(executable) -> None:
+    """No runtime spins until its next call: however busy the machine is, its threads are all seen asleep."""
+    executable.bind(images_of(2))()
+    looks = 0
+    while others_run() and looks < 20_000:
+        looks += 1
+        time.sleep(LOOK_EVERY_S)
+    assert looks < 20_000
 
 
 def test_openvino_fp32_is_not_silently_bf16() -> None:

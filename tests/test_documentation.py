@@ -1,5 +1,6 @@
 """What the documents say is what the program does."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +14,7 @@ from pruning_core.cli import cli
 from pruning_core.data import DATASETS
 from pruning_core.methods import METHODS
 from pruning_core.models import MODELS
+from pruning_core.pytest_plugin import _AXES
 from pruning_core.records import field_table
 from pruning_core.spec import TrainSpec
 
@@ -99,3 +101,30 @@ def test_the_thresholds_are_valid():
     from pruning_core.thresholds import read_thresholds
 
     assert read_thresholds(ROOT / "bench" / "thresholds.toml").entries
+
+
+def option_names():
+    """Return every option of the command line and of the suites."""
+    plugin = (ROOT / "pruning_core" / "pytest_plugin.py").read_text()
+    suites = set(re.findall(r'addoption\(\s*"(--[a-z-]+)"', plugin))
+    suites |= {f"--{name.replace('_', '-')}" for name in _AXES}
+    return suites | {o for _, command in commands(cli) for p in command.params for o in p.opts}
+
+
+def messages():
+    """Walk over the texts in the package's code that name an option: file, line, option."""
+    for path in sorted((ROOT / "pruning_core").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", node.value):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", option
+
+
+OTHER_PROGRAMS = {"--query-gpu", "--format", "--help", "--version", "--benchmark-json", "--benchmark-disable"}
+"""Options that our texts name of pytest-benchmark, of nvidia-smi, of every command."""
+
+
+def test_every_option_that_a_message_names_exists():
+    """Advice that is given can be followed: each option in a text of ours is one there is."""
+    known = option_names() | OTHER_PROGRAMS
+    assert [(where, option) for where, option in messages() if option not in known] == []

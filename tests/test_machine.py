@@ -100,19 +100,71 @@ def test_short_name(cpu, cores, gpus, name) -> None:
     assert machine_module._short_name(cpu, cores, gpus) == name
 
 
-def test_bfloat16_of_a_cpu_is_known_by_its_best_instructions(monkeypatch) -> None:
-    """AMX goes before AVX-512; neither means none, and then bfloat16 is not fast."""
+@pytest.fixture
+def cpu(monkeypatch):
+    """Stand for a CPU without limits; return the set of what it has: `amx`, `bf16`, `avx512`."""
     has: set[str] = set()
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: "amx" in has, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: "avx" in has, raising=False)
+    for name, what in (("amx_tile", "amx"), ("avx512_bf16", "bf16"), ("avx512", "avx512")):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda what=what: what in has, raising=False)
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    return has
+
+
+def test_bfloat16_of_a_cpu_is_known_by_its_best_instructions(cpu) -> None:
+    """AMX goes before AVX-512; neither means none, and then bfloat16 is not fast."""
+    has = cpu
     assert (cpu_bf16(), fast_bf16("cpu")) == ("none", False)
-    has.add("avx")
+    has.add("bf16")
     assert (cpu_bf16(), fast_bf16("cpu")) == ("avx512_bf16", True)
     has.add("amx")
     assert (cpu_bf16(), fast_bf16("cpu")) == ("amx", True)
 
 
-def test_bfloat16_is_known_to_an_older_pytorch_too(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("limit", "bf16", "avx512"),
+    [
+        ("AVX2", "none", False),
+        ("avx2_vnni_2", "none", False),
+        ("SSE41", "none", False),
+        ("AVX512_CORE", "none", True),
+        ("AVX512_CORE_VNNI", "none", True),
+        ("AVX512_CORE_BF16", "avx512_bf16", True),
+        ("AVX512_CORE_FP16", "avx512_bf16", True),
+        ("AVX10_1_512", "avx512_bf16", True),
+        ("AVX512_CORE_AMX", "amx", True),
+        ("AVX10_1_512_AMX", "amx", True),
+        ("DEFAULT", "amx", True),
+        ("", "amx", True),
+        ("NO_SUCH_SET", "none", False),
+    ],
+)
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_what_onednn_is_told_not_to_exceed_counts(cpu, monkeypatch, variable, limit, bf16, avx512) -> None:
+    """A limit in the environment decides over the CPU's flags, for bfloat16 and for the memory format."""
+    cpu |= {"amx", "bf16", "avx512"}
+    monkeypatch.setenv(variable, limit)
+    assert cpu_bf16() == bf16
+    assert (hardware.training_memory_format("cpu") is torch.channels_last) == avx512
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "DEFAULT", "NO AVX", "SVE256"])
+def test_what_pytorch_is_told_to_use_counts(cpu, monkeypatch, capability) -> None:
+    """Below AVX-512 in PyTorch's own kernels there is no fast bfloat16, and training is contiguous."""
+    cpu |= {"amx", "bf16", "avx512"}
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert cpu_bf16() == "none"
+    assert hardware.training_memory_format("cpu") is torch.contiguous_format
+
+
+def test_training_on_a_cpu_without_avx512_is_contiguous(cpu) -> None:
+    """There oneDNN's gradients in channels_last are wrong; on CUDA they are not oneDNN's."""
+    assert hardware.training_memory_format("cpu") is torch.contiguous_format
+    assert hardware.training_memory_format("cuda:1") is torch.channels_last
+
+
+def test_bfloat16_is_known_to_an_older_pytorch_too(cpu, monkeypatch) -> None:
     """Where PyTorch has no function to ask, the CPU's flags are read."""
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)

@@ -263,3 +263,17 @@ def test_a_step_without_epochs_is_tested_once(tmp_path, model, monkeypatch):
     step = make_all(grid_of(model, ratios="0.5", epochs_from=[[0.5, 0]]), place_in(tmp_path))[-1]
     assert len(tested) == 2  # dense, and pruned
     assert step.metrics.accuracy == step.metrics.accuracy_pruned
+
+
+def test_a_checkpoint_is_made_on_the_grids_threads_however_it_is_started(tmp_path, model):
+    """`prepare` trains on as many threads as the suites do: the most that the grid names."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        grid = grid_of(model, ratios="0.5", threads=1)
+        assert {c.metrics.train_threads for c in make_all(grid, place_in(tmp_path))} == {1}
+        torch.set_num_threads(1)
+        grid = grid_of(model, ratios="0.5", threads=[1, 2])
+        assert make_all(grid, place_in(tmp_path / "b"))[-1].metrics.train_threads == 2
+    finally:
+        torch.set_num_threads(before)

@@ -64,3 +64,16 @@ def test_a_change_that_a_plan_cannot_describe():
 
     with pytest.raises(PruningError, match=r"table\.weight"):
         make_plan(WithEmbedding(8), WithEmbedding(4))
+
+
+def test_what_exhausted_means_is_said_once(monkeypatch, tmp_path):
+    """`plan` and the pipeline ask one function whether a step removed nothing, norms' widths included."""
+    from pruning_core import pipeline, preview
+
+    assert preview.removed_nothing is pipeline.removed_nothing
+    _, plan = pruned_tiny()
+    narrower = plan.layers["norm"].model_copy(update={"outputs": plan.layers["norm"].outputs - 1})
+    other = plan.model_copy(update={"layers": {**plan.layers, "norm": narrower}})
+    assert pipeline.removed_nothing((plan, 0.0), (plan, 0.0))
+    assert not pipeline.removed_nothing((plan, 0.0), (other, 0.0))
+    assert not pipeline.removed_nothing((plan, 0.0), (plan, 0.5))

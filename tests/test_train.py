@@ -266,3 +266,22 @@ def test_a_step_may_make_its_own_batch(images, augment):
         assert {len(batch) for batch in batches} == {1 if composes else 2}
         losses.append([float(runner.step(*batch)) for batch in batches])
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("chosen", ["channels_last", "contiguous"])
+def test_training_lies_in_memory_as_the_machine_asks(images, monkeypatch, chosen):
+    """Images and weights are in the format that `training_memory_format` gives, and the result says which."""
+    memory_format = torch.channels_last if chosen == "channels_last" else torch.contiguous_format
+    monkeypatch.setattr("pruning_core.training_step.training_memory_format", lambda _: memory_format)
+    seen = []
+
+    class Watching(Tiny):
+        def forward(self, images):
+            for tensor in (images, self.inner.weight):
+                seen.append(tensor.is_contiguous(memory_format=memory_format))
+            return super().forward(images)
+
+    _, _, result = run(images, kind=Watching)
+    assert result.memory_format == chosen
+    assert seen
+    assert all(seen)

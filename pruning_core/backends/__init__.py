@@ -78,7 +78,7 @@ def check_device(device: str) -> None:
         have = f"this machine has {there} of that kind" if there else "PyTorch finds none of that kind"
         raise UnavailableError(
             f"device {device!r} is not on this machine: {have} (torch {torch.__version__}). "
-            "Use --device cpu, or install a PyTorch build and driver for it."
+            "Use --devices cpu, or install a PyTorch build and driver for it."
         )
 
 

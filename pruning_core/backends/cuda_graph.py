@@ -35,7 +35,7 @@ class CudaGraph(Backend):
     def why_unavailable(self, precision: str, device: str) -> str | None:
         """Refuse whatever is not CUDA: nothing else has CUDA graphs."""
         if not device.startswith("cuda"):
-            return f"CUDA graphs run on CUDA only, not on {device}. Use --device cuda, or the backend eager."
+            return f"CUDA graphs run on CUDA only, not on {device}. Use --devices cuda, or the backend eager."
         return None
 
     def load(

@@ -43,7 +43,7 @@ class OnnxRuntime(Backend):
         """
         kind = device.partition(":")[0]
         if kind not in ("cpu", "cuda"):
-            return f"ONNX Runtime runs on cpu and cuda, not on {device}. Use --device cpu."
+            return f"ONNX Runtime runs on cpu and cuda, not on {device}. Use --devices cpu."
         if kind == "cuda" and precision == "int8":
             return "ONNX Runtime has int8 convolutions on cpu only. Use tensorrt:int8."
         if reason := missing_packages("onnx", "onnxruntime"):

@@ -42,7 +42,7 @@ class OpenVino(Backend):
         A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.
         """
         if device != "cpu":
-            return f"our OpenVINO backend runs on cpu only, not on {device}. Use --device cpu."
+            return f"our OpenVINO backend runs on cpu only, not on {device}. Use --devices cpu."
         if precision == "bf16" and cpu_bf16() == "none":
             return "this CPU has no bfloat16 instructions; OpenVINO would run fp32 instead. Use fp32."
         if precision == "int8":

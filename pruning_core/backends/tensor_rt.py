@@ -43,7 +43,7 @@ class TensorRt(Backend):
     def why_unavailable(self, precision: str, device: str) -> str | None:
         """Look for CUDA, for the packages, and for a build of ONNX Runtime with that provider."""
         if not device.startswith("cuda"):
-            return f"TensorRT runs on CUDA only, not on {device}. Use --device cuda."
+            return f"TensorRT runs on CUDA only, not on {device}. Use --devices cuda."
         return missing_packages("onnx", "onnxruntime") or missing_provider(PROVIDER)
 
     def load(

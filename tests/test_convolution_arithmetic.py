@@ -1,0 +1,58 @@
+"""The arithmetic that training rests on is right, in the memory format and precision that it chooses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent / "convolution_arithmetic.py"
+
+LIMITS = {
+    "as it is": {},
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+    "AVX-512 without bfloat16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+}
+"""Each in a process of its own; what a CPU does not have, oneDNN does not use."""
+
+
+def check(*arguments: str, limit: str) -> list[str]:
+    """Run the script, limited to an instruction set; return what it printed, and how it ended if badly."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        # Passive: threads that spin would wait for the cores of the tests beside.
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SCRIPT.parent.parent),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            **LIMITS[limit],
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    said = done.stdout.splitlines()
+    if done.returncode != 0:
+        said.append(f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("limit", "precision"), [("as it is", "fp32"), *((limit, "auto") for limit in LIMITS)]
+)
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_convolutions_are_right(limit, precision, threads):
+    """Outputs and gradients of random convolutions agree with float64, and none brings the process down."""
+    assert check("convolutions", threads, "--precision", precision, limit=limit) == ["checked 150"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("limit", ["as it is", "AVX2"])
+def test_a_whole_training_step_is_right(limit):
+    """Every gradient of a step of the ResNet-18 of ratio 0.9, batch 32, agrees with float64."""
+    assert check("step", "2", limit=limit) == ["checked 62"]
