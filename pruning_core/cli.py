@@ -42,6 +42,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
     type=click.Choice(["local", "global"]),
     help="Rank channels within each layer, or over all together (default: what the grid says).",
 )
+@_axis("threads", "Numbers of CPU threads; training takes the most. 0: all usable.")
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
 @click.option("--data-root", type=FOLDER, help="Where torchvision's datasets lie.")
@@ -53,6 +54,7 @@ def prepare(
     method: str | None,
     ratios: str | None,
     scope: str | None,
+    threads: str | None,
     seed: int | None,
     root: Path | None,
     data_root: Path | None,
@@ -61,13 +63,14 @@ def prepare(
     """Make every checkpoint that a grid needs: train, prune, fine-tune. Resumes what was interrupted."""
     from pruning_core.cells import variants
     from pruning_core.checks import check_names
+    from pruning_core.forecast import announce
     from pruning_core.grid import find_grid, make_grid, read_grid
     from pruning_core.pipeline import Workplace, make_variant
     from pruning_core.progress import ProgressDisplay
     from pruning_core.store import Store, default_root
 
     options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
-    options |= {"scope": scope, "train.seed": seed, "fine_tune.seed": seed}
+    options |= {"scope": scope, "threads": threads, "train.seed": seed, "fine_tune.seed": seed}
     given = {name: value for name, value in options.items() if value is not None}
     path = find_grid(grid, Path.cwd())
     wanted = make_grid(given) if path is None else read_grid(path, given)
@@ -75,7 +78,9 @@ def prepare(
     display = ProgressDisplay()
     store = Store(root or default_root(), say=display.say)
     place = Workplace(store, display, data_root, download, wanted.pixels)
-    for variant in variants(wanted):
+    all_variants = list(variants(wanted))
+    place.before_first_training = lambda: announce(all_variants, wanted, place)
+    for variant in all_variants:
         checkpoint = make_variant(variant, wanted, place)
         metrics = checkpoint.metrics
         note = "  exhausted: removed nothing more" if metrics.exhausted else ""

@@ -7,6 +7,7 @@
     ├── ModelError               a model does not fit the dataset, or cannot be built
     ├── PruningError             a method cannot prune this model
     ├── TrainingError            a training cannot go on
+    ├── CrashError               processes died natively at the same step, twice
     ├── StoreError               the store cannot be read or written
     │   └── DamagedCheckpointError   a checkpoint is truncated, altered or foreign
     ├── BackendError             a backend or device cannot run this model
@@ -63,6 +64,10 @@ class PruningError(PruningBenchError):
 
 class TrainingError(PruningBenchError):
     """A training cannot go on."""
+
+
+class CrashError(PruningBenchError):
+    """Processes died natively at the same step, twice: it is not tried a third time."""
 
 
 class StoreError(PruningBenchError):

@@ -9,7 +9,8 @@ same checkpoints as one that was not. Not for: measuring latency (`measure/`), o
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ class Workplace:
     data_root: Path | None = None
     download: bool = False
     pixels: Literal["dataset", "half"] = "dataset"
+    before_first_training: Callable[[], None] | None = None  # says how long all of it will take
     _datasets: dict[str, data.Dataset] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
 
@@ -123,6 +125,9 @@ def make_checkpoint(
     if found is not None:
         return found  # before its parent is looked for: a finished checkpoint needs no parent any more
     set_torch_threads(threads)
+    if place.before_first_training is not None:
+        forecast, place.before_first_training = place.before_first_training, None
+        forecast()
     if isinstance(spec, DenseSpec):
         return place.store.load_or_make(
             spec, lambda unfinished: train_dense(spec, dataset, place, unfinished)
@@ -137,9 +142,10 @@ def make_checkpoint(
 def train_dense(spec: DenseSpec, dataset: data.Dataset, place: Workplace, unfinished: Unfinished) -> Made:
     """Train a network from its seed."""
     network = _build(spec, seed=spec.train.seed)
-    what = f"train {spec.model.name} on {spec.dataset.name}, {spec.train.epochs} epochs"
+    what = training_label(spec)
     result = _train(network, spec.train, dataset, place, unfinished, what)
-    tested = _evaluate(network, dataset, spec.train)
+    with _step(place, unfinished, f"evaluate {spec.model.name} on {spec.dataset.name}"):
+        tested = _evaluate(network, dataset, spec.train)
     return _made(make_plan(_build(spec), network), network, spec, result, tested, tested)
 
 
@@ -153,18 +159,18 @@ def prune_and_fine_tune(
 ) -> Made:
     """Prune the parent to the spec's ratio and fine-tune what is left, taught by the dense model if asked."""
     network = load_network(parent)
+    name = f"{spec.model.name} on {spec.dataset.name}, {spec.method.name} {spec.ratio:g}"
     before = parent.plan, sparsity_of(network)
     started = time.perf_counter()
-    plan = prune(network, _build(spec), spec.method, spec.ratio, _example(spec), spec.fine_tune.seed)
+    with _step(place, unfinished, f"prune {name}"):
+        plan = prune(network, _build(spec), spec.method, spec.ratio, _example(spec), spec.fine_tune.seed)
     prune_s = time.perf_counter() - started
     if removed_nothing(before, (plan, sparsity_of(network))):
         return _exhausted(plan, parent)
-    renew_norms(network, dataset, spec.fine_tune)
-    tested_pruned = _evaluate(network, dataset, spec.fine_tune)
-    what = (
-        f"fine-tune {spec.model.name} on {spec.dataset.name}, {spec.method.name} {spec.ratio:g}, "
-        f"{spec.fine_tune.epochs} epochs"
-    )
+    with _step(place, unfinished, f"evaluate {name}, pruned"):
+        renew_norms(network, dataset, spec.fine_tune)
+        tested_pruned = _evaluate(network, dataset, spec.fine_tune)
+    what = training_label(spec)
     distillation = None
     if dense is not None:
         weight, temperature = spec.fine_tune.distill_weight, spec.fine_tune.distill_temperature
@@ -174,8 +180,24 @@ def prune_and_fine_tune(
         network, spec.fine_tune, dataset, place, unfinished, what, distillation=distillation, zeros=zeros
     )
     # Without an epoch it is the network that was just tested.
-    tested = _evaluate(network, dataset, spec.fine_tune) if spec.fine_tune.epochs else tested_pruned
+    tested = tested_pruned
+    if spec.fine_tune.epochs:
+        with _step(place, unfinished, f"evaluate {name}, fine-tuned"):
+            tested = _evaluate(network, dataset, spec.fine_tune)
     return _made(plan, network, spec, result, tested, tested_pruned, prune_s)
+
+
+def training_label(spec: CheckpointSpec) -> str:
+    """Say in words which training makes a checkpoint."""
+    where = f"{spec.model.name} on {spec.dataset.name}"
+    if isinstance(spec, DenseSpec):
+        return f"train {where}, {spec.train.epochs} epochs"
+    return f"fine-tune {where}, {spec.method.name} {spec.ratio:g}, {spec.fine_tune.epochs} epochs"
+
+
+def training_step_label(what: str, epochs_done: int, epochs: int) -> str:
+    """Say in words where a training is: the step that a native death is counted at."""
+    return f"{what}: epoch {min(epochs_done + 1, epochs)}"
 
 
 def prune(
@@ -233,7 +255,13 @@ def _train(
     state = unfinished.load()
     if state is not None:
         place.display.say(f"{what}: resumed after epoch {state.epoch}")
-    with place.display.work(what) as advance:
+    unfinished.note_step(training_step_label(what, state.epoch if state else 0, spec.epochs))
+    with place.display.work(what, on_silence=unfinished.note_silence) as advance:
+
+        def advance_and_note(done: int, total: int) -> None:
+            unfinished.note_step(training_step_label(what, done * spec.epochs // total, spec.epochs))
+            advance(done, total)
+
         return train(
             network,
             dataset,
@@ -243,8 +271,16 @@ def _train(
             resume=state,
             on_epoch=unfinished.save,
             save_every_s=SAVE_EVERY_S,
-            on_step=advance,
+            on_step=advance_and_note,
         )
+
+
+@contextmanager
+def _step(place: Workplace, unfinished: Unfinished, what: str) -> Iterator[None]:
+    """Note a step of the making on disk, and say so when it does not end."""
+    unfinished.note_step(what)
+    with place.display.waiting_for(what, unfinished.note_silence):
+        yield
 
 
 def _build(spec: CheckpointSpec, seed: int = 0) -> nn.Module:

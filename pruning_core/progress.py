@@ -1,12 +1,14 @@
 """Progress of long work: what is done, how far it is, how long it will take.
 
-On a terminal a live bar; elsewhere (a CI log, a file) a plain line every ten seconds at most.
+On a terminal a live bar; elsewhere (a CI log, a file) a plain line every ten seconds at most. A step that
+does not end is spoken of (`silence.py`), but never while something is timed.
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TextIO
 
 from rich.console import Console
@@ -19,8 +21,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pruning_core.silence import SilenceWatch
+
 Advance = Callable[[int, int], None]
 """Takes steps done and steps in all."""
+
+OnSilence = Callable[[str], None]
+"""Takes what is being waited for, in words; called from another thread."""
 
 _LINE_EVERY_S = 10.0
 _DRAW_EVERY_S = 2.0
@@ -50,25 +57,70 @@ class ProgressDisplay:
             print(line, file=self._stream or sys.stderr, flush=True)
 
     @contextmanager
-    def work(self, what: str, quiet: bool = False) -> Iterator[Advance]:
+    def work(
+        self, what: str, quiet: bool = False, on_silence: OnSilence = lambda _: None
+    ) -> Iterator[Advance]:
         """Show `what` while the block runs; call what it gives after each step.
 
         Args:
             what: The work in words.
             quiet: Nothing is drawn but in these calls, and seldom: for work that is being timed.
+            on_silence: Called with what is being waited for when a step does not end; not if `quiet`.
         """
         started = time.perf_counter()
         with self._uncaptured():
             stream = self._stream or sys.stderr  # looked up here: while captured it is another one
             if stream.isatty():
-                with self._bar(what, stream, quiet) as advance:
-                    yield advance
+                with self._bar(what, stream, quiet) as (advance, show):
+                    yield from self._watched(what, advance, show, quiet, on_silence)
             else:
-                yield self._lines(what, stream)
+                show = partial(print, file=stream, flush=True)
+                yield from self._watched(what, self._lines(what, stream), show, quiet, on_silence)
             print(f"{what}: done in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
 
     @contextmanager
-    def _bar(self, what: str, stream: TextIO, quiet: bool) -> Iterator[Advance]:
+    def waiting_for(self, what: str, on_silence: OnSilence = lambda _: None) -> Iterator[None]:
+        """Show nothing while the block runs, unless it takes long: an export, a compilation, an evaluation.
+
+        Args:
+            what: The work in words.
+            on_silence: Called with these words when it takes long.
+        """
+
+        def tell(silent_s: float) -> None:
+            on_silence(what)
+            show(f"{what}: not done yet, waiting for {silent_s:.0f} s")
+
+        with self._uncaptured():
+            show = partial(print, file=self._stream or sys.stderr, flush=True)
+            with SilenceWatch(tell):
+                yield
+
+    def _watched(
+        self, what: str, advance: Advance, show: Callable[[str], None], quiet: bool, on_silence: OnSilence
+    ) -> Iterator[Advance]:
+        """Give `advance`, and speak when it is not called for long."""
+        if quiet:
+            yield advance
+            return
+        step = "its first step"
+
+        def tell(silent_s: float) -> None:
+            on_silence(f"{what}, {step}")
+            show(f"{what}: no step ended for {silent_s:.0f} s, waiting for {step}")
+
+        with SilenceWatch(tell) as watch:
+
+            def advance_and_note(done: int, total: int) -> None:
+                nonlocal step
+                step = f"step {done + 1} of {total}" if done < total else "what follows the last step"
+                watch.move_on()
+                advance(done, total)
+
+            yield advance_and_note
+
+    @contextmanager
+    def _bar(self, what: str, stream: TextIO, quiet: bool) -> Iterator[tuple[Advance, Callable[[str], None]]]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -89,7 +141,7 @@ class ProgressDisplay:
                     drawn = now
                     bar.refresh()
 
-            yield advance
+            yield advance, partial(bar.console.print, markup=False, highlight=False, soft_wrap=True)
 
     def _lines(self, what: str, stream: TextIO) -> Advance:
         started = last = time.perf_counter()

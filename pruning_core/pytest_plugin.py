@@ -8,9 +8,10 @@ pruning-bench is installed, so that nothing heavy is imported before a suite ask
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,7 @@ _CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell", "dense_variant")
 
 _GRID = pytest.StashKey["Grid"]()
 _PLANNED = pytest.StashKey[tuple["Cell", ...]]()
+_VARIANTS = pytest.StashKey[tuple["Variant", ...]]()
 _HARNESS = pytest.StashKey["Harness"]()
 _STARTED = pytest.StashKey[float]()
 
@@ -133,6 +135,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if isinstance(item, pytest.Function) and {"latency_cell", "harness"} <= set(item.fixturenames)
     )
     session.config.stash[_PLANNED] = planned
+    session.config.stash[_VARIANTS] = tuple(
+        dict.fromkeys(
+            variant
+            for item in session.items
+            if isinstance(item, pytest.Function) and "harness" in item.fixturenames
+            for name in ("variant", "accuracy_cell", "latency_cell")
+            if name in item.fixturenames
+            for variant in _variants_of(item.callspec.params[name])
+        )
+    )
+
+
+def _variants_of(point: Any) -> tuple[Variant, ...]:
+    """Return the checkpoints that a point of the grid needs: its own, and the dense one beside it."""
+    from pruning_core.resident import dense_of
+
+    variant = getattr(point, "variant", point)
+    return (dense_of(variant), variant)
 
 
 @pytest.fixture(scope="session")
@@ -290,11 +310,15 @@ def _check_names(grid: Grid, config: pytest.Config) -> None:
 
 def _harness_of(config: pytest.Config) -> Harness:
     if _HARNESS not in config.stash:
+        from pruning_core.attempts import keep_traces_on
+        from pruning_core.forecast import announce
         from pruning_core.harness import Harness
         from pruning_core.pipeline import Workplace
         from pruning_core.progress import ProgressDisplay
         from pruning_core.store import Store, default_root
 
+        with _uncaptured(config)(), suppress(OSError):
+            keep_traces_on(os.dup(2))
         with _exit_on_user_error():
             display = ProgressDisplay(uncaptured=_uncaptured(config))
             root = Path(config.getoption("--store") or default_root())
@@ -307,6 +331,8 @@ def _harness_of(config: pytest.Config) -> Harness:
                 download=config.getoption("--download"),
                 pixels=grid.pixels,
             )
+            wanted = config.stash.get(_VARIANTS, ())
+            place.before_first_training = lambda: announce(wanted, grid, place)
             config.stash[_HARNESS] = Harness(grid, place, config.stash.get(_PLANNED, ()))
     return config.stash[_HARNESS]
 

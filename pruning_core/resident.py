@@ -10,15 +10,18 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from pruning_core.attempts import Attempt
 from pruning_core.backends import load_executable
 from pruning_core.backends.base import Executable
 from pruning_core.cells import DENSE, Cell, Variant
+from pruning_core.errors import BackendError, CrashError
 from pruning_core.grid import Grid
 from pruning_core.measure.accuracy import Evaluation, evaluate
+from pruning_core.measure.machine import library_versions
 from pruning_core.pipeline import Workplace, load_network, make_variant
 from pruning_core.splits import batches
 from pruning_core.store import Checkpoint
-from pruning_core.system.hardware import most_threads, resolve_threads, set_torch_threads
+from pruning_core.system.hardware import most_threads, native_conditions, resolve_threads, set_torch_threads
 
 REFERENCE_BACKEND = ("eager", "fp32")
 """Backend and precision that dense models on other backends are measured against."""
@@ -88,16 +91,20 @@ class Models:
         checkpoint = self.checkpoint(cell.variant)
         network = load_network(checkpoint)
         calibration = self._calibration(cell) if cell.precision == "int8" else None
+        what = f"load {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
+        name = f"{checkpoint.key}-{cell.backend}-{cell.precision}-{cell.device.replace(':', '')}"
         start = time.perf_counter()
-        executable = load_executable(
-            cell.backend,
-            network,
-            self.images(cell)[:1],
-            cell.precision,
-            cell.device,
-            self.threads_of(cell),
-            calibration=calibration,
-        )
+        with self._natively(name, what) as attempt:
+            attempt.step("export, compilation or quantization")
+            executable = load_executable(
+                cell.backend,
+                network,
+                self.images(cell)[:1],
+                cell.precision,
+                cell.device,
+                self.threads_of(cell),
+                calibration=calibration,
+            )
         load_s = time.perf_counter() - start
         self.prepared_s += load_s
         return LoadedModel(executable, checkpoint.metrics.size_bytes, load_s)
@@ -110,7 +117,8 @@ class Models:
             dataset = self.place.dataset(cell.variant.dataset)
             executable = self.loaded(cell).executable
             set_torch_threads(self.threads_of(cell))
-            with self.measuring():
+            what = f"evaluate {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
+            with self.measuring(), self.place.display.waiting_for(what):
                 self._evaluations[key] = evaluate(executable.predict, dataset.test, dataset.spec)
         return self._evaluations[key]
 
@@ -119,6 +127,21 @@ class Models:
         spec = self.place.dataset(cell.variant.dataset).spec
         generator = torch.Generator().manual_seed(0)
         return torch.randn(cell.batch_size or 1, spec.channels, spec.height, spec.width, generator=generator)
+
+    @contextmanager
+    def _natively(self, name: str, what: str) -> Iterator[Attempt]:
+        """Note on disk what foreign code is asked to do; say so when it hangs, or has died at it before."""
+        versions = {field: str(value) for field, value in library_versions().items()}
+        try:
+            with (
+                self.place.store.attempts.begin(
+                    name, what, {**native_conditions(), **versions}, "Leave that backend out with --backends"
+                ) as attempt,
+                self.place.display.waiting_for(what, attempt.note_silence),
+            ):
+                yield attempt
+        except CrashError as error:
+            raise BackendError(str(error)) from None  # this cell's, not the run's
 
     @contextmanager
     def measuring(self) -> Iterator[None]:

@@ -5,6 +5,7 @@
     <root>/set-aside/<key>-<time>/         damaged checkpoints: never used again, deleted by `gc` alone
     <root>/locks/<key>.lock                held by the one process that makes a checkpoint
     <root>/temporary/                      being written; leftovers of killed processes
+    <root>/attempts/                       what is being made (`attempts.py`)
 
 `spec.json` holds the spec and the hashes of the other three files. Nothing is ever unpickled.
 Not for: knowing how a checkpoint is made (`pipeline.py`).
@@ -30,9 +31,11 @@ from platformdirs import user_cache_path
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
+from pruning_core.attempts import Attempt, Attempts
 from pruning_core.errors import DamagedCheckpointError, StoreError
 from pruning_core.plan import Plan
-from pruning_core.spec import CheckpointSpec, Frozen, key_of
+from pruning_core.spec import CheckpointSpec, Frozen, PrunedSpec, key_of
+from pruning_core.system.hardware import native_conditions
 from pruning_core.training import EpochState
 
 ROOT_VARIABLE = "PRUNING_BENCH_STORE"
@@ -94,8 +97,18 @@ class Checkpoint:
 class Unfinished:
     """Where the training of one key keeps its state between epochs."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, attempt: Attempt | None = None) -> None:
+        self._path, self._attempt = path, attempt
+
+    def note_step(self, what: str) -> None:
+        """Note on disk which step of the making begins, for the run after this one."""
+        if self._attempt is not None:
+            self._attempt.step(what)
+
+    def note_silence(self, what: str) -> None:
+        """Note on disk that a step has not ended for long."""
+        if self._attempt is not None:
+            self._attempt.note_silence(what)
 
     def load(self) -> EpochState | None:
         """Return the last state that was saved, or None if there is none that can be used."""
@@ -151,6 +164,7 @@ class Store:
         """
         self.root = root
         self._say = say
+        self.attempts = Attempts(root, say)
         with _write_errors(root):
             (root / "locks").mkdir(parents=True, exist_ok=True)
             (root / "temporary").mkdir(exist_ok=True)
@@ -174,16 +188,21 @@ class Store:
         with self._lock(key):
             found = self.find(spec)  # another process may have made it while we waited
             if found is None:
-                unfinished = Unfinished(self.root / "unfinished" / f"{key}.safetensors")
-                self._write(key, spec, make(unfinished))
-                unfinished.clear()
+                with self.attempts.begin(key, describe(key, spec), native_conditions()) as attempt:
+                    unfinished = Unfinished(self.root / "unfinished" / f"{key}.safetensors", attempt)
+                    self._write(key, spec, make(unfinished))
+                    unfinished.clear()
                 found = self.load(key)
         return found
+
+    def has(self, key: str) -> bool:
+        """Tell whether a checkpoint of this key is stored, sound or not."""
+        return (self.root / key).exists()
 
     def find(self, spec: CheckpointSpec) -> Checkpoint | None:
         """Return the checkpoint of a spec if it is stored and sound; set a damaged one aside."""
         key = key_of(spec)
-        if not (self.root / key).exists():
+        if not self.has(key):
             return None
         try:
             checkpoint = self.load(key)
@@ -303,6 +322,12 @@ class Store:
             with suppress(FileNotFoundError):  # another process was faster
                 os.rename(self.root / key, place)
         return place
+
+
+def describe(key: str, spec: CheckpointSpec) -> str:
+    """Say in words which checkpoint a key stands for."""
+    what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
+    return f"checkpoint {key[:12]} ({spec.model.name} on {spec.dataset.name}, {what})"
 
 
 def default_root() -> Path:

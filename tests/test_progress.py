@@ -2,8 +2,11 @@
 
 import io
 import threading
+import time
 
-from pruning_core import progress
+import pytest
+
+from pruning_core import progress, silence
 from pruning_core.progress import ProgressDisplay
 
 
@@ -36,7 +39,7 @@ def test_another_bar_draws_itself():
     """Work that is not timed has a bar that goes on while it computes."""
     threads = threading.active_count()
     with ProgressDisplay(Terminal()).work("train"):
-        assert threading.active_count() == threads + 1
+        assert threading.active_count() == threads + 2  # and one that breaks the silence of a step
 
 
 def test_the_time_left_does_not_count_what_comes_once(monkeypatch):
@@ -48,3 +51,48 @@ def test_the_time_left_does_not_count_what_comes_once(monkeypatch):
             advance(done, 31)
     assert "time cells: 21/31 (68%), 20 s left" in stream.getvalue()
     assert "11/31" not in stream.getvalue()
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Let silence be long after a moment."""
+    monkeypatch.setattr(silence, "FIRST_LINE_S", 0.02)
+    monkeypatch.setattr(silence, "NEXT_LINES_S", 0.02)
+
+
+def wait_for(text, stream, times=1):
+    """Wait, as a step that hangs does, until something was shown."""
+    for _ in range(3000):
+        if stream.getvalue().count(text) >= times:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{text!r} was not shown; only: {stream.getvalue()}")
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["file", "terminal"])
+def test_a_step_that_hangs_is_spoken_of(soon, stream):
+    """What does not move on is named with the step that is waited for, again and again, until it does."""
+    noted = []
+    with ProgressDisplay(stream).work("train", on_silence=noted.append) as advance:
+        wait_for("waiting for its first step", stream, times=2)
+        advance(4, 9)
+        wait_for("waiting for step 5 of 9", stream)
+    assert {"train, its first step", "train, step 5 of 9"} == set(noted)
+
+
+def test_waiting_is_spoken_of(soon):
+    """An export that takes long is named; one that does not shows nothing at all."""
+    stream, noted = io.StringIO(), []
+    with ProgressDisplay(stream).waiting_for("export", noted.append):
+        wait_for("export: not done yet, waiting for", stream)
+    assert "export" in noted
+    assert not [thread for thread in threading.enumerate() if thread.name == "silence"]
+    silent = io.StringIO()
+    with ProgressDisplay(silent).waiting_for("export"):
+        pass
+    assert silent.getvalue() == ""
+
+
+def test_silence_is_broken_after_half_a_minute_and_each_minute():
+    """The limits are those that are promised."""
+    assert (silence.FIRST_LINE_S, silence.NEXT_LINES_S) == (30.0, 60.0)

@@ -70,11 +70,16 @@ def describe_machine(threads: int | None = None) -> dict[str, Value]:
         "gpu_driver": _gpu_driver() if gpus else "",
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **{field: _version(packages) for field, packages in VERSIONS.items()},
+        **library_versions(),
         "load_1m": os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
     }
     machine["fingerprint"] = _fingerprint(machine)
     return machine
+
+
+def library_versions() -> dict[str, str]:
+    """Return field → version of each library that a measurement depends on; empty where it is not there."""
+    return {field: _version(packages) for field, packages in VERSIONS.items()}
 
 
 def _fingerprint(machine: dict[str, Value]) -> str:

@@ -79,6 +79,17 @@ def training_memory_format(device: str) -> torch.memory_format:
     return torch.contiguous_format
 
 
+def native_conditions() -> dict[str, str | int]:
+    """Return what it depends on whether native code of PyTorch fails: releases, limits, format, threads."""
+    return {
+        "torch": torch.__version__,
+        "onednn_limit": onednn_limit(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "memory_format": str(training_memory_format("cpu")),
+        "threads": torch.get_num_threads(),
+    }
+
+
 def set_torch_threads(threads: int) -> None:
     """Set PyTorch's CPU threads, which are one number for the whole process."""
     if torch.get_num_threads() != threads:
