@@ -64,7 +64,7 @@ def prepare(
     from pruning_core.cells import variants
     from pruning_core.checks import check_names
     from pruning_core.forecast import announce
-    from pruning_core.grid import find_grid, make_grid, read_grid
+    from pruning_core.grid import explain_other_chain, find_grid, make_grid, read_grid
     from pruning_core.pipeline import Workplace, make_variant
     from pruning_core.progress import ProgressDisplay
     from pruning_core.store import Store, default_root
@@ -79,6 +79,8 @@ def prepare(
     store = Store(root or default_root(), say=display.say)
     place = Workplace(store, display, data_root, download, wanted.pixels)
     all_variants = list(variants(wanted))
+    if path is not None and ratios is not None and (note := explain_other_chain(path, wanted)):
+        display.say(note)
     place.before_first_training = lambda: announce(all_variants, wanted, place)
     for variant in all_variants:
         checkpoint = make_variant(variant, wanted, place)

@@ -202,6 +202,33 @@ def find_grid(name: str | None, root: Path) -> Path | None:
     raise UnknownNameError("grid", name, known, "or the path of a TOML file")
 
 
+def explain_other_chain(path: Path, grid: Grid) -> str | None:
+    """Say that ratios of the command line make another chain than the grid file's, and what to do instead.
+
+    Args:
+        path: The grid file.
+        grid: The same with the command line's options laid over it.
+
+    Returns:
+        One line; None where each ratio follows the same ones as in the file, or nothing follows anything.
+    """
+    chain = read_grid(path).ratios
+    asked = grid.ratios
+    if grid.schedule != "iterative":
+        return None
+    for ratio in asked:
+        earlier, in_file = [[r for r in ratios if 0 < r < ratio] for ratios in (asked, chain)]
+        if ratio in chain and earlier != in_file:
+            follows = " → ".join(f"{r:g}" for r in in_file) or "dense"
+            names = " or ".join(f"{r:g}" for r in asked if r in chain)
+            return (
+                f"note: --ratios {','.join(f'{r:g}' for r in asked)} is a chain of its own and is trained "
+                f"anew: in grid {path.stem}, {ratio:g} follows {follows}. To select cells of the grid's "
+                f'chain instead: pytest -k "{names}"'
+            )
+    return None
+
+
 def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
     lines = []
     for item in error.errors():

@@ -312,6 +312,7 @@ def _harness_of(config: pytest.Config) -> Harness:
     if _HARNESS not in config.stash:
         from pruning_core.attempts import keep_traces_on
         from pruning_core.forecast import announce
+        from pruning_core.grid import explain_other_chain, find_grid
         from pruning_core.harness import Harness
         from pruning_core.pipeline import Workplace
         from pruning_core.progress import ProgressDisplay
@@ -331,6 +332,11 @@ def _harness_of(config: pytest.Config) -> Harness:
                 download=config.getoption("--download"),
                 pixels=grid.pixels,
             )
+            path = find_grid(config.getoption("--grid"), config.rootpath)
+            if path is not None and config.getoption("pruning_ratios"):
+                note = explain_other_chain(path, grid)
+                if note:
+                    display.say(note)
             wanted = config.stash.get(_VARIANTS, ())
             place.before_first_training = lambda: announce(wanted, grid, place)
             config.stash[_HARNESS] = Harness(grid, place, config.stash.get(_PLANNED, ()))

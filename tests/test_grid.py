@@ -6,7 +6,7 @@ import pytest
 
 from pruning_core.cells import accuracy_cells, label_of, latency_cells, variants
 from pruning_core.errors import OptionError, UnknownNameError
-from pruning_core.grid import find_grid, make_grid, read_grid
+from pruning_core.grid import explain_other_chain, find_grid, make_grid, read_grid
 from pruning_core.recipes import RECIPES
 
 
@@ -273,3 +273,25 @@ def test_post_lamp_is_post_muon_but_for_what_is_cut():
         (("lamp",), "global"),
     )
     assert lamp.model_copy(update={"method": muon.method, "scope": muon.scope}) == muon
+
+
+@pytest.mark.parametrize(
+    ("ratios", "schedule", "said"),
+    [
+        ("0.75", "iterative", "0.75 follows 0.25 → 0.5"),
+        ("0.5,0.9", "iterative", "0.5 follows 0.25"),
+        ("0.25,0.5", "iterative", None),  # the beginning of the file's chain
+        ("0.25,0.3", "iterative", None),  # a new ratio is no ratio of the file's
+        ("0.75", "one-shot", None),
+    ],
+)
+def test_ratios_that_make_another_chain_are_said(tmp_path, ratios, schedule, said):
+    """Ratios of the command line that follow others than in the file are another chain: it says so."""
+    path = tmp_path / "my.toml"
+    path.write_text("ratios = [0.25, 0.5, 0.75, 0.9]\n")
+    note = explain_other_chain(path, read_grid(path, {"ratios": ratios, "schedule": schedule}))
+    assert (note is None) == (said is None)
+    if note is not None:
+        assert said in note
+        assert note.startswith(f"note: --ratios {ratios} is a chain of its own")
+        assert "pytest -k" in note

@@ -29,7 +29,7 @@ def test_description_is_flat_and_json() -> None:
 def test_description_has_what_a_reader_needs() -> None:
     """Hardware, versions, load, and a short name that says cores."""
     machine = describe_machine(2)
-    wanted = {"name", "memory_bytes", "os", "load_1m", "fingerprint", *FINGERPRINT_FIELDS}
+    wanted = {"name", "isa_limits", "memory_bytes", "os", "load_1m", "fingerprint", *FINGERPRINT_FIELDS}
     assert set(machine) == wanted
     assert machine["threads"] == 2
     assert machine["torch"] == metadata.version("torch")
@@ -60,6 +60,20 @@ def test_fingerprint_changes_with_each_field_that_latency_depends_on(field) -> N
     machine = describe_machine(2)
     other = {**machine, field: ["other"] if field == "gpus" else "other"}
     assert machine_module._fingerprint(other) != machine["fingerprint"]
+
+
+def test_a_limit_on_instruction_sets_is_another_machine(cpu, monkeypatch) -> None:
+    """What oneDNN or PyTorch is told not to use stands in the description and in the fingerprint."""
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    free = describe_machine(2)
+    assert free["isa_limits"] == ""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx512_core")
+    limited = describe_machine(2)
+    assert limited["isa_limits"] == "ONEDNN_MAX_CPU_ISA=AVX512_CORE"
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    both = describe_machine(2)
+    assert both["isa_limits"] == "ONEDNN_MAX_CPU_ISA=AVX512_CORE ATEN_CPU_CAPABILITY=avx2"
+    assert len({m["fingerprint"] for m in (free, limited, both)}) == 3
 
 
 def test_a_package_that_is_absent_has_an_empty_version(monkeypatch) -> None:

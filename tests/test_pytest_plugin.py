@@ -131,6 +131,16 @@ def test_the_second_run_trains_nothing(suites, pytester, monkeypatch):
     suites("-k", "cost").assert_outcomes(passed=2)
 
 
+def test_how_long_it_takes_is_said_before_the_first_training(suites, pytester, capfd):
+    """The suites say it as `prepare` does, counting what this selection needs, and not when all is stored."""
+    for times in (1, 0):
+        result = suites("-k", "cost", f"--store={pytester.path / 'fresh'}", "-s")
+        result.assert_outcomes(passed=2)
+        captured = capfd.readouterr()
+        shown = captured.out + captured.err
+        assert shown.count("making 2 checkpoints takes about") == times
+
+
 MISTAKES = {
     "model": (["--model=resnet81"], "no model 'resnet81'. Did you mean 'resnet18'"),
     "dataset": (["--dataset=digit"], "no dataset 'digit'. Did you mean 'digits'"),

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from pruning_core.system.hardware import cpu_bf16, resolve_threads, usable_cores
+from pruning_core.system.hardware import cpu_bf16, isa_limits, resolve_threads, usable_cores
 
 Value = str | int | float | list[str] | bool
 
@@ -66,6 +66,7 @@ def describe_machine(threads: int | None = None) -> dict[str, Value]:
         "threads": torch.get_num_threads() if threads is None else resolve_threads(threads),
         "memory_bytes": psutil.virtual_memory().total,
         "cpu_bf16": cpu_bf16(),
+        "isa_limits": isa_limits(),
         "gpus": gpus,
         "gpu_driver": _gpu_driver() if gpus else "",
         "os": f"{platform.system()} {platform.release()}",
@@ -84,6 +85,8 @@ def library_versions() -> dict[str, str]:
 
 def _fingerprint(machine: dict[str, Value]) -> str:
     stable = {field: machine[field] for field in FINGERPRINT_FIELDS}
+    if machine["isa_limits"]:  # else as it was before there was this field
+        stable["isa_limits"] = machine["isa_limits"]
     return hashlib.sha256(json.dumps(stable, sort_keys=True).encode()).hexdigest()[:16]
 
 

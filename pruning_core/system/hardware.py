@@ -79,6 +79,12 @@ def training_memory_format(device: str) -> torch.memory_format:
     return torch.contiguous_format
 
 
+def isa_limits() -> str:
+    """Return the limits on instruction sets that the environment sets, as one text; empty without any."""
+    named = {"ONEDNN_MAX_CPU_ISA": onednn_limit(), "ATEN_CPU_CAPABILITY": _aten_limit()}
+    return " ".join(f"{name}={limit}" for name, limit in named.items() if limit)
+
+
 def native_conditions() -> dict[str, str | int]:
     """Return what it depends on whether native code of PyTorch fails: releases, limits, format, threads."""
     return {
@@ -125,6 +131,11 @@ def most_threads(asked: Sequence[int]) -> int:
     What is not timed, training above all, runs on these, however it is started.
     """
     return max(map(resolve_threads, asked))
+
+
+def _aten_limit() -> str:
+    limit = os.environ.get("ATEN_CPU_CAPABILITY", "").lower()
+    return "" if limit == torch.backends.cpu.get_cpu_capability().lower() == "avx512" else limit
 
 
 def _aten_uses_avx512() -> bool:
