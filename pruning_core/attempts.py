@@ -135,13 +135,19 @@ class Attempts:
             )
 
 
-def leftovers(root: Path) -> list[Path]:
-    """Return the notes that processes left which are gone; those of living ones stay."""
-    found = []
-    for path in sorted((root / "attempts").glob("*.json")):
-        if not path.name.endswith(".deaths.json") and not _is_alive(_read(path)):
-            found += [path, *(p for s in (".trace", ".writing") if (p := path.with_suffix(s)).exists())]
-    return found
+def is_left_over(path: Path, made: bool) -> bool:
+    """Tell whether a file of `attempts/` is of no use any more.
+
+    Args:
+        path: A file of a name of ours.
+        made: Whether what it is about is stored by now.
+
+    Returns:
+        Whether no living process owns it; counted deaths of what is not made yet still count.
+    """
+    if path.name.endswith(".deaths.json"):
+        return made
+    return not _is_alive(_read(path.with_suffix(".json"))) and made
 
 
 _STANDARD_ERROR = 2

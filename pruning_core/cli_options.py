@@ -1,10 +1,24 @@
 """Kinds of options that several commands share. Not for: the commands (`cli.py`)."""
 
+import os
 from pathlib import Path
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+class _Folder(click.Path):
+    """A folder; an empty text is none, where Python would take it for the current one."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Refuse an empty text, else do as click does."""
+        if not os.fspath(value):
+            self.fail("needs the path of a folder; got an empty text", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Folder(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 store_option = click.option(

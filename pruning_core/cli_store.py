@@ -22,7 +22,7 @@ def store() -> None:
 @store_option
 def store_ls(root: Path | None) -> None:
     """List the checkpoints: key, what they are, size, accuracy."""
-    from pruning_core.errors import DamagedCheckpointError
+    from pruning_core.errors import StoreError
     from pruning_core.spec import PrunedSpec
 
     opened = _open_store(root)
@@ -30,8 +30,8 @@ def store_ls(root: Path | None) -> None:
     for key in opened.walk_keys():
         try:
             checkpoint = opened.load(key)
-        except DamagedCheckpointError as error:
-            click.echo(f"{key[:12]}  damaged: {error}")
+        except StoreError as error:
+            click.echo(f"{key[:12]}  {_kind_of(error)}: {error}")
             continue
         spec, metrics = checkpoint.spec, checkpoint.metrics
         what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
@@ -46,34 +46,50 @@ def store_ls(root: Path | None) -> None:
 @store.command("verify")
 @store_option
 def store_verify(root: Path | None) -> None:
-    """Check every checkpoint against its hashes; exit code 2 if one is damaged."""
-    from pruning_core.errors import DamagedCheckpointError
+    """Check every checkpoint against its hashes; exit code 2 if one is damaged or cannot be read."""
+    from pruning_core.errors import StoreError
 
     opened = _open_store(root)
-    sound, damaged = 0, 0
+    counts = {"sound": 0, "damaged": 0, "of another version": 0, "not readable": 0}
     for key in opened.walk_keys():
         try:
             opened.load(key)
-            sound += 1
-        except DamagedCheckpointError as error:
-            damaged += 1
-            click.echo(f"damaged: {error}", err=True)
-    click.echo(f"{opened.root}: {sound} sound, {damaged} damaged")
-    if damaged:
+            counts["sound"] += 1
+        except StoreError as error:
+            kind = _kind_of(error)
+            counts[kind] += 1
+            click.echo(f"{kind}: {error}", err=True)
+    shown = {kind: n for kind, n in counts.items() if n or kind in ("sound", "damaged")}
+    click.echo(f"{opened.root}: {', '.join(f'{n} {kind}' for kind, n in shown.items())}")
+    if counts["damaged"] or counts["not readable"]:
         sys.exit(PruningBenchError.exit_code)
 
 
 @store.command("gc")
 @store_option
 def store_gc(root: Path | None) -> None:
-    """Delete leftovers of killed processes and damaged checkpoints that were set aside."""
+    """Delete leftovers of killed processes and damaged checkpoints that were set aside.
+
+    What a running process works on, and what has no name of ours, is left alone; links are not followed.
+    """
     opened = _open_store(root)
-    deleted = opened.collect_garbage()
-    for path, size_bytes in deleted:
+    collected = opened.collect_garbage()
+    for path, size_bytes in collected.deleted:
         click.echo(f"deleted {path} ({size_bytes / 1e6:.2f} MB)")
-    click.echo(
-        f"{opened.root}: {len(deleted)} deleted, {sum(size for _, size in deleted) / 1e6:.2f} MB freed"
-    )
+    for path, reason in collected.kept:
+        click.echo(f"cannot delete {path}: {reason}", err=True)
+    freed_bytes = sum(size for _, size in collected.deleted)
+    click.echo(f"{opened.root}: {len(collected.deleted)} deleted, {freed_bytes / 1e6:.2f} MB freed")
+    if collected.kept:
+        sys.exit(PruningBenchError.exit_code)
+
+
+def _kind_of(error: PruningBenchError) -> str:
+    from pruning_core.errors import DamagedCheckpointError, OtherVersionError
+
+    if isinstance(error, DamagedCheckpointError):
+        return "damaged"
+    return "of another version" if isinstance(error, OtherVersionError) else "not readable"
 
 
 def _open_store(root: Path | None) -> Any:
@@ -84,4 +100,4 @@ def _open_store(root: Path | None) -> Any:
         raise OptionError(
             f"no store at {folder}. Name one with --store, or make one with `pruning-bench prepare`."
         )
-    return Store(folder)
+    return Store.open_existing(folder)

@@ -9,7 +9,8 @@
     ├── TrainingError            a training cannot go on
     ├── CrashError               processes died natively at the same step, twice
     ├── StoreError               the store cannot be read or written
-    │   └── DamagedCheckpointError   a checkpoint is truncated, altered or foreign
+    │   ├── DamagedCheckpointError   a checkpoint is truncated, altered or foreign
+    │   └── OtherVersionError        a store or checkpoint of another version of this program
     ├── BackendError             a backend or device cannot run this model
     │   └── UnavailableError     … because it is not installed, or not on this machine
     └── RecordError              a benchmark JSON file cannot be used
@@ -76,6 +77,10 @@ class StoreError(PruningBenchError):
 
 class DamagedCheckpointError(StoreError):
     """A checkpoint is truncated, altered or foreign."""
+
+
+class OtherVersionError(StoreError):
+    """A store or a checkpoint that another version of this program made; it is left as it is."""
 
 
 class BackendError(PruningBenchError):

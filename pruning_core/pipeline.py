@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pruning_core import data
 from pruning_core.cells import Variant
+from pruning_core.errors import TrainingError
 from pruning_core.grid import Grid
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.measure.cost import count_cost
@@ -316,6 +317,7 @@ def _made(
     tested_pruned: Evaluation,
     prune_s: float = 0.0,
 ) -> Made:
+    _refuse_weights_that_are_no_numbers(network, spec)
     cost = count_cost(network, _example(spec))
     metrics = Metrics(
         macs=cost.macs,
@@ -339,6 +341,15 @@ def _made(
         created=_now(),
     )
     return Made(plan, _weights_of(network), metrics)
+
+
+def _refuse_weights_that_are_no_numbers(network: nn.Module, spec: CheckpointSpec) -> None:
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise TrainingError(
+                f"{spec.model.name}: {name} holds values that are no finite numbers, without any training; "
+                "nothing was stored. Look at how the network sets its weights"
+            )
 
 
 def _exhausted(plan: Plan, parent: Checkpoint) -> Made:

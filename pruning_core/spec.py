@@ -30,7 +30,7 @@ Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 class Frozen(BaseModel):
     """A spec: immutable, no unknown fields, no silent conversion of text to numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelSpec(Frozen):
@@ -151,9 +151,9 @@ def canonical_json(spec: BaseModel) -> str:
     return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def key_of(spec: CheckpointSpec) -> str:
+def key_of(spec: CheckpointSpec, recipe_version: int = RECIPE_VERSION) -> str:
     """Return the key of the checkpoint that `spec` describes: 32 hexadecimal digits."""
-    text = f"pruning-bench/{RECIPE_VERSION}/{canonical_json(spec)}"
+    text = f"pruning-bench/{recipe_version}/{canonical_json(spec)}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

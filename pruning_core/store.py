@@ -1,17 +1,19 @@
 """Checkpoints on disk, by key: written whole or not at all, verified on loading, made once.
 
+    <root>/pruning-bench-store.json        the marker: without it nothing is listed, verified or deleted
     <root>/<key>/{spec.json, plan.json, metrics.json, weights.safetensors}    finished checkpoints
     <root>/unfinished/<key>.safetensors    state after an epoch of an interrupted training
     <root>/set-aside/<key>-<time>/         damaged checkpoints: never used again, deleted by `gc` alone
     <root>/locks/<key>.lock                held by the one process that makes a checkpoint
-    <root>/temporary/                      being written; leftovers of killed processes
+    <root>/temporary/<key>-*/              being written; leftovers of killed processes
     <root>/attempts/                       what is being made (`attempts.py`)
 
-`spec.json` holds the spec and the hashes of the other three files. Nothing is ever unpickled.
-Not for: knowing how a checkpoint is made (`pipeline.py`).
+`spec.json` holds the spec and the hashes of the other three files. Nothing is ever unpickled. Only what was
+read whole and is wrong is set aside; what cannot be read just now, or is of another version, stays.
+Not here: reading and writing files (`store_files.py`), deleting (`store_garbage.py`), how a checkpoint is
+made (`pipeline.py`).
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -22,10 +24,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 from pydantic import Field, TypeAdapter, ValidationError
@@ -34,12 +36,28 @@ from torch import Tensor
 from pruning_core.attempts import Attempt, Attempts
 from pruning_core.errors import DamagedCheckpointError, StoreError
 from pruning_core.plan import Plan
-from pruning_core.spec import CheckpointSpec, Frozen, PrunedSpec, key_of
+from pruning_core.spec import RECIPE_VERSION, CheckpointSpec, Frozen, PrunedSpec, key_of
+from pruning_core.store_files import MAX_WEIGHTS_BYTES, hash_regular, open_regular, parse_object, read_regular
+from pruning_core.store_files import first_line as _first_line
+from pruning_core.store_files import sync_folder as _sync_folder
+from pruning_core.store_files import to_json as _json
+from pruning_core.store_files import write_errors as _write_errors
+from pruning_core.store_files import write_file as _write_file
+from pruning_core.store_garbage import Collected, collect
+from pruning_core.store_marker import (
+    FORMAT,
+    KEY,
+    MARKER,
+    check_format,
+    check_key,
+    check_version,
+    is_store,
+    write_marker,
+)
 from pruning_core.system.hardware import native_conditions
 from pruning_core.training import EpochState
 
 ROOT_VARIABLE = "PRUNING_BENCH_STORE"
-FORMAT = 1
 _HASHED = ("plan.json", "metrics.json", "weights.safetensors")
 _SPEC_ADAPTER: TypeAdapter[CheckpointSpec] = TypeAdapter(CheckpointSpec)
 
@@ -97,8 +115,17 @@ class Checkpoint:
 class Unfinished:
     """Where the training of one key keeps its state between epochs."""
 
-    def __init__(self, path: Path, attempt: Attempt | None = None) -> None:
-        self._path, self._attempt = path, attempt
+    def __init__(
+        self, path: Path, attempt: Attempt | None = None, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Keep states of the key that the file is named by.
+
+        Args:
+            path: `<key>.safetensors`.
+            attempt: The note on disk of what is being made.
+            say: Takes one line about a state that cannot be used.
+        """
+        self._path, self._attempt, self._say = path, attempt, say
 
     def note_step(self, what: str) -> None:
         """Note on disk which step of the making begins, for the run after this one."""
@@ -111,15 +138,39 @@ class Unfinished:
             self._attempt.note_silence(what)
 
     def load(self) -> EpochState | None:
-        """Return the last state that was saved, or None if there is none that can be used."""
+        """Return the last state that was saved, or None if there is none that can be used.
+
+        Raises:
+            StoreError: If it cannot be read just now.
+        """
         try:
-            with safetensors.safe_open(self._path, framework="pt") as file:
-                about = json.loads(file.metadata()["state"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-            seconds, outside_s, losses = about["seconds"], about["outside_s"], tuple(about["losses"])
-            return EpochState(about["epoch"], tensors, seconds, outside_s, losses)
-        except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
+            with open_regular(self._path, MAX_WEIGHTS_BYTES) as file:
+                content = file.read()
+        except DamagedCheckpointError as error:
+            if os.path.lexists(self._path):
+                self._drop(str(error))
             return None
+        try:
+            tensors = safetensors.torch.load(content)
+            length = int.from_bytes(content[:8], "little")
+            about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
+            state = EpochState(
+                about["epoch"], tensors, about["seconds"], about["outside_s"], tuple(about["losses"])
+            )
+            if about["key"] != self._path.stem or about["sha256"] != _hash_state(state, about["key"]):
+                raise ValueError("it was altered, or is of another training")
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            self._drop(_first_line(error))
+            return None
+        return state
+
+    def _drop(self, reason: str) -> None:
+        self._say(
+            f"the state of an interrupted training in {self._path.name} cannot be used ({reason}): "
+            "dropped, and the training begins anew"
+        )
+        with suppress(OSError):  # a folder in its place, say
+            self._path.unlink()
 
     def save(self, state: EpochState) -> None:
         """Replace the state, whole or not at all.
@@ -127,7 +178,10 @@ class Unfinished:
         Raises:
             StoreError: If it cannot be written; the earlier state stays.
         """
+        key = self._path.stem
         about = {
+            "key": key,
+            "sha256": _hash_state(state, key),
             "epoch": state.epoch,
             "seconds": state.seconds,
             "outside_s": state.outside_s,
@@ -156,20 +210,48 @@ class Store:
         """Open a store, and make its folder if there is none.
 
         Args:
-            root: The store's folder.
+            root: The store's folder. One that cannot be written is opened for reading if it is a store.
             say: Takes one line about what a user should know: a damaged checkpoint, a wait.
 
         Raises:
-            StoreError: If the folder cannot be made or written.
+            StoreError: If the folder cannot be made or written, or is a store of another format.
         """
         self.root = root
         self._say = say
         self.attempts = Attempts(root, say)
-        with _write_errors(root):
-            (root / "locks").mkdir(parents=True, exist_ok=True)
-            (root / "temporary").mkdir(exist_ok=True)
-            with tempfile.TemporaryFile(dir=root / "temporary"):
-                pass  # only to see now, not after an hour of training, that the store can be written
+        self._read_only: StoreError | None = None
+        try:
+            with _write_errors(root):
+                (root / "locks").mkdir(parents=True, exist_ok=True)
+                (root / "temporary").mkdir(exist_ok=True)
+                with tempfile.TemporaryFile(dir=root / "temporary"):
+                    pass  # only to see now, not after an hour of training, that the store can be written
+                if not os.path.lexists(root / MARKER):
+                    write_marker(root)
+        except StoreError as error:
+            if not is_store(root):
+                raise
+            self._read_only = error
+        check_format(root)
+
+    @classmethod
+    def open_existing(cls, root: Path, say: Callable[[str], None] = lambda _: None) -> "Store":
+        """Open a store that is there, to read or tidy it; nothing is written.
+
+        Raises:
+            StoreError: If the folder is no store of ours, or one of another format.
+        """
+        if not is_store(root):
+            raise StoreError(
+                f"{root} is no store of pruning-bench: it has no {MARKER} and no checkpoint. Name a store "
+                "with --store, or make one with `pruning-bench prepare`"
+            )
+        check_format(root)
+        store = cls.__new__(cls)
+        store.root, store._say = root, say
+        store.attempts = Attempts(root, say)
+        store._read_only = StoreError(f"the store {root} was opened for reading")
+        return store
 
     def load_or_make(self, spec: CheckpointSpec, make: Callable[[Unfinished], Made]) -> Checkpoint:
         """Load the checkpoint of a spec, or make and store it; of several processes, one makes it.
@@ -185,11 +267,14 @@ class Store:
         found = self.find(spec)
         if found is not None:
             return found
+        if self._read_only is not None:
+            raise self._read_only
         with self._lock(key):
             found = self.find(spec)  # another process may have made it while we waited
             if found is None:
                 with self.attempts.begin(key, describe(key, spec), native_conditions()) as attempt:
-                    unfinished = Unfinished(self.root / "unfinished" / f"{key}.safetensors", attempt)
+                    path = self.root / "unfinished" / f"{key}.safetensors"
+                    unfinished = Unfinished(path, attempt, self._say)
                     self._write(key, spec, make(unfinished))
                     unfinished.clear()
                 found = self.load(key)
@@ -197,7 +282,7 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Tell whether a checkpoint of this key is stored, sound or not."""
-        return (self.root / key).exists()
+        return os.path.lexists(self.root / key)
 
     def find(self, spec: CheckpointSpec) -> Checkpoint | None:
         """Return the checkpoint of a spec if it is stored and sound; set a damaged one aside."""
@@ -209,6 +294,8 @@ class Store:
             if checkpoint.spec != spec:
                 raise DamagedCheckpointError(f"checkpoint {key}: its spec is not the one asked for")
         except DamagedCheckpointError as error:
+            if self._read_only is not None:
+                raise StoreError(f"{error}; it cannot be set aside: {self._read_only}") from None
             place = self._set_aside(key)
             self._say(f"{error}; set aside in {place}; making it again")
             return None
@@ -222,62 +309,43 @@ class Store:
             StoreError: If there is none of that key.
         """
         folder = self.root / key
-        if not folder.is_dir():
+        if not os.path.lexists(folder):
             raise StoreError(f"no checkpoint {key} in {self.root}")
         try:
-            about = json.loads((folder / "spec.json").read_bytes())
+            if not folder.is_dir():
+                raise DamagedCheckpointError("it is no folder")
+            about = parse_object(read_regular(folder / "spec.json"), "spec.json")
+            check_version(key, about)
+            if about["key"] != key:
+                raise DamagedCheckpointError("it names another key; it was copied or altered")
             spec = _SPEC_ADAPTER.validate_json(json.dumps(about["spec"]))
-            if about["format"] != FORMAT:
-                raise DamagedCheckpointError(
-                    f"checkpoint {key}: format {about['format']}, this program reads {FORMAT}"
-                )
             for name in _HASHED:
-                if about["sha256"][name] != _hash_file(folder / name):
-                    raise DamagedCheckpointError(f"checkpoint {key}: {name} was altered or is truncated")
-            if key_of(spec) != key:
-                raise DamagedCheckpointError(
-                    f"checkpoint {key}: its spec has another key; it was copied or altered"
-                )
-            plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
-            metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            what = "a file is missing" if isinstance(error, FileNotFoundError) else "a file cannot be read"
-            raise DamagedCheckpointError(f"checkpoint {key}: {what} ({_first_line(error)})") from None
+                if about["sha256"][name] != hash_regular(folder / name):
+                    raise DamagedCheckpointError(f"{name} was altered or is truncated")
+            check_key(key, spec)
+            plan = Plan.model_validate_json(read_regular(folder / "plan.json"))
+            metrics = Metrics.model_validate_json(read_regular(folder / "metrics.json"))
+        except DamagedCheckpointError as error:
+            raise DamagedCheckpointError(f"checkpoint {key}: {error}") from None
+        except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+            raise DamagedCheckpointError(
+                f"checkpoint {key}: a file cannot be read ({_first_line(error)})"
+            ) from None
         return Checkpoint(key, spec, plan, metrics, folder)
 
     def walk_keys(self) -> Iterator[str]:
         """Walk over the keys of all finished checkpoints, sound or not."""
         with suppress(FileNotFoundError):
             for folder in sorted(self.root.iterdir()):
-                if folder.is_dir() and len(folder.name) == 32 and set(folder.name) <= set("0123456789abcdef"):
+                if KEY.fullmatch(folder.name):
                     yield folder.name
 
-    def collect_garbage(self) -> list[tuple[Path, int]]:
+    def collect_garbage(self) -> Collected:
         """Delete what no run will use: leftovers of killed processes, damaged and superseded states.
 
-        The state of a training that can still be resumed is kept.
-
-        Returns:
-            Each path deleted, with its size in bytes.
+        The state of a training that can still be resumed is kept, and what other processes are working on.
         """
-        deleted = []
-        leftovers = [*(self.root / "set-aside").glob("*"), *(self.root / "unfinished").glob("*.writing")]
-        for path in (self.root / "unfinished").glob("*.safetensors"):
-            if (self.root / path.stem).exists():
-                leftovers.append(path)
-        for path in (self.root / "temporary").glob("*"):
-            # A process that is writing right now holds the key's lock.
-            key = path.name.partition("-")[0]
-            with suppress(Timeout), FileLock(self.root / "locks" / f"{key}.lock", timeout=0):
-                leftovers.append(path)
-        for path in leftovers:
-            size_bytes = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-            deleted.append((path, size_bytes))
-        return deleted
+        return collect(self.root)
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:
@@ -300,9 +368,9 @@ class Store:
             "weights.safetensors": safetensors.torch.save(dict(made.weights)),
         }
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        contents["spec.json"] = _json(
-            {"format": FORMAT, "key": key, "spec": spec.model_dump(mode="json"), "sha256": hashes}
-        )
+        about: dict[str, object] = {"key": key, "sha256": hashes, "spec": spec.model_dump(mode="json")}
+        about |= {"format": FORMAT, "recipe_version": RECIPE_VERSION}
+        contents["spec.json"] = _json(about)
         with _write_errors(self.root):
             temporary = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "temporary"))
             try:
@@ -336,43 +404,13 @@ def default_root() -> Path:
     return Path(named) if named else user_cache_path("pruning-bench")
 
 
-@contextmanager
-def _write_errors(place: Path) -> Iterator[None]:
-    """Turn a failed write into one line; said here once for every place that writes."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"no space left for the store {place}; nothing was half-written. "
-                "Free some, or name another with --store."
-            ) from error
-        raise StoreError(f"cannot write the store {place}: {error.strerror or error}") from error
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _hash_state(state: EpochState, key: str) -> str:
+    """Return a hash over all that a training goes on from."""
+    digest = hashlib.sha256()
+    facts = [key, state.epoch, state.seconds, state.outside_s, list(state.losses)]
+    digest.update(json.dumps(facts).encode())
+    for name in sorted(state.tensors):
+        tensor = state.tensors[name].detach().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()

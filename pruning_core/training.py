@@ -7,7 +7,7 @@ checkpoint is kept (`store.py`).
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,22 +92,21 @@ def train(
             started, in_steps_s = time.perf_counter(), 0.0
             torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
             loss_sum = torch.zeros((), device=device)
+            diverged_at = torch.full((), steps, device=device)  # the first step whose loss is no number
             for index, batch in enumerate(runner.epoch_batches(epoch)):
                 step = epoch * steps_per_epoch + index
                 begun = time.perf_counter()
                 runner.set_learning_rate(learning_rate(spec, step, steps))
-                loss_sum += runner.step(*batch) * len(batch[0])  # no .item(): it would wait
+                loss = runner.step(*batch)
+                loss_sum += loss * len(batch[0])  # no .item(): it would wait
+                diverged_at = torch.where(loss.isfinite(), diverged_at, diverged_at.clamp(max=step))
                 in_steps_s += time.perf_counter() - begun
                 if on_step is not None:
                     on_step(step + 1, steps)
             begun = time.perf_counter()
             losses.append(loss_sum.item() / len(dataset.train.labels))
             in_steps_s += time.perf_counter() - begun  # a GPU is still computing steps until here
-            if not math.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"the training loss is no longer a number after epoch {epoch + 1}; "
-                    f"lower learning_rate (now {spec.learning_rate:g})"
-                )
+            _check_finite(network, losses, int(diverged_at), epoch, steps, spec)
             took_s = time.perf_counter() - started
             seconds, outside_s = seconds + took_s, outside_s + took_s - in_steps_s
             begun = time.perf_counter()
@@ -129,6 +128,37 @@ def train(
         outside_s=outside_s,
         losses=tuple(losses),
     )
+
+
+def _check_finite(
+    network: nn.Module, losses: Sequence[float], diverged_at: int, epoch: int, steps: int, spec: TrainSpec
+) -> None:
+    """End a training whose loss or weights are no numbers any more.
+
+    Args:
+        network: Trained so far.
+        losses: Mean loss of each finished epoch.
+        diverged_at: The first step, counted from 0, whose loss is no number; `steps` if there is none.
+        epoch: The one that was finished, counted from 0.
+        steps: Of the whole training.
+        spec: How it is trained.
+
+    Raises:
+        TrainingError: In one line: step, loss, what to try.
+    """
+    advice = f"lower learning_rate (now {spec.learning_rate:g})"
+    if diverged_at < steps or not math.isfinite(losses[-1]):
+        before = f"; its mean was {losses[-2]:.4g} in the epoch before" if len(losses) > 1 else ""
+        raise TrainingError(
+            f"the training loss is no longer a number after epoch {epoch + 1}; {advice}. "
+            f"It began at step {min(diverged_at, steps - 1) + 1} of {steps}{before}. Nothing was stored"
+        )
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise TrainingError(
+                f"weights are no longer numbers after epoch {epoch + 1} ({name}; loss {losses[-1]:.4g}); "
+                f"{advice}. Nothing was stored"
+            )
 
 
 def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:

@@ -12,7 +12,7 @@ import torch
 from factories import dense_spec, made
 
 from pruning_core import store as store_module
-from pruning_core.errors import DamagedCheckpointError, StoreError
+from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError
 from pruning_core.spec import key_of
 from pruning_core.store import Store, Unfinished, default_root
 from pruning_core.training import EpochState
@@ -92,7 +92,7 @@ def test_a_newer_format_is_not_read(store):
     """A checkpoint of a later format is refused, not guessed at."""
     path = store.load_or_make(dense_spec(), lambda _: made()).path / "spec.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(DamagedCheckpointError, match="format 99"):
+    with pytest.raises(OtherVersionError, match="format 99"):
         store.load(key_of(dense_spec()))
 
 
@@ -170,11 +170,15 @@ def test_garbage_is_what_no_run_will_use(store):
     Unfinished(folder / f"{kept.key}.safetensors").save(state)  # superseded
     resumable = Unfinished(folder / f"{key_of(dense_spec(1))}.safetensors")
     resumable.save(state)
-    (folder / "x.writing").write_bytes(b"12")
+    (folder / f"{key_of(dense_spec(2))}.writing").write_bytes(b"12")
     (store.root / "temporary" / f"{key_of(dense_spec(2))}-abc").mkdir()
-    (store.root / "set-aside" / "old-1").mkdir(parents=True)
-    deleted = {path.name for path, _ in store.collect_garbage()}
-    assert deleted == {f"{kept.key}.safetensors", "x.writing", f"{key_of(dense_spec(2))}-abc", "old-1"}
+    (store.root / "set-aside" / f"{key_of(dense_spec(2))}-1").mkdir(parents=True)
+    collected = store.collect_garbage()
+    deleted = {path.name for path, _ in collected.deleted}
+    other = key_of(dense_spec(2))
+    assert deleted == {f"{kept.key}.safetensors", f"{other}.writing", f"{other}-abc", f"{other}-1"}
+    assert collected.kept == []
+    assert list((store.root / "locks").iterdir()) == []
     assert resumable.load() is not None
     assert store.load(kept.key).key == kept.key
 
