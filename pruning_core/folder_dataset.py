@@ -1,6 +1,7 @@
-"""A folder of images → tensors: `train/<class>/*` and `test/<class>/*`, decoded once to RGB.
+"""A folder of images → tensors: `train/<class>/*` and `test/<class>/*`, decoded once to upright RGB.
 
-Not for: resizing (images of unequal sizes are refused), or how decoded pixels are kept (`pixel_cache.py`).
+Not for: which files are images (`image_listing.py`), resizing (images of unequal sizes are refused), or how
+decoded pixels are kept (`pixel_cache.py`).
 """
 
 import hashlib
@@ -8,34 +9,35 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL import __version__ as pillow_version
 
 from pruning_core.errors import DatasetError
+from pruning_core.image_listing import FolderContent, Listing, list_images
 from pruning_core.pixel_cache import Description, load_or_make
 from pruning_core.progress import ProgressDisplay
 from pruning_core.spec import AugmentSpec
 from pruning_core.splits import Dataset, Split, compute_fingerprint, compute_statistics, make_dataset
 
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Which files are images: those of torchvision's ImageFolder. Others are left aside, and hidden ones."""
-
-_LAYOUT = "expected train/<class>/<images> and test/<class>/<images>"
 _CHUNK_FILES = 256  # files that one thread decodes at a time
 _PROGRESS_FROM_FILES = 5000  # fewer are decoded before a bar could be read
+_DECODER = 2  # raised when the same files would give other pixels; 2: turned by EXIF
 
-
-@dataclass(frozen=True)
-class _Listing:
-    """The images of a split, class by class, and the label of each."""
-
-    files: tuple[Path, ...]
-    labels: tuple[int, ...]
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation as EXIF numbers it → what puts the picture upright (as `PIL.ImageOps.exif_transpose`)."""
 
 
 def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
@@ -50,19 +52,34 @@ def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
 
     Raises:
         DatasetError: If a folder or a class is missing or empty, an image cannot be decoded or is of
-            another size, or the cache cannot be written.
+            another size, an image changes meanwhile, or the cache cannot be written.
     """
+    say = ProgressDisplay().say
     try:
-        class_names, listings = _list_images(folder)
+        content = list_images(folder)
+        listings = content.splits
+        for note in content.notes:
+            say(note)
         if cache is None:
             pixels = {split: np.concatenate(list(_decode(folder, split, listings))) for split in listings}
             description = _describe(pixels, listings)
         else:
+            key = _hash_content(folder, content)
+
+            def describe(decoded: dict[str, NDArray[np.uint8]]) -> Description:
+                if _hash_content(folder, content) != key:
+                    raise DatasetError(
+                        f"dataset folder:{folder}: its images changed while they were decoded; "
+                        "run again when nobody writes there"
+                    )
+                return _describe(decoded, listings)
+
             pixels, description = load_or_make(
-                cache / _hash_listing(folder, listings),
+                cache / key,
                 {split: len(listing.files) for split, listing in listings.items()},
                 lambda split: _decode(folder, split, listings),
-                lambda decoded: _describe(decoded, listings),
+                describe,
+                say,
             )
     except OSError as error:
         raise DatasetError(f"dataset folder:{folder}: {error}") from error
@@ -70,7 +87,7 @@ def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
     height, width = train.images.shape[2:]
     return make_dataset(
         "folder",
-        class_names,
+        content.class_names,
         train,
         test,
         mean=description.mean,
@@ -80,65 +97,7 @@ def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
     )
 
 
-def _list_images(folder: Path) -> tuple[tuple[str, ...], dict[str, _Listing]]:
-    if not folder.is_dir():
-        raise DatasetError(f"dataset folder:{folder}: there is no folder {folder.absolute()}; {_LAYOUT}")
-    classes: dict[str, tuple[str, ...]] = {}
-    for split in ("train", "test"):
-        if not (folder / split).is_dir():
-            held = ", ".join(f"{name}/" for name in _visible_folders(folder)[:5]) or "no folder"
-            raise DatasetError(f"dataset folder:{folder} has no {split}/: {_LAYOUT}; it holds {held}")
-        classes[split] = tuple(_visible_folders(folder / split))
-    if classes["train"] != classes["test"]:
-        raise DatasetError(
-            f"dataset folder:{folder}: train/ and test/ hold unequal classes; "
-            f"only in train/: {_differing(classes['train'], classes['test'])}; "
-            f"only in test/: {_differing(classes['test'], classes['train'])}"
-        )
-    count = len(classes["train"])
-    if count < 2:
-        raise DatasetError(
-            f"dataset folder:{folder}: train/ holds {count} class(es), at least 2 are needed; {_LAYOUT}"
-        )
-    return classes["train"], {split: _list_split(folder / split, classes[split]) for split in classes}
-
-
-def _list_split(folder: Path, class_names: tuple[str, ...]) -> _Listing:
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(class_names):
-        found = _images_below(folder / name)
-        if not found:
-            raise DatasetError(f"class {folder / name} holds no image ({', '.join(EXTENSIONS)})")
-        files += found
-        labels += [label] * len(found)
-    return _Listing(tuple(files), tuple(labels))
-
-
-def _images_below(folder: Path) -> list[Path]:
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in files
-            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")  # macOS leaves ._NAME.jpg
-        ]
-    return sorted(found)
-
-
-def _visible_folders(folder: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-
-
-def _differing(names: tuple[str, ...], others: tuple[str, ...]) -> str:
-    only = sorted(set(names) - set(others))
-    return ", ".join(only[:5]) + (f" and {len(only) - 5} more" if len(only) > 5 else "") or "none"
-
-
-def _decode(folder: Path, split: str, listings: dict[str, _Listing]) -> Iterator[NDArray[np.uint8]]:
+def _decode(folder: Path, split: str, listings: dict[str, Listing]) -> Iterator[NDArray[np.uint8]]:
     """Decode a split in threads (Pillow releases the interpreter's lock), in the order of the listing.
 
     Returns:
@@ -176,11 +135,12 @@ def _decode(folder: Path, split: str, listings: dict[str, _Listing]) -> Iterator
 
 def _decode_image(file: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(file) as image:
-            mode = image.mode
-            if mode == "P" and "transparency" in image.info:
-                return np.asarray(image.convert("RGBA").convert("RGB"))  # Pillow warns of the direct way
+        with Image.open(file) as opened:
+            mode = opened.mode
             if not mode.startswith(("I", "F")):
+                image = _turn_upright(opened)
+                if mode == "P" and "transparency" in opened.info:
+                    image = image.convert("RGBA")  # Pillow warns of the direct way
                 return np.asarray(image.convert("RGB"))  # (H, W, 3)
     except Exception as error:  # Pillow's readers raise what they like: OSError, SyntaxError, struct.error, …
         reason = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error)
@@ -190,26 +150,46 @@ def _decode_image(file: Path) -> NDArray[np.uint8]:
     )
 
 
+def _turn_upright(image: Image.Image) -> Image.Image:
+    image.load()  # a TIFF is turned by this alone, and then says so
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF says nothing; the pixels are whole
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}×{shape[0]}"
 
 
-def _make_split(pixels: NDArray[np.uint8], listing: _Listing) -> Split:
+def _make_split(pixels: NDArray[np.uint8], listing: Listing) -> Split:
     return Split(torch.from_numpy(pixels), torch.tensor(listing.labels))
 
 
-def _describe(pixels: dict[str, NDArray[np.uint8]], listings: dict[str, _Listing]) -> Description:
+def _describe(pixels: dict[str, NDArray[np.uint8]], listings: dict[str, Listing]) -> Description:
     train, test = (_make_split(pixels[split], listings[split]) for split in ("train", "test"))
     mean, std = compute_statistics(train.images)
     return Description(fingerprint=compute_fingerprint(train, test), mean=mean, std=std)
 
 
-def _hash_listing(folder: Path, listings: dict[str, _Listing]) -> str:
-    """Hash relative path, size and modification time of every image: a moved folder keeps its cache."""
-    digest = hashlib.sha256(b"folder 1")  # 1: raised when the same files would give other pixels
-    for listing in listings.values():
-        for file in listing.files:
-            status = file.stat()
-            line = f"\n{file.relative_to(folder).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}"
-            digest.update(line.encode("utf-8", "surrogateescape"))
+def _hash_content(folder: Path, content: FolderContent) -> str:
+    """Hash relative path and bytes of every image, and what decodes them: a moved folder keeps its cache.
+
+    Size and times would be quicker, and prove nothing: an archive or a copy can give other bytes the same.
+    """
+    versions = [pillow_version, *(features.version(codec) or "" for codec in ("jpg", "webp", "libtiff"))]
+    digest = hashlib.sha256(f"folder {_DECODER} {' '.join(versions)}".encode())
+    files = [file for listing in content.splits.values() for file in listing.files]
+    chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for chunk, hashes in zip(chunks, pool.map(_hash_files, chunks), strict=True):
+            for file, hashed in zip(chunk, hashes, strict=True):
+                name = file.relative_to(folder).as_posix()
+                digest.update(f"\n{name}\0".encode("utf-8", "surrogateescape") + hashed)
     return digest.hexdigest()[:32]
+
+
+def _hash_files(files: list[Path]) -> list[bytes]:
+    return [hashlib.sha256(file.read_bytes()).digest() for file in files]

@@ -15,6 +15,7 @@ LAYERS = (
     ("spec", "axes", "recipes"),
     ("grid", "system", "torchvision_compat", "silence", "progress", "graphed", "muon"),
     ("cells", "thresholds"),
+    ("image_listing",),
     ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "models", "plan"),
     ("training_step", "norms"),
     ("training", "methods", "measure", "backends"),
@@ -48,6 +49,7 @@ STORELESS = {
     "folder_dataset",
     "user_dataset",
     "pixel_cache",
+    "image_listing",
 }
 
 

@@ -1,6 +1,9 @@
 """Decoded pixels on disk: kept, memory-mapped, and made anew when damaged."""
 
 import os
+import subprocess
+import sys
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from pruning_core import pixel_cache
 from pruning_core.errors import DatasetError
@@ -162,6 +166,92 @@ def test_never_unpickles(tmp_path: Path, source: Source) -> None:
 
 def test_unreadable_disk_is_reported(tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels that cannot be read right after they were written are an error, not an endless loop."""
-    monkeypatch.setattr(pixel_cache, "_read", lambda place, counts: None)
+    monkeypatch.setattr(pixel_cache, "_hash_file", lambda file: uuid.uuid4().hex)
     with pytest.raises(DatasetError, match="cannot be read back"):
         load_or_make(tmp_path / "place", COUNTS, source.decode, source.describe)
+
+
+@pytest.mark.parametrize("large_bytes", [0, 2**30])
+@pytest.mark.parametrize("name", ["train.npy", "test.npy", "index.json"])
+def test_an_altered_byte_is_noticed(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch, name: str, large_bytes: int
+) -> None:
+    """A file of the right size with another byte is not used: one line names it, and it is made anew."""
+    monkeypatch.setattr(pixel_cache, "LARGE_BYTES", large_bytes)
+    place = tmp_path / "place"
+    source.load(place)
+    content = (place / name).read_bytes()
+    altered = content.replace(b'"fingerprint":"f"', b'"fingerprint":"g"') if name == "index.json" else None
+    (place / name).write_bytes(altered or content[:-1] + bytes([content[-1] ^ 1]))
+    said: list[str] = []
+    load_or_make(place, COUNTS, source.decode, source.describe, said.append)
+    assert len(said) == 1
+    assert f"{place} is damaged: {name} was altered" in said[0]
+    assert source.asked == 4
+    source.load(place)
+    assert source.asked == 4
+
+
+KEY = "0123456789abcdef" * 2
+WRITE_AND_BE_KILLED = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from pruning_core.pixel_cache import load_or_make
+
+def decode(split):
+    yield np.zeros((1, 3, 4, 4), dtype=np.uint8)
+    print("writing", flush=True)
+    sys.stdin.read()
+
+load_or_make(Path(sys.argv[1]), {"train": 2}, decode, None)
+"""
+
+
+def test_a_killed_process_leaves_what_can_be_told(tmp_path: Path) -> None:
+    """What a killed process was writing is listed as left over, and not before it was killed."""
+    command = [sys.executable, "-c", WRITE_AND_BE_KILLED, str(tmp_path / KEY)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        assert len(list(tmp_path.iterdir())) == 2
+        assert pixel_cache.leftovers(tmp_path) == []
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+    left = pixel_cache.leftovers(tmp_path)
+    assert sorted(left) == sorted(tmp_path.iterdir())
+    assert [path.is_dir() for path in left] == [True, False]
+
+
+def test_only_our_own_names_are_left_over(tmp_path: Path, source: Source) -> None:
+    """Finished places, a user's own files and a folder that is not there give nothing; older names do."""
+    source.load(tmp_path / KEY)
+    for name in (".mine", f".{KEY}", f".{KEY}.backup", f"{KEY}.{KEY}", f".{KEY}.{KEY}.mine"):
+        (tmp_path / name).mkdir()
+    assert pixel_cache.leftovers(tmp_path) == []
+    assert pixel_cache.leftovers(tmp_path / "nowhere") == []
+    (tmp_path / f".{KEY}.{KEY}").mkdir()  # as before there were locks
+    (tmp_path / f".{KEY}.{KEY}.damaged").mkdir()
+    assert pixel_cache.leftovers(tmp_path) == [tmp_path / f".{KEY}.{KEY}", tmp_path / f".{KEY}.{KEY}.damaged"]
+
+
+def test_a_lock_deleted_before_it_was_held_is_made_anew(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the lock was taken for a leftover and deleted, the place is written under another one."""
+    deleted: list[Path] = []
+
+    class Lock(FileLock):
+        def acquire(self, *arguments, **options):
+            proxy = super().acquire(*arguments, **options)
+            if not deleted:
+                deleted.append(Path(self.lock_file))
+                deleted[0].unlink()
+            return proxy
+
+    monkeypatch.setattr(pixel_cache, "FileLock", Lock)
+    source.load(tmp_path / "place")
+    assert len(deleted) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
