@@ -4,11 +4,14 @@ Not for: reading a grid (`grid.py`), making checkpoints (`pipeline.py`), or know
 installed (`backends/`).
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from pruning_core.axes import split_backend
+from pruning_core.errors import OptionError
 from pruning_core.grid import Grid
 
 DENSE = "dense"
@@ -23,6 +26,7 @@ class Variant:
     dataset: str
     method: str
     ratio: float
+    dataset_label: str = ""  # what its grid calls the dataset; empty: `label_of` its name
 
     @property
     def is_dense(self) -> bool:
@@ -30,9 +34,19 @@ class Variant:
         return self.method == DENSE
 
     @property
+    def label(self) -> str:
+        """The dataset in a test id: unique in a grid, and no path."""
+        return self.dataset_label or label_of(self.dataset)
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset in records: its name, or the label of a folder, whose name is a path."""
+        return self.label if is_folder(self.dataset) else self.dataset
+
+    @property
     def id(self) -> str:
         """Stable, readable and unique in a grid, for example `resnet18-digits-magnitude-0.75`."""
-        head = f"{label_of(self.model)}-{label_of(self.dataset)}-{self.method}"
+        head = f"{label_of(self.model)}-{self.label}-{self.method}"
         return head if self.is_dense else f"{head}-{self.ratio:g}"
 
 
@@ -57,13 +71,14 @@ class Cell:
 
 def variants(grid: Grid) -> Iterator[Variant]:
     """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
+    labels = dataset_labels(grid.dataset)
     for model in grid.model:
         for dataset in grid.dataset:
-            yield Variant(model, dataset, DENSE, 0.0)
+            yield Variant(model, dataset, DENSE, 0.0, labels[dataset])
             for method in grid.method:
                 for ratio in grid.ratios:
                     if ratio > 0:
-                        yield Variant(model, dataset, method, ratio)
+                        yield Variant(model, dataset, method, ratio, labels[dataset])
 
 
 def accuracy_cells(grid: Grid) -> Iterator[Cell]:
@@ -79,13 +94,14 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
 
     The cells of one backend, device, number of threads and batch size stand together.
     """
+    labels = dataset_labels(grid.dataset)
     controls = [
-        Cell(Variant(model, dataset, DENSE, 0.0), "eager", "fp32", device, batch_size, threads)
+        Cell(Variant(model, name, DENSE, 0.0, labels[name]), "eager", "fp32", device, batch_size, threads)
         for device in grid.devices
         for threads in _threads_axis(grid)
         for batch_size in grid.batch_sizes
         for model in grid.model
-        for dataset in grid.dataset
+        for name in grid.dataset
     ]
     yield from controls
     known = set(controls)
@@ -101,6 +117,43 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
 
 def _threads_axis(grid: Grid) -> tuple[int | None, ...]:
     return grid.threads if len(grid.threads) > 1 else (None,)
+
+
+def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
+    """Return dataset → label, each label once: of folders with one last name the second gets `-2`.
+
+    Raises:
+        OptionError: If two names are one folder.
+    """
+    folders: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for dataset in datasets:
+        if is_folder(dataset):
+            place = os.path.realpath(Path(dataset.partition(":")[2]).expanduser())
+            if place in folders:
+                raise OptionError(
+                    f"dataset: {folders[place]} and {dataset} are one folder; name each dataset once"
+                )
+            folders[place] = dataset
+    plain = {dataset: label_of(dataset) for dataset in datasets}
+    for dataset, label in plain.items():
+        taken = {*labels.values(), *(other for name, other in plain.items() if other != label)}
+        numbered = (f"{label}-{number}" for number in count(2))
+        labels[dataset] = label if label not in taken else next(x for x in numbered if x not in taken)
+    return labels
+
+
+def explain_labels(datasets: Sequence[str]) -> str:
+    """Say in a line which folders have one last name, and what each is called; empty when none have."""
+    labels = dataset_labels(datasets)
+    renamed = {label_of(dataset) for dataset, label in labels.items() if label != label_of(dataset)}
+    pairs = [f"{dataset} is {label}" for dataset, label in labels.items() if label_of(dataset) in renamed]
+    return f"folders of one name are told apart by a number: {', '.join(pairs)}" if pairs else ""
+
+
+def is_folder(dataset: str) -> bool:
+    """Tell whether a dataset's name is that of a folder, and so holds a path."""
+    return dataset.startswith("folder:")
 
 
 def label_of(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pruning_core.axes import split_backend
 from pruning_core.backends import check_backend, check_device
+from pruning_core.cells import dataset_labels
 from pruning_core.data import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.grid import Grid
@@ -19,13 +20,15 @@ def check_names(grid: Grid) -> None:
 
     Raises:
         UnknownNameError: With the closest name there is.
-        OptionError: If schedule or scope is none there is, or a backend has no such precision.
+        OptionError: If schedule or scope is none there is, a backend has no such precision, or two datasets
+            are one folder.
         ModelError: If a user's own model cannot be imported.
     """
     for model in grid.model:
         model_spec(model)
     for dataset in grid.dataset:
         check_dataset_name(dataset)
+    dataset_labels(grid.dataset)
     for method in grid.method:
         check_scope(method, grid.scope)
         grid.method_spec(method)

@@ -61,7 +61,7 @@ def prepare(
     download: bool,
 ) -> None:
     """Make every checkpoint that a grid needs: train, prune, fine-tune. Resumes what was interrupted."""
-    from pruning_core.cells import variants
+    from pruning_core.cells import explain_labels, variants
     from pruning_core.checks import check_names
     from pruning_core.forecast import announce
     from pruning_core.grid import explain_other_chain, find_grid, make_grid, read_grid
@@ -76,6 +76,8 @@ def prepare(
     wanted = make_grid(given) if path is None else read_grid(path, given)
     check_names(wanted)
     display = ProgressDisplay()
+    if note := explain_labels(wanted.dataset):
+        display.say(note)
     store = Store(root or default_root(), say=display.say)
     place = Workplace(store, display, data_root, download, wanted.pixels)
     all_variants = list(variants(wanted))

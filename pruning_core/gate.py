@@ -26,7 +26,7 @@ from pruning_core.gate_backends import judge_backends, notes_on_backends
 from pruning_core.gate_circumstances import Circumstances, find_circumstances, notes_on
 from pruning_core.gate_outputs import append_step_summary, print_terminal, to_json, to_junit, to_markdown
 from pruning_core.gate_part import CANNOT_COMPARE, FASTEST, PASS, Part
-from pruning_core.gate_parts import judge_parts
+from pruning_core.gate_parts import judge_parts, what_is
 from pruning_core.gate_policy import Policy, Tolerances, read_policy
 from pruning_core.gate_repetitions import take_together
 from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
@@ -184,8 +184,8 @@ def _shift_of_fastest_calls(
 
 
 def _description(record: Record) -> tuple[Any, ...]:
-    names = ("suite", "model", "dataset", "method", "ratio", "backend", "precision", "device", "batch_size")
-    return tuple(record.get(name) for name in names)
+    names = ("suite", "model", "dataset", "dataset_fingerprint", "method", "ratio", "backend", "precision")
+    return tuple(what_is(record, name) for name in (*names, "device", "batch_size"))
 
 
 def _families_of(parts: Mapping[Identity, list[Part]]) -> dict[str, list[tuple[Identity, int]]]:

@@ -35,6 +35,15 @@ IDENTITY = (
 """Where two records differ in one of these, they do not speak of the same thing."""
 
 
+def what_is(record: Record, name: str) -> object:
+    """Return a field by which records are matched; of a folder of images, only that it is one.
+
+    Earlier files call every folder `folder`; which one it is, the fingerprint says.
+    """
+    value = record.get(name)
+    return "folder" if name == "dataset" and str(value).startswith("folder-") else value
+
+
 def judge_parts(
     baseline: Record,
     new: Record,
@@ -58,7 +67,7 @@ def judge_parts(
         also = ", as in the baseline" if baseline["status"] == "failed" else ""
         text = str(new.get("failure") or "no reason given")
         return [Part("status", REGRESSED, f"failed{also}: {text}", changed=True)]
-    unlike = [name for name in IDENTITY if baseline.get(name) != new.get(name)]
+    unlike = [name for name in IDENTITY if what_is(baseline, name) != what_is(new, name)]
     if unlike:
         words = "; ".join(differs(name, baseline.get(name), new.get(name)) for name in unlike)
         return [Part("record", CANNOT_COMPARE, words, changed=True)]

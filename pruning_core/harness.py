@@ -221,7 +221,7 @@ class Harness:
             "status": "ok",
             "failure": "",
             "model": variant.model,
-            "dataset": spec.dataset.name,
+            "dataset": variant.dataset_name,
             "dataset_fingerprint": spec.dataset.fingerprint,
             "method": variant.method,
             "ratio": variant.ratio,

@@ -311,6 +311,7 @@ def _check_names(grid: Grid, config: pytest.Config) -> None:
 def _harness_of(config: pytest.Config) -> Harness:
     if _HARNESS not in config.stash:
         from pruning_core.attempts import keep_traces_on
+        from pruning_core.cells import explain_labels
         from pruning_core.forecast import announce
         from pruning_core.grid import explain_other_chain, find_grid
         from pruning_core.harness import Harness
@@ -325,6 +326,8 @@ def _harness_of(config: pytest.Config) -> Harness:
             root = Path(config.getoption("--store") or default_root())
             data_root = config.getoption("--data-root")
             grid = _grid_of(config)
+            if note := explain_labels(grid.dataset):
+                display.say(note)
             place = Workplace(
                 store=Store(root, say=display.say),
                 display=display,

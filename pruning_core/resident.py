@@ -164,7 +164,7 @@ class Models:
 
 def dense_of(variant: Variant) -> Variant:
     """Return the unpruned network that a variant was made from."""
-    return Variant(variant.model, variant.dataset, DENSE, 0.0)
+    return replace(variant, method=DENSE, ratio=0.0)
 
 
 def plain_of(cell: Cell) -> Cell:

@@ -49,7 +49,7 @@ class Thresholds:
         """Return the first threshold that matches, or None: then nothing is asserted about accuracy."""
         for entry in self.entries:
             names = (
-                (label_of(variant.dataset), entry.dataset),
+                (variant.label, entry.dataset),
                 (label_of(variant.model), entry.model),
                 (variant.method, entry.method),
                 (backend, entry.backend),

@@ -9,6 +9,7 @@ side, `numbers.py` rounds, `render.py` writes. Not for: judging (`gate.py`). Mus
 from collections.abc import Sequence
 
 from pruning_core.report.comparison import comparison_tables
+from pruning_core.report.dataset_names import name_datasets
 from pruning_core.report.index import Estimate, RunIndex, costs_by_key
 from pruning_core.report.render import FORMATS, render, write_report
 from pruning_core.report.seeds import seed_tables
@@ -27,7 +28,8 @@ def build_report(runs: Sequence[Run], columns: str = "all") -> Report:
         runs: At least one, in the order in which they are to stand.
         columns: `all`, or `tutorial` for the columns that the tutorial published, and no other table.
     """
-    indexes = [RunIndex(run) for run in runs]
+    names = name_datasets(runs)
+    indexes = [RunIndex(run, names) for run in runs]
     costs = costs_by_key(runs)
     if columns == "tutorial":
         tables = [table for index in indexes for table in tutorial_tables(index, costs)]

@@ -4,11 +4,12 @@ Not for: tables (`tables.py`).
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pruning_core.records import FIELDS, Record
+from pruning_core.report.dataset_names import Content, content_of
 from pruning_core.run_files import Run
 
 Backend = tuple[str, str]  # name, precision
@@ -48,9 +49,15 @@ class _Share(NamedTuple):
 class RunIndex:
     """One run, its records by what they are about."""
 
-    def __init__(self, run: Run) -> None:
-        """Sort the records of `run`; where a cell stands twice, the later one counts."""
+    def __init__(self, run: Run, names: Mapping[Content, str]) -> None:
+        """Sort the records of `run`; where a cell stands twice, the later one counts.
+
+        Args:
+            run: What was measured.
+            names: What datasets are called (see `name_datasets`).
+        """
         self.run = run
+        self._names = names
         self._groups: dict[Group, list[Record]] = {}
         self._shares: dict[tuple[Group, str], _Share] = {}
         self._by_cell: dict[str, Record] = {}
@@ -60,7 +67,9 @@ class RunIndex:
         for record in run.records:
             if record["suite"] == "training":  # about a machine, not about a checkpoint
                 continue
-            group = Group(*(str(record.get(name, "")) for name in ("dataset", "model", "method")))
+            group = Group(
+                self.dataset_of(record), *(str(record.get(name, "")) for name in ("model", "method"))
+            )
             if group.method == DENSE:
                 dense.setdefault((group.dataset, group.model), []).append(record)
             else:
@@ -79,6 +88,11 @@ class RunIndex:
     def name(self) -> str:
         """The machine's short name."""
         return self.run.machine_name
+
+    def dataset_of(self, record: Record) -> str:
+        """Return what tables call the dataset of a record."""
+        content = content_of(record)
+        return self._names.get(content, content[0])
 
     def facts(self) -> str:
         """Return machine, versions, date and commit in one line."""
@@ -175,10 +189,8 @@ class RunIndex:
             (suite, group.dataset, group.model, method, ratio, backend, device, batch_size)
         )
 
-    @staticmethod
-    def _place(record: Record) -> tuple[object, ...]:
-        names = ("dataset", "model", "method")
-        what = tuple(str(record.get(name, "")) for name in names)
+    def _place(self, record: Record) -> tuple[object, ...]:
+        what = (self.dataset_of(record), *(str(record.get(name, "")) for name in ("model", "method")))
         where = (_backend(record), record.get("device", ""), record.get("batch_size", 0))
         return (record["suite"], *what, record.get("ratio"), *where)
 

@@ -82,16 +82,20 @@ def _read(name: str) -> str:
 
 def _widths(report: Report) -> Iterator[dict[str, Any]]:
     seen = set()
-    for cell in report.cells():
-        if cell["suite"] == "cost" and cell["widths"] and cell["dense_widths"] and cell["key"] not in seen:
-            seen.add(cell["key"])
-            yield {
-                "group": f"{cell['model']} on {cell['dataset']}",
-                "method": cell["method"],
-                "ratio": cell["ratio"],
-                "widths": cell["widths"],
-                "dense": cell["dense_widths"],
-            }
+    for index in report.indexes:
+        for cell in index.run.records:
+            if cell["suite"] != "cost" or not cell.get("widths") or not cell.get("dense_widths"):
+                continue
+            group = f"{cell.get('model')} on {index.dataset_of(cell)}"
+            if (group, cell.get("key")) not in seen:
+                seen.add((group, cell.get("key")))
+                yield {
+                    "group": group,
+                    "method": cell.get("method"),
+                    "ratio": cell.get("ratio"),
+                    "widths": cell["widths"],
+                    "dense": cell["dense_widths"],
+                }
 
 
 def _runs(report: Report) -> str:

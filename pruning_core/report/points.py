@@ -33,7 +33,6 @@ COLUMNS = (
 
 _OF_RECORD = {
     "model": "model",
-    "dataset": "dataset",
     "method": "method",
     "ratio": "ratio",
     "batch": "batch_size",
@@ -97,6 +96,8 @@ def _sources(report: Report) -> Iterator[_Source]:
 def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Values]]:
     for name, field in _OF_RECORD.items():
         yield name, [_finite(source.record.get(field)) for source in sources]
+    datasets = [source.run.dataset_of(source.record) for source in sources]
+    yield "dataset", datasets
     for name in ("speedup", "speedup_low", "speedup_high"):
         # A control has no gain, and its reference is itself.
         yield name, [None if s.record.get("control") else _finite(s.record.get(name)) for s in sources]
@@ -104,7 +105,7 @@ def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Va
         yield name, [source.cost.get(name) for source in sources]
     for name, part in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
         yield name, [_finite(getattr(source.total, part)) if source.total else None for source in sources]
-    yield "group", [f"{s.record.get('model')} on {s.record.get('dataset')}" for s in sources]
+    yield "group", [f"{s.record.get('model')} on {name}" for s, name in zip(sources, datasets, strict=True)]
     backends = [f"{s.record.get('backend')} {s.record.get('precision')}" for s in sources]
     places = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
     yield "backend", backends

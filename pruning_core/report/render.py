@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pruning_core.errors import OptionError
 from pruning_core.garbage import no_garbage_collection
+from pruning_core.report.dataset_names import FOLDER, content_of, is_folder_name
 from pruning_core.report.index import Estimate
 from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
@@ -98,9 +99,18 @@ def write_report(
 def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
     if not titles:
         return runs
-    names = sorted({str(record["dataset"]) for run in runs for record in run.records if "dataset" in record})
+    contents = sorted({content_of(r) for run in runs for r in run.records if "dataset" in r})
+    names = list(dict.fromkeys(name for name, _ in contents))
+    folders = [content for content in contents if is_folder_name(content[0])]
+    if FOLDER in titles and len({fingerprint for _, fingerprint in folders}) == 1:
+        titles = {**dict.fromkeys((name for name, _ in folders), titles[FOLDER]), **titles}
+    elif FOLDER in titles and FOLDER not in names and folders:
+        raise OptionError(
+            f"--dataset-title: {FOLDER!r} may be any of these folders; give each its own: "
+            f"{', '.join(dict.fromkeys(name for name, _ in folders))}"
+        )
     for name in titles:
-        if name not in names:
+        if name not in names and not (name == FOLDER and folders):
             raise OptionError(
                 f"--dataset-title: no dataset {name!r} in these files; there: {', '.join(names) or 'none'}"
             )

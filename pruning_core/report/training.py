@@ -30,6 +30,7 @@ def training_tables(index: RunIndex) -> Iterator[Table]:
     for record in index.training:
         names = [column.id for column in _COLUMNS if column.id != "speedup"]
         row: Row = {name: record.get(name) for name in names}
+        row["dataset"] = index.dataset_of(record)
         row["model"] = f"{record['model']} {marks_of([record])}".strip()
         row["key"] = record.get("key")
         row["speedup"] = estimate_of(record, "speedup", "speedup_low", "speedup_high")
