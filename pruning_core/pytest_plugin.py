@@ -234,9 +234,14 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Mark every latency record of a run whose A/A control left the tolerance."""
+    """Mark every latency record of a run whose A/A control left the tolerance; leave names, no paths."""
     harness = config.stash.get(_HARNESS, None)
-    if harness is not None and harness.contamination():
+    if harness is None:
+        return
+    from pruning_core.benchmark_json import keep_names_only
+
+    keep_names_only(output_json)
+    if harness.contamination():
         for entry in output_json["benchmarks"]:
             if "contaminated" in entry["extra_info"]:
                 entry["extra_info"]["contaminated"] = True

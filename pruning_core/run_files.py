@@ -34,6 +34,9 @@ _KNOWN: dict[str, tuple[Field, type, tuple[Any, Any, str] | None]] = {
 # Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
+_NO_COMMIT = ("unversioned", "unknown")
+"""What pytest-benchmark writes for a commit outside of a repository, and where git gives no answer."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -95,6 +98,8 @@ def read_run(path: Path) -> Run:
         records = _records_of(infos, path)
     machine = file.machine_info.get("pruning_bench") if isinstance(file.machine_info, dict) else None
     commit = file.commit_info.get("id") if isinstance(file.commit_info, dict) else None
+    if commit in _NO_COMMIT:
+        commit = ""
     return Run(
         path=path,
         datetime=_plain(file.datetime),

@@ -24,7 +24,7 @@ LAYERS = (
     ("store",),
     ("pipeline",),
     ("checks", "forecast", "latency_record", "preview", "resident"),
-    ("timing",),
+    ("benchmark_json", "timing"),
     ("training_record", "tours"),
     ("harness", "selftest", "cli_options"),
     ("cli_selftest", "cli_store"),

@@ -4,10 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from pruning_core.cells import accuracy_cells, label_of, latency_cells, variants
+from pruning_core.cells import (
+    accuracy_cells,
+    dataset_labels,
+    explain_labels,
+    label_of,
+    latency_cells,
+    variants,
+)
 from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.grid import explain_other_chain, find_grid, make_grid, read_grid
 from pruning_core.recipes import RECIPES
+from pruning_core.thresholds import Threshold, Thresholds
 
 
 def write(folder, text):
@@ -295,3 +303,31 @@ def test_ratios_that_make_another_chain_are_said(tmp_path, ratios, schedule, sai
         assert said in note
         assert note.startswith(f"note: --ratios {ratios} is a chain of its own")
         assert "pytest -k" in note
+
+
+@pytest.mark.parametrize(
+    ("datasets", "labels"),
+    [
+        (["digits", "folder:a/x"], ["digits", "folder-x"]),
+        (["folder:a/x", "folder:b/x", "folder:c/x"], ["folder-x", "folder-x-2", "folder-x-3"]),
+        (["folder:a/x", "folder:b/x", "folder:c/x-2"], ["folder-x", "folder-x-3", "folder-x-2"]),
+        (["folder:a/x-2", "folder:b/x", "folder:c/x"], ["folder-x-2", "folder-x", "folder-x-3"]),
+        (["folder:.", "folder:/"], ["folder-", "folder--2"]),
+    ],
+)
+def test_folders_of_one_name_are_told_apart(datasets, labels):
+    """No two datasets of a grid have one label; a dataset whose label is its own keeps it."""
+    found = dataset_labels(datasets)
+    assert [found[name] for name in datasets] == labels
+    grid = make_grid({"dataset": datasets, "ratios": [0.5]})
+    ids = [cell.id for walk in (accuracy_cells, latency_cells) for cell in walk(grid)]
+    assert len(ids) == len(set(ids))
+    assert bool(explain_labels(datasets)) == (labels != [label_of(name) for name in datasets])
+
+
+def test_thresholds_follow_the_label():
+    """A limit for one of two folders of one name is not that of the other."""
+    first, second = (v for v in variants(make_grid({"dataset": "folder:a/x,folder:b/x"})) if v.is_dense)
+    limits = Thresholds((Threshold(dataset="folder-x-2", floor=0.5),))
+    assert limits.find(first, "eager", "fp32") is None
+    assert limits.find(second, "eager", "fp32") == limits.entries[0]

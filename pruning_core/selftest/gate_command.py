@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from pruning_core.benchmark_json import hide_paths
 from pruning_core.gate import Policy, read_policy
 from pruning_core.progress import ProgressDisplay
 from pruning_core.run_files import read_run
@@ -62,7 +63,7 @@ def run_gate_selftest(
         content = {
             "what": "pruning-bench selftest gate",
             "machine": machine,
-            "arguments": list(arguments),
+            "arguments": [hide_paths(argument) for argument in arguments],
             "again": again,
             "baselines": baselines,
             "every_pair": every_pair,
