@@ -330,3 +330,21 @@ def test_what_differs_is_told_as_it_is(tmp_path: Path, fields: dict[str, Any], w
     for name in [name for name, value in record.items() if value is None]:
         del record[name]
     assert cell_of(judge(tmp_path, new, small()), COST).reason == words
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "verdicts"), [("", {"pass"}), ("other", {"cannot-compare"})], ids=["same", "other"]
+)
+def test_a_baseline_that_calls_every_folder_so_is_still_good(
+    tmp_path: Path, fingerprint: str, verdicts: set[str]
+) -> None:
+    """Files of earlier versions call each folder `folder`: which one it is, cell and fingerprint say."""
+    baseline, new = small(), small()
+    for content, name in ((baseline, "folder"), (new, "folder-parts")):
+        for entry in content["benchmarks"]:
+            entry["extra_info"]["dataset"] = name
+    for entry in new["benchmarks"] if fingerprint else ():
+        entry["extra_info"]["dataset_fingerprint"] = fingerprint
+    result = judge(tmp_path, new, baseline)
+    assert {cell.verdict for cell in result.cells} == verdicts
+    assert not any("dataset differs" in cell.reason for cell in result.cells)
