@@ -32,6 +32,8 @@ def keep_names_only(content: dict[str, Any]) -> None:
         file, separator, test = entry["fullname"].partition("::")
         if Path(file).is_absolute() or file.startswith(".."):  # the suite lies outside of the project
             entry["fullname"] = f"{Path(file).name}{separator}{test}"
+        for function in entry.get("cprofile", ()):
+            function["function_name"] = hide_paths(function["function_name"])
         for name in _TEXTS:
             if entry["extra_info"].get(name):
                 entry["extra_info"][name] = hide_paths(entry["extra_info"][name])

@@ -42,7 +42,12 @@ def test_a_file_holds_ids_for_objects() -> None:
         "machine_info": {"node": "alices-laptop"},
         "commit_info": {"id": "unknown", "error": "fatal: in /home/alice/nets"},
         "benchmarks": [
-            {"params": params, "fullname": "../alice/bench/test_a.py::test_a[x]", "extra_info": {}},
+            {
+                "params": params,
+                "fullname": "../alice/bench/test_a.py::test_a[x]",
+                "extra_info": {},
+                "cprofile": [{"function_name": "/home/alice/a.py:3(build)", "cumtime": 1.0}],
+            },
             {
                 "params": None,
                 "fullname": "bench/test_b.py::test_b",
@@ -59,6 +64,7 @@ def test_a_file_holds_ids_for_objects() -> None:
                 "params": {"latency_cell": cell.id, "threads": 2},
                 "fullname": "test_a.py::test_a[x]",
                 "extra_info": {},
+                "cprofile": [{"function_name": "a.py:3(build)", "cumtime": 1.0}],
             },
             {"params": None, "fullname": "bench/test_b.py::test_b", "extra_info": {"failure": "in b"}},
         ],
