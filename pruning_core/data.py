@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from pruning_core.errors import DatasetError, UnknownNameError
 from pruning_core.folder_dataset import load_folder
+from pruning_core.progress import ProgressDisplay
 from pruning_core.spec import AugmentSpec
 from pruning_core.splits import Dataset, Split, batches, make_dataset, normalise
 from pruning_core.user_dataset import call_user_function
@@ -51,7 +52,12 @@ class Source:
 
 
 def load_dataset(
-    name: str, *, data_root: Path | None = None, cache: Path | None = None, download: bool = False
+    name: str,
+    *,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    download: bool = False,
+    display: ProgressDisplay | None = None,
 ) -> Dataset:
     """Load a dataset by name.
 
@@ -60,6 +66,7 @@ def load_dataset(
         data_root: Where torchvision's datasets lie; by default in the user's cache folder.
         cache: Where decoded images of a folder are kept; None keeps none.
         download: Whether a dataset that is not there may be downloaded into `data_root`.
+        display: Shows that a folder is decoded, and what to know of it; on standard error by default.
 
     Returns:
         The dataset, on the CPU.
@@ -74,7 +81,7 @@ def load_dataset(
         return DATASETS[name](Source(root.expanduser(), download))
     kind, _, rest = name.partition(":")
     if kind == "folder":
-        return load_folder(Path(rest).expanduser(), cache)
+        return load_folder(Path(rest).expanduser(), cache, display)
     return call_user_function(name)
 
 

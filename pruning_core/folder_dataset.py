@@ -40,12 +40,13 @@ _TURNS = {
 """Orientation as EXIF numbers it → what puts the picture upright (as `PIL.ImageOps.exif_transpose`)."""
 
 
-def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
+def load_folder(folder: Path, cache: Path | None = None, display: ProgressDisplay | None = None) -> Dataset:
     """Load a folder of images, all of one size, as RGB.
 
     Args:
         folder: Holds `train/<class>/` and `test/<class>/`; labels follow the sorted class names.
         cache: Where decoded pixels are kept; None keeps none.
+        display: Shows progress, and what to know of links or a damaged cache; on standard error by default.
 
     Returns:
         The dataset; its spec is named "folder", so that where it lies does not matter.
@@ -54,14 +55,16 @@ def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
         DatasetError: If a folder or a class is missing or empty, an image cannot be decoded or is of
             another size, an image changes meanwhile, or the cache cannot be written.
     """
-    say = ProgressDisplay().say
+    display = display or ProgressDisplay()
     try:
         content = list_images(folder)
         listings = content.splits
         for note in content.notes:
-            say(note)
+            display.say(note)
         if cache is None:
-            pixels = {split: np.concatenate(list(_decode(folder, split, listings))) for split in listings}
+            pixels = {
+                split: np.concatenate(list(_decode(folder, split, listings, display))) for split in listings
+            }
             description = _describe(pixels, listings)
         else:
             key = _hash_content(folder, content)
@@ -77,9 +80,9 @@ def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
             pixels, description = load_or_make(
                 cache / key,
                 {split: len(listing.files) for split, listing in listings.items()},
-                lambda split: _decode(folder, split, listings),
+                lambda split: _decode(folder, split, listings, display),
                 describe,
-                say,
+                display.say,
             )
     except OSError as error:
         raise DatasetError(f"dataset folder:{folder}: {error}") from error
@@ -97,7 +100,9 @@ def load_folder(folder: Path, cache: Path | None = None) -> Dataset:
     )
 
 
-def _decode(folder: Path, split: str, listings: dict[str, Listing]) -> Iterator[NDArray[np.uint8]]:
+def _decode(
+    folder: Path, split: str, listings: dict[str, Listing], display: ProgressDisplay
+) -> Iterator[NDArray[np.uint8]]:
     """Decode a split in threads (Pillow releases the interpreter's lock), in the order of the listing.
 
     Returns:
@@ -119,7 +124,7 @@ def _decode(folder: Path, split: str, listings: dict[str, Listing]) -> Iterator[
         return np.ascontiguousarray(np.stack(decoded).transpose(0, 3, 1, 2))  # (n, 3, H, W)
 
     chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
-    show = ProgressDisplay().work(f"decode {len(files)} images of {folder.name}/{split}")
+    show = display.work(f"decode {len(files)} images of {folder.name}/{split}")
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
         with show if len(files) >= _PROGRESS_FROM_FILES else nullcontext() as advance:

@@ -59,7 +59,9 @@ class Workplace:
         """Load a dataset, once."""
         if name not in self._datasets:
             cache = self.store.root / "datasets"
-            dataset = data.load_dataset(name, data_root=self.data_root, cache=cache, download=self.download)
+            dataset = data.load_dataset(
+                name, data_root=self.data_root, cache=cache, download=self.download, display=self.display
+            )
             if self.pixels == "half":  # to [−1, 1], as tutorials do
                 halves = (0.5,) * dataset.spec.channels
                 spec = dataset.spec.model_copy(update={"mean": halves, "std": halves})

@@ -126,6 +126,16 @@ def test_one_of_two_folders_is_compared_with_both(suites, pytester):
     assert verdicts[f"{HEAD}-folder-parts-dense"] == verdicts[f"{HEAD}-folder-parts-magnitude-0.5"] == "pass"
 
 
+def test_what_to_know_of_a_folder_is_said(suites, pytester, capsys):
+    """What is left aside is said in one line, once in a run, though pytest keeps what tests print."""
+    (pytester.path / "fa" / "parts" / "train" / "dark" / "loop").symlink_to("..")
+    suites("folder:fa/parts", "a.json", "-k", "cost").assert_outcomes(passed=2)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("dataset folder:")]
+    assert len(lines) == 1
+    assert "1 left aside" in lines[0]
+    assert lines[0].endswith("train/dark/loop")
+
+
 def test_files_hold_names_only(suites, pytester):
     """No path, user or host name stands in the JSON; what is no commit is not shown as one."""
     # Written once more as a baseline of pytest-benchmark's own.
