@@ -180,8 +180,8 @@ def _notes(folder: Path, aside: list[Path], shared: int) -> Iterator[str]:
         names = ", ".join(path.relative_to(folder).as_posix() for path in aside[:_SHOWN])
         more = f" and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
         yield (
-            f"dataset folder:{folder}: {len(aside)} left aside, broken or leading to what is listed where it "
-            f"lies: {names}{more}"
+            f"dataset folder:{folder}: {len(aside)} left aside, which are broken or lead to what is "
+            f"listed already: {names}{more}"
         )
     if shared:
         yield f"dataset folder:{folder}: {shared} images of test/ are those of train/, by links"
