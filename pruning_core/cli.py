@@ -76,8 +76,8 @@ def prepare(
     wanted = make_grid(given) if path is None else read_grid(path, given)
     check_names(wanted)
     display = ProgressDisplay()
-    if note := explain_labels(wanted.dataset):
-        display.say(note)
+    if renamed := explain_labels(wanted.dataset):
+        display.say(renamed)
     store = Store(root or default_root(), say=display.say)
     place = Workplace(store, display, data_root, download, wanted.pixels)
     all_variants = list(variants(wanted))

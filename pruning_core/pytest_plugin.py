@@ -331,8 +331,8 @@ def _harness_of(config: pytest.Config) -> Harness:
             root = Path(config.getoption("--store") or default_root())
             data_root = config.getoption("--data-root")
             grid = _grid_of(config)
-            if note := explain_labels(grid.dataset):
-                display.say(note)
+            if renamed := explain_labels(grid.dataset):
+                display.say(renamed)
             place = Workplace(
                 store=Store(root, say=display.say),
                 display=display,
