@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pruning_core import pixel_cache
 from pruning_core.attempts import is_left_over
 from pruning_core.store_files import size_bytes_of
 
@@ -46,6 +47,12 @@ def collect(root: Path) -> Collected:
             continue
         for key, item in _ours(path, collected):
             _delete_unless_used(root, key, item, collected)
+    datasets = root / "datasets"
+    if datasets.is_symlink():
+        collected.kept.append((datasets, "a link; links are not followed"))
+    else:
+        for item in pixel_cache.leftovers(datasets):
+            _delete(item, collected)
     return collected
 
 
@@ -69,18 +76,31 @@ def _delete_unless_used(root: Path, key: str, item: Path, collected: Collected) 
         with FileLock(lock, timeout=0):
             if _is_needed(root, key, item):
                 return
-            size_bytes = size_bytes_of(item)
-            if item.is_dir() and not item.is_symlink():
-                shutil.rmtree(item)
-            else:
-                item.unlink()
-            if item != lock:  # that is no news: each key has one
-                collected.deleted.append((item, size_bytes))
+            if item == lock:
+                lock.unlink()  # no news: each key has one
+            elif _delete(item, collected):
                 lock.unlink(missing_ok=True)  # who waits for it looks whether it is still there
     except (Timeout, FileNotFoundError):
         return
     except OSError as error:
         collected.kept.append((item, error.strerror or str(error)))
+
+
+def _delete(item: Path, collected: Collected) -> bool:
+    """Delete a file, a folder, or a link itself; note what became of it. Return whether it is gone."""
+    try:
+        size_bytes = size_bytes_of(item)
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        collected.kept.append((item, error.strerror or str(error)))
+        return False
+    collected.deleted.append((item, size_bytes))
+    return True
 
 
 def _is_needed(root: Path, key: str, item: Path) -> bool:

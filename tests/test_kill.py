@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from factories import write_user_model
+from record_factory import make_content, write
 
 from pruning_core.store import Store
 
@@ -75,3 +77,90 @@ def test_killed_at_random_moments(tmp_path):
     expected = contents(tmp_path / "undisturbed")
     assert len(expected) == 4
     assert contents(tmp_path / "killed") == expected
+
+
+COMMANDS = {
+    "prepare": ["-m", "pruning_core", "prepare", "--grid", "my.toml", "--store", "store"],
+    "suites": [
+        *("-m", "pytest", "bench", "-q", "-k", "cost", "--grid", "my.toml", "--store", "store"),
+        *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "--benchmark-json", "out.json"),
+    ],
+    "gc": ["-m", "pruning_core", "store", "gc", "--store", "store"],
+    "accept a": ["-m", "pruning_core", "baseline", "accept", "a.json", "--baseline", "base.json"],
+    "accept b": ["-m", "pruning_core", "baseline", "accept", "b.json", "--baseline", "base.json"],
+}
+
+
+def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
+    """Start a command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *COMMANDS[name]], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+
+
+def lay_out(folder: Path) -> None:
+    """Make a small project: a network, a suite, a grid, two runs to accept."""
+    folder.mkdir()
+    model = write_user_model(folder, f"killed_{folder.name}")
+    (folder / "my.toml").write_text(GRID.format(model=model))
+    (folder / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
+    shutil.copytree(Path(__file__).parent.parent / "bench", folder / "bench")
+    for seed, name in enumerate(("a.json", "b.json")):
+        write(make_content(seed=seed), folder / name)
+
+
+def accepted_files_are_whole(folder: Path) -> bool:
+    """Tell whether the baseline, and all that stands in its history, is one of the two runs, whole."""
+    runs = {(folder / name).read_bytes() for name in ("a.json", "b.json")}
+    found = [*folder.glob("base.json"), *folder.glob("base.history/*.json")]
+    return all(path.read_bytes() in runs for path in found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_whatever_is_killed_nothing_is_lost(tmp_path):
+    """Commands are killed at random, every other one beside a second that does the same: all stays whole."""
+    times = int(os.environ.get("PRUNING_BENCH_KILLS", "3"))
+    undisturbed, killed = tmp_path / "quiet", tmp_path / "loud"
+    for folder in (undisturbed, killed):
+        lay_out(folder)
+        # One network under one name: the key holds the name and the file.
+        shutil.copy(undisturbed / "killed_quiet.py", folder / "killed_quiet.py")
+        shutil.copy(undisturbed / "my.toml", folder / "my.toml")
+    lasts_s = {}
+    for name in ("prepare", "suites", "gc", "accept a", "accept b"):
+        began = time.monotonic()
+        assert start(undisturbed, name).wait() == 0, (undisturbed / "log").read_text()[-2000:]
+        lasts_s[name] = time.monotonic() - began
+    expected = contents(undisturbed)
+    chance = random.Random(1)
+    names = [*(["prepare"] * 4), *(["suites"] * 2), "gc", "accept a", "accept b"]
+    kills = 0
+    while kills < times:
+        name = chance.choice(names)
+        if (
+            name in ("prepare", "suites")
+            and (killed / "store").exists()
+            and len(contents(killed)) == len(expected)
+        ):
+            shutil.rmtree(killed / "store")  # begin again, so that kills hit a chain at work
+        processes = [start(killed, name) for _ in range(1 + kills % 2)]
+        time.sleep(
+            chance.uniform(0.05, 1.0) * max(lasts_s[name], lasts_s["prepare"] if name == "suites" else 0)
+        )
+        processes[0].send_signal(signal.SIGKILL)
+        ended = [process.wait() for process in processes]
+        kills += ended[0] == -signal.SIGKILL
+        assert ended[0] in (0, -signal.SIGKILL), (killed / "log").read_text()[-2000:]
+        assert all(code in (0, 2) for code in ended[1:]), (killed / "log").read_text()[-2000:]
+        if (killed / "store").exists():
+            contents(killed)  # whatever is stored at any moment is sound
+        assert accepted_files_are_whole(killed)
+    for name in ("prepare", "suites", "gc", "accept a", "accept b"):
+        assert start(killed, name).wait() == 0, (killed / "log").read_text()[-2000:]
+    assert contents(killed) == expected
+    assert accepted_files_are_whole(killed)
+    assert (killed / "base.json").read_bytes() == (killed / "b.json").read_bytes()
+    assert "Traceback" not in (killed / "log").read_text()

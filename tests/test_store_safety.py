@@ -128,6 +128,15 @@ def test_locks_that_nobody_holds_are_removed(store):
     store.load_or_make(dense_spec(1), lambda _: made(1))
 
 
+def test_leftovers_of_killed_decodes_are_removed(store):
+    """A half-written cache of a killed process goes, one that is being written and whole ones stay."""
+    datasets = store.root / "datasets"
+    for name in (f".{KEY}.{'0' * 32}", KEY, "mine"):
+        (datasets / name).mkdir(parents=True)
+    assert {path.name for path, _ in store.collect_garbage().deleted} == {f".{KEY}.{'0' * 32}"}
+    assert {path.name for path in datasets.iterdir()} == {KEY, "mine"}
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may delete everything")
 def test_what_cannot_be_deleted_is_named(run, store, tmp_path):
     """A leftover that may not be deleted is named with the reason, exit code 2, no traceback."""
