@@ -15,16 +15,21 @@ from pruning_core import __version__
 from pruning_core.cli_options import FILE, FOLDER, store_option
 from pruning_core.cli_selftest import selftest
 from pruning_core.cli_store import store
-from pruning_core.errors import OptionError, PruningBenchError
+from pruning_core.ending import end_process
+from pruning_core.errors import OptionError
+from pruning_core.escaping import for_terminal
+from pruning_core.interrupts import RESUMES, UNDONE, say_kept
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pruning-bench")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """If I prune this network, what do I gain on this device and what do I lose?
 
     The suites are pytest's: `pytest bench/ --benchmark-json results/latest.json`.
     """
+    say_kept(RESUMES if context.invoked_subcommand in ("prepare", "selftest") else UNDONE)
 
 
 def _axis(name: str, text: str) -> Callable[..., Any]:
@@ -88,9 +93,10 @@ def prepare(
         checkpoint = make_variant(variant, wanted, place)
         metrics = checkpoint.metrics
         note = "  exhausted: removed nothing more" if metrics.exhausted else ""
-        click.echo(
-            f"{variant.id:45} {metrics.macs / 1e6:9.2f} M MACs {metrics.params / 1e6:7.3f} M parameters "
-            f"{metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}"
+        print(
+            f"{for_terminal(variant.id):45} {metrics.macs / 1e6:9.2f} M MACs "
+            f"{metrics.params / 1e6:7.3f} M parameters {metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}",
+            flush=True,
         )
 
 
@@ -125,6 +131,7 @@ def plan(
     from pruning_core.checks import check_scope
     from pruning_core.grid import make_grid
     from pruning_core.preview import plan_steps, render_steps
+    from pruning_core.streams import print_content, print_pieces
 
     check_scope(method, scope)
     grid = make_grid({"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to})
@@ -136,7 +143,11 @@ def plan(
         image=_image_shape(image),
         with_dense=form == "terminal",
     )
-    click.echo(render_steps(list(steps), form))
+    text = f"{render_steps(list(steps), form)}\n"
+    if form == "terminal":
+        print_pieces([text])
+    else:
+        print_content([text])
 
 
 @cli.command()
@@ -249,7 +260,7 @@ def baseline_accept(new: Path, kept: Path, allow_missing: bool) -> None:
     """
     from pruning_core.baseline import accept_baseline
 
-    click.echo(accept_baseline(new, kept, allow_missing))
+    print(for_terminal(accept_baseline(new, kept, allow_missing)))
 
 
 cli.add_command(store)
@@ -257,23 +268,8 @@ cli.add_command(selftest)
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's mistake gets one line and exit code 2."""
-    try:
-        result = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code if error.exit_code != 1 else 2)
-    except PruningBenchError as error:
-        _fail(str(error), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; the same command goes on where this one stopped", 130)
-    except BrokenPipeError:
-        sys.exit(141)  # what a shell reports for a reader that went away, such as `| head`
-    sys.exit(result if isinstance(result, int) else 0)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
+    """Run the command line and end the process; see `ending.py` for exit codes."""
+    end_process(lambda: cli.main(standalone_mode=False))
 
 
 def _titles(texts: tuple[str, ...]) -> dict[str, str]:

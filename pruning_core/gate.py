@@ -19,12 +19,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pruning_core.errors import RecordError
+from pruning_core.errors import OptionError, RecordError
 from pruning_core.garbage import no_garbage_collection
 from pruning_core.gate_backends import SUITE as BACKEND
 from pruning_core.gate_backends import judge_backends, notes_on_backends
 from pruning_core.gate_circumstances import Circumstances, find_circumstances, notes_on
-from pruning_core.gate_outputs import append_step_summary, print_terminal, to_json, to_junit, to_markdown
+from pruning_core.gate_files import write_files
+from pruning_core.gate_outputs import print_terminal
 from pruning_core.gate_part import CANNOT_COMPARE, FASTEST, PASS, Part
 from pruning_core.gate_parts import judge_parts, what_is
 from pruning_core.gate_policy import Policy, Tolerances, read_policy
@@ -33,9 +34,11 @@ from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult
 from pruning_core.gate_statistics import detectable_shift, reject_by_holm
 from pruning_core.records import Record
 from pruning_core.run_files import Run, read_run
-from pruning_core.text_files import write_text_file
+from pruning_core.text_files import check_writable
 
 __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
+
+CANNOT_WRITE = OptionError.exit_code
 
 SHARES = {"accuracy": 4, "speed": 1, BACKEND: 2, "ceiling": 1}
 """How the chance of a false alarm in a run is divided among the families of noisy comparisons that there are.
@@ -65,10 +68,16 @@ def run_gate(
         markdown: Where to write a summary for a CI page; GitHub's own gets it too where there is one.
         json_file: Where to write everything.
 
+    Returns:
+        The verdict's code; or `CANNOT_WRITE` if it passes, but a file that was asked for could not be written.
+
     Raises:
         RecordError: If a benchmark file cannot be used.
-        OptionError: If the policy says something that cannot be, or a file cannot be written.
+        OptionError: If the policy says something that cannot be, or a file is nowhere that could be written.
     """
+    for path in (junit, markdown, json_file):
+        if path is not None:
+            check_writable(path)
     what_is_tolerated = read_policy(policy) if policy else Policy()
     # Records hold no cycles: to go over all of 200,000 again and again took a quarter of the time.
     with no_garbage_collection():
@@ -78,12 +87,9 @@ def run_gate(
         )
         result = compare(before, now, what_is_tolerated)
     # Files first: a closed terminal must not cost the artefacts of a CI job.
-    for path, render in ((junit, to_junit), (markdown, to_markdown), (json_file, to_json)):
-        if path is not None:
-            write_text_file(path, render(result))
-    append_step_summary(result)
+    complete = write_files(result, junit, markdown, json_file)
     print_terminal(result)
-    return result.exit_code
+    return result.exit_code or (0 if complete else CANNOT_WRITE)
 
 
 def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:

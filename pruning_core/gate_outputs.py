@@ -4,23 +4,21 @@ Not for: reaching them (`gate.py`).
 """
 
 import dataclasses
-import json
 import math
-import os
-import re
+import sys
 from typing import Any, NamedTuple, TextIO
 from xml.etree import ElementTree
 
-from pruning_core.errors import OptionError
+from pruning_core.escaping import for_json, for_markdown, for_xml, printable
 from pruning_core.gate_backends import SUITE as BACKEND
 from pruning_core.gate_part import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
 from pruning_core.gate_result import POWER, CellVerdict, GateResult
 from pruning_core.run_files import Run
+from pruning_core.streams import find_width
 
 MARKS = {REGRESSED: "✗", CANNOT_COMPARE: "?", INCONCLUSIVE: "~", PASS: "✓"}
 _COLOURS = {REGRESSED: "bold red", CANNOT_COMPARE: "magenta", INCONCLUSIVE: "yellow", PASS: "green"}
 _PART = tuple(field.name for field in dataclasses.fields(Part))
-WIDTH = 100
 
 SHOWN_AT_MOST = 200
 """Rows of a table for people; the rest is counted. JUnit and JSON hold all."""
@@ -62,64 +60,50 @@ def print_terminal(result: GateResult, file: TextIO | None = None, width: int | 
     Args:
         result: The verdicts.
         file: Where to; standard output by default.
-        width: Columns; by default those of the terminal, or `WIDTH` where there is none.
+        width: Columns; by default those of the terminal, or as `find_width` says where there is none.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    file = file or sys.stdout
+    width = width or find_width(file)
     console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
-    if width is None and not console.is_terminal:
-        console.width = WIDTH
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     table.add_column("verdict", no_wrap=True)
     table.add_column("cell, and why", overflow="fold")
     shown, hidden = rows_of(result)
     for row in shown:
         verdict = Text(f"{MARKS[row.verdict]} {row.verdict}", style=_COLOURS[row.verdict])
-        table.add_row(verdict, Text(f"{row.name}\n", style="bold").append(row.reason, style="not bold"))
+        name = Text(f"{printable(row.name)}\n", style="bold")
+        table.add_row(verdict, name.append(printable(row.reason), style="not bold"))
     if shown:
         console.print(table)
     if hidden:
         console.print(Text(hidden, style="dim"))
     console.print()
     first, *others = summarize(result)
-    console.print(Text(first, style=_COLOURS[result.verdict]))
+    console.print(Text(printable(first), style=_COLOURS[result.verdict]))
     for line in others:
-        console.print(Text(f"- {line}"))
+        console.print(Text(f"- {printable(line)}"))
 
 
 def to_markdown(result: GateResult) -> str:
     """Return a summary for a CI page."""
     first, *others = summarize(result)
     shown, hidden = rows_of(result)
-    lines = [f"## pruning-bench gate: {MARKS[result.verdict]} {_escaped(first)}", ""]
+    lines = [f"## pruning-bench gate: {MARKS[result.verdict]} {for_markdown(first)}", ""]
     if shown:
         lines += ["| verdict | cell | why |", "|---|---|---|"]
         lines += [
-            f"| {MARKS[row.verdict]} {row.verdict} | {_escaped(row.name)} | {_escaped(row.reason)} |"
+            f"| {MARKS[row.verdict]} {row.verdict} | {for_markdown(row.name)} | {for_markdown(row.reason)} |"
             for row in shown
         ]
         lines.append("")
     if hidden:
         lines += [hidden, ""]
-    return "\n".join(lines + [f"- {_escaped(line)}" for line in others]) + "\n"
-
-
-def append_step_summary(result: GateResult) -> None:
-    """Append the Markdown to the step summary of GitHub Actions, where there is one.
-
-    Raises:
-        OptionError: If that file cannot be written.
-    """
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path:
-        try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(to_markdown(result))
-        except OSError as error:
-            raise OptionError(f"cannot write GITHUB_STEP_SUMMARY {path}: {error.strerror}") from None
+    return "\n".join(lines + [f"- {for_markdown(line)}" for line in others]) + "\n"
 
 
 def to_junit(result: GateResult) -> str:
@@ -131,18 +115,20 @@ def to_junit(result: GateResult) -> str:
     suite = ElementTree.Element("testsuite", name="pruning-bench gate", tests=str(len(result.cells)))
     tally = {"failure": 0, "error": 0, "skipped": 0}
     for cell in result.cells:
-        case = ElementTree.SubElement(suite, "testcase", classname=cell.suite, name=cell.cell, time="0")
+        case = ElementTree.SubElement(suite, "testcase", time="0")
+        case.set("classname", for_xml(cell.suite))
+        case.set("name", for_xml(cell.cell))
         tag = {REGRESSED: "failure", CANNOT_COMPARE: "error"}.get(cell.verdict, "")
         if cell.verdict == INCONCLUSIVE:
             tag = "failure" if cell.on_inconclusive == "fail" else "skipped"
         if tag:
             tally[tag] += 1
-            ElementTree.SubElement(case, tag, message=f"{cell.verdict}: {cell.reason}")
+            ElementTree.SubElement(case, tag, message=for_xml(f"{cell.verdict}: {cell.reason}"))
         else:
-            ElementTree.SubElement(case, "system-out").text = cell.reason
+            ElementTree.SubElement(case, "system-out").text = for_xml(cell.reason)
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(tally[tag]))
-    ElementTree.SubElement(suite, "system-out").text = "\n".join(summarize(result))
+    ElementTree.SubElement(suite, "system-out").text = for_xml("\n".join(summarize(result)))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
@@ -164,7 +150,7 @@ def to_json(result: GateResult) -> str:
         "detectable_slowdown_of_backend": result.detectable_slowdown_of_backend,
         "added": [{"suite": suite, "cell": cell} for suite, cell in result.added],
     }
-    head = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+    head = for_json(_finite(content), indent=1).removesuffix("\n}")
     # A line for each: with `indent`, Python's encoder is many times slower, and there may be 100,000 of them.
     cells = ",\n  ".join(map(_cell_json, result.cells))
     return f'{head},\n "cells": [\n  {cells}\n ]\n}}\n'
@@ -173,7 +159,7 @@ def to_json(result: GateResult) -> str:
 def _cell_json(cell: CellVerdict) -> str:
     content = {name: getattr(cell, name) for name in ("suite", "cell", "verdict", "reason")}
     parts = [{name: getattr(part, name) for name in _PART} for part in cell.parts]
-    return json.dumps(_finite({**content, "parts": parts}), ensure_ascii=False, allow_nan=False)
+    return for_json(_finite({**content, "parts": parts}))
 
 
 def rows_of(result: GateResult) -> tuple[list[Row], str]:
@@ -227,15 +213,8 @@ def _slowdown(value: float) -> str:
 
 def _run_line(run: Run) -> str:
     name = ", ".join(path.name for path in (run.path, *run.again))
-    name = name.encode(errors="replace").decode()  # a file name need not be UTF-8
     facts = (name, run.machine_name, run.datetime[:19], run.commit[:12])
     return " · ".join(fact for fact in facts if fact)
-
-
-def _escaped(text: str) -> str:
-    """Keep names and failure texts from outside from acting as Markdown or HTML."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
 
 
 def _finite(value: Any) -> Any:

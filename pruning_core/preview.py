@@ -7,7 +7,6 @@ that a trained network gets; with global scope they do, and these are an example
 import copy
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -15,6 +14,7 @@ import torch
 from tabulate import tabulate
 
 from pruning_core.cells import DENSE
+from pruning_core.escaping import for_csv, for_json
 from pruning_core.measure.cost import count_cost
 from pruning_core.methods.masks import sparsity_of
 from pruning_core.models import build_model
@@ -116,7 +116,7 @@ def render_steps(steps: Sequence[PlannedStep], form: str) -> str:
         form: `terminal`: a table to read; `csv`: a row a step, a column a layer; `json`: a list of objects.
     """
     if form == "json":
-        return json.dumps([asdict(step) for step in steps], indent=1)
+        return for_json([asdict(step) for step in steps], indent=1)
     if form == "csv":
         text = io.StringIO()
         plain = [
@@ -132,10 +132,11 @@ def render_steps(steps: Sequence[PlannedStep], form: str) -> str:
         ]
         layers = list(steps[0].widths) if steps else []
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*plain, *(f"width:{layer}" for layer in layers)])
+        writer.writerow([*plain, *(for_csv(f"width:{layer}") for layer in layers)])
         for step in steps:
             row = asdict(step)
-            writer.writerow([*(row[name] for name in plain), *(step.widths[layer] for layer in layers)])
+            values = (for_csv(row[name]) for name in plain)
+            writer.writerow([*values, *(step.widths[layer] for layer in layers)])
         return text.getvalue().rstrip("\n")
     rows = [
         [

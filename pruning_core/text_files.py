@@ -19,7 +19,9 @@ def check_writable(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+    # A file is replaced, which is written to its folder; what is no file, such as a pipe, is not.
+    touched = [path] * path.exists() + [path.parent] * (path.is_file() or not path.exists())
+    if path.is_dir() or not all(os.access(each, os.W_OK) for each in touched):
         raise OptionError(f"cannot write {path}: not a file that may be written")
 
 

@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 
 # From the ground up: a module may import those of lower layers, and of its own.
 LAYERS = (
-    ("errors", "garbage", "intervals", "records", "run_files", "text_files"),
+    (
+        "errors",
+        "escaping",
+        "garbage",
+        "interrupts",
+        "intervals",
+        "records",
+        "run_files",
+        "streams",
+        "text_files",
+    ),
+    ("faults", "ending"),
     ("spec", "axes", "recipes"),
     ("grid", "system", "torchvision_compat", "silence", "progress", "graphed", "muon"),
     ("cells", "thresholds"),
@@ -32,7 +43,17 @@ LAYERS = (
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.
 READERS = ("baseline", "report", *sorted(path.stem for path in PACKAGE.glob("gate*.py")))
-READERS_MAY_IMPORT = {"errors", "garbage", "intervals", "records", "run_files", "text_files", *READERS}
+READERS_MAY_IMPORT = {
+    "errors",
+    "escaping",
+    "garbage",
+    "intervals",
+    "records",
+    "run_files",
+    "streams",
+    "text_files",
+    *READERS,
+}
 # Above them all: the command line runs the readers too, and a self-test asks the gate.
 MAY_IMPORT_READERS = {"cli", "selftest", *READERS}
 # These do not touch the store.

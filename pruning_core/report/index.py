@@ -209,7 +209,7 @@ def origin_of(index: RunIndex) -> dict[str, str]:
     """Return where the records of a run came from."""
     run = index.run
     return {
-        "file": run.path.name.encode(errors="replace").decode(),
+        "file": run.path.name,
         "machine": run.machine_name,
         "machine_fingerprint": str(run.machine.get("fingerprint", "")),
         **{name: str(run.machine.get(name, "")) for name in _VERSIONS},

@@ -9,14 +9,13 @@ Not for: what there is to say (`tables.py`), or pictures for a README (`picture.
 
 import base64
 import hashlib
-import html
-import json
 import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from pruning_core.escaping import for_html, for_script
 from pruning_core.report.points import COLUMNS, point_columns
 from pruning_core.report.tables import Column, Report, Table, texts_of
 
@@ -68,10 +67,7 @@ def _data(report: Report) -> Iterator[str]:
     }
     end = "{"
     for name, value in content.items():
-        # Inside a script element only `</` could end it; `<!--` could change how it is read.
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        safe = text.replace("<", "\\u003c")
-        yield f'{end}\n"{name}": {safe}'
+        yield f'{end}\n"{name}": {for_script(value)}'
         end = ","
     yield "}"
 
@@ -99,7 +95,7 @@ def _widths(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _runs(report: Report) -> str:
-    lines = [f"<p>{_text(f'{index.run.path.name}: {index.facts()}')}</p>" for index in report.indexes]
+    lines = [f"<p>{for_html(f'{index.run.path.name}: {index.facts()}')}</p>" for index in report.indexes]
     text = "\n".join(lines)
     return text if len(lines) <= 4 else f"<details><summary>{len(lines)} files</summary>{text}</details>"
 
@@ -115,7 +111,7 @@ def _warnings(report: Report) -> str:
     ]
     if len(lines) > WARNINGS_AT_MOST:
         lines[WARNINGS_AT_MOST:] = [f"and {len(lines) - WARNINGS_AT_MOST} more, in the other formats"]
-    return "\n".join(f'<p class="warning">{_text(line)}</p>' for line in lines)
+    return "\n".join(f'<p class="warning">{for_html(line)}</p>' for line in lines)
 
 
 def _tables(tables: Sequence[Table]) -> Iterator[str]:
@@ -130,18 +126,18 @@ def _tables(tables: Sequence[Table]) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f'<th scope="col"{_side(c)}>{_text(c.head)}</th>' for c in table.columns)
+    heads = "".join(f'<th scope="col"{_side(c)}>{for_html(c.head)}</th>' for c in table.columns)
     rows = []
     for row in table.rows:
         cells = []
         for column in table.columns:
             number, interval = texts_of(row, column)
-            beside = f" <small>[{_text(interval)}]</small>" if interval else ""
-            cells.append(f"<td{_side(column)}>{_text(number)}{beside}</td>")
+            beside = f" <small>[{for_html(interval)}]</small>" if interval else ""
+            cells.append(f"<td{_side(column)}>{for_html(number)}{beside}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    notes = "".join(f"<p>{_text(line)}</p>" for line in table.notes)
+    notes = "".join(f"<p>{for_html(line)}</p>" for line in table.notes)
     return (
-        f"<details open><summary>{_text(table.title)}</summary>"
+        f"<details open><summary>{for_html(table.title)}</summary>"
         f'<div class="wide"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         f'<div class="notes">{notes}</div></details>'
@@ -155,14 +151,14 @@ def _verdicts(result: "GateResult") -> str:
     shown, hidden = rows_of(result)
     rows = "".join(
         f'<tr><td class="text {row.verdict}">{MARKS[row.verdict]} {row.verdict}</td>'
-        f'<td class="text">{_text(row.name)}</td><td class="text why">{_text(row.reason)}</td></tr>'
+        f'<td class="text">{for_html(row.name)}</td><td class="text why">{for_html(row.reason)}</td></tr>'
         for row in shown
     )
     others = [hidden, *others] if hidden else others
-    notes = "".join(f"<p>{_text(line)}</p>" for line in others)
+    notes = "".join(f"<p>{for_html(line)}</p>" for line in others)
     return (
         f"<section><h2>Against the baseline</h2>"
-        f"<p><strong>{MARKS[result.verdict]} {_text(first)}</strong></p>"
+        f"<p><strong>{MARKS[result.verdict]} {for_html(first)}</strong></p>"
         f'<div class="wide"><table class="verdicts"><tbody>{rows}</tbody></table></div>'
         f'<div class="notes">{notes}</div></section>'
     )
@@ -170,7 +166,3 @@ def _verdicts(result: "GateResult") -> str:
 
 def _side(column: Column) -> str:
     return ' class="text"' if column.kind == "text" else ""
-
-
-def _text(value: str) -> str:
-    return html.escape(value.encode(errors="replace").decode())

@@ -5,13 +5,16 @@ Needs the extra `figures` (matplotlib). Not for: exploring (`page.py`).
 
 import importlib.util
 import io
+import logging
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning_core.errors import OptionError
+from pruning_core.escaping import printable
 from pruning_core.records import Record
 from pruning_core.report.index import Backend, Group, RunIndex
 from pruning_core.report.tables import Report
@@ -62,12 +65,18 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
             "pip install 'pruning-bench[figures]'"
         )
     batch_size, parts = _what_to_draw(report)
+    # Where the home folder cannot be written, it says so, and that a font has not got a letter.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
 
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    with mpl.rc_context({"svg.hashsalt": "pruning-bench", "font.size": 9}):
+    with (
+        mpl.rc_context({"svg.hashsalt": "pruning-bench", "font.size": 9, "text.parse_math": False}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
         backends = list(
             dict.fromkeys(b for part in parts for b in part.index.backends(part.group, part.device))
@@ -88,11 +97,8 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
         first = parts[0]
         methods = " and ".join(dict.fromkeys(part.group.method for part in parts))
         facts = [part.index.facts() for part in parts]
-        figure.suptitle(
-            f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}\n"
-            + "\n".join(dict.fromkeys(facts)),
-            fontsize=8,
-        )
+        title = f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}"
+        figure.suptitle("\n".join(map(printable, [title, *dict.fromkeys(facts)])), fontsize=8)
         figure.tight_layout()
         buffer = io.BytesIO()
         figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
@@ -199,14 +205,15 @@ def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) 
     """Draw the legend: colours and marks are backends, lines are methods where there are several."""
     from matplotlib.lines import Line2D
 
-    entries = [
-        Line2D([], [], ms=5, label=" ".join(name), **(_mark_of(number) | {"ls": ""}))
-        for number, name in enumerate(backends)
-    ]
+    entries = [Line2D([], [], ms=5, **(_mark_of(number) | {"ls": ""})) for number in range(len(backends))]
+    names = [" ".join(backend) for backend in backends]
     if len(parts) > 1:
         entries += [
-            Line2D([], [], color="black", marker="o", ms=5, lw=0.8, label=part.name, **_line_of(number))
-            for number, part in enumerate(parts)
+            Line2D([], [], color="black", marker="o", ms=5, lw=0.8, **_line_of(number))
+            for number in range(len(parts))
         ]
+        names += [part.name for part in parts]
     entries.append(Line2D([], [], **IDEAL))
-    axis.legend(handles=entries, fontsize=7)
+    names.append(IDEAL["label"])
+    # Beside the lines, not as their labels: a label that begins with `_` is left out.
+    axis.legend(entries, list(map(printable, names)), fontsize=7)

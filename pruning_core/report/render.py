@@ -7,14 +7,13 @@ tables there are (`tables.py`).
 
 import csv
 import io
-import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pruning_core.errors import OptionError
+from pruning_core.escaping import for_csv, for_json, for_markdown
 from pruning_core.garbage import no_garbage_collection
 from pruning_core.report.dataset_names import FOLDER, content_of, is_folder_name
 from pruning_core.report.index import Estimate
@@ -22,10 +21,8 @@ from pruning_core.report.page import page_pieces
 from pruning_core.report.picture import PICTURES, draw_picture
 from pruning_core.report.tables import Report, Table, texts_of
 from pruning_core.run_files import Run, read_run
+from pruning_core.streams import WIDTH, find_width, print_content, print_pieces
 from pruning_core.text_files import check_writable, write_pieces
-
-WIDTH = 100
-"""Columns of a page where there is no terminal to ask."""
 
 
 def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> str:
@@ -90,8 +87,8 @@ def write_report(
         from rich.console import Console
 
         console = Console()
-        width = console.width if console.is_terminal else WIDTH
-        _write(_pieces(report, form, width, console.is_terminal and not console.no_color), output)
+        colour = console.is_terminal and not console.no_color and console.color_system is not None
+        print_pieces(_pieces(report, form, find_width(sys.stdout), colour))
     else:
         _write(_pieces(report, form), output)
 
@@ -141,40 +138,32 @@ def _pieces(report: Report, form: str, width: int = WIDTH, colour: bool = False)
 def _write(pieces: Iterable[str], output: Path | None) -> None:
     """Write all pieces; a file comes to be, or is replaced, when the last of them is written."""
     if output is None:
-        sys.stdout.writelines(pieces)
+        print_content(pieces)
         return
     write_pieces(output, (piece.encode("utf-8") for piece in pieces))
 
 
 def _markdown(report: Report) -> Iterator[str]:
     for number, table in enumerate(report.tables):
-        warnings = "".join(f"**{_escaped(line)}**\n\n" for line in table.warnings)
-        notes = "\n".join(f"- {_escaped(line)}" for line in table.notes)
+        warnings = "".join(f"**{for_markdown(line)}**\n\n" for line in table.warnings)
+        notes = "\n".join(f"- {for_markdown(line)}" for line in table.notes)
         gap = "\n" if number else ""
-        yield f"{gap}### {_escaped(table.title)}\n\n{warnings}{_grid(table)}\n\n{notes}\n"
+        yield f"{gap}### {for_markdown(table.title)}\n\n{warnings}{_grid(table)}\n\n{notes}\n"
 
 
 def _grid(table: Table) -> str:
     from tabulate import tabulate
 
     body = [
-        [_escaped(f"{number} [{interval}]" if interval else number) for number, interval in texts]
+        [
+            f"{for_markdown(number)} [{for_markdown(interval)}]" if interval else for_markdown(number)
+            for number, interval in texts
+        ]
         for texts in ([texts_of(row, column) for column in table.columns] for row in table.rows)
     ]
-    heads = [_escaped(column.head) for column in table.columns]
+    heads = [for_markdown(column.head) for column in table.columns]
     sides = tuple("left" if column.kind == "text" else "right" for column in table.columns)
     return tabulate(body, heads, tablefmt="github", colalign=sides, disable_numparse=True)
-
-
-_SPECIAL = re.compile(r"[&<>\\`*_|~]|\]\(|[^\S ]|  |^ | $")
-
-
-def _escaped(text: str) -> str:
-    """Keep names and failure texts from outside from acting as Markdown or HTML."""
-    if not _SPECIAL.search(text):  # as nearly every number
-        return text
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_|~])", r"\\\1", " ".join(text.split())).replace("](", "]\\(")
 
 
 def _csv(report: Report) -> Iterator[str]:
@@ -184,9 +173,7 @@ def _csv(report: Report) -> Iterator[str]:
         if writer is None:
             writer = csv.DictWriter(text, list(cell), lineterminator="\n")
             writer.writeheader()
-        writer.writerow(
-            {k: json.dumps(v) if isinstance(v, list | dict | bool) else v for k, v in cell.items()}
-        )
+        writer.writerow({name: for_csv(value) for name, value in cell.items()})
         yield text.getvalue()
         text.seek(0)
         text.truncate()
@@ -196,7 +183,7 @@ def _json(report: Report) -> Iterator[str]:
     """Write runs, tables and cells, a line for each row and each cell."""
     runs = (
         {
-            "file": index.run.path.name.encode(errors="replace").decode(),
+            "file": index.run.path.name,
             "date": index.run.datetime,
             "commit": index.run.commit,
             "machine": index.run.machine,
@@ -212,13 +199,10 @@ def _json(report: Report) -> Iterator[str]:
     yield "]\n}\n"
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-
-
 def _items(contents: Iterable[object]) -> Iterator[str]:
     end = "\n  "
     for content in contents:
-        yield end + _ENCODER.encode(content)
+        yield end + for_json(content)
         end = ",\n  "
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from pruning_core.escaping import printable
 from pruning_core.report.tables import Column, Row, Table, texts_of
 
 ROWS_AT_MOST = 2000
@@ -56,9 +57,9 @@ def _draw(table: Table, width: int, colour: bool) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    console.print(Text(table.title, style="bold"))
+    console.print(Text(printable(table.title), style="bold"))
     for line in table.warnings:
-        console.print(Text(line, style="bold yellow"))
+        console.print(Text(printable(line), style="bold yellow"))
     layout, pages = _pages(table, width)
     for columns in pages:
         # The box draws one blank between columns by itself.
@@ -75,13 +76,13 @@ def _draw(table: Table, width: int, colour: bool) -> str:
         console.print(grid)
         console.width = width
     for line in table.notes:
-        console.print(Text(line, style="dim"))
+        console.print(Text(printable(line), style="dim"))
     console.print()
     return re.sub(r"[ \t]+$", "", drawn.getvalue(), flags=re.MULTILINE)
 
 
 def _two_tone(row: Row, column: Column, two_lines: bool) -> Text:
-    number, interval = texts_of(row, column)
+    number, interval = _texts_of(row, column)
     text = Text(number)
     if interval:
         text.append(f"\n{interval}" if two_lines else f" [{interval}]", style="dim")
@@ -117,10 +118,15 @@ def _pages(table: Table, width: int) -> tuple[_Layout, list[list[Column]]]:
 def _width_of(table: Table, column: Column, layout: _Layout) -> int:
     widest = max(map(len, column.head.split(" ", 1))) if layout.two_lines else len(column.head)
     for row in table.rows:
-        number, interval = texts_of(row, column)
+        number, interval = _texts_of(row, column)
         beside = len(number) + (len(interval) + 3 if interval else 0)
         widest = max(widest, max(len(number), len(interval)) if layout.two_lines else beside)
     return widest + layout.gap
+
+
+def _texts_of(row: Row, column: Column) -> tuple[str, str]:
+    number, interval = texts_of(row, column)
+    return printable(number), printable(interval)
 
 
 def _justify(column: Column) -> Literal["left", "right"]:

@@ -1,0 +1,161 @@
+"""What a signal does: one line that says what is kept, what was begun is undone, exit code 128 + signal.
+
+    signal  →  the line; standard error is closed; a second signal gets the default action, which ends at once
+            →  `Interrupted` runs through the program, which deletes what is half-written
+            →  `end_if_interrupted`: exit code 130 (SIGINT), 143 (SIGTERM), 129 (SIGHUP)
+
+A thread sees to what the interpreter cannot do: end a program that is in native code, or whose libraries
+swallow the exception. Imported before all else, so it must stay light. Not for: what is kept (`store.py`).
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+RESUMES = "the same command goes on where this one stopped"
+UNDONE = "nothing is half-written, run the same command again"
+
+_GRACE_S = 5.0
+"""So long may a program take to undo what it has begun."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asks this process to end."""
+
+
+class _State:
+    """What this process knows of signals; there is one process."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.kept = RESUMES
+        self.end: Callable[[str, int], None] | None = None  # what else raises, such as pytest.exit
+        self.said = False
+
+
+_state = _State()
+
+
+def handle_signals() -> None:
+    """From now on a signal ends the command line in one line; one that is ignored, as by nohup, stays so."""
+    _set_handlers((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    sys.unraisablehook = _unraisable
+
+
+def watch_signals() -> None:
+    """From now on a second signal ends even native code; the first one does if undoing takes too long."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=_forget_signals)
+    threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True).start()
+
+
+def end_session_on_signal(end: Callable[[str, int], None]) -> None:
+    """From now on SIGTERM and SIGHUP end a session of pytest; SIGINT is pytest's own.
+
+    Args:
+        end: Takes what to say and the exit code, and raises what ends the session.
+    """
+    if _state.end is None and _set_handlers((signal.SIGTERM, signal.SIGHUP)):
+        _state.end = end
+
+
+def say_kept(text: str) -> None:
+    """Set what a signal's line says of the command that is running: `RESUMES` or `UNDONE`."""
+    _state.kept = text
+
+
+def interruption_line(number: int) -> str:
+    """Say which signal ended a command, and what is kept."""
+    return f"interrupted by {signal.Signals(number).name}; {_state.kept}"
+
+
+def end_if_interrupted() -> None:
+    """End this process, or pytest's session, if a signal has asked for it, whatever came of its exception."""
+    if _state.received is None:
+        return
+    if _state.end is not None:
+        _state.end(interruption_line(_state.received), 128 + _state.received)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    _exit(_state.received)
+
+
+def restore_default_actions() -> None:
+    """Let a signal end this process without a word: nothing is left to be said while it ends anyway."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is _on_signal:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _set_handlers(numbers: tuple[signal.Signals, ...]) -> bool:
+    if threading.current_thread() is not threading.main_thread():  # as in a worker of xdist
+        return False
+    for number in numbers:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _on_signal)
+    return True
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    restore_default_actions()
+    if _state.received is not None:
+        return
+    _state.received = number
+    if _state.end is not None:
+        _state.end(interruption_line(number), 128 + number)
+    _say(number)
+    raise Interrupted(interruption_line(number))
+
+
+def _say(number: int) -> None:
+    """Write the line, once; after it standard error leads nowhere, so that nothing follows."""
+    if _state.said:
+        return
+    _state.said = True
+    with contextlib.suppress(OSError):
+        # A progress bar may stand in this line, with the cursor hidden.
+        clear = "\r\x1b[2K\x1b[?25h" if os.isatty(2) else ""
+        os.write(2, f"{clear}{interruption_line(number)}\n".encode())
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _exit(number: int) -> None:
+    _say(number)
+    os._exit(128 + number)
+
+
+def _unraisable(problem: "sys.UnraisableHookArgs") -> None:
+    """Where no exception can be raised, as while an object is deleted, end at once."""
+    if problem.exc_type is not None and issubclass(problem.exc_type, Interrupted):
+        _exit(_state.received or signal.SIGINT)
+    sys.__unraisablehook__(problem)
+
+
+def _watch(reader: int) -> None:
+    number = _read_signal(reader)
+    timer = threading.Timer(_GRACE_S, _exit, (number,))
+    timer.daemon = True
+    timer.start()
+    _read_signal(reader)  # which the interpreter would have left to the default action, had it seen the first
+    _exit(number)
+
+
+def _read_signal(reader: int) -> int:
+    ending = {int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP)}
+    while (number := os.read(reader, 1)[0]) not in ending:
+        pass
+    return number
+
+
+def _forget_signals() -> None:
+    """A child of this process, such as a loader of data, has signals of its own."""
+    signal.set_wakeup_fd(-1)
+    restore_default_actions()
