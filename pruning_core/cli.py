@@ -19,9 +19,23 @@ from pruning_core.ending import end_process
 from pruning_core.errors import OptionError
 from pruning_core.escaping import for_terminal
 from pruning_core.interrupts import RESUMES, UNDONE, say_kept
+from pruning_core.streams import guard_streams, print_content, print_pieces
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """The commands; a pipe that breaks in one of them is a fault, since standard output never raises."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; click itself would end with the code of a regression where a pipe breaks."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise RuntimeError(f"a pipe to another process broke: {error}") from error
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="pruning-bench")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -131,7 +145,6 @@ def plan(
     from pruning_core.checks import check_scope
     from pruning_core.grid import make_grid
     from pruning_core.preview import plan_steps, render_steps
-    from pruning_core.streams import print_content, print_pieces
 
     check_scope(method, scope)
     grid = make_grid({"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to})
@@ -269,6 +282,7 @@ cli.add_command(selftest)
 
 def main() -> NoReturn:
     """Run the command line and end the process; see `ending.py` for exit codes."""
+    guard_streams()
     end_process(lambda: cli.main(standalone_mode=False))
 
 

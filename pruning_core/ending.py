@@ -76,8 +76,6 @@ def _run(command: Callable[[], object]) -> tuple[int | None, str]:
     try:
         command()
     except SystemExit as end:
-        if _is_broken_pipe(end.__context__):  # click's own way to end, with the code of a regression
-            return READER_GONE, ""
         return end.code if isinstance(end.code, int) else 0 if end.code is None else FAULT, ""
     except click.ClickException as error:
         return PruningBenchError.exit_code, for_terminal(f"error: {error.format_message()}")
@@ -86,8 +84,6 @@ def _run(command: Callable[[], object]) -> tuple[int | None, str]:
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT, interruption_line(signal.SIGINT)
     except OSError as error:
-        if _is_broken_pipe(error):
-            return READER_GONE, ""
         if error.errno in _OF_THE_MACHINE:
             return PruningBenchError.exit_code, for_terminal(f"error: {_reason(error)}")
         return FAULT, describe_fault(error)
@@ -100,7 +96,3 @@ def _run(command: Callable[[], object]) -> tuple[int | None, str]:
 def _reason(error: OSError) -> str:
     name = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
     return f"{error.strerror or error}" + (f": {name}" if name else "")
-
-
-def _is_broken_pipe(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.EPIPE

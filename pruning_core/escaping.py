@@ -17,7 +17,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 _FORMULA = re.compile("(^|;)(\\s*[=+\\-@＝＋－＠])")
-"""What a spreadsheet would compute: at the start of a cell, or after a `;`, which ends cells in many countries."""
+"""What a spreadsheet would compute: at the start of a cell, or after a `;`, which often ends a cell."""
 
 _MARKDOWN = re.compile(r"[\\`*_~|\[\]$]|^(?=#|[+-](?:[ -]|$))|^(\d+)(?=[.)](?: |$))")
 _CONTINUED = "\n  "

@@ -69,7 +69,7 @@ def run_gate(
         json_file: Where to write everything.
 
     Returns:
-        The verdict's code; or `CANNOT_WRITE` if it passes, but a file that was asked for could not be written.
+        The verdict's code; `CANNOT_WRITE` if it passes, but a file that was asked for cannot be written.
 
     Raises:
         RecordError: If a benchmark file cannot be used.

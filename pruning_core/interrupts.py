@@ -1,6 +1,6 @@
 """What a signal does: one line that says what is kept, what was begun is undone, exit code 128 + signal.
 
-    signal  →  the line; standard error is closed; a second signal gets the default action, which ends at once
+    signal  →  the line; standard error is closed; a second signal ends at once
             →  `Interrupted` runs through the program, which deletes what is half-written
             →  `end_if_interrupted`: exit code 130 (SIGINT), 143 (SIGTERM), 129 (SIGHUP)
 
@@ -23,6 +23,10 @@ _GRACE_S = 5.0
 """So long may a program take to undo what it has begun."""
 
 
+_LATER_S = 0.1
+"""So much later a session that is importing is asked again."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asks this process to end."""
 
@@ -33,8 +37,10 @@ class _State:
     def __init__(self) -> None:
         self.received: int | None = None
         self.kept = RESUMES
-        self.end: Callable[[str, int], None] | None = None  # what else raises, such as pytest.exit
+        self.of_session = False  # whether pytest runs in this process
+        self.finishing = False
         self.said = False
+        self.saying = threading.RLock()
 
 
 _state = _State()
@@ -55,14 +61,27 @@ def watch_signals() -> None:
     threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True).start()
 
 
-def end_session_on_signal(end: Callable[[str, int], None]) -> None:
-    """From now on SIGTERM and SIGHUP end a session of pytest; SIGINT is pytest's own.
+def handle_session_signals() -> None:
+    """From now on SIGTERM and SIGHUP raise `Interrupted` in a session of pytest; SIGINT is pytest's own."""
+    if _set_handlers((signal.SIGTERM, signal.SIGHUP)):
+        _state.of_session = True
 
-    Args:
-        end: Takes what to say and the exit code, and raises what ends the session.
-    """
-    if _state.end is None and _set_handlers((signal.SIGTERM, signal.SIGHUP)):
-        _state.end = end
+
+def let_session_finish() -> None:
+    """From now on a signal waits until what was measured is saved; a second one does not."""
+    _state.finishing = _state.of_session
+
+
+def forget_session() -> None:
+    """Leave signals as they were before `handle_session_signals`."""
+    if _state.of_session:
+        restore_default_actions()
+        _state.of_session, _state.finishing, _state.received = False, False, None
+
+
+def received_signal() -> int | None:
+    """Return the number of the signal that has asked this process to end, or None."""
+    return _state.received
 
 
 def say_kept(text: str) -> None:
@@ -76,11 +95,9 @@ def interruption_line(number: int) -> str:
 
 
 def end_if_interrupted() -> None:
-    """End this process, or pytest's session, if a signal has asked for it, whatever came of its exception."""
+    """End this process if a signal has asked for it, whatever libraries have made of its exception."""
     if _state.received is None:
         return
-    if _state.end is not None:
-        _state.end(interruption_line(_state.received), 128 + _state.received)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -104,27 +121,48 @@ def _set_handlers(numbers: tuple[signal.Signals, ...]) -> bool:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    restore_default_actions()
     if _state.received is not None:
+        _exit(_state.received)
+    if _is_importing(frame):
+        if not _state.of_session:
+            _exit(number)
+        _call_later(_LATER_S, lambda: os.kill(os.getpid(), number))
         return
     _state.received = number
-    if _state.end is not None:
-        _state.end(interruption_line(number), 128 + number)
-    _say(number)
+    if _state.finishing:
+        restore_default_actions()
+        return
+    if not _state.of_session:  # pytest says it in its own way
+        _say(number)
     raise Interrupted(interruption_line(number))
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a module is being imported: many libraries abort where an exception meets that."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _say(number: int) -> None:
     """Write the line, once; after it standard error leads nowhere, so that nothing follows."""
-    if _state.said:
+    # The handler and the thread may come together; the first may wait for ever for who reads the line.
+    if not _state.saying.acquire(timeout=1.0):
         return
-    _state.said = True
-    with contextlib.suppress(OSError):
-        # A progress bar may stand in this line, with the cursor hidden.
-        clear = "\r\x1b[2K\x1b[?25h" if os.isatty(2) else ""
-        os.write(2, f"{clear}{interruption_line(number)}\n".encode())
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    try:
+        if _state.said:
+            return
+        _state.said = True
+        with contextlib.suppress(OSError):
+            # A progress bar may stand in this line, with the cursor hidden.
+            clear = "\r\x1b[2K\x1b[?25h" if os.isatty(2) else ""
+            os.write(2, f"{clear}{interruption_line(number)}\n".encode())
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    finally:
+        _state.saying.release()
 
 
 def _exit(number: int) -> None:
@@ -141,11 +179,15 @@ def _unraisable(problem: "sys.UnraisableHookArgs") -> None:
 
 def _watch(reader: int) -> None:
     number = _read_signal(reader)
-    timer = threading.Timer(_GRACE_S, _exit, (number,))
+    _call_later(_GRACE_S, lambda: _exit(number))
+    _read_signal(reader)
+    _exit(number)
+
+
+def _call_later(after_s: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(after_s, call)
     timer.daemon = True
     timer.start()
-    _read_signal(reader)  # which the interpreter would have left to the default action, had it seen the first
-    _exit(number)
 
 
 def _read_signal(reader: int) -> int:

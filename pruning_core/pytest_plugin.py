@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pruning_core.errors import BackendError, PruningBenchError, UnavailableError
+from pruning_core.interrupts import handle_session_signals
+from pruning_core.session_signals import SessionSignals
 
 if TYPE_CHECKING:
     from pruning_core.cells import Cell, Variant
@@ -82,6 +84,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
     session.config.stash[_STARTED] = time.perf_counter()
+    session.config.pluginmanager.register(SessionSignals())
     options = ("--grid", "--scope", "--precision", "--seed", *(f"pruning_{name}" for name in _AXES))
     if any(session.config.getoption(option) is not None for option in options):
         with _exit_on_user_error():
@@ -95,6 +98,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     from pruning_core import cells
 
+    handle_session_signals()
     with _exit_on_user_error():
         grid = _grid_of(metafunc.config)
     points: Sequence[Variant | Cell]

@@ -45,12 +45,15 @@ _ERRORS = "pruning_core.plain_signs"
 class _PatientFile(io.FileIO):
     """A file descriptor that takes everything; of what it could not write it keeps the first reason."""
 
-    def __init__(self, descriptor: int, reason: OSError | None = None) -> None:
+    def __init__(self, descriptor: int, closed: bool) -> None:
         super().__init__(descriptor, "wb", closefd=False)
-        self.reason = reason
+        self.reason: OSError | None = None
+        self._closed = closed
 
     def write(self, content: "ReadableBuffer", /) -> int:
         size = memoryview(content).nbytes
+        if self._closed and size:
+            self.reason = OSError(errno.EBADF, "it is closed")
         if self.reason is not None:
             return size
         try:
@@ -80,8 +83,7 @@ def guard_streams() -> None:
         stream: TextIO | None = getattr(sys, name)
         if name in _guarded or stream is not getattr(sys, f"__{name}__"):
             continue
-        closed = OSError(errno.EBADF, "it is closed") if stream is None else None
-        file = _guarded[name] = _PatientFile(descriptor, closed)
+        file = _guarded[name] = _PatientFile(descriptor, closed=stream is None)
         guarded = io.TextIOWrapper(
             io.BufferedWriter(file),
             encoding=getattr(stream, "encoding", "utf-8"),

@@ -22,7 +22,7 @@ LAYERS = (
         "streams",
         "text_files",
     ),
-    ("faults", "ending"),
+    ("ending", "faults", "session_signals"),
     ("spec", "axes", "recipes"),
     ("grid", "system", "torchvision_compat", "silence", "progress", "graphed", "muon"),
     ("cells", "thresholds"),

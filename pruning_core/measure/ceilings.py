@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-import psutil
 import torch
 import torch.nn.functional as F
 
 from pruning_core.measure.sampling import Call, Clock
 from pruning_core.system.hardware import resolve_threads, set_torch_threads
+from pruning_core.system.memory import available_memory_bytes
 
 Work = tuple[float, Call]
 """How much one call does (operations, or bytes moved), and the call."""
@@ -209,7 +209,8 @@ def _stream_bytes(device: str) -> int:
     if device.startswith("cuda"):
         return CUDA_STREAM_BYTES
     wanted = max(LEAST_STREAM_BYTES, CACHES_STREAMED * _last_level_cache_bytes())
-    wanted = min(wanted, psutil.virtual_memory().available // 8)
+    if available := available_memory_bytes():
+        wanted = min(wanted, available // 8)
     return wanted // (4 * PIECES) * (4 * PIECES)  # float32, in pieces of one size
 
 

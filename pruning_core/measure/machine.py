@@ -14,10 +14,10 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-import psutil
 import torch
 
 from pruning_core.system.hardware import cpu_bf16, isa_limits, resolve_threads, usable_cores
+from pruning_core.system.memory import total_memory_bytes
 
 Value = str | int | float | list[str] | bool
 
@@ -64,7 +64,7 @@ def describe_machine(threads: int | None = None) -> dict[str, Value]:
         "cpu_arch": platform.machine(),
         "cores": cores,
         "threads": torch.get_num_threads() if threads is None else resolve_threads(threads),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": total_memory_bytes(),
         "cpu_bf16": cpu_bf16(),
         "isa_limits": isa_limits(),
         "gpus": gpus,

@@ -62,8 +62,11 @@ class Disturbance:
 
 
 def read_cpu_seconds() -> CpuSeconds:
-    """Read the CPU time of the cores that we may use, and our own, by psutil."""
-    every = psutil.cpu_times(percpu=True)
+    """Read the CPU time of the cores that we may use, and our own, by psutil; all 0 where nothing says it."""
+    try:
+        every, own_s = psutil.cpu_times(percpu=True), _own_cpu_s()
+    except (OSError, psutil.Error):  # no /proc, as in some sandboxes
+        return CpuSeconds(0.0, 0.0, None, 0.0)
     cores = _our_cores(len(every))
     ours = [every[core] for core in cores]
     # Not `guest`: it is in `user` already.
@@ -72,7 +75,7 @@ def read_cpu_seconds() -> CpuSeconds:
     )
     idle = sum(getattr(core, field, 0.0) for core in ours for field in ("idle", "iowait"))
     stolen = sum(core.steal for core in ours) if all(hasattr(core, "steal") for core in ours) else None
-    return CpuSeconds(busy + idle + (stolen or 0.0), busy, stolen, _own_cpu_s())
+    return CpuSeconds(busy + idle + (stolen or 0.0), busy, stolen, own_s)
 
 
 def read_cpu_mhz(root: Path = Path("/sys/devices/system/cpu")) -> float | None:
