@@ -4,7 +4,6 @@ Each command imports what it needs when it runs, so that `--help`, `report` and 
 Not for: the suites; they are pytest's (`pytest_plugin.py`).
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +14,7 @@ from pruning_core import __version__
 from pruning_core.cli_options import FILE, FOLDER, store_option
 from pruning_core.cli_selftest import selftest
 from pruning_core.cli_store import store
-from pruning_core.ending import end_process
+from pruning_core.ending import Verdict, end_process
 from pruning_core.errors import OptionError
 from pruning_core.escaping import for_terminal
 from pruning_core.interrupts import RESUMES, UNDONE, say_kept
@@ -236,7 +235,7 @@ def gate(
     """
     from pruning_core.gate import run_gate
 
-    sys.exit(
+    raise Verdict(
         run_gate(
             baseline,
             new,

@@ -46,11 +46,19 @@ _OF_THE_MACHINE = {
 """What a system refuses for reasons that its user can mend."""
 
 
+class Verdict(Exception):  # noqa: N818  # not an error
+    """What a command ends with whose exit code is its answer, whatever becomes of its output."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 def end_process(command: Callable[[], object]) -> NoReturn:
     """Run a command and end the process.
 
     Args:
-        command: Ends by itself with `SystemExit`, whose code then stands, such as a verdict; or it returns.
+        command: Returns, or raises `Verdict`.
     """
     code, line = _run(command)
     end_if_interrupted()
@@ -75,9 +83,15 @@ def _run(command: Callable[[], object]) -> tuple[int | None, str]:
     """Return the exit code, or None where all went well and the command chose none, and what to say."""
     try:
         command()
+    except Verdict as verdict:
+        return verdict.exit_code, ""
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else FAULT, ""
+        if end.code == PruningBenchError.exit_code:  # a command of ours that has said why
+            return PruningBenchError.exit_code, ""
+        return FAULT, describe_fault(end)  # somebody else's: what was asked for is not done
     except click.ClickException as error:
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2 and later
+            return PruningBenchError.exit_code, error.format_message()
         return PruningBenchError.exit_code, for_terminal(f"error: {error.format_message()}")
     except PruningBenchError as error:
         return error.exit_code, for_terminal(f"error: {error}")

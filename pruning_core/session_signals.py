@@ -55,9 +55,12 @@ class SessionSignals:
 
 def _end_in_one_line() -> Generator[None, object, object]:
     try:
-        return (yield)
+        result = yield
     except BaseException:
-        number = received_signal()
-        if number is None:
+        if received_signal() is None:
             raise
+        result = None
+    number = received_signal()
+    if number is not None:
         pytest.exit(interruption_line(number), returncode=128 + number)
+    return result
