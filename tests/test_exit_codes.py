@@ -1,5 +1,6 @@
 """Exit codes mean one thing, whatever becomes of the output: closed, full, unread, or plain ASCII."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -35,15 +36,18 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in a process of its own, or a program that runs it."""
     start = ["-c", code] if code else ["-m", "pruning_core"]
-    return subprocess.run(
-        [sys.executable, *start, *map(str, arguments)],
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}", "COLUMNS": "", **environment},
-        timeout=60,
-        check=False,
-    )
+    with contextlib.ExitStack() as after:
+        if stdout != subprocess.PIPE:
+            after.callback(os.close, stdout)
+        return subprocess.run(
+            [sys.executable, *start, *map(str, arguments)],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}", "COLUMNS": "", **environment},
+            timeout=60,
+            check=False,
+        )
 
 
 def _unread() -> int:
