@@ -183,7 +183,10 @@ def _trace_to(path: Path) -> Iterator[None]:
 
 def _process(pid: int) -> dict[str, Any]:
     """Describe a process so that another one with its number is not taken for it."""
-    return {"pid": pid, "started": round(psutil.Process(pid).create_time(), 1), "boot": _boot()}
+    about: dict[str, Any] = {"pid": pid, "boot": _boot()}
+    with suppress(OSError, psutil.Error):  # no /proc, as in some sandboxes
+        about["started"] = round(psutil.Process(pid).create_time(), 1)
+    return about
 
 
 def _boot() -> str:

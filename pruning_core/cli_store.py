@@ -11,6 +11,7 @@ import click
 
 from pruning_core.cli_options import store_option
 from pruning_core.errors import OptionError, PruningBenchError
+from pruning_core.escaping import for_terminal
 
 
 @click.group()
@@ -31,16 +32,16 @@ def store_ls(root: Path | None) -> None:
         try:
             checkpoint = opened.load(key)
         except StoreError as error:
-            click.echo(f"{key[:12]}  {_kind_of(error)}: {error}")
+            _say(f"{key[:12]}  {_kind_of(error)}: {error}")
             continue
         spec, metrics = checkpoint.spec, checkpoint.metrics
         what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
         total_bytes += metrics.size_bytes
-        click.echo(
+        _say(
             f"{key[:12]}  {spec.model.name:14} {spec.dataset.name:14} {what:18} "
             f"{metrics.size_bytes / 1e6:8.2f} MB  {metrics.accuracy:7.2%}  {metrics.created}"
         )
-    click.echo(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")
+    _say(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")
 
 
 @store.command("verify")
@@ -58,9 +59,9 @@ def store_verify(root: Path | None) -> None:
         except StoreError as error:
             kind = _kind_of(error)
             counts[kind] += 1
-            click.echo(f"{kind}: {error}", err=True)
+            _say(f"{kind}: {error}", err=True)
     shown = {kind: n for kind, n in counts.items() if n or kind in ("sound", "damaged")}
-    click.echo(f"{opened.root}: {', '.join(f'{n} {kind}' for kind, n in shown.items())}")
+    _say(f"{opened.root}: {', '.join(f'{n} {kind}' for kind, n in shown.items())}")
     if counts["damaged"] or counts["not readable"]:
         sys.exit(PruningBenchError.exit_code)
 
@@ -75,13 +76,17 @@ def store_gc(root: Path | None) -> None:
     opened = _open_store(root)
     collected = opened.collect_garbage()
     for path, size_bytes in collected.deleted:
-        click.echo(f"deleted {path} ({size_bytes / 1e6:.2f} MB)")
+        _say(f"deleted {path} ({size_bytes / 1e6:.2f} MB)")
     for path, reason in collected.kept:
-        click.echo(f"cannot delete {path}: {reason}", err=True)
+        _say(f"cannot delete {path}: {reason}", err=True)
     freed_bytes = sum(size for _, size in collected.deleted)
-    click.echo(f"{opened.root}: {len(collected.deleted)} deleted, {freed_bytes / 1e6:.2f} MB freed")
+    _say(f"{opened.root}: {len(collected.deleted)} deleted, {freed_bytes / 1e6:.2f} MB freed")
     if collected.kept:
         sys.exit(PruningBenchError.exit_code)
+
+
+def _say(line: str, err: bool = False) -> None:
+    print(for_terminal(line), file=sys.stderr if err else sys.stdout)
 
 
 def _kind_of(error: PruningBenchError) -> str:

@@ -21,11 +21,17 @@ Not for: mistakes of ours. Those stay ordinary exceptions, with a traceback.
 import difflib
 from collections.abc import Iterable
 
+from pruning_core.escaping import for_terminal
+
 
 class PruningBenchError(Exception):
     """A problem that the user can mend; its text says what came, what is allowed and what to do."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the text, with what acts on a terminal, in a name that it repeats, made visible."""
+        return for_terminal(super().__str__())
 
 
 class OptionError(PruningBenchError):

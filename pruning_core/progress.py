@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pruning_core.escaping import for_terminal, printable
 from pruning_core.silence import SilenceWatch
 
 Advance = Callable[[int, int], None]
@@ -54,7 +55,7 @@ class ProgressDisplay:
     def say(self, line: str) -> None:
         """Show one line that stays."""
         with self._uncaptured():
-            print(line, file=self._stream or sys.stderr, flush=True)
+            print(for_terminal(line), file=self._stream or sys.stderr, flush=True)
 
     @contextmanager
     def work(
@@ -67,7 +68,7 @@ class ProgressDisplay:
             quiet: Nothing is drawn but in these calls, and seldom: for work that is being timed.
             on_silence: Called with what is being waited for when a step does not end; not if `quiet`.
         """
-        started = time.perf_counter()
+        started, what = time.perf_counter(), printable(what)
         with self._uncaptured():
             stream = self._stream or sys.stderr  # looked up here: while captured it is another one
             if stream.isatty():
@@ -89,7 +90,7 @@ class ProgressDisplay:
 
         def tell(silent_s: float) -> None:
             on_silence(what)
-            show(f"{what}: not done yet, waiting for {silent_s:.0f} s")
+            show(f"{printable(what)}: not done yet, waiting for {silent_s:.0f} s")
 
         with self._uncaptured():
             show = partial(print, file=self._stream or sys.stderr, flush=True)
@@ -122,7 +123,7 @@ class ProgressDisplay:
     @contextmanager
     def _bar(self, what: str, stream: TextIO, quiet: bool) -> Iterator[tuple[Advance, Callable[[str], None]]]:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),

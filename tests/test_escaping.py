@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pruning_core.errors import DatasetError, UnknownNameError
 from pruning_core.escaping import (
     for_csv,
     for_html,
@@ -19,6 +20,7 @@ from pruning_core.escaping import (
     for_xml,
     printable,
 )
+from pruning_core.progress import ProgressDisplay
 
 HOSTILE = "a\x1b[31m\r\n\t\x00\x9b2J\u202eb\u2066c\u200bd\u2028e\ufeff\udcff\ud800\ufffe"
 
@@ -115,3 +117,32 @@ def test_markdown_shows_names_as_they_are(text: str, shown: str) -> None:
 def test_a_page_shows_names_as_they_are() -> None:
     """Markup in a name is text, in an element and in an attribute."""
     assert for_html("<b>\"'&\x1b\u202e") == r"&lt;b&gt;&quot;&#x27;&amp;\x1b\u202e"
+
+
+def test_an_error_can_be_shown_wherever_it_goes() -> None:
+    """The text of an error that repeats a name acts neither on a terminal nor in pytest's summary."""
+    error = UnknownNameError("model", "a\x1b[31m\n\u202e", ["b\x1b", "c"])
+    first, second = str(error).split("\n")
+    assert "\x1b" not in f"{error}"
+    assert first.startswith("no model ")
+    assert second == r"  known: b\x1b, c"
+    assert str(DatasetError("no folder /a\nb\x07")) == r"no folder /a\nb\x07"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_of_hostile_names(terminal: bool) -> None:
+    """A name acts neither as escape sequence nor as markup in a bar, a line, or what is said between."""
+
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    stream = Stream()
+    display = ProgressDisplay(stream)
+    display.say("[/red]\x1b]0;title\x07")
+    with display.work("[/red]\x1b]0;title\x07") as advance:
+        advance(1, 2)
+    text = stream.getvalue()
+    assert "\x1b]" not in text
+    assert "\x07" not in text
+    assert text.count("[/red]\\x1b]0;title") >= 2
