@@ -19,6 +19,8 @@ from types import FrameType
 RESUMES = "the same command goes on where this one stopped"
 UNDONE = "nothing is half-written, run the same command again"
 
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
 _GRACE_S = 5.0
 """So long may a program take to undo what it has begun."""
 
@@ -46,9 +48,13 @@ class _State:
 _state = _State()
 
 
-def handle_signals() -> None:
-    """From now on a signal ends the command line in one line; one that is ignored, as by nohup, stays so."""
-    _set_handlers((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+def handle_signals(before: Handler = signal.SIG_DFL) -> None:
+    """From now on a signal ends the command line in one line; one that is ignored, as by nohup, stays so.
+
+    Args:
+        before: What handled signals until now, beside Python itself.
+    """
+    _set_handlers((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), before)
     sys.unraisablehook = _unraisable
 
 
@@ -111,11 +117,11 @@ def restore_default_actions() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _set_handlers(numbers: tuple[signal.Signals, ...]) -> bool:
+def _set_handlers(numbers: tuple[signal.Signals, ...], before: Handler = signal.SIG_DFL) -> bool:
     if threading.current_thread() is not threading.main_thread():  # as in a worker of xdist
         return False
     for number in numbers:
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, before):
             signal.signal(number, _on_signal)
     return True
 

@@ -62,6 +62,29 @@ __main__.run()
 """
 
 
+EARLIEST = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "pruning_core.interrupts":
+            print("importing", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+from pruning_core.__main__ import run
+run()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_anything_is_imported_is_one_line(number: signal.Signals) -> None:
+    """The first thing that the program does is to say in one line what a signal ends."""
+    process = start(program=EARLIEST)
+    wait_for(process, "importing")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (128 + number, f"interrupted by {number.name}; nothing was begun\n")
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_signal_while_modules_are_imported_is_one_line(number: signal.Signals, times: int) -> None:
