@@ -56,11 +56,12 @@ def for_xml(text: str) -> str:
 
 def for_csv(value: object) -> object:
     """Return a cell of CSV: a number as it is; a text in one line that no spreadsheet takes for a formula."""
-    if isinstance(value, list | dict | bool):
-        value = for_json(value)
-    if not isinstance(value, str):
+    if value is None or type(value) in (float, int):  # as most cells
         return value
-    return _FORMULA.sub(r"\1'\2", printable(value))
+    text = value if isinstance(value, str) else for_json(value)
+    if text[:1].isalnum() and ";" not in text:
+        return printable(text)
+    return _FORMULA.sub(r"\1'\2", printable(text))
 
 
 def for_json(value: object, indent: int | None = None, compact: bool = False) -> str:

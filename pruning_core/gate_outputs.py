@@ -132,7 +132,9 @@ def to_junit(result: GateResult) -> str:
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    # By name: "unicode" would declare the encoding of the terminal.
+    content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content.decode("utf-8") + "\n"
 
 
 def to_json(result: GateResult) -> str:

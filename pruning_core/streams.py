@@ -88,8 +88,7 @@ def guard_streams() -> None:
             io.BufferedWriter(file),
             encoding=getattr(stream, "encoding", "utf-8"),
             errors=_ERRORS,
-            line_buffering=name == "stderr" or file.isatty(),
-            write_through=bool(getattr(stream, "write_through", False)),
+            line_buffering=name == "stderr" or file.isatty() or getattr(stream, "write_through", False),
         )
         setattr(sys, name, guarded)
 

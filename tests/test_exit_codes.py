@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import record_factory as factory
@@ -83,7 +84,8 @@ def test_the_gate_exits_with_its_verdict(files: dict[str, Path], code: int, way:
     done = OUTPUTS[way]("gate", files["baseline"], files[VERDICTS[code]], "--junit", junit)
     assert done.returncode == code, done.stderr
     assert len(done.stderr.splitlines()) == (way in ("full", "closed")), done.stderr
-    assert junit.read_text(encoding="utf-8").endswith("</testsuites>\n")
+    assert len(list(ElementTree.parse(junit).iter("testcase"))) == 10
+    assert junit.read_text(encoding="utf-8").lower().startswith("<?xml version='1.0' encoding='utf-8'?>")
     if done.stdout and way != "closed":
         assert VERDICTS[code].encode() in done.stdout
 
