@@ -1,3 +1,4 @@
-"""Settings of every pytest run here; the options of the suites are in pruning_core.pytest_plugin."""
+"""Settings of every pytest run here: our plugin is asked for, as in any project that uses it."""
 
-pytest_plugins = ["pytester"]  # tests of our plugin run pytest inside pytest
+# pytester: tests of our plugin run pytest inside pytest.
+pytest_plugins = ["pruning_core.pytest_plugin", "pytester"]

@@ -82,7 +82,8 @@ def prepare(
     from pruning_core.cells import explain_labels, variants
     from pruning_core.checks import check_names
     from pruning_core.forecast import announce
-    from pruning_core.grid import explain_other_chain, find_grid, make_grid, read_grid
+    from pruning_core.grid import explain_other_chain, read_grid
+    from pruning_core.grid_files import find_grid
     from pruning_core.pipeline import Workplace, make_variant
     from pruning_core.progress import ProgressDisplay
     from pruning_core.store import Store, default_root
@@ -91,7 +92,7 @@ def prepare(
     options |= {"scope": scope, "threads": threads, "train.seed": seed, "fine_tune.seed": seed}
     given = {name: value for name, value in options.items() if value is not None}
     path = find_grid(grid, Path.cwd())
-    wanted = make_grid(given) if path is None else read_grid(path, given)
+    wanted = read_grid(path, given)
     check_names(wanted)
     display = ProgressDisplay()
     if renamed := explain_labels(wanted.dataset):
@@ -99,7 +100,7 @@ def prepare(
     store = Store(root or default_root(), say=display.say)
     place = Workplace(store, display, data_root, download, wanted.pixels)
     all_variants = list(variants(wanted))
-    if path is not None and ratios is not None and (note := explain_other_chain(path, wanted)):
+    if ratios is not None and (note := explain_other_chain(path, wanted)):
         display.say(note)
     place.before_first_training = lambda: announce(all_variants, wanted, place)
     for variant in all_variants:

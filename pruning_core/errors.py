@@ -13,7 +13,8 @@
     │   └── OtherVersionError        a store or checkpoint of another version of this program
     ├── BackendError             a backend or device cannot run this model
     │   └── UnavailableError     … because it is not installed, or not on this machine
-    └── RecordError              a benchmark JSON file cannot be used
+    ├── RecordError              a benchmark JSON file cannot be used
+    └── NotTimedError            nothing is timed in this run; a suite's test is skipped
 
 Not for: mistakes of ours. Those stay ordinary exceptions, with a traceback.
 """
@@ -99,3 +100,7 @@ class UnavailableError(BackendError):
 
 class RecordError(PruningBenchError):
     """A benchmark JSON file cannot be used."""
+
+
+class NotTimedError(PruningBenchError):
+    """Nothing is timed in this run; its text says why."""

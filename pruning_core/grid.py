@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pruning_core.axes import batch_sizes_of, names_of, ratios_of, split_backend, threads_of
-from pruning_core.errors import OptionError, UnknownNameError
+from pruning_core.errors import OptionError
 from pruning_core.recipes import find_recipe
 from pruning_core.spec import FineTuneSpec, Frozen, MethodSpec, TrainSpec, explain
 
@@ -180,26 +180,6 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
         return Grid.model_validate(fields)
     except ValidationError as error:
         raise OptionError("\n".join(_option_line(item) for item in error.errors())) from None
-
-
-def find_grid(name: str | None, root: Path) -> Path | None:
-    """Return the grid file of a name or path; without a name, `quick` if the project has it.
-
-    Args:
-        name: What `--grid` said: a path, or the name of a file in `bench/grids`.
-        root: The project's root folder.
-
-    Raises:
-        UnknownNameError: If there is neither such a file nor such a name.
-    """
-    known = {path.stem: path for path in sorted((root / "bench" / "grids").glob("*.toml"))}
-    if name is None:
-        return known.get("quick")
-    if name in known:
-        return known[name]
-    if Path(name).is_file():
-        return Path(name)
-    raise UnknownNameError("grid", name, known, "or the path of a TOML file")
 
 
 def explain_other_chain(path: Path, grid: Grid) -> str | None:

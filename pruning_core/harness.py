@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pruning_core.cells import Cell, Variant
+from pruning_core.errors import NotTimedError
 from pruning_core.grid import Grid
 from pruning_core.intervals import why_control_fails
 from pruning_core.latency_record import disturbance_fields, reason_fields, timing_fields
@@ -35,6 +36,7 @@ class Harness:
     grid: Grid
     place: Workplace
     planned: tuple[Cell, ...] = ()  # latency cells that will be asked for
+    not_timed: str = ""  # why nothing may be timed in this run; empty: it may
     controls: list[Record] = field(default_factory=list)
     disturbed: list[Record] = field(default_factory=list)  # timed while others kept the machine busy
 
@@ -135,7 +137,11 @@ class Harness:
 
         Returns:
             The record, and the samples in seconds per call of this cell.
+
+        Raises:
+            NotTimedError: If nothing is timed in this run.
         """
+        self._check_timing()
         assert cell.batch_size is not None
         reference_cell = reference_of(cell)
         control = reference_cell == cell
@@ -170,6 +176,7 @@ class Harness:
         )
         if control:
             self.controls.append(record)
+        record["contaminated"] = record["contaminated"] or bool(self.contamination())
         if record["disturbance"]:
             self.disturbed.append(record)
         return record, list(measured.timing.candidate_s)
@@ -179,7 +186,11 @@ class Harness:
 
         Returns:
             The record, and the samples in seconds per step of ours.
+
+        Raises:
+            NotTimedError: If nothing is timed in this run.
         """
+        self._check_timing()
         spec = specs_of(variant, self.grid, self.place)[0]
         assert isinstance(spec, DenseSpec)
         fields, samples_s = time_training(
@@ -206,6 +217,10 @@ class Harness:
             for r in self.controls
             if (problem := why_control_fails(r["speedup_low"], r["speedup_high"], tolerance))
         )
+
+    def _check_timing(self) -> None:
+        if self.not_timed:
+            raise NotTimedError(self.not_timed)
 
     def _identity(self, variant: Variant) -> Record:
         checkpoint = self.checkpoint(variant)

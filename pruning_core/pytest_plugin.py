@@ -1,94 +1,90 @@
 """The pytest side: options, fixtures, and the hooks of pytest-benchmark. Wires, and nothing else.
 
+A project asks for it: its conftest.py, in pytest's root folder, says
+
+    pytest_plugins = ["pruning_core.pytest_plugin"]
+
 A suite asks for one of the fixtures `variant` (a checkpoint), `accuracy_cell` (× backend × precision),
 `latency_cell` (× batch size) or `dense_variant` (a network to train); it then runs once for each of them in
-the grid. `harness` measures, `benchmark` is pytest-benchmark's own. Loaded in every pytest run where
-pruning-bench is installed, so that nothing heavy is imported before a suite asks.
+the grid. `harness` measures, `benchmark` is pytest-benchmark's own. Loaded with every test of the project, so
+that nothing heavy is imported before a suite asks. PYTEST_DONT_REWRITE: it may be imported already.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from pruning_core.errors import BackendError, PruningBenchError, UnavailableError
+from pruning_core.errors import BackendError, NotTimedError, PruningBenchError, UnavailableError
 from pruning_core.interrupts import handle_session_signals
+from pruning_core.pytest_grid import NOTHING_NAMED, exit_on_user_error, grid_of, grid_path, is_named
+from pruning_core.pytest_options import AXES, add_options, explain_later_clashes
+from pruning_core.pytest_results import check_target, json_target, rescue_results
+from pruning_core.pytest_summary import explain_skipped, summarize_times
 from pruning_core.session_signals import SessionSignals
+from pruning_core.suite_steps import (
+    record_samples,
+    require_speedup,
+    skip_unless_timing,
+    why_not_timed,
+)
 
 if TYPE_CHECKING:
     from pruning_core.cells import Cell, Variant
-    from pruning_core.grid import Grid
     from pruning_core.harness import Harness
-    from pruning_core.records import Record
     from pruning_core.thresholds import Thresholds
 
+__all__ = ["record_samples", "require_speedup", "skip_unless_timing"]  # for suites
+
+_OLD_ENTRY_POINT = "pruning_bench"
 _CELL_FIXTURES = ("variant", "accuracy_cell", "latency_cell", "dense_variant")
 
-_GRID = pytest.StashKey["Grid"]()
 _PLANNED = pytest.StashKey[tuple["Cell", ...]]()
 _VARIANTS = pytest.StashKey[tuple["Variant", ...]]()
 _HARNESS = pytest.StashKey["Harness"]()
 _STARTED = pytest.StashKey[float]()
-
-# Option → the field of the grid it replaces.
-_AXES = {
-    "model": "networks, separated by commas",
-    "dataset": "datasets, separated by commas",
-    "method": "pruning methods, separated by commas",
-    "ratios": "0.25,0.5 or start:stop:step, the stop included",
-    "backends": "name or name:precision, separated by commas",
-    "devices": "cpu, cuda:0, …, separated by commas",
-    "batch_sizes": "whole numbers, separated by commas",
-    "threads": "numbers of CPU threads, separated by commas; 0: all usable",
-}
-
-_NOT_MEASURED = "times are not measured"
+_NOT_WRITTEN = pytest.StashKey[list[str]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the grid; each replaces what the grid file says."""
-    group = parser.getgroup("pruning-bench", "pruning-bench: what to measure")
-    group.addoption(
-        "--grid", metavar="NAME|FILE", help="grid file, or its name in bench/grids (default: quick)"
-    )
-    for name, text in _AXES.items():
-        group.addoption(f"--{name.replace('_', '-')}", dest=f"pruning_{name}", metavar="LIST", help=text)
-    group.addoption(
-        "--scope", metavar="local|global", help="rank channels within each layer, or over all together"
-    )
-    group.addoption(
-        "--precision",
-        type=float,
-        metavar="FRACTION",
-        help="a latency cell is done when its speed-up is known within ± this (default: 0.02)",
-    )
-    group.addoption(
-        "--seed", type=int, metavar="N", help="of training and fine-tuning (default: what the grid says)"
-    )
-    group.addoption(
-        "--store", metavar="DIR", help="where checkpoints are kept (default: the user's cache folder)"
-    )
-    group.addoption("--data-root", metavar="DIR", help="where torchvision's datasets lie")
-    group.addoption("--download", action="store_true", help="let a dataset named in the grid be downloaded")
-    group.addoption(
-        "--thresholds", metavar="FILE", help="accuracy limits (default: thresholds.toml beside the suite)"
-    )
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options of the grid; where the project has one of that name, say so in one line."""
+    # An older installation has an entry point too: whoever comes second must not load us again.
+    by_name = pluginmanager.get_name(sys.modules[__name__]) == __name__
+    pluginmanager.set_blocked(_OLD_ENTRY_POINT if by_name else __name__)
+    add_options(parser, pluginmanager)
+    explain_later_clashes(pluginmanager)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option at once, in one line; without options nothing is read until a suite asks."""
-    session.config.stash[_STARTED] = time.perf_counter()
-    session.config.pluginmanager.register(SessionSignals())
-    options = ("--grid", "--scope", "--precision", "--seed", *(f"pruning_{name}" for name in _AXES))
-    if any(session.config.getoption(option) is not None for option in options):
-        with _exit_on_user_error():
-            _grid_of(session.config)
+    config = session.config
+    config.stash[_STARTED] = time.perf_counter()
+    config.pluginmanager.register(SessionSignals())
+    config.stash[_NOT_WRITTEN] = []
+    options = ("--grid", "--scope", "--precision", "--seed", *(f"pruning_{name}" for name in AXES))
+    with exit_on_user_error():
+        if any(config.getoption(option) is not None for option in options):
+            grid_of(config)
+        target = json_target(config)
+        if target is not None and not hasattr(config, "workerinput"):
+            check_target(target)
+    rescue_results(config, config.stash[_NOT_WRITTEN].append)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End with exit code 2 when results could not be written where they were asked for."""
+    lines = session.config.stash.get(_NOT_WRITTEN, [])
+    if lines and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = 2
+    if lines and not session.config.pluginmanager.hasplugin("terminalreporter"):
+        print(*lines, sep="\n", file=sys.stderr)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -96,11 +92,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted = [name for name in _CELL_FIXTURES if name in metafunc.fixturenames]
     if not wanted or "harness" not in metafunc.fixturenames:
         return
+    if not is_named(metafunc.config):
+        skipped = pytest.param(None, marks=pytest.mark.skip(reason=NOTHING_NAMED), id="nothing-named")
+        metafunc.parametrize(wanted[0], [skipped])
+        return
     from pruning_core import cells
 
     handle_session_signals()
-    with _exit_on_user_error():
-        grid = _grid_of(metafunc.config)
+    with exit_on_user_error():
+        grid = grid_of(metafunc.config)
     points: Sequence[Variant | Cell]
     if wanted[0] == "variant":
         points = list(cells.variants(grid))
@@ -136,7 +136,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     planned: tuple[Cell, ...] = tuple(
         cast("Cell", item.callspec.params["latency_cell"])
         for item in session.items
-        if isinstance(item, pytest.Function) and {"latency_cell", "harness"} <= set(item.fixturenames)
+        if isinstance(item, pytest.Function)
+        and {"latency_cell", "harness"} <= set(item.fixturenames)
+        and item.callspec.params["latency_cell"] is not None
     )
     session.config.stash[_PLANNED] = planned
     session.config.stash[_VARIANTS] = tuple(
@@ -145,7 +147,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             for item in session.items
             if isinstance(item, pytest.Function) and "harness" in item.fixturenames
             for name in ("variant", "accuracy_cell", "latency_cell")
-            if name in item.fixturenames
+            if name in item.fixturenames and item.callspec.params[name] is not None
             for variant in _variants_of(item.callspec.params[name])
         )
     )
@@ -162,6 +164,8 @@ def _variants_of(point: Any) -> tuple[Variant, ...]:
 @pytest.fixture(scope="session")
 def harness(pytestconfig: pytest.Config) -> Harness:
     """Makes and measures the cells of the grid; see `pruning_core.harness`."""
+    if not is_named(pytestconfig):
+        pytest.skip(NOTHING_NAMED)
     return _harness_of(pytestconfig)
 
 
@@ -172,10 +176,27 @@ def thresholds(request: pytest.FixtureRequest) -> Thresholds:
 
     named = request.config.getoption("--thresholds")
     beside = request.path.parent / "thresholds.toml"
-    with _exit_on_user_error():
+    with exit_on_user_error():
         if named:
             return read_thresholds(Path(named))
         return read_thresholds(beside) if beside.exists() else Thresholds(())
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """As `pytest_pyfunc_call`, for a fixture that asks for the harness; name what is missing in one line."""
+    try:
+        return (yield)
+    except PruningBenchError as error:
+        _report_error(error, item)
+    except pytest.FixtureLookupError as error:
+        if error.argname == "benchmark" and "harness" in getattr(item, "fixturenames", ()):
+            pytest.exit(
+                "error: the suites of pruning-bench need pytest-benchmark; it is switched off "
+                "(-p no:benchmark), or not installed. Run pytest without that option",
+                returncode=2,
+            )
+        raise
 
 
 @pytest.hookimpl(wrapper=True)
@@ -185,14 +206,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     try:
         return (yield)
-    except UnavailableError as error:
-        if _named_backends(pyfuncitem):
-            pytest.exit(f"error: {error}", returncode=2)
-        pytest.skip(str(error))
-    except BackendError as error:
-        pytest.fail(f"error: {error}", pytrace=False)  # this cell's, not the run's
     except PruningBenchError as error:
-        pytest.exit(f"error: {error}", returncode=error.exit_code)
+        _report_error(error, pyfuncitem)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -210,24 +225,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def record_samples(benchmark: Any, samples_s: Sequence[float], record: Record) -> None:
-    """Hand samples that we took ourselves to pytest-benchmark, and the record with them.
-
-    Args:
-        benchmark: pytest-benchmark's fixture, not used before.
-        samples_s: Seconds per call, one for each sample.
-        record: Becomes the entry's `extra_info`.
-    """
-    # The fixture has no public way to take samples; its own pedantic mode does just this (5.1 to 5.3).
-    benchmark._mode = "pruning-bench"
-    benchmark.extra_info.update(record)
-    if benchmark.disabled:
-        return
-    stats = benchmark._make_stats(1)
-    for sample_s in samples_s:
-        stats.update(sample_s)
-
-
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Describe the machine, with one fingerprint, when a suite has run."""
     harness = config.stash.get(_HARNESS, None)
@@ -237,6 +235,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         machine_info["pruning_bench"] = describe_machine(harness.models.threads)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Mark every latency record of a run whose A/A control left the tolerance; leave names, no paths."""
     harness = config.stash.get(_HARNESS, None)
@@ -251,70 +250,29 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
                 entry["extra_info"]["contaminated"] = True
 
 
-def skip_unless_timing(benchmark: Any) -> None:
-    """Skip a timed test where pytest-benchmark is switched off: by --benchmark-disable, or under xdist."""
-    if benchmark.disabled:
-        pytest.skip(f"benchmarks are switched off (--benchmark-disable, or xdist): {_NOT_MEASURED}")
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say so when times were not measured, or when no verdict can be given on them."""
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if _NOT_MEASURED in str(r.longrepr)]
-    if skipped:
-        terminalreporter.section("pruning-bench")
-        terminalreporter.line(
-            f"{len(skipped)} cells were not timed: pytest-benchmark is switched off by "
-            "--benchmark-disable, or because xdist would run cells side by side. Run without both."
-        )
+    """Say so when something was not measured or not written, or when no verdict can be given on times."""
+    lines = [*explain_skipped(terminalreporter), *config.stash.get(_NOT_WRITTEN, [])]
     harness = config.stash.get(_HARNESS, None)
-    if harness is None:
-        return
-    took_s = time.perf_counter() - config.stash[_STARTED]
-    models = harness.models
-    terminalreporter.section("pruning-bench")
-    terminalreporter.line(
-        f"{took_s:.0f} s: {models.measured_s:.0f} s ({models.measured_s / took_s:.0%}) inside what is "
-        f"measured, {models.waited_s:.0f} s waiting for threads to rest, {models.made_s:.0f} s to make "
-        f"or load checkpoints, {models.prepared_s:.0f} s to make them ready for backends."
-    )
-    for reason in dict.fromkeys(record["disturbance"] for record in harness.disturbed):
-        cells = sum(record["disturbance"] == reason for record in harness.disturbed)
-        terminalreporter.line(f"{cells} timed cells are contaminated: {reason} meanwhile.")
-    problem = harness.contamination()
-    if problem:
-        terminalreporter.line(
-            f"This run's times are contaminated, no verdict will be given on them: {problem}."
-        )
-        terminalreporter.line(
-            "Close what else runs on this machine, or raise [latency] rounds, and measure again."
-        )
+    if harness is not None:
+        lines += summarize_times(harness, time.perf_counter() - config.stash[_STARTED])
+    if lines:
+        terminalreporter.section("pruning-bench")
+        for line in lines:
+            terminalreporter.line(line)
 
 
-def _grid_of(config: pytest.Config) -> Grid:
-    if _GRID not in config.stash:
-        from pruning_core.grid import find_grid, make_grid, read_grid
-
-        options = {name: config.getoption(f"pruning_{name}") for name in _AXES}
-        options["scope"] = config.getoption("--scope")
-        options["latency.precision"] = config.getoption("--precision")
-        options["train.seed"] = options["fine_tune.seed"] = config.getoption("--seed")
-        path = find_grid(config.getoption("--grid"), config.rootpath)
-        if path is None:
-            grid = make_grid({name: value for name, value in options.items() if value is not None})
-        else:
-            grid = read_grid(path, options)
-        _check_names(grid, config)
-        config.stash[_GRID] = grid
-    return config.stash[_GRID]
-
-
-def _check_names(grid: Grid, config: pytest.Config) -> None:
-    """Refuse what no table holds, before anything is trained."""
-    from pruning_core.checks import check_devices, check_names
-
-    check_names(grid)
-    if config.getoption("pruning_devices"):
-        check_devices(grid.devices)
+def _report_error(error: PruningBenchError, item: pytest.Item) -> NoReturn:
+    """Skip, fail or end the session, each with one line."""
+    if isinstance(error, NotTimedError):
+        pytest.skip(str(error))
+    if isinstance(error, UnavailableError):
+        if _named_backends(item):
+            pytest.exit(f"error: {error}", returncode=2)
+        pytest.skip(str(error))
+    if isinstance(error, BackendError):
+        pytest.fail(f"error: {error}", pytrace=False)  # this cell's, not the run's
+    pytest.exit(f"error: {error}", returncode=error.exit_code)
 
 
 def _harness_of(config: pytest.Config) -> Harness:
@@ -322,7 +280,7 @@ def _harness_of(config: pytest.Config) -> Harness:
         from pruning_core.attempts import keep_traces_on
         from pruning_core.cells import explain_labels
         from pruning_core.forecast import announce
-        from pruning_core.grid import explain_other_chain, find_grid
+        from pruning_core.grid import explain_other_chain
         from pruning_core.harness import Harness
         from pruning_core.pipeline import Workplace
         from pruning_core.progress import ProgressDisplay
@@ -330,11 +288,11 @@ def _harness_of(config: pytest.Config) -> Harness:
 
         with _uncaptured(config)(), suppress(OSError):
             keep_traces_on(os.dup(2))
-        with _exit_on_user_error():
+        with exit_on_user_error():
             display = ProgressDisplay(uncaptured=_uncaptured(config))
             root = Path(config.getoption("--store") or default_root())
             data_root = config.getoption("--data-root")
-            grid = _grid_of(config)
+            grid = grid_of(config)
             if renamed := explain_labels(grid.dataset):
                 display.say(renamed)
             place = Workplace(
@@ -344,14 +302,14 @@ def _harness_of(config: pytest.Config) -> Harness:
                 download=config.getoption("--download"),
                 pixels=grid.pixels,
             )
-            path = find_grid(config.getoption("--grid"), config.rootpath)
-            if path is not None and config.getoption("pruning_ratios"):
-                note = explain_other_chain(path, grid)
+            if config.getoption("pruning_ratios"):
+                note = explain_other_chain(grid_path(config), grid)
                 if note:
                     display.say(note)
             wanted = config.stash.get(_VARIANTS, ())
             place.before_first_training = lambda: announce(wanted, grid, place)
-            config.stash[_HARNESS] = Harness(grid, place, config.stash.get(_PLANNED, ()))
+            planned = config.stash.get(_PLANNED, ())
+            config.stash[_HARNESS] = Harness(grid, place, planned, why_not_timed(config))
     return config.stash[_HARNESS]
 
 
@@ -364,12 +322,4 @@ def _uncaptured(config: pytest.Config) -> Any:
 
 def _named_backends(item: pytest.Item) -> bool:
     """Tell whether the command line named backends for one device, so that skipping one would mislead."""
-    return bool(item.config.getoption("pruning_backends")) and len(_grid_of(item.config).devices) == 1
-
-
-class _exit_on_user_error(AbstractContextManager[None]):  # noqa: N801  # reads as a verb in `with`
-    """End the session with one line and exit code 2 when the user must mend something."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PruningBenchError):
-            pytest.exit(f"error: {error}", returncode=error.exit_code)
+    return bool(item.config.getoption("pruning_backends")) and len(grid_of(item.config).devices) == 1

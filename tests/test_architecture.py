@@ -15,10 +15,12 @@ LAYERS = (
         "errors",
         "escaping",
         "garbage",
+        "grid_files",
         "interrupts",
         "intervals",
         "records",
         "run_files",
+        "starter",
         "streams",
         "text_files",
     ),
@@ -38,7 +40,9 @@ LAYERS = (
     ("benchmark_json", "timing"),
     ("training_record", "tours"),
     ("harness", "selftest", "cli_options"),
-    ("cli_selftest", "cli_store"),
+    ("cli_init", "cli_selftest", "cli_store", "pytest_options", "suite_steps"),
+    ("pytest_grid", "pytest_results"),
+    ("pytest_summary",),
     ("pytest_plugin", "cli", "__main__"),
 )
 # The report and the gate stand beside the story: they know records and errors, nothing else.

@@ -14,7 +14,7 @@ from pruning_core.cli import cli
 from pruning_core.data import DATASETS
 from pruning_core.methods import METHODS
 from pruning_core.models import MODELS
-from pruning_core.pytest_plugin import _AXES
+from pruning_core.pytest_options import OPTIONS
 from pruning_core.records import field_table
 from pruning_core.spec import TrainSpec
 
@@ -71,13 +71,10 @@ def test_every_option_in_the_readme_exists():
                 assert word.partition("=")[0] in options, line
 
 
-def test_every_pytest_option_is_documented(pytestconfig):
+def test_every_pytest_option_is_documented():
     """The README names each option of the suites."""
-    plugin = (ROOT / "pruning_core" / "pytest_plugin.py").read_text()
-    options = re.findall(r'addoption\(\s*"(--[a-z-]+)"', plugin)
-    options += ["--model", "--dataset", "--method", "--ratios", "--backends", "--devices", "--batch-sizes"]
-    assert len(options) >= 12
-    assert [option for option in options if f"`{option}`" not in README] == []
+    assert len(OPTIONS) >= 12
+    assert [option for option in OPTIONS if f"`{option}`" not in README] == []
 
 
 def test_the_changelog_has_the_version():
@@ -105,10 +102,7 @@ def test_the_thresholds_are_valid():
 
 def option_names():
     """Return every option of the command line and of the suites."""
-    plugin = (ROOT / "pruning_core" / "pytest_plugin.py").read_text()
-    suites = set(re.findall(r'addoption\(\s*"(--[a-z-]+)"', plugin))
-    suites |= {f"--{name.replace('_', '-')}" for name in _AXES}
-    return suites | {o for _, command in commands(cli) for p in command.params for o in p.opts}
+    return set(OPTIONS) | {o for _, command in commands(cli) for p in command.params for o in p.opts}
 
 
 def messages():
@@ -120,7 +114,8 @@ def messages():
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", option
 
 
-OTHER_PROGRAMS = {"--query-gpu", "--format", "--help", "--version", "--benchmark-json", "--benchmark-disable"}
+OTHER_PROGRAMS = {"--query-gpu", "--format", "--help", "--version"}
+OTHER_PROGRAMS |= {"--benchmark-json", "--benchmark-disable", "--benchmark-skip"}
 """Options that our texts name of pytest-benchmark, of nvidia-smi, of every command."""
 
 

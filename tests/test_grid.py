@@ -13,7 +13,8 @@ from pruning_core.cells import (
     variants,
 )
 from pruning_core.errors import OptionError, UnknownNameError
-from pruning_core.grid import explain_other_chain, find_grid, make_grid, read_grid
+from pruning_core.grid import explain_other_chain, make_grid, read_grid
+from pruning_core.grid_files import find_grid
 from pruning_core.recipes import RECIPES
 from pruning_core.thresholds import Threshold, Thresholds
 

@@ -1,6 +1,8 @@
 """The suites as a user runs them: `pytest bench/ --benchmark-json`, on a small network of the user's own."""
 
 import json
+import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from pruning_core.selftest.trials import with_extra_work
 from pruning_core.tours import Tours, reference_of
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 GRID = """
 ratios = [0.5]
 batch_sizes = [1, 3]
@@ -60,6 +63,7 @@ def store(tmp_path_factory):
 def suites(pytester, store, monkeypatch):
     """Lay the suites and a user's model into an empty project; return a function that runs them."""
     shutil.copytree(ROOT / "bench", pytester.path / "bench")
+    pytester.makeconftest('pytest_plugins = ["pruning_core.pytest_plugin"]')
     (pytester.path / "bench" / "thresholds.toml").write_text(LENIENT)
     (pytester.path / "bench" / "grids" / "quick.toml").write_text(GRID)
     monkeypatch.syspath_prepend(str(pytester.path))
@@ -237,7 +241,7 @@ def test_under_xdist_latency_says_that_it_is_not_measured(suites, pytester):
 
 def test_pytest_benchmarks_own_outputs_go_on_working(suites, pytester, monkeypatch):
     """--benchmark-compare, --benchmark-histogram and `pytest-benchmark compare --csv` read our entries."""
-    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(pytester.path)]))
     asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager")
     suites(*asked, "--benchmark-save=first").assert_outcomes(passed=2)
     # In a process of its own: pygal imports importlib_metadata, which switches the standard one off for good.
@@ -284,8 +288,9 @@ def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
     assert {r["accuracy_floor"] for r in failed} == {1.0}
 
 
-def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, monkeypatch):
-    """When two identical models do not come out alike, latency records are marked and the summary says it."""
+@pytest.fixture
+def partial_tours(monkeypatch):
+    """Give one of the two identical models of each A/A control more work than the other."""
     make_ready = Tours._make_ready
 
     def favour_one(tours, members, asked):
@@ -295,20 +300,37 @@ def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, monkey
         return group, ready
 
     monkeypatch.setattr(Tours, "_make_ready", favour_one)
+
+
+def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, partial_tours):
+    """When two identical models do not come out alike, latency records are marked and the summary says it."""
     result = suites("-k", "latency or cost")
     result.stdout.fnmatch_lines(["*times are contaminated*two identical models came out*beyond 1 ± 0.9*"])
     assert {r["suite"]: r.get("contaminated") for r in records(pytester)} == {"cost": None, "latency": True}
 
 
+def test_the_readmes_suite_gives_no_verdict_on_contaminated_times(suites, pytester, partial_tours):
+    """A suite of a user's that asks for a speed-up is skipped, its record kept and marked."""
+    (suite,) = re.findall(r"```python\n(# bench/test_mine.py\n.*?)```", README.read_text(), flags=re.DOTALL)
+    (pytester.path / "bench" / "test_mine.py").write_text(suite)
+    result = suites(
+        "-rs", "--ratios=0.75", "--batch-sizes=1", "--backends=eager", folder="bench/test_mine.py"
+    )
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*times are contaminated: *speed-up*"])
+    assert {(r["ratio"], r["contaminated"]) for r in records(pytester)} == {(0.0, True), (0.75, True)}
+
+
 def test_shuffled_tests_run_in_the_grids_order(suites, pytester):
     """Whatever order a plugin wants: controls first, backend by backend."""
-    (pytester.path / "conftest.py").write_text(
+    conftest = pytester.path / "bench" / "conftest.py"
+    conftest.write_text(
         "import pytest\n\n\n@pytest.hookimpl(tryfirst=True)\n"
         "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
     )
     suites("-k", "latency")
     shuffled = [r["cell"] for r in records(pytester)]
-    (pytester.path / "conftest.py").unlink()
+    conftest.unlink()
     suites("-k", "latency")
     assert shuffled == [r["cell"] for r in records(pytester)]
 

@@ -1,6 +1,7 @@
 """The gate's self-test: runs that are made once, plants that are real work, and what counts as found."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -211,11 +212,12 @@ def test_the_whole_self_test(tmp_path, monkeypatch, capsys):
     """Runs in processes of their own, with and without a plant; a second call makes none."""
     project = tmp_path / "project"
     shutil.copytree(ROOT / "bench", project / "bench")
+    (project / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
     model = write_user_model(project, "whole_nets")
     (project / "bench" / "grids" / "small.toml").write_text(f'model = "{model}"\n{GRID}')
     (project / "bench" / "thresholds.toml").write_text("")
     monkeypatch.chdir(project)
-    monkeypatch.setenv("PYTHONPATH", str(project))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(project)]))
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     arguments = ["selftest", "gate", "--folder", "runs", "--runs=2", "--planted=1", "--planted-in-all=0"]
     arguments += ["--backend=eager", "--grid=small", "--store=store", "--json=out.json"]
