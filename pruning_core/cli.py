@@ -1,4 +1,4 @@
-"""The command line: `pruning-bench prepare | plan | report | gate | store`.
+"""The command line: `pruning-bench init | prepare | plan | report | gate | store`.
 
 Each command imports what it needs when it runs, so that `--help`, `report` and `gate` start without torch.
 Not for: the suites; they are pytest's (`pytest_plugin.py`).
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from pruning_core import __version__
+from pruning_core.cli_init import init
 from pruning_core.cli_options import FILE, FOLDER, store_option
 from pruning_core.cli_selftest import selftest
 from pruning_core.cli_store import store
@@ -276,6 +277,7 @@ def baseline_accept(new: Path, kept: Path, allow_missing: bool) -> None:
     print(for_terminal(accept_baseline(new, kept, allow_missing)))
 
 
+cli.add_command(init)
 cli.add_command(store)
 cli.add_command(selftest)
 
