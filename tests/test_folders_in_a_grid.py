@@ -60,6 +60,7 @@ def write_folder(folder: Path, seed: int) -> None:
 def suites(pytester, monkeypatch):
     """Lay suites, a user's model and three folders into a project; return a function that runs them."""
     shutil.copytree(ROOT / "bench", pytester.path / "bench")
+    pytester.makeconftest('pytest_plugins = ["pruning_core.pytest_plugin"]')
     (pytester.path / "bench" / "thresholds.toml").write_text("")
     (pytester.path / "bench" / "grids" / "quick.toml").write_text(GRID)
     for seed, name in enumerate(("fa/parts", "fb/parts", "fb/other")):

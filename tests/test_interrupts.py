@@ -204,6 +204,7 @@ def test_long(variant, harness):
 )
 def test_a_signal_ends_a_session_of_pytest(tmp_path: Path, number: signal.Signals, how: str) -> None:
     """`pytest bench/` ends in pytest's own line, with exit code 128 + signal, and no traceback."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
     (tmp_path / "test_suite.py").write_text(SUITE.format(how=how))
     (tmp_path / "my.toml").write_text(
         GRID.format(model=write_user_model(tmp_path, "session_nets")).replace("60", "1")
