@@ -103,7 +103,7 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
 def lay_out(folder: Path) -> None:
     """Make a small project: a network, a suite, a grid, two runs to accept."""
     folder.mkdir()
-    model = write_user_model(folder, f"killed_{folder.name}")
+    model = write_user_model(folder, "killed_project_nets")
     (folder / "my.toml").write_text(GRID.format(model=model))
     (folder / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
     shutil.copytree(Path(__file__).parent.parent / "bench", folder / "bench")
@@ -126,9 +126,6 @@ def test_whatever_is_killed_nothing_is_lost(tmp_path):
     undisturbed, killed = tmp_path / "quiet", tmp_path / "loud"
     for folder in (undisturbed, killed):
         lay_out(folder)
-        # One network under one name: the key holds the name and the file.
-        shutil.copy(undisturbed / "killed_quiet.py", folder / "killed_quiet.py")
-        shutil.copy(undisturbed / "my.toml", folder / "my.toml")
     lasts_s = {}
     for name in ("prepare", "suites", "gc", "accept a", "accept b"):
         began = time.monotonic()
