@@ -12,7 +12,7 @@ from pruning_core.data import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.grid import Grid
 from pruning_core.methods import find_method
-from pruning_core.models import model_spec
+from pruning_core.models import check_model_name
 
 
 def check_names(grid: Grid) -> None:
@@ -25,7 +25,7 @@ def check_names(grid: Grid) -> None:
         ModelError: If a user's own model cannot be imported.
     """
     for model in grid.model:
-        model_spec(model)
+        check_model_name(model)
     for dataset in grid.dataset:
         check_dataset_name(dataset)
     dataset_labels(grid.dataset)

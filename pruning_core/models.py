@@ -5,13 +5,7 @@ convolution has stride 1 and early pooling is left out, as is usual for CIFAR. N
 (`training.py`, `store.py`).
 """
 
-import hashlib
-import importlib
-import inspect
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +14,8 @@ from torch import Tensor, nn
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.spec import ModelSpec
 from pruning_core.torchvision_compat import models as torchvision_models
+from pruning_core.user_code import UserModule, find_function, one_line, raise_if_not_theirs
+from pruning_core.user_model import describe_twice, seeded
 
 
 def _resnet(network: Any, channels: int) -> nn.Module:  # Any: torchvision has no types
@@ -75,19 +71,34 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
 """Name → function of (classes, channels) that builds the untrained network."""
 
 
-def model_spec(name: str) -> ModelSpec:
-    """Return the spec of a model name; for `module:function` it holds the hash of that file.
+def check_model_name(name: str) -> None:
+    """Refuse a name that is no model, without building one.
 
     Raises:
         UnknownNameError: If no such name is in MODELS and it is no `module:function`.
         ModelError: If the module or function is not there.
     """
+    if name not in MODELS:
+        _user_function(name)
+
+
+def model_spec(name: str, classes: int, image: tuple[int, int, int]) -> ModelSpec:
+    """Return the spec of a model; of `module:function` it holds what that is made of and what it builds.
+
+    Args:
+        name: A name in MODELS, or `module:function`.
+        classes: Width of the last layer.
+        image: Channels, height and width of one image.
+
+    Raises:
+        UnknownNameError: If no such name is in MODELS and it is no `module:function`.
+        ModelError: If the module or function is not there, or what it builds cannot be used.
+    """
     if name in MODELS:
         return ModelSpec(name=name)
-    source = inspect.getsourcefile(_user_function(name))
-    if source is None:
-        raise ModelError(f"model {name}: its source file cannot be found, so no key can be made of it")
-    return ModelSpec(name=name, source_sha256=hashlib.sha256(Path(source).read_bytes()).hexdigest())
+    function, module = _user_function(name)
+    state = _describe(name, function, module, classes, image)  # before the hash: building may import more
+    return ModelSpec(name=name, source_sha256=module.source_sha256, state_sha256=state)
 
 
 def build_model(name: str, classes: int, image: tuple[int, int, int], seed: int = 0) -> nn.Module:
@@ -97,48 +108,93 @@ def build_model(name: str, classes: int, image: tuple[int, int, int], seed: int 
         name: A name in MODELS, or `module:function` where `function(classes, channels)` returns a module.
         classes: Width of the last layer.
         image: Channels, height and width of one image.
-        seed: Of torch's generator, set just before the network is built.
+        seed: Of torch's generator, Python's and numpy's, set just before the network is built.
 
     Returns:
         The network in training mode, on the CPU, float32.
 
     Raises:
         UnknownNameError: If there is no such model.
-        ModelError: If a user's function fails, returns no module, or a module of the wrong shape.
+        ModelError: If a user's function fails, returns no module, or a module of the wrong shape, or the
+            networks of two calls are not two, or not alike.
     """
-    function = MODELS.get(name) or _user_function(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    if name in MODELS:
+        with seeded(seed):
+            network = MODELS[name](classes, image[0])
+            check_output(network, name, classes, image)
+            return network
+    function, module = _user_function(name)
+    _describe(name, function, module, classes, image)
+    return _build_theirs(name, function, module, classes, image, seed)
+
+
+def _describe(
+    name: str,
+    function: Callable[..., Any],
+    module: UserModule,
+    classes: int,
+    image: tuple[int, int, int],
+) -> str:
+    """Return the hash of what a user's function builds from seed 0; found out once."""
+    asked = (name, classes, image)
+    if asked not in module.known:
+        module.known[asked] = describe_twice(
+            name, lambda: _build_theirs(name, function, module, classes, image, seed=0)
+        )
+    return module.known[asked]
+
+
+def _build_theirs(
+    name: str,
+    function: Callable[..., Any],
+    module: UserModule,
+    classes: int,
+    image: tuple[int, int, int],
+    seed: int,
+) -> nn.Module:
+    if isinstance(function, nn.Module):
+        raise ModelError(f"model {name} is a network; name a function that builds one for each call")
+    with seeded(seed), module.running():
         try:
             network = function(classes, image[0])
-        except Exception as error:
-            raise ModelError(f"model {name} cannot be built: {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise ModelError(
-            f"model {name}: the function must return a torch.nn.Module; came {type(network).__name__}"
-        )
-    check_output(network, name, classes, image)
+        except BaseException as error:
+            raise_if_not_theirs(error)
+            raise ModelError(f"model {name} cannot be built: {module.explain(error)}") from error
+        if not isinstance(network, nn.Module):
+            raise ModelError(
+                f"model {name}: the function must return a torch.nn.Module; came {type(network).__name__}"
+            )
+        check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
     return network
 
 
 def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, int, int]) -> None:
-    """Run two blank images through the network.
+    """Run two blank images through the network, and one.
 
     Raises:
-        ModelError: If it cannot take (2, *image) or does not return logits of shape (2, classes).
+        ModelError: If it cannot take (N, *image) or does not return logits of shape (N, classes).
     """
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
-            logits = network(torch.zeros(2, *image))
-    except Exception as error:
-        raise ModelError(f"model {name} cannot take images of {_shape(image)}: {error}") from error
+        for n in (2, 1):
+            _check_logits(network, name, classes, image, n)
     finally:
         network.train(was_training)
-    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+
+
+def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int, int, int], n: int) -> None:
+    try:
+        with torch.inference_mode():
+            logits = network(torch.zeros(n, *image))
+    except BaseException as error:
+        raise_if_not_theirs(error)
+        what = f"images of {_shape(image)}" + (", one alone" if n == 1 else "")
+        raise ModelError(f"model {name} cannot take {what}: {one_line(error)}") from error
+    if not isinstance(logits, Tensor) or logits.shape != (n, classes):
         came = _shape(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(f"model {name}: for 2 images it must return logits of 2×{classes}; came {came}")
+        images = "1 image" if n == 1 else f"{n} images"
+        raise ModelError(f"model {name}: for {images} it must return logits of {n}×{classes}; came {came}")
 
 
 def find_classifier(network: nn.Module, example: Tensor) -> str:
@@ -178,22 +234,11 @@ def _as_module(network: Any) -> nn.Module:
     return network
 
 
-def _user_function(name: str) -> Callable[[int, int], nn.Module]:
-    module_name, colon, function_name = name.partition(":")
-    if not (colon and module_name and function_name):
+def _user_function(name: str) -> tuple[Callable[..., Any], UserModule]:
+    module, colon, function = name.partition(":")
+    if not (colon and module and function):
         raise UnknownNameError("model", name, MODELS, "or module:function of your own")
-    # A user's module lies where the command is run, which `python -m` has on its path but a script has not.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise ModelError(f"model {name}: cannot import {module_name!r}: {error}") from error
-    function = vars(module).get(function_name)
-    if not callable(function):
-        known = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
-        raise ModelError(f"model {name}: {module_name} has no function {function_name!r}; it has: {known}")
-    return function  # type: ignore[no-any-return]  # a user's own; what it returns is checked
+    return find_function(name, lambda text: ModelError(f"model {name}: {text}"))
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core import data
+from pruning_core.answers import answer, check_answer
 from pruning_core.cells import Variant
 from pruning_core.errors import TrainingError
 from pruning_core.grid import Grid
@@ -32,7 +33,15 @@ from pruning_core.models import build_model, find_classifier, model_spec
 from pruning_core.norms import renew_norms
 from pruning_core.plan import Plan, load_pruned, make_plan
 from pruning_core.progress import ProgressDisplay
-from pruning_core.spec import CheckpointSpec, DenseSpec, MethodSpec, PrunedSpec, TrainSpec, key_of
+from pruning_core.spec import (
+    CheckpointSpec,
+    DatasetSpec,
+    DenseSpec,
+    MethodSpec,
+    PrunedSpec,
+    TrainSpec,
+    key_of,
+)
 from pruning_core.store import Checkpoint, Made, Metrics, Store, Unfinished
 from pruning_core.system.hardware import most_threads, set_torch_threads
 from pruning_core.training import TrainResult, train
@@ -40,6 +49,10 @@ from pruning_core.training_step import Distillation, resolve_device
 
 SAVE_EVERY_S = 30.0
 """An interrupted training loses no more than this, and the epoch it was in."""
+
+
+_answered: set[tuple[Path, str]] = set()
+"""Checkpoints whose networks were seen to answer as stored, by folder and time: seen once in a process."""
 
 
 @dataclass
@@ -89,9 +102,8 @@ def make_variant(variant: Variant, grid: Grid, place: Workplace) -> Checkpoint:
 def specs_of(variant: Variant, grid: Grid, place: Workplace) -> list[CheckpointSpec]:
     """Return the specs from dense to `variant`, each the parent of the next."""
     dataset = place.dataset(variant.dataset)
-    specs: list[CheckpointSpec] = [
-        DenseSpec(model=model_spec(variant.model), dataset=dataset.spec, train=grid.train)
-    ]
+    model = model_spec(variant.model, dataset.spec.classes, _image_of(dataset.spec))
+    specs: list[CheckpointSpec] = [DenseSpec(model=model, dataset=dataset.spec, train=grid.train)]
     if variant.is_dense:
         return specs
     method = grid.method_spec(variant.method)
@@ -235,8 +247,19 @@ def removed_nothing(before: tuple[Plan, float], after: tuple[Plan, float]) -> bo
 
 def load_network(checkpoint: Checkpoint) -> nn.Module:
     """Build the network of a checkpoint, without torch-pruning: model name, plan, weights."""
-    network = load_pruned(_build(checkpoint.spec), checkpoint.plan, checkpoint.weights())
-    return network.eval()
+    spec = checkpoint.spec
+    network = load_pruned(_build(spec), checkpoint.plan, checkpoint.weights()).eval()
+    if (checkpoint.path, checkpoint.metrics.created) not in _answered:
+        check_answer(
+            network,
+            spec.dataset,
+            checkpoint.metrics.answers,
+            f"checkpoint {checkpoint.key}: {spec.model.name} does not answer as it did when it was stored; "
+            "what it reads or the libraries it uses have changed since: "
+            f"undo that, or delete {checkpoint.path} to make it anew",
+        )
+        _answered.add((checkpoint.path, checkpoint.metrics.created))
+    return network
 
 
 def serialised_size_bytes(network: nn.Module) -> int:
@@ -287,12 +310,15 @@ def _step(place: Workplace, unfinished: Unfinished, what: str) -> Iterator[None]
 
 
 def _build(spec: CheckpointSpec, seed: int = 0) -> nn.Module:
-    images = spec.dataset
-    return build_model(spec.model.name, images.classes, (images.channels, images.height, images.width), seed)
+    return build_model(spec.model.name, spec.dataset.classes, _image_of(spec.dataset), seed)
+
+
+def _image_of(spec: DatasetSpec) -> tuple[int, int, int]:
+    return spec.channels, spec.height, spec.width
 
 
 def _example(spec: CheckpointSpec) -> Tensor:
-    return torch.zeros(1, spec.dataset.channels, spec.dataset.height, spec.dataset.width)
+    return torch.zeros(1, *_image_of(spec.dataset))
 
 
 def _evaluate(network: nn.Module, dataset: data.Dataset, spec: TrainSpec) -> Evaluation:
@@ -321,6 +347,16 @@ def _made(
 ) -> Made:
     _refuse_weights_that_are_no_numbers(network, spec)
     cost = count_cost(network, _example(spec))
+    weights = _weights_of(network)
+    answers = answer(network.eval(), spec.dataset)
+    if spec.model.state_sha256:  # a user's: what else it keeps nobody knows
+        check_answer(
+            load_pruned(_build(spec), plan, weights),
+            spec.dataset,
+            answers,
+            f"model {spec.model.name} answers otherwise when its weights are loaded into a new network: keep "
+            "what it computes with in parameters and buffers, persistent ones",
+        )
     metrics = Metrics(
         macs=cost.macs,
         params=cost.params,
@@ -340,9 +376,10 @@ def _made(
         train_graphed=result.graphed,
         train_memory_format=result.memory_format,
         torch=torch.__version__,
+        answers=answers,
         created=_now(),
     )
-    return Made(plan, _weights_of(network), metrics)
+    return Made(plan, weights, metrics)
 
 
 def _refuse_weights_that_are_no_numbers(network: nn.Module, spec: CheckpointSpec) -> None:

@@ -37,7 +37,20 @@ class ModelSpec(Frozen):
     """Which network, before any training."""
 
     name: str = Field(description="A name in MODELS, or module:function for a user's own.")
-    source_sha256: str = Field("", description="Hash of the file of module:function; empty for ours.")
+    source_sha256: str = Field(
+        "", description="Hash of the file of module:function and of the user's files that it imports."
+    )
+    state_sha256: str = Field(
+        "", description="Hash of what module:function builds from seed 0: tensors and layers."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the state out where there is none: the keys of our own models stay as they are."""
+        fields: dict[str, Any] = serialise(self)
+        if not self.state_sha256:
+            fields.pop("state_sha256", None)
+        return fields
 
 
 class AugmentSpec(Frozen):

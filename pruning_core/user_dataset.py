@@ -8,11 +8,6 @@ Images are uint8 (N, C, H, W), labels whole numbers from 0; arrays or tensors. A
 """
 
 import dataclasses
-import importlib
-import inspect
-import os
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +17,7 @@ from torch import Tensor
 from pruning_core.errors import DatasetError
 from pruning_core.spec import AugmentSpec
 from pruning_core.splits import Dataset, Split, compute_statistics, make_dataset
+from pruning_core.user_code import find_function, one_line, raise_if_not_theirs
 
 _RETURN = "((train_images, train_labels), (test_images, test_labels)), or a Dataset"
 
@@ -35,11 +31,13 @@ def call_user_function(name: str) -> Dataset:
     Raises:
         DatasetError: If the module or function is missing or raises, or what it returns is no dataset.
     """
-    function = _find_function(name)
+    function, module = find_function(name, lambda text: DatasetError(f"dataset {name}: {text}"))
     try:
-        returned = function()
-    except Exception as error:
-        raise DatasetError(f"dataset {name}: the function raised {_one_line(error)}") from error
+        with module.running():
+            returned = function()
+    except BaseException as error:
+        raise_if_not_theirs(error)
+        raise DatasetError(f"dataset {name}: the function raised {module.explain(error)}") from error
     if isinstance(returned, Dataset):
         return _rename(name, returned)
     try:
@@ -62,27 +60,6 @@ def call_user_function(name: str) -> Dataset:
         std=std,
         augment=AugmentSpec(flip=False, crop_padding=0),  # what may be mirrored only the user knows
     )
-
-
-def _find_function(name: str) -> Callable[[], Any]:
-    module_name, _, function_name = name.partition(":")
-    # A user's module lies where the command is run, which `python -m` has on its path but a script has not.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise DatasetError(
-            f"dataset {name}: cannot import {module_name!r}: {_one_line(error)}; "
-            f"looked in {os.getcwd()} and on the Python path"
-        ) from error
-    function = vars(module).get(function_name)
-    if not callable(function):
-        known = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
-        raise DatasetError(
-            f"dataset {name}: {module_name} has no function {function_name!r}; it has: {known}"
-        )
-    return function  # type: ignore[no-any-return]  # a user's own; what it returns is checked
 
 
 def _rename(name: str, returned: Dataset) -> Dataset:
@@ -159,13 +136,8 @@ def _as_tensor(where: str, value: Any) -> Tensor:
         # "W": torch warns of an array that cannot be written, so that one is copied.
         return torch.from_numpy(np.require(np.asarray(value), requirements=["C", "W"]))
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{where} must be an array or a tensor: {_one_line(error)}") from error
+        raise DatasetError(f"{where} must be an array or a tensor: {one_line(error)}") from error
 
 
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,11 +1,13 @@
 """Networks by name, and a user's own."""
 
+import sys
+
 import pytest
 import torch
 from factories import write_user_model
 
 from pruning_core.errors import ModelError, UnknownNameError
-from pruning_core.models import MODELS, build_model, find_classifier, model_spec
+from pruning_core.models import MODELS, build_model, check_model_name, find_classifier, model_spec
 
 SMALL = (3, 32, 32)
 
@@ -62,13 +64,15 @@ def at_home(tmp_path, monkeypatch):
 
 
 def test_a_users_own_model(at_home):
-    """`module:function` builds a user's network; its key changes with the file."""
+    """`module:function` builds a user's network; its key changes with the file, in the next process."""
     name = write_user_model(at_home, "own_nets_a")
     assert build_model(name, 4, SMALL)(torch.zeros(2, *SMALL)).shape == (2, 4)
-    before = model_spec(name)
+    before = model_spec(name, 4, SMALL)
     path = at_home / "own_nets_a.py"
     path.write_text(path.read_text() + "# changed\n")
-    assert model_spec(name) != before
+    assert model_spec(name, 4, SMALL) == before  # what was imported is what runs
+    del sys.modules["own_nets_a"]
+    assert model_spec(name, 4, SMALL) != before
 
 
 @pytest.mark.parametrize(
@@ -99,4 +103,4 @@ def test_a_users_mistake_is_one_clear_line(at_home, body, expected, request):
 def test_a_module_that_is_not_there(at_home):
     """A module that cannot be imported is named."""
     with pytest.raises(ModelError, match="cannot import 'no_such_module_of_mine'"):
-        model_spec("no_such_module_of_mine:f")
+        check_model_name("no_such_module_of_mine:f")
