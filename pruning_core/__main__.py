@@ -3,6 +3,7 @@
 # Not `signal`: it imports a dozen modules first, in each of which Ctrl-C would be a traceback.
 import _signal  # type: ignore[import-not-found]
 import os
+import sys
 
 _ENDING = {getattr(_signal, name): name for name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
@@ -36,4 +37,7 @@ def _end_at_once(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        # `-m` puts the current folder before all libraries: a file called as one would run instead.
+        sys.path.append(sys.path.pop(0))
     run()

@@ -125,10 +125,10 @@ def _check_names(grid: Grid) -> None:
     if not models and grid.dataset == ("digits",):
         return  # the tables import torch
     from pruning_core.data import check_dataset_name
-    from pruning_core.models import model_spec
+    from pruning_core.models import check_model_name
 
     for name in models:
-        model_spec(name)
+        check_model_name(name)
     for name in grid.dataset:
         check_dataset_name(name)
 

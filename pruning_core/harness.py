@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pruning_core.batch_agreement import batch_agreement_fields
 from pruning_core.cells import Cell, Variant
 from pruning_core.errors import NotTimedError
 from pruning_core.grid import Grid
@@ -147,6 +148,7 @@ class Harness:
         control = reference_cell == cell
         answers = self._answers(cell, threshold)  # before timing: a wrong model need not be timed for long
         measured = self.tours.measured(cell)
+        answers |= batch_agreement_fields(self.models, cell)  # now that it is ready for that size
         loaded = self.models.loaded(cell)
         images = self.models.images(cell)
         peak_bytes = loaded.executable.peak_memory_bytes(images)

@@ -148,7 +148,9 @@ def load_pruned(network: nn.Module, plan: Plan, weights: Mapping[str, Tensor]) -
                 stored = weights.get(f"{name}.{tensor_name}")
                 if tensor is not None and stored is not None and stored.shape != tensor.shape:
                     empty = torch.empty(stored.shape, dtype=tensor.dtype)
-                    tensors[tensor_name] = nn.Parameter(empty) if kind == "parameter" else empty
+                    # What is frozen stays frozen.
+                    parameter = kind == "parameter"
+                    tensors[tensor_name] = nn.Parameter(empty, tensor.requires_grad) if parameter else empty
     try:
         network.load_state_dict(dict(weights), strict=True)
     except RuntimeError as error:

@@ -5,7 +5,8 @@ Not for: reading a grid file (`grid.py`), or where it lies (`grid_files.py`).
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,9 +73,21 @@ def grid_of(config: pytest.Config) -> Grid:
         options["latency.precision"] = config.getoption("--precision")
         options["train.seed"] = options["fine_tune.seed"] = config.getoption("--seed")
         grid = read_grid(grid_path(config), options)
+        _say_where_the_project_lies(config)
         _check_names(grid, config)
         config.stash[_GRID] = grid
     return config.stash[_GRID]
+
+
+def _say_where_the_project_lies(config: pytest.Config) -> None:
+    """Let `module:function` be looked for where pytest looks, and beside the suites."""
+    from pruning_core.user_project import set_project
+
+    pythonpath: Sequence[Path] = ()
+    with suppress(ValueError, KeyError):  # pytest's plugin that knows this setting can be switched off
+        pythonpath = config.getini("pythonpath")
+    named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    set_project(config.rootpath, pythonpath, named)
 
 
 def _check_names(grid: Grid, config: pytest.Config) -> None:

@@ -55,6 +55,8 @@ class Models:
     waited_s: float = 0.0  # for threads of one model to come to rest before another one's turn
     prepared_s: float = 0.0  # exporting, compiling, quantizing, loading weights
     made_s: float = 0.0  # making checkpoints, or reading them from the store
+    in_batches: dict[tuple[str, str, str, str, int, int], Evaluation] = field(default_factory=dict)
+    """Answers in batches of one size (see `batch_agreement.py`): checkpoint, …, batch size, images."""
     _loaded: dict[_Key, LoadedModel] = field(default_factory=dict)  # the last used last
     _evaluations: dict[_Key, Evaluation] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pruning_core.data import Dataset, Split, batches
-from pruning_core.errors import UnavailableError
+from pruning_core.errors import TrainingError, UnavailableError
 from pruning_core.graphed import Graphed
 from pruning_core.muon import Muon
 from pruning_core.spec import TrainSpec
@@ -145,6 +145,7 @@ class StepRunner:
         images = images.contiguous(memory_format=self.memory_format)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.network(images)  # (N, classes)
+        check_trainable(logits)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.spec.label_smoothing)
         if self._distillation is not None:
             loss = torch.lerp(
@@ -202,6 +203,19 @@ class StepRunner:
             place(network.eval(), torch.device("cpu"), torch.contiguous_format)
 
 
+def check_trainable(logits: Tensor) -> None:
+    """Refuse logits that no gradient can go back from.
+
+    Raises:
+        TrainingError: If the whole network is frozen.
+    """
+    if not logits.requires_grad:
+        raise TrainingError(
+            "nothing in this network can be trained: all its layers are frozen (requires_grad=False), or "
+            "forward() cuts them off from the loss (no_grad, detach); mend that, or set epochs = 0"
+        )
+
+
 def resolve_device(spec: TrainSpec) -> torch.device:
     """Return the device to train on: the one asked for, or CUDA if there is one.
 
@@ -244,7 +258,7 @@ def make_optimizers(
     nesterov = spec.nesterov and spec.momentum > 0
     turned: list[nn.Parameter] = []
     left: list[nn.Parameter] = []
-    for p in network.parameters():
+    for p in (p for p in network.parameters() if p.requires_grad):  # frozen ones stay as they are
         behind_the_first = spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels
         (turned if behind_the_first else left).append(p)
     groups = [

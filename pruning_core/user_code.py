@@ -148,7 +148,9 @@ class _Finder(MetaPathFinder):
                 source = file.read_bytes()
             except OSError:
                 return None
-            self.sources[fullname] = self.notes[fullname] = (file, source)
+            self.sources[fullname] = (file, source)
+        if self.notes is not None:
+            self.notes.setdefault(fullname, (file, source))
         return spec_from_file_location(
             fullname,
             file,

@@ -11,14 +11,17 @@ _INI_SECTIONS = {"pytest.ini": "pytest", "tox.ini": "pytest", "setup.cfg": "tool
 _project: list[Path] = []
 
 
-def set_project(root: Path | None, pythonpath: Sequence[Path] = ()) -> None:
+def set_project(root: Path | None, pythonpath: Sequence[Path] = (), suites: Sequence[Path] = ()) -> None:
     """Say where the project lies.
 
     Args:
         root: Its root, as pytest found it; None: the nearest folder above that looks like one.
         pythonpath: Further folders, those that pytest is told to look in.
+        suites: Files or folders of suites; a module may lie beside them, or in the folder above.
     """
-    _project[:] = [] if root is None else [root, root / "src", *pythonpath]
+    folders = [suite if suite.is_dir() else suite.parent for suite in suites]
+    beside = [place for folder in folders for place in (folder.parent, folder.parent / "src", folder)]
+    _project[:] = [] if root is None else [root, root / "src", *pythonpath, *beside]
 
 
 def searched_folders() -> list[Path]:

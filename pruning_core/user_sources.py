@@ -8,9 +8,10 @@ versions stand elsewhere. Not here: importing (`user_code.py`).
 import ast
 import hashlib
 import importlib.util
+import pkgutil
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -43,8 +44,24 @@ def find_spec(name: str) -> ModuleSpec | None:
         if spec is None or spec.submodule_search_locations is None:
             return None
         found = f"{found}.{part}"
-        spec = PathFinder.find_spec(found, list(spec.submodule_search_locations))
+        spec = _find_inside(found, list(spec.submodule_search_locations))
     return spec
+
+
+def _find_inside(name: str, folders: Sequence[str]) -> ModuleSpec | None:
+    """Find a module of a package; Python's own search wants its packages imported."""
+    portions: list[str] = []
+    for folder in folders:
+        finder = pkgutil.get_importer(folder)
+        spec = None if finder is None else finder.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            return spec
+        portions += (spec.submodule_search_locations or []) if spec is not None else []
+    if not portions:
+        return None
+    package = ModuleSpec(name, None, is_package=True)  # one without `__init__.py`
+    package.submodule_search_locations = portions
+    return package
 
 
 def file_of(spec: ModuleSpec | None) -> Path | None:

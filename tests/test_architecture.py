@@ -37,7 +37,7 @@ LAYERS = (
     ("store",),
     ("pipeline",),
     ("checks", "forecast", "latency_record", "preview", "resident"),
-    ("benchmark_json", "timing"),
+    ("batch_agreement", "benchmark_json", "timing"),
     ("training_record", "tours"),
     ("harness", "selftest", "cli_options"),
     ("cli_init", "cli_selftest", "cli_store", "pytest_options", "suite_steps"),

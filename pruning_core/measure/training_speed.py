@@ -19,7 +19,7 @@ from pruning_core.data import Dataset
 from pruning_core.graphed import WARM_UP_CALLS
 from pruning_core.spec import TrainSpec
 from pruning_core.torchvision_compat import transforms
-from pruning_core.training_step import StepRunner, resolve_device, same_every_time
+from pruning_core.training_step import StepRunner, check_trainable, resolve_device, same_every_time
 
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
@@ -112,7 +112,9 @@ class PlainStep:
     def __call__(self) -> Tensor:
         """Take one step and return its loss when it is there."""
         images, labels = next(self._batches)
-        loss = F.cross_entropy(self._network(images.to(self._device)), labels.to(self._device))
+        logits = self._network(images.to(self._device))  # (N, classes)
+        check_trainable(logits)
+        loss = F.cross_entropy(logits, labels.to(self._device))
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
         self._optimizer.step()

@@ -10,7 +10,8 @@ What torch-pruning 1.6.1 does that one must know (pinned in tests/test_methods.p
 - Defaults such as `in_channel_groups` are one dict shared by all pruners: pass new ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from torch import Tensor, nn
@@ -45,13 +46,14 @@ def prune_structured(network: nn.Module, step: Pruning, importance: Importance) 
     """
     network.eval()
     try:
-        pruner = _make_pruner(network, step, importance)
-        dense_widths = _ranked_widths(step, importance)
-        if step.spec.scope == "global":
-            pruner._scope_initial_channels = {_GLOBAL_SCOPE: sum(dense_widths.values())}
-        else:
-            pruner._scope_initial_channels = dict(dense_widths)
-        pruner.step()
+        with unfrozen(network), unfrozen(step.dense):
+            pruner = _make_pruner(network, step, importance)
+            dense_widths = _ranked_widths(step, importance)
+            if step.spec.scope == "global":
+                pruner._scope_initial_channels = {_GLOBAL_SCOPE: sum(dense_widths.values())}
+            else:
+                pruner._scope_initial_channels = dict(dense_widths)
+            pruner.step()
     except Exception as error:
         raise PruningError(
             f"torch-pruning cannot prune this model: {type(error).__name__}: {error}"
@@ -67,6 +69,25 @@ def prune_structured(network: nn.Module, step: Pruning, importance: Importance) 
     if step.spec.scope == "global":
         return {}
     return {name: int(width * (1 - step.ratio)) for name, width in dense_widths.items()}
+
+
+@contextmanager
+def unfrozen(network: nn.Module) -> Iterator[None]:
+    """Let autograd reach all floating-point parameters for a while; what was frozen is frozen again then.
+
+    torch-pruning follows autograd, and a frozen layer would hide from it. It also puts new parameters in the
+    place of those that it cuts, so that they are found again by name.
+    """
+    frozen = [n for n, p in network.named_parameters(remove_duplicate=False) if not p.requires_grad]
+    for _, parameter in network.named_parameters():
+        if parameter.is_floating_point():
+            parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        parameters = dict(network.named_parameters(remove_duplicate=False))
+        for name in frozen:
+            parameters[name].requires_grad_(False)
 
 
 def _make_pruner(network: nn.Module, step: Pruning, importance: Importance) -> tp.BasePruner:
