@@ -27,9 +27,12 @@ def folder(tmp_path, monkeypatch):
 
 def forget(folder):
     """Forget the modules of a folder, as a new process has never seen them."""
-    for name, module in list(sys.modules.items()):
-        places = [vars(module).get("__file__"), *(vars(module).get("__path__") or ())]
-        if any(Path(place).is_relative_to(folder) for place in places if place):
+    places = {
+        name: [vars(module).get("__file__"), *(vars(module).get("__path__") or ())]
+        for name, module in list(sys.modules.items())
+    }
+    for name, found in places.items():
+        if any(Path(place).is_relative_to(folder) for place in found if place):
             del sys.modules[name]
     user_code._FINDER.sources.clear()
 
