@@ -185,7 +185,7 @@ def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, 
 
 def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int, int, int], n: int) -> None:
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # what a lazy layer makes in inference mode could not be trained
             logits = network(torch.zeros(n, *image))
     except BaseException as error:
         raise_if_not_theirs(error)
