@@ -188,3 +188,53 @@ def test_missing_function_is_named(folder: Folder) -> None:
 def test_broken_module_is_one_line(folder: Folder) -> None:
     """An error in the user's file becomes one line."""
     assert "SyntaxError" in folder.fail("return None", head="def (:")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def load():\n    import sys\n    sys.exit(0)\n",
+        "def load():\n    raise SystemExit\n",
+        "class Stop(BaseException):\n    pass\ndef load():\n    raise Stop\n",
+    ],
+)
+def test_a_function_that_ends_the_program_is_one_line(folder: Folder, function: str) -> None:
+    """Whatever a dataset's function raises is an error of the dataset, never the end of the program."""
+    (folder.path / f"my_ending_{(number := next(_NUMBERS))}.py").write_text(function)
+    with pytest.raises(DatasetError, match="the function raised") as caught:
+        load_dataset(f"my_ending_{number}:load")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "import functools\nload = functools.partial(lambda a: a, ((images, labels), (images, labels)))\n",
+        "import functools\n@functools.cache\ndef load():\n    return (images, labels), (images, labels)\n",
+        "class L:\n    def __call__(self):\n        return (images, labels), (images, labels)\nload = L()\n",
+    ],
+)
+def test_anything_that_can_be_called_is_a_dataset(folder: Folder, function: str) -> None:
+    """A partial, a function that remembers and an object load as a function does, twice alike."""
+    (folder.path / f"my_callable_{(number := next(_NUMBERS))}.py").write_text(HEAD + function)
+    first, second = (load_dataset(f"my_callable_{number}:load").spec for _ in range(2))
+    assert first == second
+
+
+def test_images_of_a_neighbour_enter_the_key(folder: Folder) -> None:
+    """Whatever file the images come from, their content decides the spec."""
+    specs = []
+    for brightness in (0, 1):
+        neighbour = f"my_pixels_{next(_NUMBERS)}"
+        (folder.path / f"{neighbour}.py").write_text(f"brightness = {brightness}\n")
+        name = folder.write(
+            f"import {neighbour} as n; x = images + n.brightness; return (x, labels), (x, labels)"
+        )
+        specs.append(load_dataset(name).spec.fingerprint)
+    assert specs[0] != specs[1]
+
+
+def test_a_library_without_source_is_refused(folder: Folder) -> None:
+    """A function that Python's language does not hold is one line."""
+    with pytest.raises(DatasetError, match="'math' has no Python file"):
+        load_dataset("math:sqrt")
