@@ -20,7 +20,6 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from pruning_core.errors import PruningBenchError
 from pruning_core.user_project import searched_folders
@@ -159,7 +158,7 @@ class _Finder(MetaPathFinder):
         )
 
 
-_MODULES: WeakKeyDictionary[ModuleType, UserModule] = WeakKeyDictionary()
+_MODULES: dict[ModuleType, UserModule] = {}
 _FINDER = _Finder()
 
 
@@ -173,11 +172,15 @@ def _import(name: str, refuse: Refuse) -> UserModule:
         _put_last(folder)
     spec = find_spec(name)
     file = file_of(spec)
-    if own is not None and file != own and (file is None or is_library(file)) and spec is not None:
-        raise refuse(
-            f"{name.partition('.')[0]!r} is a library's name ({spec.origin}), and it goes before your {own}: "
-            "give your file another name"
-        )
+    if own is not None and spec is not None and file != own:
+        top = name.partition(".")[0]
+        if file is None or is_library(file):
+            raise refuse(
+                f"{top!r} is a library's name ({spec.origin}), and it goes before your {own}: "
+                "give your file another name"
+            )
+        if not file.samefile(own):
+            raise refuse(f"{name!r} is {file} on Python's path and {own} here: give one another name")
     if spec is None:
         looked = ", ".join(map(str, folders))
         raise refuse(f"cannot import {name!r}: no such module; looked in {looked} and on the Python path")

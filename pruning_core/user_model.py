@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError
+from pruning_core.user_code import one_line, raise_if_not_theirs
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -50,10 +52,14 @@ def describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     """
     first, second = build(), build()
     _check_two(name, first, second)
-    attributes, again = _attributes_of(first), _attributes_of(second)
-    lines = [*_layers_of(first), *_tensors_of(first)]
-    if lines != [*_layers_of(second), *_tensors_of(second)]:
-        a, b = _tensors_of(first), _tensors_of(second)
+    try:
+        attributes, again = _attributes_of(first), _attributes_of(second)
+        (layers, a), (other_layers, b) = ((_layers_of(n), _tensors_of(n)) for n in (first, second))
+    except BaseException as error:  # of an `extra_repr` of the user's, say
+        raise_if_not_theirs(error)
+        raise ModelError(f"model {name} cannot be described: {one_line(error)}") from error
+    lines = [*layers, *a]
+    if lines != [*other_layers, *b]:
         differing = next((x.split(" ")[0] for x, y in zip(a, b, strict=False) if x != y), "its layers")
         raise ModelError(
             f"model {name}: two networks built from one seed differ ({differing}); draw by torch, `random` "
@@ -70,6 +76,11 @@ def _check_two(name: str, first: nn.Module, second: nn.Module) -> None:
             f"model {name}: two calls give one object; build a new network in each call, "
             "since one is pruned beside the other"
         )
+    for tensor_name, tensor in _named_tensors(first):
+        if is_lazy(tensor):
+            raise ModelError(
+                f"model {name}: {tensor_name!r} belongs to a lazy layer that never runs; leave it out"
+            )
     held = {tensor.untyped_storage().data_ptr() for _, tensor in _named_tensors(first) if tensor.numel()}
     for tensor_name, tensor in _named_tensors(second):
         if tensor.numel() and tensor.untyped_storage().data_ptr() in held:
@@ -85,8 +96,9 @@ def _check_two(name: str, first: nn.Module, second: nn.Module) -> None:
 
 
 def _named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from network.named_parameters(remove_duplicate=False)
-    yield from network.named_buffers(remove_duplicate=False)
+    for named in (network.named_parameters, network.named_buffers):
+        for name, tensor in named(remove_duplicate=False):
+            yield name, tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
 def _tensors_of(network: nn.Module) -> list[str]:

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
 
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -64,9 +64,9 @@ def _find_inside(name: str, folders: Sequence[str]) -> ModuleSpec | None:
     return package
 
 
-def file_of(spec: ModuleSpec | None) -> Path | None:
-    """Return the Python file that a module is loaded from; None if there is none (built in, compiled)."""
-    if spec is None or not spec.has_location or not str(spec.origin).endswith(".py"):
+def file_of(spec: ModuleSpec | None, suffixes: tuple[str, ...] = (".py",)) -> Path | None:
+    """Return the file that a module is loaded from; None if it has none that ends so."""
+    if spec is None or not spec.has_location or not str(spec.origin).endswith(suffixes):
         return None
     return Path(str(spec.origin)).absolute()
 
@@ -88,7 +88,7 @@ def collect_sources(name: str) -> dict[str, tuple[Path, bytes]]:
         if module in seen:
             continue
         seen.add(module)
-        path = file_of(find_spec(module))
+        path = file_of(find_spec(module), (".py", ".pyc", *EXTENSION_SUFFIXES))
         if path is None or (is_library(path) and module.partition(".")[0] != top):
             continue
         try:

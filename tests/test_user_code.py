@@ -4,7 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from importlib.machinery import PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ def folder(tmp_path, monkeypatch):
     """Stand in an empty folder, with Python's path as it was afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.setattr(user_project, "_project", [])
     yield tmp_path
     forget(tmp_path)
 
@@ -167,6 +168,7 @@ def test_two_machines_agree(folder, monkeypatch):
     for place in ("one", "two"):
         write(folder / place, files)
         monkeypatch.chdir(folder / place)
+        sys.path[:] = [entry for entry in sys.path if not Path(entry).is_relative_to(folder)]
         hashes.append(hash_of(folder, "zoo.nets:build"))
     assert hashes[0] == hashes[1]
 
@@ -234,7 +236,6 @@ def test_where_pytest_says_that_the_project_lies(folder, monkeypatch):
     """pytest's root and the folder above a suite are looked at, from any folder."""
     write(folder, {"a/src/nets.py": BUILD, "b/nets_b.py": BUILD, "b/bench/test_x.py": "", "c/x": ""})
     monkeypatch.chdir(folder / "c")
-    monkeypatch.setattr(user_project, "_project", [])
     user_project.set_project(folder / "a", suites=[folder / "b" / "bench" / "test_x.py"])
     assert find("nets:build")[0](7, 3) == 7
     assert find("nets_b:build")[0](7, 3) == 7
@@ -266,6 +267,26 @@ def test_a_file_called_as_a_library_is_refused(folder, name):
     text = refusal(f"{name}:build")
     assert f"{name!r} is a library's name" in text
     assert text.endswith("give your file another name")
+
+
+def test_two_files_of_one_name_are_refused(folder, monkeypatch):
+    """A file on Python's path of the same name is another one: neither runs."""
+    write(folder, {"here/nets.py": BUILD, "elsewhere/nets.py": BUILD})
+    monkeypatch.chdir(folder / "here")
+    sys.path.insert(0, str(folder / "elsewhere"))
+    assert (
+        f"is {folder / 'elsewhere/nets.py'} on Python's path and {folder / 'here/nets.py'} here"
+        in refusal("nets:build")
+    )
+
+
+def test_a_compiled_neighbour_counts(folder):
+    """A module that is not written in Python's language decides the hash by its bytes."""
+    suffix = EXTENSION_SUFFIXES[0]
+    write(folder, {"nets.py": f"def late():\n    import fast\n{BUILD}", f"fast{suffix}": "no machine code"})
+    before = hash_of(folder)
+    write(folder, {f"fast{suffix}": "other machine code"})
+    assert hash_of(folder) != before
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -157,6 +157,15 @@ REFUSED = {
         "def build(c, i):\n    return Ends(c, i)\n",
         "cannot take images of 3×8×8: it ends the program, by sys.exit(0)",
     ),
+    "a lazy layer": (
+        "def build(c, i):\n    n = Net(c, i)\n    n.never = nn.LazyLinear(3)\n    return n\n",
+        "'never.weight' belongs to a lazy layer that never runs",
+    ),
+    "what cannot be described": (
+        "class Mute(Net):\n    def extra_repr(self):\n        raise SystemExit\n"
+        "def build(c, i):\n    return Mute(c, i)\n",
+        "cannot be described: it ends the program",
+    ),
     "two lines": ("def build(c, i):\n    raise ValueError('a\\nb')\n", "cannot be built: ValueError: a b"),
 }
 
