@@ -4,6 +4,8 @@ A key holds what decides a checkpoint, as far as one can know it beforehand. Wha
 here: a file that a network reads, a library that changed. Not here: accuracy (`measure/accuracy.py`).
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -11,11 +13,13 @@ from pruning_core.errors import ModelError
 from pruning_core.spec import DatasetSpec
 from pruning_core.user_model import seeded
 
+Answers = tuple[float | None, ...]
+
 MAX_DIFFERENCE = 1e-3
 """Of the largest logit. Machines and versions round otherwise, by some 1e-6 in a layer; code does more."""
 
 
-def answer(network: nn.Module, images: DatasetSpec) -> tuple[float, ...]:
+def answer(network: nn.Module, images: DatasetSpec) -> Answers:
     """Return the logits of two images drawn from a seed: float32, on the CPU, in evaluation mode.
 
     Args:
@@ -23,7 +27,7 @@ def answer(network: nn.Module, images: DatasetSpec) -> tuple[float, ...]:
         images: Their shape.
 
     Returns:
-        2 × classes numbers of six digits.
+        2 × classes numbers of six digits; None for what is no finite number.
     """
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randn(2, images.channels, images.height, images.width, generator=generator)
@@ -34,12 +38,11 @@ def answer(network: nn.Module, images: DatasetSpec) -> tuple[float, ...]:
             logits = network(drawn)
     finally:
         network.train(was_training)
-    return tuple(float(f"{value:.6g}") for value in logits.float().flatten().tolist())
+    values = logits.float().flatten().tolist()
+    return tuple(float(f"{value:.6g}") if math.isfinite(value) else None for value in values)
 
 
-def check_answer(
-    network: nn.Module, images: DatasetSpec, stored: tuple[float, ...] | None, what: str
-) -> None:
+def check_answer(network: nn.Module, images: DatasetSpec, stored: Answers | None, what: str) -> None:
     """Refuse a network that answers otherwise than it did.
 
     Args:
@@ -53,7 +56,10 @@ def check_answer(
     """
     if stored is None:
         return
-    now, then = torch.tensor(answer(network, images)), torch.tensor(stored)
+    now, then = (
+        torch.tensor([math.nan if value is None else value for value in answers])
+        for answers in (answer(network, images), stored)
+    )
     if now.shape != then.shape:
         raise ModelError(f"{what} ({len(now)} logits for {len(then)})")
     if torch.equal(now.isfinite(), then.isfinite()):

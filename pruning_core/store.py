@@ -85,7 +85,7 @@ class Metrics(Frozen):
         "channels_last", description="How images and weights lay in memory; earlier versions knew one way."
     )
     torch: str
-    answers: tuple[float, ...] | None = Field(
+    answers: tuple[float | None, ...] | None = Field(
         None, description="Logits of two fixed images (see answers.py); earlier versions kept none."
     )
     created: str = Field(description="UTC, ISO 8601.")
