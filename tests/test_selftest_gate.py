@@ -204,7 +204,7 @@ def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, plan
     )
     harness = Harness(grid, Workplace(Store(tmp_path / "store"), ProgressDisplay()))
     harness.latency_record(next(iter(latency_cells(grid))))
-    assert extras == ([0.25, 0.25] if planted else [])  # the control and its copy
+    assert extras == ([0.25] * 3 if planted else [])  # the control, its copy, and a batch to see answers
 
 
 @pytest.mark.slow

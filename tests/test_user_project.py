@@ -29,6 +29,7 @@ def project(tmp_path):
     shutil.copytree(ROOT / "bench", folder / "bench")
     (folder / "src").mkdir()
     (folder / "pyproject.toml").touch()
+    (folder / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
     (folder / "g.toml").write_text(GRID)
     write_user_model(folder / "src", "project_blocks")
     (folder / "src" / "project_nets.py").write_text("from project_blocks import tiny_model as build\n")
