@@ -169,7 +169,7 @@ def _import(name: str, refuse: Refuse) -> UserModule:
     folder = Path.cwd()
     if own is not None:
         folder = own.parents[name.count(".") + (own.name == "__init__.py")]
-        _put_last(folder)
+        _put_last(folder, folders)
     spec = find_spec(name)
     file = file_of(spec)
     if own is not None and spec is not None and file != own:
@@ -213,12 +213,19 @@ def _locate(name: str, folder: Path) -> Path | None:
     return found if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name) else None
 
 
-def _put_last(folder: Path) -> None:
-    """Let Python look into a folder, after all libraries; what the user asked for by PYTHONPATH stays."""
-    asked = [Path(e).absolute() for e in os.environ.get("PYTHONPATH", "").split(os.pathsep) if e]
-    others = [entry for entry in sys.path if Path(entry or ".").absolute() != folder]
-    if folder not in asked or len(others) == len(sys.path):
-        sys.path[:] = [*others, str(folder)]
+def _put_last(folder: Path, others: Sequence[Path]) -> None:
+    """Let Python look into a folder, after all libraries; what the user asked for by PYTHONPATH stays.
+
+    Args:
+        folder: The one that a module of the user's lies in.
+        others: Of the project; those that pytest put first go to the end too.
+    """
+    asked = {Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
+    movable = {folder, *others} - asked
+    later = [entry for entry in sys.path if Path(entry or ".").absolute() in movable]
+    sys.path[:] = [entry for entry in sys.path if entry not in later] + later
+    if folder not in {Path(entry or ".").absolute() for entry in sys.path}:
+        sys.path.append(str(folder))
 
 
 def _shadow_note(error: BaseException, sources: dict[str, tuple[Path, bytes]], folder: Path) -> str:
