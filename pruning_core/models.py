@@ -15,7 +15,7 @@ from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.spec import ModelSpec
 from pruning_core.torchvision_compat import models as torchvision_models
 from pruning_core.user_code import UserModule, find_function, one_line, raise_if_not_theirs
-from pruning_core.user_model import describe_twice, seeded
+from pruning_core.user_model import describe_twice, own_buffers, seeded
 
 
 def _resnet(network: Any, channels: int) -> nn.Module:  # Any: torchvision has no types
@@ -165,6 +165,7 @@ def _build_theirs(
                 f"model {name}: the function must return a torch.nn.Module; came {type(network).__name__}"
             )
         check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
+    own_buffers(network)
     return network
 
 

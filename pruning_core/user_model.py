@@ -40,6 +40,15 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(legacy)
 
 
+def own_buffers(network: nn.Module) -> None:
+    """Give a network buffers of its own: users register constants of their module, which all would share."""
+    own: dict[int, Tensor] = {}  # one that stands in two layers stays one
+    for layer in network.modules():
+        for name, buffer in layer._buffers.items():
+            if buffer is not None and not is_lazy(buffer):
+                layer._buffers[name] = own.setdefault(id(buffer), buffer.clone())
+
+
 def describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     """Build a network twice and return the hash of what it is.
 

@@ -127,11 +127,6 @@ REFUSED = {
         "C = nn.Conv2d(3, 4, 3)\ndef build(c, i):\n    n = Net(c, i)\n    n.conv = C\n    return n\n",
         "the networks of two calls share 'conv.weight'",
     ),
-    "one buffer": (
-        "B = torch.rand(3)\n"
-        "def build(c, i):\n    n = Net(c, i)\n    n.register_buffer('b', B[1:])\n    return n\n",
-        "share 'b'; give each its own, for example by clone()",
-    ),
     "no gradients": (
         "@torch.inference_mode()\ndef build(c, i):\n    return Net(c, i)\n",
         "was made under torch.inference_mode() and cannot be trained",
@@ -221,3 +216,17 @@ def test_a_network_is_looked_at_once(write):
     assert len(sys.modules[name.partition(":")[0]].CALLS) == 2
     model_spec(name, 5, IMAGE)
     assert len(sys.modules[name.partition(":")[0]].CALLS) == 4
+
+
+def test_a_constant_of_the_module_may_be_a_buffer(write):
+    """Networks that register one constant as a buffer get copies of their own, tied where it stands twice."""
+    name = write(
+        "B = torch.rand(3)\n"
+        "def build(c, i):\n    n = Net(c, i)\n    n.register_buffer('b', B[1:])\n"
+        "    n.register_buffer('again', n.b)\n    return n\n"
+    )
+    first, second = (build_model(name, 10, IMAGE) for _ in range(2))
+    assert torch.equal(first.b, second.b)
+    first.b.zero_()
+    assert not torch.equal(first.b, second.b)
+    assert first.again is first.b
