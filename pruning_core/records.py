@@ -12,7 +12,6 @@ Not for: reading files (`run_files.py`), measuring (`measure/`), tables (`report
 Must not import torch.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -197,6 +196,24 @@ LARGEST = {
 }
 """Positive numbers beyond these (in absolute value, for ln) are no measurement but damage."""
 
+SMALLEST = 1e-12
+"""Positive numbers below this are none either: a picosecond, a call in 30,000 years."""
+
+LONGEST_TEXT = {
+    "cell": 1000,
+    "reference": 1000,
+    "failure": 20_000,
+    "disturbance": 20_000,
+    "right_answers": 2_500_000,
+}
+"""Characters that a text may have: ids are made of several names, and answers are a digit for four images."""
+
+LONGEST_NAME = 200
+"""Characters that any other text may have, and the name of a layer."""
+
+MOST_ROUNDS = 2000
+MOST_LAYERS = 20_000
+
 HANDOVER_ALIKE_WITHIN = 1.25
 """Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.4 to 1.5
 apart, readings of one of them 1.1 (`measure/handover.py`)."""
@@ -249,8 +266,11 @@ def _range_of(field: Field) -> tuple[float, float, str]:
         low = -1 if field.name.endswith("drop") else 0  # a drop is a difference of two fractions
         return low, 1, f"a fraction in [{low}, 1]"
     if field.unit in LARGEST:
-        return math.ulp(0.0), LARGEST[field.unit], f"above 0 and at most {LARGEST[field.unit]:g}"
-    return -1e300, 1e300, field.kind.__name__
+        largest = LARGEST[field.unit]
+        return SMALLEST, largest, f"a number in [{SMALLEST:g}, {largest:g}]"
+    if field.unit == "s":
+        return 0, 1e9, "a number of seconds in [0, 1e+09]"
+    return -1e30, 1e30, f"a {field.kind.__name__} within ±1e+30"
 
 
 RANGES: Mapping[str, tuple[float, float, str]] = {
@@ -268,11 +288,19 @@ def problem_with(field: Field, value: Any) -> str:
         return "" if low <= value <= high else words
     if field.kind is list:
         largest = LARGEST[field.unit]
-        fine = all((type(x) is float or is_kind(x, float)) and -largest <= x <= largest for x in value)
-        return "" if fine else f"a list of numbers within ±{largest:g}"
+        fine = len(value) <= MOST_ROUNDS and all(
+            (type(x) is float or is_kind(x, float)) and -largest <= x <= largest for x in value
+        )
+        return "" if fine else f"a list of numbers within ±{largest:g}, {MOST_ROUNDS} at most"
     if field.kind is dict:
-        fine = all(is_kind(item, int) and 0 <= item < 2**63 for item in value.values())
-        return "" if fine else "a count for each layer"
+        fine = len(value) <= MOST_LAYERS and all(
+            is_kind(item, int) and 0 <= item < 2**63 and len(name) <= LONGEST_NAME
+            for name, item in value.items()
+        )
+        return "" if fine else f"a count for each layer, {MOST_LAYERS} at most"
+    longest = LONGEST_TEXT.get(field.name, LONGEST_NAME)
+    if len(value) > longest:
+        return f"a text of at most {longest} characters"
     if field.unit == "hex":
         return "" if _HEX.fullmatch(value) else "hex digits"
     return ""

@@ -1,13 +1,12 @@
 """Benchmark JSON files, as `pytest bench/ --benchmark-json` writes them → runs of records.
 
-A run's raw samples are most of its file; they are stepped over and never become objects. Whatever comes
-from a file is checked against the table of fields, and made printable. Not for: the fields (`records.py`).
-Must not import torch.
+Whatever comes from a file is checked against the table of fields, for what it lacks and where it contradicts
+itself, and made printable.
+
+Not for: the fields (`records.py`), or JSON (`run_json.py`). Must not import torch.
 """
 
-import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 
 from pruning_core.errors import RecordError
+from pruning_core.record_damage import why_damaged
 from pruning_core.records import (
     FIELDS,
     RANGES,
@@ -26,13 +26,22 @@ from pruning_core.records import (
     is_kind,
     problem_with,
 )
+from pruning_core.run_json import MOST_ENTRIES, read_fast, read_run_bytes, read_slowly
+from pruning_core.shown import UNPRINTABLE, shown
 
 _KNOWN: dict[str, tuple[Field, type, tuple[Any, Any, str] | None]] = {
     field.name: (field, field.kind, RANGES.get(field.name)) for field in FIELDS
 }
 
-# Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+MOST_ROUNDS_IN_ALL = 4_000_000
+MOST_LAYERS_IN_ALL = 1_000_000
+"""With these a file is read into less than 1 GB of memory, whatever it holds (see `run_json.py` too)."""
+
+_LONGEST_FACT = 500
+"""Characters of a machine's fact."""
+
+_CUT = {"failure": 2000, "disturbance": 2000}
+"""Texts that say something at length: longer ones are cut, not refused."""
 
 _NO_COMMIT = ("unversioned", "unknown")
 """What pytest-benchmark writes for a commit outside of a repository, and where git gives no answer."""
@@ -56,19 +65,6 @@ class Run:
         return str(self.machine.get("name") or self.machine.get("cpu_model") or "unknown machine")
 
 
-class _Entry(msgspec.Struct):
-    """What we want of an entry, not decoded yet; a decoder of this type steps over the rest."""
-
-    extra_info: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _File(msgspec.Struct):
-    benchmarks: list[_Entry]
-    machine_info: Any = None
-    commit_info: Any = None
-    datetime: Any = None
-
-
 def read_run(path: Path) -> Run:
     """Read a benchmark JSON file of ours.
 
@@ -82,57 +78,61 @@ def read_run(path: Path) -> Run:
         RecordError: If the file is not there, empty, truncated, of another tool, of a newer schema, or
             holds a field of the wrong type or a number that cannot be.
     """
+    return run_of(read_run_bytes(path), path)
+
+
+def run_of(data: bytes, path: Path) -> Run:
+    """Return the run that a file's bytes hold (see `read_run`).
+
+    Args:
+        data: What the file holds.
+        path: Where it lies, for messages and tables.
+    """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error}") from None
-    if not data.strip():
-        raise RecordError(f"{path} is empty: the run that should have written it did not end")
-    try:
-        file = msgspec.json.decode(data, type=_File)
-        infos: Iterable[Any] = (msgspec.json.decode(entry.extra_info) for entry in file.benchmarks)
-        records = _records_of(infos, path)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        content = read_fast(data, path)
+        records = _records_of(content.infos, path)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # NaN, which Python writes and JSON has not; or damage, which the slower reader names.
-        file, infos = _read_slowly(data, path)
-        records = _records_of(infos, path)
-    machine = file.machine_info.get("pruning_bench") if isinstance(file.machine_info, dict) else None
-    commit = file.commit_info.get("id") if isinstance(file.commit_info, dict) else None
+        content = read_slowly(data, path)
+        records = _records_of(content.infos, path)
+    machine, commit = (
+        about.get(name) if isinstance(about, dict) else None
+        for about, name in ((content.machine_info, "pruning_bench"), (content.commit_info, "id"))
+    )
     if commit in _NO_COMMIT:
         commit = ""
     return Run(
         path=path,
-        datetime=_plain(file.datetime),
-        machine=_printable(machine, depth=4) if isinstance(machine, dict) else {},
-        commit=_plain(commit),
+        datetime=_plain(content.datetime)[:100],
+        machine=_facts_of(machine, path) if isinstance(machine, dict) else {},
+        commit=_plain(commit)[:100],
         records=records,
     )
 
 
-def _read_slowly(data: bytes, path: Path) -> tuple[_File, list[Any]]:
-    """Read a file by Python's own decoder; return what is said of the run, and each entry's `extra_info`."""
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(
-            f"{path} is no complete JSON ({error}): truncated, or not a benchmark file"
-        ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
-        raise RecordError(f"{path} is not a pytest-benchmark file: it has no list 'benchmarks'")
-    entries = (entry if isinstance(entry, dict) else {} for entry in content["benchmarks"])
-    about = {name: content.get(name) for name in ("machine_info", "commit_info", "datetime")}
-    return _File([], **about), [entry.get("extra_info") for entry in entries]
-
-
 def _records_of(infos: Iterable[Any], path: Path) -> tuple[Record, ...]:
     shared: dict[str, str] = {}
-    made = (_record_of(info, number, path, shared) for number, info in enumerate(infos))
-    records = tuple(record for record in made if record)
+    records = []
+    rounds = layers = 0
+    for number, info in enumerate(infos):
+        record = _record_of(info, number, path, shared)
+        if record is None:
+            continue
+        if problem := why_damaged(record):
+            raise RecordError(f"{path}: entry {shown(record['cell'])} {problem}: the record is damaged")
+        records.append(record)
+        rounds += len(record.get("log_ratios", ()))
+        layers += len(record.get("widths", ())) + len(record.get("dense_widths", ()))
+        if len(records) > MOST_ENTRIES or rounds > MOST_ROUNDS_IN_ALL or layers > MOST_LAYERS_IN_ALL:
+            raise RecordError(
+                f"{path} holds more than can be read: {MOST_ENTRIES} entries, {MOST_ROUNDS_IN_ALL} rounds, "
+                f"{MOST_LAYERS_IN_ALL} widths of layers. Split the run"
+            )
     if not records:
         raise RecordError(
             f"{path} holds no entry of pruning-bench: write it with `pytest bench/ --benchmark-json`"
         )
-    return records
+    return tuple(records)
 
 
 def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Record | None:
@@ -148,10 +148,10 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
         return None
     version = info["schema_version"]
     if not is_kind(version, int) or version < 1:
-        raise RecordError(f"{path}: entry {number} has schema_version {_shown(version)}, not a whole number")
+        raise RecordError(f"{path}: entry {number} has schema_version {shown(version)}, not a whole number")
     if version > SCHEMA_VERSION:
         raise RecordError(
-            f"{path} has schema {_shown(version)}; this program reads up to {SCHEMA_VERSION}. "
+            f"{path} has schema {shown(version)}; this program reads up to {SCHEMA_VERSION}. "
             "Update pruning-bench."
         )
     for name in ("suite", "cell", "status"):
@@ -159,7 +159,7 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             raise RecordError(f"{path}: entry {number} has no {name!r}")
     if info["status"] not in STATUSES:
         raise RecordError(
-            f"{path}: entry {_shown(info['cell'])} has status {_shown(info['status'])}; "
+            f"{path}: entry {shown(info['cell'])} has status {shown(info['status'])}; "
             f"allowed: {', '.join(STATUSES)}"
         )
     record: Record = {}
@@ -176,10 +176,12 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             if kind is str and not field.unit and value in shared:
                 record[field.name] = shared[value]
                 continue
+        if name in _CUT and isinstance(value, str) and len(value) > _CUT[name]:
+            value = f"{value[: _CUT[name]]}…"
         problem = problem_with(field, value)
         if problem:
             raise RecordError(
-                f"{path}: entry {_shown(info['cell'])} has {name} = {_shown(value)}, not {problem}"
+                f"{path}: entry {shown(info['cell'])} has {name} = {shown(value)}, not {problem}"
             )
         if field.kind is str:
             value = shared.setdefault(value, _printable(value, depth=0))
@@ -192,23 +194,29 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
 def _printable(value: Any, depth: int) -> Any:
     """Return a value from a file without what a terminal, a page or a JSON writer would stumble over."""
     if isinstance(value, str):
-        return _UNPRINTABLE.sub("\ufffd", value)
+        return UNPRINTABLE.sub("\ufffd", value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {_plain(k): _printable(v, depth - 1) for k, v in value.items()} if depth else {}
+        return (
+            {_plain(k)[:_LONGEST_FACT]: _printable(v, depth - 1) for k, v in value.items()} if depth else {}
+        )
     if isinstance(value, list):
         return [_printable(item, depth - 1) for item in value] if depth else []
     return value
 
 
+def _facts_of(machine: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return what is said of a machine, printable."""
+    if long := [
+        name for name, value in machine.items() if isinstance(value, str) and len(value) > _LONGEST_FACT
+    ]:
+        raise RecordError(
+            f"{path}: machine_info has a text of more than {_LONGEST_FACT} characters: {shown(long[0])}"
+        )
+    facts: dict[str, Any] = _printable(machine, depth=4)
+    return facts
+
+
 def _plain(value: object) -> str:
-    return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) else ""
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a whole number too long to print; nesting too deep
-        text = "…"
-    return _UNPRINTABLE.sub("\ufffd", text if len(text) <= 60 else text[:60] + "…")
+    return UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) else ""

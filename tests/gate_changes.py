@@ -80,7 +80,7 @@ def noisy(content: Content) -> None:
     record = factory.find(content, LAT)
     centre = -math.log(record["speedup"])
     spread = [centre + 0.4 * (i / (record["rounds"] - 1) - 0.5) for i in range(record["rounds"])]
-    record.update(log_ratios=spread, speedup=math.exp(-centre))
+    factory.set_rounds(record, spread)
 
 
 def no_machine(content: Content) -> None:

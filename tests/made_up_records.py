@@ -156,16 +156,17 @@ def latency_record(
     reference_ms = dense_ms if ratio == 0 else dense_ms / BACKEND_SPEEDUP[backend]
     scale = noise / 4 if is_control else noise  # so that chance alone seldom contaminates a run
     log_ratios = [-math.log(factor) + source.gauss(0, scale) for _ in range(rounds)]
+    times = speed_fields(log_ratios, reference_ms, batch_size)
     reference = f"{_cell(0.0, backend if ratio else 'eager:fp32', device)}-b{batch_size}"
     return make_record(
         **_common("latency", f"{_cell(ratio, backend, device)}-b{batch_size}", ratio),
         **_where(backend, device),
         **accuracy_fields(_right(ratio, backend)),
         **_answer_fields(backend),
-        **_reason_fields(ratio, factor),
+        **_reason_fields(ratio, times["speedup"]),
         batch_size=batch_size,
         reference=reference,
-        **speed_fields(log_ratios, reference_ms, batch_size),
+        **times,
         calls_per_sample=5,
         control=is_control,
         contaminated=False,

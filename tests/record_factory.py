@@ -111,8 +111,14 @@ def repeat(content: Content, identity: tuple[str, str]) -> None:
 
 def slow_down(record: dict[str, Any], factor: float) -> None:
     """Make a latency record's cell slower (factor > 1) relative to its reference."""
-    log_ratios = [x + math.log(factor) for x in record["log_ratios"]]
+    set_rounds(record, [x + math.log(factor) for x in record["log_ratios"]])
+
+
+def set_rounds(record: dict[str, Any], log_ratios: list[float]) -> None:
+    """Give a latency record other rounds, and all that follows from them."""
     record.update(speed_fields(log_ratios, record["reference_latency_ms"], record["batch_size"]))
+    if "mac_reduction" in record:
+        record["mac_efficiency"] = record["speedup"] / record["mac_reduction"]
 
 
 def set_right(record: dict[str, Any], right: int) -> None:

@@ -72,8 +72,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("latency_ms", float("nan"), "not float"),
         ("latency_ms", float("inf"), "not float"),
         ("latency_ms", 10**400, "not float"),
-        ("latency_ms", 0, "not above 0"),
-        ("speedup", -1.0, "not above 0"),
+        ("latency_ms", 0, "not a number in"),
+        ("speedup", -1.0, "not a number in"),
         ("accuracy", 1.5, r"not a fraction in \[0, 1\]"),
         ("accuracy_n", 0, "not a count"),
         ("rounds", 2**64, "not a count"),
@@ -294,7 +294,7 @@ def test_a_damaged_file_ends_the_commands_in_one_line(
 
 
 def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:
-    """A cell whose record has lost anything that is compared cannot be compared, in either run."""
+    """A cell whose record has lost anything that is compared cannot be compared, or its file not be read."""
     compared = {
         "cost": ("macs", "params", "size_bytes", "seed", "round_to", "schedule", "dataset_fingerprint"),
         "accuracy": ("accuracy", "accuracy_n", "key", "precision", "device"),
@@ -306,7 +306,10 @@ def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:
             content = small()
             for record in factory.records_of(content, suite):
                 del record[name]
-            run = read_text(json.dumps(content), tmp_path)
+            try:
+                run = read_text(json.dumps(content), tmp_path)
+            except RecordError:
+                continue
             for pair in ((whole, run), (run, whole)):
                 result = compare(*pair, Policy())
                 assert {c.verdict for c in result.cells if c.suite == suite} == {"cannot-compare"}, name

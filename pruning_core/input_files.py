@@ -1,0 +1,85 @@
+"""Read a file that somebody gave: one of a sane size, as bytes or as TOML. What it costs is bounded.
+
+Not for: what is in it (`run_files.py`, `grid.py`, `gate_policy.py`, `thresholds.py`).
+"""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pruning_core.errors import OptionError
+from pruning_core.shown import shortened
+
+MOST_TOML_BYTES = 1_000_000
+MOST_TOML_DEPTH = 20
+
+_PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+"""Where a shell puts what it reads from another program, as in `gate <(unzip -p runs.zip) new.json`."""
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a whole file.
+
+    Args:
+        path: A file, or a pipe that the shell has opened. A named pipe, a device or a socket is refused: to
+            read it might never end.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: If it is not there, cannot be read, is no file, or is larger.
+    """
+    piped = str(path).startswith(_PIPES)
+    # Without O_NONBLOCK, to open a named pipe that nobody writes to would never return.
+    descriptor = os.open(path, os.O_RDONLY if piped else os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError("it is a folder")
+        if not (stat.S_ISREG(mode) or (piped and stat.S_ISFIFO(mode))):
+            raise OSError("it is no regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(f"it is larger than {most / 1e6:g} MB")
+    return data
+
+
+def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
+    """Read a TOML file.
+
+    Args:
+        path: Of at most `MOST_TOML_BYTES`, nested `MOST_TOML_DEPTH` deep at most.
+        what: What it is, for messages: "grid file", for example.
+
+    Returns:
+        What it says, and its text.
+
+    Raises:
+        OptionError: If it cannot be read, is too large or too deep, or is no TOML.
+    """
+    try:
+        text = read_bytes(path, MOST_TOML_BYTES).decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
+        raise OptionError(f"cannot read {what} {path}: {why_unreadable(error)}") from None
+    try:
+        content = tomllib.loads(text)
+    except RecursionError:
+        raise OptionError(f"{what} {path} is no TOML that makes sense: it is nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        raise OptionError(f"{what} {path} is no TOML: {shortened(str(error), 200)}") from None
+    if _is_deeper(content, MOST_TOML_DEPTH):
+        raise OptionError(f"{what} {path}: nested more than {MOST_TOML_DEPTH} deep")
+    return content, text
+
+
+def why_unreadable(error: Exception) -> str:
+    """Return the reason of an error that `read_bytes` raised, in words, without the path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return shortened(str(error), 200)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(items) and (levels == 0 or any(_is_deeper(item, levels - 1) for item in items))

@@ -1,0 +1,39 @@
+"""A value from outside, as an error shows it: printable, and short however long it is.
+
+Not for: tables and pages (`report/`).
+"""
+
+import re
+
+LONGEST = 60
+"""Characters of a value that an error shows."""
+
+# Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def shown(value: object, longest: int = LONGEST) -> str:
+    """Return a value as Python writes it, without what is not printable, cut to a length.
+
+    Args:
+        value: Anything, for example a whole number of 5,000 digits or a list 500 deep.
+        longest: Characters that are kept.
+    """
+    if isinstance(value, str | bytes | list | tuple):
+        value = value[: 4 * longest]  # to write all of 200 MB would take its time
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number too long to print; nesting too deep
+        text = "…"
+    return shortened(text, longest)
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """Return a text as one printable line, cut to a length.
+
+    Args:
+        text: From outside; it may hold line ends.
+        longest: Characters that are kept.
+    """
+    line = " ".join(UNPRINTABLE.sub("\ufffd", text[: 4 * longest]).split())
+    return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[:longest]}…"
