@@ -2,15 +2,26 @@
 
     baseline.json  →  baseline.history/2026-11-23T041022-d2583c685dc7.json
 
+One acceptance at a time: `.baseline.json.lock`, which stays, is held from reading the old one to replacing
+it. Whoever is killed meanwhile leaves the old baseline or the new one, whole.
+
 Not for: comparing with it (`gate.py`).
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from pruning_core.errors import OptionError, RecordError
-from pruning_core.run_files import Run, read_run
+from pruning_core.run_files import Run, run_of
+from pruning_core.run_json import read_run_bytes
 from pruning_core.text_files import write_bytes_file
+
+WAIT_S = 120
+"""For another acceptance, which takes as long as to read two files and to write two."""
 
 
 def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> str:
@@ -29,9 +40,16 @@ def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> s
             cells, or lacks cells of the baseline. The baseline then stays as it was.
         OptionError: If a file cannot be written.
     """
-    run = read_run(new)
-    problem = _why_not(run)
-    before = read_run(baseline) if baseline.exists() else None
+    content = read_run_bytes(new)
+    run = run_of(content, new)
+    with _one_at_a_time(baseline):
+        return _replace(baseline, run, content, allow_missing)
+
+
+def _replace(baseline: Path, run: Run, content: bytes, allow_missing: bool) -> str:
+    new, problem = run.path, _why_not(run)
+    content_before = read_run_bytes(baseline) if baseline.exists() else b""
+    before = run_of(content_before, baseline) if content_before else None
     if not problem and before is not None and not allow_missing:
         known = {(record["suite"], record["cell"]) for record in run.records}
         wanted = ((record["suite"], record["cell"]) for record in before.records)
@@ -44,8 +62,8 @@ def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> s
             )
     if problem:
         raise RecordError(f"{new} is not accepted as baseline: it {problem}")
-    kept = _keep(before) if before is not None else None
-    write_bytes_file(baseline, new.read_bytes())
+    kept = _keep(before, content_before) if before is not None else None
+    write_bytes_file(baseline, content)
     return f"{baseline}: {len(run.records)} cells of {new}" + (f"; the one before is {kept}" if kept else "")
 
 
@@ -62,12 +80,32 @@ def _why_not(run: Run) -> str:
     return ""
 
 
-def _keep(before: Run) -> Path:
+@contextmanager
+def _one_at_a_time(baseline: Path) -> Iterator[None]:
+    """Wait until nobody else replaces this baseline, and keep others waiting meanwhile."""
+    place = baseline.resolve()
+    if not place.parent.is_dir():
+        raise OptionError(f"cannot write {baseline}: there is no folder {baseline.parent}. Make it first")
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(timeout=WAIT_S)
+    except Timeout:
+        raise OptionError(
+            f"another process has been accepting a baseline as {baseline} for {WAIT_S} s: end it, or wait"
+        ) from None
+    except OSError as error:
+        raise OptionError(f"cannot write {baseline}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _keep(before: Run, content: bytes) -> Path:
     """Copy the baseline into its history, under a name that no other has."""
     folder = before.path.with_suffix(".history")
     stamp = re.sub(r"[^0-9T-]", "", before.datetime[:19]) or "undated"
     commit = re.sub(r"[^0-9a-zA-Z]", "", before.commit)[:12] or "no-commit"
-    content = before.path.read_bytes()
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -4,6 +4,7 @@ Each command imports what it needs when it runs, so that `--help`, `report` and 
 Not for: the suites; they are pytest's (`pytest_plugin.py`).
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from pruning_core.ending import Verdict, end_process
 from pruning_core.errors import OptionError
 from pruning_core.escaping import for_terminal
 from pruning_core.interrupts import RESUMES, UNDONE, say_kept
+from pruning_core.shown import shown
 from pruning_core.streams import guard_streams, print_content, print_pieces
 
 
@@ -115,6 +117,10 @@ def prepare(
         )
 
 
+MOST_IMAGE_VALUES = 2**23
+"""Of `plan`: 3 × 1672 × 1672. A network keeps some hundred times as much while it is traced."""
+
+
 @cli.command()
 @click.option("--model", default="resnet18", show_default=True, help="Network, or module:function.")
 @click.option("--method", default="magnitude", show_default=True, help="Pruning method.")
@@ -124,9 +130,9 @@ def prepare(
 )
 @click.option("--scope", type=click.Choice(["local", "global"]), default="local", show_default=True)
 @click.option(
-    "--round-to", type=click.IntRange(1), default=2, show_default=True, help="Widths are multiples."
+    "--round-to", type=click.IntRange(1, 4096), default=2, show_default=True, help="Widths are multiples."
 )
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--classes", type=click.IntRange(2, 100_000), default=10, show_default=True)
 @click.option("--image", default="3x32x32", show_default=True, metavar="CxHxW", help="Shape of one image.")
 @click.option(
     "--format", "form", type=click.Choice(["terminal", "csv", "json"]), default="terminal", show_default=True
@@ -293,14 +299,20 @@ def _titles(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, equals, title = text.partition("=")
         if not (name and equals and title.strip()):
-            raise OptionError(f"--dataset-title {text!r}: give it as NAME=TITLE, for example folder=CIFAR-10")
+            raise OptionError(
+                f"--dataset-title {shown(text)}: give it as NAME=TITLE, for example folder=CIFAR-10"
+            )
         titles[name] = title.strip()
     return titles
 
 
 def _image_shape(text: str) -> tuple[int, int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise OptionError(f"--image: channels, height and width as 3x32x32; came {text!r}")
-    channels, height, width = map(int, parts)
-    return channels, height, width
+    parts = text.lower().split("x", 3)
+    if len(parts) == 3 and all(re.fullmatch("[0-9]{1,6}", part) for part in parts):
+        channels, height, width = map(int, parts)
+        if 0 < channels * height * width <= MOST_IMAGE_VALUES:
+            return channels, height, width
+    raise OptionError(
+        f"--image: channels, height and width as 3x32x32, at most {MOST_IMAGE_VALUES:,} numbers in all; "
+        f"came {shown(text)}"
+    )

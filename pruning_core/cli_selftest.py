@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pruning_core.axes import MOST_THREADS
 from pruning_core.cli_options import FILE, FOLDER, store_option
 
 
@@ -17,11 +18,15 @@ def selftest() -> None:
 
 @selftest.command("latency")
 @click.option(
-    "--trials", type=click.IntRange(1), default=100, show_default=True, help="A/A pairs, in each condition."
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="A/A pairs, in each condition.",
 )
 @click.option(
     "--planted",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 100_000),
     default=100,
     show_default=True,
     help="Trials for each of two planted slow-downs: 10 % at 5 % tolerance, 5 % at 2 %.",
@@ -33,7 +38,9 @@ def selftest() -> None:
     show_default=True,
     help="busy: beside a process that computes half of the time.",
 )
-@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads (default: all usable).")
+@click.option(
+    "--threads", type=click.IntRange(0, MOST_THREADS), default=0, help="CPU threads (default: all usable)."
+)
 @click.option("--json", "json_file", type=FILE, help="Write every trial and the rates.")
 @click.option("--figure", type=FILE, help="Draw both methods, .svg or .png (needs the extra `figures`).")
 @click.option("--read", "earlier", type=FILE, help="Run nothing; count and draw what --json wrote earlier.")
@@ -62,13 +69,19 @@ def selftest_latency(
 
 @selftest.command("gate")
 @click.option("--folder", type=FOLDER, required=True, help="Keeps the runs; run again, it goes on there.")
-@click.option("--runs", type=click.IntRange(2), default=31, show_default=True, help="With nothing planted.")
 @click.option(
-    "--planted", type=click.IntRange(0), default=20, show_default=True, help="10 % more work on one backend."
+    "--runs", type=click.IntRange(2, 10_000), default=31, show_default=True, help="With nothing planted."
+)
+@click.option(
+    "--planted",
+    type=click.IntRange(0, 10_000),
+    default=20,
+    show_default=True,
+    help="10 % more work on one backend.",
 )
 @click.option(
     "--planted-in-all",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10_000),
     default=1,
     show_default=True,
     help="30 % more work on every backend.",
@@ -80,14 +93,14 @@ def selftest_latency(
 @click.option("--policy", type=FILE, help="The gate's policy (default: built in).")
 @click.option(
     "--again",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 100),
     default=1,
     show_default=True,
     help="How many more runs are taken in where one is inconclusive.",
 )
 @click.option(
     "--baselines",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 100),
     default=1,
     show_default=True,
     help="How many runs a baseline is taken together of.",

@@ -78,11 +78,19 @@ def load_dataset(
     check_dataset_name(name)
     if name in DATASETS:
         root = data_root or platformdirs.user_cache_path("pruning-bench") / "datasets"
-        return DATASETS[name](Source(root.expanduser(), download))
+        return DATASETS[name](Source(_expanded(root), download))
     kind, _, rest = name.partition(":")
     if kind == "folder":
-        return load_folder(Path(rest).expanduser(), cache, display)
+        return load_folder(_expanded(Path(rest)), cache, display)
     return call_user_function(name)
+
+
+def _expanded(path: Path) -> Path:
+    """Return a path whose `~` or `~user` is that home folder."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise DatasetError(f"{path}: {error}: there is no user of that name") from None
 
 
 def check_dataset_name(name: str) -> None:

@@ -52,6 +52,7 @@ class UnknownNameError(OptionError):
             note: What else is allowed, for example "or module:function".
         """
         names = sorted(known)
+        name = name if len(name) <= 200 else f"{name[:200]}…"
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         suffix = f", {note}" if note else ""

@@ -31,6 +31,7 @@ from pruning_core.gate_parts import judge_parts, what_is
 from pruning_core.gate_policy import Policy, Tolerances, read_policy
 from pruning_core.gate_repetitions import take_together
 from pruning_core.gate_result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
+from pruning_core.gate_same_run import refuse_same_runs
 from pruning_core.gate_statistics import detectable_shift, reject_by_holm
 from pruning_core.records import Record
 from pruning_core.run_files import Run, read_run
@@ -72,7 +73,7 @@ def run_gate(
         The verdict's code; `CANNOT_WRITE` if it passes, but a file that was asked for cannot be written.
 
     Raises:
-        RecordError: If a benchmark file cannot be used.
+        RecordError: If a benchmark file cannot be used, or two of them hold the same run.
         OptionError: If the policy says something that cannot be, or a file is nowhere that could be written.
     """
     for path in (junit, markdown, json_file):
@@ -81,10 +82,9 @@ def run_gate(
     what_is_tolerated = read_policy(policy) if policy else Policy()
     # Records hold no cycles: to go over all of 200,000 again and again took a quarter of the time.
     with no_garbage_collection():
-        before, now = (
-            take_together([read_run(path) for path in paths], what_is_tolerated)
-            for paths in ((baseline, *baseline_again), (new, *again))
-        )
+        sides = [[read_run(path) for path in paths] for paths in ((baseline, *baseline_again), (new, *again))]
+        refuse_same_runs([run for side in sides for run in side])
+        before, now = (take_together(side, what_is_tolerated) for side in sides)
         result = compare(before, now, what_is_tolerated)
     # Files first: a closed terminal must not cost the artefacts of a CI job.
     complete = write_files(result, junit, markdown, json_file)

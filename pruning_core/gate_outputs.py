@@ -109,8 +109,9 @@ def to_markdown(result: GateResult) -> str:
 def to_junit(result: GateResult) -> str:
     """Return JUnit XML with one case for each cell.
 
-    Regressed is a failure, cannot-compare an error; inconclusive is a failure, skipped, or passed, as the
-    policy's `fail`, `report` and `pass` say.
+    Regressed is a failure, cannot-compare an error. Inconclusive is skipped, with the reason: nothing has
+    failed, and where the exit code is 3 CI sees it there. It is a failure only where the policy asks for it
+    (`inconclusive = "fail"`), and passed by the policy's `pass`.
     """
     suite = ElementTree.Element("testsuite", name="pruning-bench gate", tests=str(len(result.cells)))
     tally = {"failure": 0, "error": 0, "skipped": 0}

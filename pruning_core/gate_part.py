@@ -16,7 +16,7 @@ calls slower, in moods that outlast a run, and hardly touch the fastest ones."""
 class Part:
     """What is said of one metric of a cell."""
 
-    metric: str  # a field of the record, or `speed`, `ceiling`, `backend`, `control`, `status`, `record`
+    metric: str  # a field of the record, or `speed`, `ceiling`, `backend`, `control`, `status`, …
     verdict: str  # empty until the noisy comparisons of the run have been judged together
     reason: str
     baseline: float | None = None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from pruning_core.gate_accuracy import accuracy_parts
 from pruning_core.gate_circumstances import Circumstances
+from pruning_core.gate_network import why_another_network
 from pruning_core.gate_part import CANNOT_COMPARE, PASS, REGRESSED, Part, differs, what_is_lacking
 from pruning_core.gate_policy import Tolerances
 from pruning_core.gate_speed import speed_parts
@@ -85,6 +86,7 @@ def judge_parts(
 
 
 def _cost_parts(baseline: Record, new: Record) -> Iterator[Part]:
+    another = why_another_network(baseline, new)
     for name, unit in (("macs", "MACs"), ("params", "parameters"), ("size_bytes", "bytes")):
         lacking = what_is_lacking(baseline, new, name)
         if lacking:
@@ -98,9 +100,13 @@ def _cost_parts(baseline: Record, new: Record) -> Iterator[Part]:
             else f"{unit} the same"
         )
         verdict = REGRESSED if now > before else PASS
-        reason = f"{numbers}, improved" if now < before else numbers
+        reason = numbers
+        if now < before:
+            reason += f", improved, but by another network: {another}" if another else ", improved"
         finite = growth if math.isfinite(growth) else None
         yield Part(name, verdict, reason, before, now, finite, changed=now != before)
+    if another:
+        yield Part("widths", PASS, f"the network is another one: {another}", changed=True)
 
 
 def _signed(fraction: float) -> str:

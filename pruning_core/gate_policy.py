@@ -6,7 +6,9 @@ A policy file is TOML; every key may be left out:
     dense_slowdown = 0.15          # of the dense eager model's, relative to the machine's ceiling
     accuracy_drop = 0.01           # fraction of all test images
     accuracy_floor = 0.0           # least accuracy
-    inconclusive = "fail"          # exit code 3; "report": listed, exit code 0; "pass": counted as pass
+    inconclusive = "stop"          # exit code 3; in JUnit <skipped>, since nothing has failed
+                                   # "fail": exit code 3 too, in JUnit <failure>; "report": listed, exit code
+                                   # 0, in JUnit <skipped>; "pass": counted as pass
     false_alarm = 0.05             # chance of any false regression in a run
     confidence = 0.95              # of the bounds that let a cell pass
     control_tolerance = 0.05       # an A/A control that is clearly farther from 1 spoils the times
@@ -21,7 +23,6 @@ Not for: judging (`gate.py`).
 
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -29,8 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from pruning_core.errors import OptionError
+from pruning_core.input_files import read_toml
+from pruning_core.shown import shown
 
-ON_INCONCLUSIVE = ("fail", "report", "pass")
+ON_INCONCLUSIVE = ("stop", "fail", "report", "pass")
+CODE_3 = ("stop", "fail")
+"""Those of them that make an inconclusive cell decide the exit code."""
 ON_OTHER_MACHINE = ("cannot-compare", "skip")
 
 
@@ -42,7 +47,7 @@ class Tolerances:
     dense_slowdown: float = 0.15
     accuracy_drop: float = 0.01
     accuracy_floor: float = 0.0
-    inconclusive: str = "fail"
+    inconclusive: str = "stop"
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Policy:
         ]
 
 
+MOST_SECTIONS, LONGEST_PATTERN = 1000, 1000
+
 # key → least and greatest number that is allowed, or the words that are
 _ALLOWED: dict[str, tuple[float, float] | tuple[str, ...]] = {
     "slowdown": (0.0, 10.0),
@@ -95,27 +102,24 @@ def read_policy(path: Path) -> Policy:
         OptionError: If the file cannot be read, is no TOML, or says something that cannot be; the message
             names the key and its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"cannot read policy file {path}: {error}") from None
-    try:
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise OptionError(f"policy file {path} is no TOML: {error}") from None
+    content, text = read_toml(path, "policy file")
     places = _Places(path, text)
     sections = content.pop("cells", [])
     for key, value in content.items():
         _check(key, value, tuple(_ALLOWED), places.of(key, 0), more="cells")
     if not isinstance(sections, list) or not all(isinstance(item, dict) for item in sections):
-        raise OptionError(f"cells must be written as [[cells]]; came {sections!r}{places.of('cells', 0)}")
+        raise OptionError(
+            f"cells must be written as [[cells]]; came {shown(sections)}{places.of('cells', 0)}"
+        )
+    if len(sections) > MOST_SECTIONS:
+        raise OptionError(f"at most {MOST_SECTIONS} [[cells]]; came {len(sections)}   (in policy {path})")
     overrides = []
     for number, section in enumerate(sections, start=1):
         pattern = section.pop("match", None)
-        if not isinstance(pattern, str) or not pattern:
+        if not isinstance(pattern, str) or not 0 < len(pattern) <= LONGEST_PATTERN:
             raise OptionError(
-                f'[[cells]] entry {number} needs match = "…", a pattern of cells such as "latency/*-int8-*"'
-                f"{places.of('match', number)}"
+                f'[[cells]] entry {number} needs match = "…", a pattern of cells such as "latency/*-int8-*", '
+                f"of at most {LONGEST_PATTERN} characters{places.of('match', number)}"
             )
         for key, value in section.items():
             _check(key, value, _OF_A_CELL, places.of(key, number), more="match")
@@ -126,15 +130,17 @@ def read_policy(path: Path) -> Policy:
 
 def _check(key: str, value: object, known: tuple[str, ...], place: str, more: str) -> None:
     if key not in known:
-        close = difflib.get_close_matches(key, [*known, more], n=1)
+        close = difflib.get_close_matches(key[:60], [*known, more], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise OptionError(
-            f"no key {key!r} here in a policy.{hint}\n  known: {', '.join([*known, more])}{place}"
+            f"no key {shown(key)} here in a policy.{hint}\n  known: {', '.join([*known, more])}{place}"
         )
     allowed = _ALLOWED[key]
     if isinstance(allowed[0], str):
         if value not in allowed:
-            raise OptionError(f"{key} must be one of {', '.join(map(str, allowed))}; came {value!r}{place}")
+            raise OptionError(
+                f"{key} must be one of {', '.join(map(str, allowed))}; came {shown(value)}{place}"
+            )
         return
     low, high = allowed
     if (
@@ -142,7 +148,7 @@ def _check(key: str, value: object, known: tuple[str, ...], place: str, more: st
         or not isinstance(value, int | float)
         or not float(low) <= value <= float(high)
     ):
-        raise OptionError(f"{key} must be a number in [{low:g}, {high:g}]; came {value!r}{place}")
+        raise OptionError(f"{key} must be a number in [{low:g}, {high:g}]; came {shown(value)}{place}")
 
 
 class _Places:

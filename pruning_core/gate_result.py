@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pruning_core.gate_part import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
+from pruning_core.gate_policy import CODE_3
 from pruning_core.run_files import Run
 
 WORST_FIRST = (REGRESSED, CANNOT_COMPARE, INCONCLUSIVE, PASS)
@@ -54,7 +55,7 @@ class GateResult:
         verdicts = {
             cell.verdict
             for cell in self.cells
-            if cell.verdict != INCONCLUSIVE or cell.on_inconclusive == "fail"
+            if cell.verdict != INCONCLUSIVE or cell.on_inconclusive in CODE_3
         }
         return next((verdict for verdict in WORST_FIRST if verdict in verdicts), PASS)
 

@@ -6,7 +6,6 @@ is installed (`backends/`).
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pruning_core.axes import batch_sizes_of, names_of, ratios_of, split_backend, threads_of
 from pruning_core.errors import OptionError
+from pruning_core.input_files import read_toml
 from pruning_core.recipes import find_recipe
-from pruning_core.spec import FineTuneSpec, Frozen, MethodSpec, TrainSpec, explain
+from pruning_core.shown import shortened, shown
+from pruning_core.spec import MOST_EPOCHS, Asked, FineTuneSpec, Frozen, MethodSpec, TrainSpec, explain
 
 
-class LatencyOptions(Frozen):
+class LatencyOptions(Asked):
     """How long and how closely latency is measured."""
 
     rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
@@ -30,10 +31,13 @@ class LatencyOptions(Frozen):
     limit_s: float = Field(
         60.0,
         gt=0,
+        le=86_400,
         description="No more rounds than fit into this for a cell, into four times this for a control.",
     )
-    warmup_ms: float = Field(500.0, ge=0, description="Least time spent warming up, for each of the pair.")
-    sample_ms: float = Field(20.0, gt=0, description="A sample is enough calls to last this long.")
+    warmup_ms: float = Field(
+        500.0, ge=0, le=600_000, description="Least time of warming up, for each of the pair."
+    )
+    sample_ms: float = Field(20.0, gt=0, le=60_000, description="A sample is enough calls to last this long.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
     tolerance: float = Field(
         0.05, gt=0, lt=1, description="An A/A control clearly farther than this from 1 spoils the times."
@@ -48,7 +52,7 @@ class LatencyOptions(Frozen):
         return tuple(looks)
 
 
-class Grid(Frozen):
+class Grid(Asked):
     """All that a grid file may say; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)
@@ -57,7 +61,7 @@ class Grid(Frozen):
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     schedule: Literal["iterative", "one-shot"] = "iterative"
     scope: Literal["local", "global"] = "local"
-    round_to: int = Field(2, ge=1)
+    round_to: int = Field(2, ge=1, le=4096)
     backends: tuple[str, ...] = ("eager",)
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)
@@ -108,10 +112,20 @@ class Grid(Frozen):
     @classmethod
     def _epochs_from(cls, value: object) -> object:
         if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
-            value = tuple((float(a) if isinstance(a, int) else a, b) for a, b in value)
-            ratios = [ratio for ratio, _ in value]
-            if ratios != sorted(set(ratios)) or any(epochs < 0 for _, epochs in value):
-                raise ValueError("[ratio, epochs] with rising ratios and epochs of 0 or more")
+            fine = all(
+                type(ratio) in (int, float)
+                and 0 <= ratio <= 1
+                and type(epochs) is int
+                and 0 <= epochs <= MOST_EPOCHS
+                for ratio, epochs in value
+            )
+            ratios = [float(ratio) for ratio, _ in value] if fine else []
+            if not fine or ratios != sorted(set(ratios)):
+                raise ValueError(
+                    f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MOST_EPOCHS}; "
+                    f"came {shown(value)}"
+                )
+            value = tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
         return value
 
     @field_validator("backends")
@@ -148,14 +162,7 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
         OptionError: If the file is not there, is no TOML, or says something that cannot be; the message
             names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"cannot read grid file {path}: {error}") from None
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"grid file {path} is no TOML: {error}") from None
+    content, text = read_toml(path, "grid file")
     try:
         Grid.model_validate(content)
     except ValidationError as error:
@@ -226,12 +233,12 @@ def _option_line(item: Any) -> str:
             "latency": LatencyOptions,
         }
         owner: type[Frozen] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
-        close = difflib.get_close_matches(str(item["loc"][-1]), owner.model_fields, n=1)
+        close = difflib.get_close_matches(str(item["loc"][-1])[:60], owner.model_fields, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        return f"no option {name!r} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    came = "" if item["type"] == "value_error" else f"; came {item['input']!r}"
-    return f"{name}: {message[:1].lower()}{message[1:]}{came}"
+        return f"no option {shown(name)} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
+    message = shortened(str(item["msg"]).removeprefix("Value error, "), 1000)
+    came = "" if item["type"] == "value_error" else f"; came {shown(item['input'])}"
+    return f"{shortened(name, 100)}: {message[:1].lower()}{message[1:]}{came}"
 
 
 def _line_of(location: tuple[int | str, ...], text: str) -> int | None:

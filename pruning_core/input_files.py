@@ -1,8 +1,9 @@
-"""Read a file that somebody gave: one of a sane size, as bytes or as TOML. What it costs is bounded.
+"""Read a file that somebody gave: as bytes, JSON or TOML. Time and memory are bounded, whatever it holds.
 
 Not for: what is in it (`run_files.py`, `grid.py`, `gate_policy.py`, `thresholds.py`).
 """
 
+import json
 import os
 import stat
 import tomllib
@@ -14,6 +15,8 @@ from pruning_core.shown import shortened
 
 MOST_TOML_BYTES = 1_000_000
 MOST_TOML_DEPTH = 20
+
+MOST_JSON_MEMORY_BYTES = 600_000_000
 
 _PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 """Where a shell puts what it reads from another program, as in `gate <(unzip -p runs.zip) new.json`."""
@@ -43,6 +46,26 @@ def read_bytes(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise OSError(f"it is larger than {most / 1e6:g} MB")
     return data
+
+
+def decode_json(data: bytes) -> Any:
+    """Decode JSON as Python writes it, NaN and infinity among it.
+
+    Args:
+        data: All of it becomes objects, so they may not be too many.
+
+    Raises:
+        ValueError: If it is no JSON, is nested too deep, or would need more than `MOST_JSON_MEMORY_BYTES`.
+    """
+    # Bytes of an object, a list, a number with its place; of a character, if one is no ASCII.
+    needed = 300 * data.count(b"{") + 64 * data.count(b"[") + 60 * data.count(b",")
+    needed += len(data) * (1 if data.isascii() else 4)
+    if needed > MOST_JSON_MEMORY_BYTES:
+        raise ValueError(f"to read it would take {needed / 1e9:.1f} GB of memory")
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:

@@ -66,6 +66,9 @@ def _contradictions(record: Record) -> Iterator[str]:
         yield from _of_rounds(record)
     if record["suite"] == "latency":
         yield from _of_times(record)
+    for time in ("latency_ms", "step_ms"):
+        if time in record and "images_per_s" in record and "batch_size" in record:
+            yield from _of_throughput(record, time)
     if "accuracy" in record:
         yield from _of_accuracy(record)
 
@@ -75,9 +78,9 @@ def _of_rounds(record: Record) -> Iterator[str]:
     if len(values) != record.get("rounds") or not values:
         yield f"has {len(values)} log_ratios for {record.get('rounds')} rounds"
         return
-    stored = [record.get(name) for name in _SPEEDS]
-    if None in stored or "confidence" not in record:
+    if not {*_SPEEDS, "confidence"} <= record.keys():
         return  # of a suite that we do not know
+    stored = [float(record[name]) for name in _SPEEDS]
     if "looks" not in record and record.get("schema_version", 1) > 1:
         yield "has no looks, on which the bounds of its speed-up depend"
         return
@@ -112,12 +115,15 @@ def _of_times(record: Record) -> Iterator[str]:
                 f"has latency_ms = {latency:g} beside reference_latency_ms = "
                 f"{record['reference_latency_ms']:g}, but speedup = {speedup:g}"
             )
-    if "images_per_s" in record and not _near(record["images_per_s"] * latency / 1e3, record["batch_size"]):
-        yield f"has images_per_s = {record['images_per_s']:g}, which latency_ms = {latency:g} does not give"
     if {"mac_efficiency", "mac_reduction"} <= record.keys() and not _near(
         record["mac_efficiency"] * record["mac_reduction"], speedup
     ):
         yield "has a mac_efficiency that is not speedup ÷ mac_reduction"
+
+
+def _of_throughput(record: Record, time: str) -> Iterator[str]:
+    if not _near(record["images_per_s"] * record[time] / 1e3, record["batch_size"]):
+        yield f"has images_per_s = {record['images_per_s']:g}, which {time} = {record[time]:g} does not give"
 
 
 def _of_accuracy(record: Record) -> Iterator[str]:

@@ -5,7 +5,6 @@ A run's raw samples are most of its file; they are stepped over and never become
 Not for: what the entries say (`run_files.py`).
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pruning_core.errors import RecordError
-from pruning_core.input_files import read_bytes, why_unreadable
+from pruning_core.input_files import decode_json, read_bytes, why_unreadable
 from pruning_core.shown import shortened
 
 MOST_BYTES = 256_000_000
@@ -23,7 +22,6 @@ MOST_ENTRIES = 100_000
 
 _MOST_BYTES_OF_ENTRY = 4_000_000
 _MOST_BYTES_OF_INFO = 1_000_000
-_MOST_MEMORY_BYTES = 600_000_000
 
 
 class _Entry(msgspec.Struct):
@@ -89,20 +87,8 @@ def read_fast(data: bytes, path: Path) -> Content:
 
 def read_slowly(data: bytes, path: Path) -> Content:
     """Read a file by Python's own decoder, which makes objects of all it holds."""
-    # Bytes of an object, a list, a number with its place; of a character, if one is no ASCII.
-    needed = 300 * data.count(b"{") + 64 * data.count(b"[") + 60 * data.count(b",")
-    needed += len(data) * (1 if data.isascii() else 4)
-    if needed > _MOST_MEMORY_BYTES:
-        raise RecordError(
-            f"{path} is no complete JSON (NaN or damage), and too large to say where: truncated, or not a "
-            "benchmark file"
-        )
     try:
-        content = json.loads(data)
-    except RecursionError:
-        raise RecordError(
-            f"{path} is no complete JSON (nested too deep): damaged, or not a benchmark file"
-        ) from None
+        content = decode_json(data)
     except ValueError as error:
         raise RecordError(
             f"{path} is no complete JSON ({shortened(str(error), 120)}): truncated, or not a benchmark file"

@@ -18,9 +18,15 @@ from pydantic import (
 )
 
 from pruning_core.errors import OptionError
+from pruning_core.shown import shortened, shown
 
 RECIPE_VERSION = 2
 """Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
+
+MOST_EPOCHS = 100_000
+MOST_IMAGES = 1_000_000
+MOST_SEED = 2**32 - 1
+"""What torch and numpy take, also after a method has multiplied it (`Pruning.draw_seed`)."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 TrainDevice = Literal["auto", "cpu", "cuda"]
@@ -31,6 +37,12 @@ class Frozen(BaseModel):
     """A spec: immutable, no unknown fields, no silent conversion of text to numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Asked(Frozen):
+    """What somebody wrote: no number in it is infinite, or none."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class ModelSpec(Frozen):
@@ -74,11 +86,11 @@ class DatasetSpec(Frozen):
     augment: AugmentSpec
 
 
-class TrainSpec(Frozen):
+class TrainSpec(Asked):
     """How a network is trained or fine-tuned."""
 
-    epochs: int = Field(10, ge=0)
-    batch_size: int = Field(128, ge=1)
+    epochs: int = Field(10, ge=0, le=MOST_EPOCHS)
+    batch_size: int = Field(128, ge=1, le=MOST_IMAGES)
     learning_rate: float = Field(0.1, gt=0, description="Peak of the schedule.")
     lr_schedule: Literal["onecycle", "constant"] = "onecycle"
     warmup: float = Field(0.25, gt=0, lt=1, description="Fraction of all steps in which onecycle rises.")
@@ -89,7 +101,7 @@ class TrainSpec(Frozen):
     augment: bool = Field(True, description="Apply the dataset's augmentation.")
     precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
     device: TrainDevice = Field("auto", description="As asked for; what it resolved to is in the metrics.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     optimizer: Literal["sgd", "muon"] = Field(
         "sgd", description="muon: for convolutions, but those on the image itself; sgd for all else."
     )
@@ -115,6 +127,7 @@ class FineTuneSpec(TrainSpec):
     norm_images: int = Field(
         0,
         ge=0,
+        le=2**53,
         description="Training images from which batch-norm statistics are taken anew after pruning; 0: none.",
     )
     distill_weight: float = Field(
@@ -131,7 +144,7 @@ class MethodSpec(Frozen):
     name: str = Field("magnitude", description="A name in METHODS.")
     schedule: Literal["iterative", "one-shot"] = "iterative"
     scope: Literal["local", "global"] = "local"
-    round_to: int = Field(2, ge=1, description="Kept widths are multiples of this.")
+    round_to: int = Field(2, ge=1, le=4096, description="Kept widths are multiples of this.")
 
 
 class DenseSpec(Frozen):
@@ -183,8 +196,8 @@ def explain(error: ValidationError, where: str = "") -> OptionError:
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "value"
+    return shortened(".".join(str(part) for part in location), 100) or "value"
 
 
 def _came(item: Any) -> str:
-    return "" if item["type"] in ("missing", "extra_forbidden") else f" (came: {item['input']!r})"
+    return "" if item["type"] in ("missing", "extra_forbidden") else f" (came: {shown(item['input'])})"

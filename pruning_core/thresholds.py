@@ -4,16 +4,18 @@ Not for: judging one run against another; that is the gate's.
 """
 
 import difflib
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from pruning_core.cells import Variant, label_of
 from pruning_core.errors import OptionError
-from pruning_core.spec import Frozen, explain
+from pruning_core.input_files import read_toml
+from pruning_core.shown import shown
+from pruning_core.spec import Asked, explain
 
 LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
 """Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
@@ -23,14 +25,19 @@ that is broken: its speed would be no speed.
 """
 
 
-class Threshold(Frozen):
+MOST_ENTRIES = 1000
+
+Pattern = Annotated[str, Field(max_length=1000)]
+
+
+class Threshold(Asked):
     """Limits for the cells that match all its patterns; patterns are those of file names (`*`, `?`)."""
 
-    dataset: str = Field("*", description="Pattern for the dataset's label, for example folder-cifar10.")
-    model: str = "*"
-    method: str = Field("*", description="Pattern; the unpruned network has the method dense.")
-    backend: str = "*"
-    precision: str = "*"
+    dataset: Pattern = Field("*", description="Pattern for the dataset's label, for example folder-cifar10.")
+    model: Pattern = "*"
+    method: Pattern = Field("*", description="Pattern; the unpruned network has the method dense.")
+    backend: Pattern = "*"
+    precision: Pattern = "*"
     up_to_ratio: float = Field(1.0, ge=0, le=1, description="Cells of a higher ratio do not match.")
     floor: float = Field(0.0, ge=0, le=1, description="Least accuracy, fraction.")
     allowed_drop: float = Field(1.0, ge=0, le=1, description="Largest loss against dense, fraction.")
@@ -75,18 +82,16 @@ def read_thresholds(path: Path) -> Thresholds:
     Raises:
         OptionError: If it cannot be read, is no TOML, or says something that cannot be.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"cannot read thresholds {path}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"thresholds {path} are no TOML: {error}") from None
+    content, _ = read_toml(path, "thresholds")
     for name in content:
         if name != "threshold" or not isinstance(content[name], list):
-            hint = " Did you mean 'threshold'?" if difflib.get_close_matches(name, ["threshold"]) else ""
+            close = difflib.get_close_matches(name[:60], ["threshold"])
+            hint = " Did you mean 'threshold'?" if close else ""
             raise OptionError(
-                f"thresholds {path}: only [[threshold]] tables are allowed; came {name!r}.{hint}"
+                f"thresholds {path}: only [[threshold]] tables are allowed; came {shown(name)}.{hint}"
             )
+    if len(content.get("threshold", [])) > MOST_ENTRIES:
+        raise OptionError(f"thresholds {path}: at most {MOST_ENTRIES} [[threshold]] tables are read")
     entries = []
     for number, table in enumerate(content.get("threshold", []), start=1):
         try:

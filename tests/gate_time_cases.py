@@ -3,7 +3,6 @@
 Not for: running them (`test_gate.py`).
 """
 
-import record_factory as factory
 from gate_case import SKIP_TIMES, Case
 from gate_changes import (
     CONTROL,
@@ -142,24 +141,6 @@ TIME_CASES = [
             contaminated=True,
             disturbance="other processes used 38 % of the cores",
         ),
-    ),
-    Case(
-        "rounds lost",
-        LAT,
-        "cannot-compare",
-        2,
-        "9 log_ratios for 10 rounds",
-        new=lambda c: factory.find(c, LAT)["log_ratios"].pop(),
-    ),
-    Case("speed-up of other rounds", LAT, "cannot-compare", 2, "damaged", new=setting(LAT, speedup=9.0)),
-    Case("no log-ratios", LAT, "cannot-compare", 2, "no log_ratios", new=lacking(LAT, "log_ratios")),
-    Case(
-        "contamination not said",
-        LAT,
-        "cannot-compare",
-        2,
-        "no contaminated",
-        new=lacking(LAT, "contaminated"),
     ),
     Case(
         "unknown suite",

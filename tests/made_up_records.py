@@ -115,10 +115,9 @@ def accuracy_record(ratio: float, backend: str, device: str, paired: bool) -> di
     )
 
 
-def speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int) -> dict[str, Any]:
-    """Return the fields of times that these rounds, and the time of the reference, come to."""
+def rounds_fields(log_ratios: list[float]) -> dict[str, Any]:
+    """Return the fields of a speed-up that these rounds come to."""
     low, high, coverage = median_interval(log_ratios)
-    latency = reference_ms * math.exp(median(log_ratios))
     return {
         "log_ratios": log_ratios,
         "rounds": len(log_ratios),
@@ -126,6 +125,15 @@ def speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int) 
         "speedup_low": math.exp(-high),
         "speedup_high": math.exp(-low),
         "confidence": coverage,
+        "looks": 1,
+    }
+
+
+def speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int) -> dict[str, Any]:
+    """Return the fields of times that these rounds, and the time of the reference, come to."""
+    latency = reference_ms * math.exp(median(log_ratios))
+    return {
+        **rounds_fields(log_ratios),
         "latency_ms": latency,
         "latency_low_ms": latency * 0.99,
         "latency_high_ms": latency * 1.01,
@@ -134,7 +142,6 @@ def speed_fields(log_ratios: list[float], reference_ms: float, batch_size: int) 
         "latency_p95_ms": latency * 1.03,
         "latency_p99_ms": latency * 1.2,
         "calls_timed": 100 * len(log_ratios),
-        "looks": 1,
         "images_per_s": 1e3 * batch_size / latency,
         "reference_latency_ms": reference_ms,
     }

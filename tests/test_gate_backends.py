@@ -203,7 +203,7 @@ def test_one_spoiled_control_spoils_the_backends_of_its_device(tmp_path: Path) -
     new = run(1)
     for record in factory.records_of(new, "latency"):
         if record["control"]:
-            record.update(speedup_low=1.2, speedup_high=1.3)
+            factory.set_bounds(record, 1.2, 1.3)
     planted(1.5)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {}
     assert backends_of(judge(tmp_path, run(0), new)) == {}

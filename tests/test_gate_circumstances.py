@@ -147,23 +147,22 @@ def test_a_machine_without_a_name_is_said_in_either_run(tmp_path: Path) -> None:
     [
         ({"contaminated": True}, "marked as contaminated (A/A control "),
         ({"contaminated": True, "disturbance": "a build"}, "contaminated (a build)"),
-        ({"speedup_low": 0.7}, "contaminated (A/A control 0.700 to "),
-        ({"speedup_high": 1.3}, " to 1.300, not known within 1 ± 0.25)"),
-        ({"speedup_low": 1.06, "speedup_high": 1.08}, "A/A control 1.060 to 1.080, beyond 1 ± 0.05)"),
-        ({"speedup_low": 0.9, "speedup_high": 0.95}, "A/A control 0.900 to 0.950, beyond 1 ± 0.05)"),
-        ({"speedup_low": None}, "A/A control without an interval"),
-        ({"speedup_high": None}, "A/A control without an interval"),
+        ({"bounds": (0.7, 1.0)}, "contaminated (A/A control 0.700 to "),
+        ({"bounds": (1.0, 1.3)}, " to 1.300, not known within 1 ± 0.25)"),
+        ({"bounds": (1.06, 1.08)}, "A/A control 1.060 to 1.080, beyond 1 ± 0.05)"),
+        ({"bounds": (0.9, 0.95)}, "A/A control 0.900 to 0.950, beyond 1 ± 0.05)"),
     ],
 )
 def test_a_spoiled_control_spoils_its_device(
     tmp_path: Path, where: str, fields: dict[str, Any], words: str
 ) -> None:
-    """A control that left its tolerance, or has none, decides over every time of its device, and says why."""
+    """A control that left its tolerance decides over every time of its device, and says why."""
     spoiled = small()
     record = factory.find(spoiled, CONTROL)
-    record.update(fields)
-    for name in [name for name, value in record.items() if value is None]:
-        del record[name]
+    if "bounds" in fields:
+        factory.set_bounds(record, *fields["bounds"])
+    else:
+        record.update(fields)
     pair = (spoiled, small()) if where == "this run" else (small(), spoiled)
     cell = cell_of(judge(tmp_path, *pair), LAT)
     assert cell.verdict == ("inconclusive" if where == "this run" else "cannot-compare")
@@ -174,7 +173,7 @@ def test_a_spoiled_control_spoils_its_device(
 def test_noise_in_a_control_spoils_nothing(tmp_path: Path, low: float, high: float) -> None:
     """A control that may well be equal leaves times to be judged: the noise is in their intervals as well."""
     new = small()
-    factory.find(new, CONTROL).update(speedup_low=low, speedup_high=high)
+    factory.set_bounds(factory.find(new, CONTROL), low, high)
     assert cell_of(judge(tmp_path, small(), new), LAT).verdict == "pass"
 
 
@@ -184,7 +183,7 @@ def test_the_worst_of_several_controls_is_named(tmp_path: Path) -> None:
         new = small(batch_sizes=(1, 32))
         for number, batch in enumerate((1, 32)):
             control = factory.find(new, ("latency", f"resnet18-digits-dense-eager-fp32-cpu-b{batch}"))
-            control["speedup_high"] = 1.5 if number == worse else 1.3
+            factory.set_bounds(control, 1.0, 1.5 if number == worse else 1.3)
         cell = cell_of(judge(tmp_path, new, small(batch_sizes=(1, 32))), LAT)
         assert "to 1.500" in cell.reason
 

@@ -1,6 +1,5 @@
 """The gate's rules at their edges: each test here holds one that no case of the table would miss."""
 
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -248,16 +247,6 @@ def test_one_contaminated_cell_of_the_baseline_is_enough(tmp_path: Path) -> None
     assert "the baseline is contaminated (a build)" in cell_of(judge(tmp_path, small(), baseline), LAT).reason
 
 
-def test_a_time_without_rounds_is_damage(tmp_path: Path) -> None:
-    """A record of no rounds is damaged, in either run."""
-    for which in (0, 1):
-        pair = [small(), small()]
-        setting(LAT, log_ratios=[], rounds=0)(pair[which])
-        assert (
-            "0 log_ratios for 0 rounds: the record is damaged" in cell_of(judge(tmp_path, *pair), LAT).reason
-        )
-
-
 @pytest.mark.parametrize("factor", [1.2, 0.8])
 def test_bounds_of_a_speed_stand_around_it(tmp_path: Path, factor: float) -> None:
     """A slow-down and a gain are told as positive numbers, the lower bound first."""
@@ -294,7 +283,7 @@ def test_a_pass_is_worth_a_look_when_large_and_clear(
     pair = [small(), small()]
     for content in pair:
         steady = [-0.5 + scatter * (i - 4.5) / 4.5 for i in range(10)]
-        setting(LAT, log_ratios=steady, speedup=math.exp(0.5))(content)
+        factory.set_rounds(factory.find(content, LAT), steady)
     slower(factor)(pair[0])
     cell = cell_of(judge(tmp_path, *pair), LAT)
     assert (cell.verdict, cell.changed) == ("pass", changed), cell.reason

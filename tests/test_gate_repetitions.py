@@ -58,8 +58,8 @@ def test_a_single_run_is_left_as_it_is(tmp_path: Path) -> None:
 def test_rounds_of_all_and_the_fastest_calls_of_any(tmp_path: Path) -> None:
     """A latency cell gets every run's rounds, their speed-up and interval, and the least percentile."""
     first, second = small(seed=0), small(seed=1)
-    setting(LAT, latency_p05_ms=7.0, images_per_s=111.0)(first)
-    setting(LAT, latency_p05_ms=6.0, images_per_s=222.0)(second)
+    setting(LAT, latency_p05_ms=7.0, peak_memory_bytes=111)(first)
+    setting(LAT, latency_p05_ms=6.0, peak_memory_bytes=222)(second)
     both = record_of(together(tmp_path, first, second), LAT)
     ratios = [*factory.find(first, LAT)["log_ratios"], *factory.find(second, LAT)["log_ratios"]]
     assert both["log_ratios"] == ratios
@@ -67,7 +67,7 @@ def test_rounds_of_all_and_the_fastest_calls_of_any(tmp_path: Path) -> None:
     assert both["speedup"] == pytest.approx(math.exp(-median(ratios)))
     assert math.exp(-max(ratios)) <= both["speedup_low"] < both["speedup"] < both["speedup_high"]
     assert both["latency_p05_ms"] == 6.0
-    assert both["images_per_s"] == 222.0
+    assert both["peak_memory_bytes"] == 222
     swapped = record_of(together(tmp_path, second, first), LAT)
     assert swapped["latency_p05_ms"] == 6.0
 

@@ -2,10 +2,10 @@
 
 import math
 from pathlib import Path
-from statistics import median
 
 import pytest
 import record_factory as factory
+from made_up_records import rounds_fields
 
 from pruning_core.cli import main
 from pruning_core.errors import OptionError
@@ -20,9 +20,8 @@ TRAINING = {
     "failure": "", "model": "resnet18", "dataset": "digits", "method": "dense", "ratio": 0.0, "key": "k" * 32,
     "device": "cpu", "threads": 2, "train_precision": "bf16", "batch_size": 128, "step_ms": 640.0,
     "images_per_s": 200.0, "reference": "plain loop", "reference_images_per_s": 50.0, "outside_share": 0.004,
-    "speedup": 4.0, "speedup_low": 3.9, "speedup_high": 4.1, "confidence": 0.95, "rounds": 10, "looks": 1,
-    "log_ratios": [-1.3862944] * 10, "control": False, "contaminated": False, "disturbance": "",
-    "roofline_fraction": 0.8,
+    **rounds_fields(factory.rounds_within(3.9, 16 / 3.9)), "control": False, "contaminated": False,
+    "disturbance": "", "roofline_fraction": 0.8,
 }  # fmt: skip
 
 
@@ -77,13 +76,11 @@ def test_training_has_a_table_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("slower", "verdict"), [(0.0, "pass"), (0.3, "regressed")])
 def test_the_gate_judges_training_steps(tmp_path: Path, slower: float, verdict: str) -> None:
     """Steps that are slower beside the plain loop than before are a regression, as a latency would be."""
-    values = [TRAINING["log_ratios"][0] + slower + 1e-3 * i for i in range(-9, 11)]
-    steady = [TRAINING["log_ratios"][0] + 1e-3 * i for i in range(-9, 11)]
+    values = [-math.log(4) + slower + 1e-3 * i for i in range(-9, 11)]
+    steady = [-math.log(4) + 1e-3 * i for i in range(-9, 11)]
 
     def with_values(name: str, ratios: list[float]) -> Run:
-        return training_run(
-            tmp_path, name, log_ratios=ratios, rounds=len(ratios), speedup=math.exp(-median(ratios))
-        )
+        return training_run(tmp_path, name, **rounds_fields(ratios))
 
     result = compare(with_values("a.json", steady), with_values("b.json", values), Policy())
     (found,) = [cell for cell in result.cells if cell.suite == "training"]

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning_core.errors import OptionError
-from pruning_core.escaping import printable
 from pruning_core.records import Record
 from pruning_core.report.index import Backend, Group, RunIndex
 from pruning_core.report.tables import Report
+from pruning_core.shown import shortened
 from pruning_core.text_files import write_bytes_file
 
 if TYPE_CHECKING:
@@ -36,6 +36,17 @@ IDEAL: dict[str, Any] = {
     "label": "what the MACs saved would give",
 }
 MARKS = "os^DvPX*<>h"  # not as many as colours: the pair comes back only after 88 backends
+
+
+LONGEST_LABEL, LONGEST_LINE, MOST_LINES = 60, 220, 10
+"""Characters of a legend's label and of a line of the title, and how many lines there is room for."""
+
+DRAWING: dict[Any, Any] = {
+    "svg.hashsalt": "pruning-bench",
+    "font.size": 9,
+    "text.parse_math": False,  # names are shown as they are: `$`, `_` and `^` mean nothing in them
+    "text.usetex": False,
+}
 
 
 @dataclass(frozen=True)
@@ -72,11 +83,8 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    with (
-        mpl.rc_context({"svg.hashsalt": "pruning-bench", "font.size": 9, "text.parse_math": False}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+    with mpl.rc_context(DRAWING), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font lacks, a legend without room
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
         backends = list(
             dict.fromkeys(b for part in parts for b in part.index.backends(part.group, part.device))
@@ -97,8 +105,9 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
         first = parts[0]
         methods = " and ".join(dict.fromkeys(part.group.method for part in parts))
         facts = [part.index.facts() for part in parts]
-        title = f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}"
-        figure.suptitle("\n".join(map(printable, [title, *dict.fromkeys(facts)])), fontsize=8)
+        what = f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}"
+        lines = [shortened(line, LONGEST_LINE) for line in dict.fromkeys([what, *facts])]
+        figure.suptitle("\n".join(lines[:MOST_LINES]), fontsize=8)
         figure.tight_layout()
         buffer = io.BytesIO()
         figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
@@ -205,15 +214,17 @@ def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) 
     """Draw the legend: colours and marks are backends, lines are methods where there are several."""
     from matplotlib.lines import Line2D
 
-    entries = [Line2D([], [], ms=5, **(_mark_of(number) | {"ls": ""})) for number in range(len(backends))]
-    names = [" ".join(backend) for backend in backends]
+    labels = [" ".join(name) for name in backends]
+    entries = [Line2D([], [], ms=5, **(_mark_of(number) | {"ls": ""})) for number, _ in enumerate(backends)]
     if len(parts) > 1:
+        labels += [part.name for part in parts]
         entries += [
             Line2D([], [], color="black", marker="o", ms=5, lw=0.8, **_line_of(number))
-            for number in range(len(parts))
+            for number, _ in enumerate(parts)
         ]
-        names += [part.name for part in parts]
+    labels.append(IDEAL["label"])
     entries.append(Line2D([], [], **IDEAL))
-    names.append(IDEAL["label"])
-    # Beside the lines, not as their labels: a label that begins with `_` is left out.
-    axis.legend(entries, list(map(printable, names)), fontsize=7)
+    # Put in afterwards: what begins with an underscore would be left out of the legend.
+    legend = axis.legend(entries, ["."] * len(entries), fontsize=7)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(shortened(label, LONGEST_LABEL))

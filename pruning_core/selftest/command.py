@@ -9,6 +9,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.selftest.figure import check_figure_file, draw_groups
 from pruning_core.selftest.summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.trials import Condition, Trial, plan_trials, run_trials
+from pruning_core.shown import shortened
 from pruning_core.system.hardware import resolve_threads
 from pruning_core.text_files import check_writable
 
@@ -80,6 +81,6 @@ def _show(trials: list[Trial], machine: dict[str, Any], figure: Path | None) -> 
     groups = group_trials(trials)
     if figure is not None:
         facts = ("name", "torch", "threads")
-        name, torch, threads = (machine.get(fact, "?") for fact in facts)
+        name, torch, threads = (shortened(str(machine.get(fact, "?")), 100) for fact in facts)
         draw_groups(groups, figure, f"{name} · torch {torch} · {threads} threads")
     return render_groups(groups)

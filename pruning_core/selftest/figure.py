@@ -5,8 +5,10 @@ Needs the extra `figures` (matplotlib). Not for: counting (`summary.py`).
 
 import importlib.util
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,14 @@ from pruning_core.text_files import write_bytes_file
 # Blue and orange of Okabe and Ito's palette: told apart by the colour-blind and in grey.
 PAIRED, SEQUENTIAL = "#0072B2", "#D55E00"
 
+
+DRAWING: dict[Any, Any] = {
+    "svg.hashsalt": "pruning-bench",
+    "font.size": 9,
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+"""Names are shown as they are: `$`, `_` and `^` mean nothing in them."""
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -55,7 +65,8 @@ def draw_groups(groups: Sequence[Group], path: Path, title: str) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    with mpl.rc_context({"svg.hashsalt": "pruning-bench", "font.size": 9}):
+    with mpl.rc_context(DRAWING), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font lacks, a legend without room
         figure, axes = plt.subplots(
             1, len(groups), figsize=(2.6 * len(groups) + 0.6, 4.2), sharey=True, squeeze=False
         )

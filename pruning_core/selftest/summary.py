@@ -7,16 +7,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from tabulate import tabulate
 
 from pruning_core.errors import OptionError
 from pruning_core.grid import LatencyOptions
+from pruning_core.input_files import decode_json, read_bytes, why_unreadable
 from pruning_core.intervals import wilson_interval
-from pruning_core.selftest.trials import Setting, Trial
+from pruning_core.selftest.trials import Condition, Setting, Trial
+from pruning_core.shown import shortened, shown
 from pruning_core.text_files import write_text_file
+
+MOST_BYTES = 64_000_000
+"""Of a file that is read: a trial takes 500."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,43 @@ def read_summary(path: Path) -> tuple[list[Trial], dict[str, Any]]:
         OptionError: If it cannot be read, or is not such a file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        trials = [Trial(**{**item, "setting": Setting(**item["setting"])}) for item in content["trials"]]
-        if not trials:
-            raise ValueError("no trials")
+        content = decode_json(read_bytes(path, MOST_BYTES))
+        trials = [_trial_of(item) for item in content["trials"]]
+        if not 0 < len({(t.setting.condition, t.setting.extra, t.setting.tolerance) for t in trials}) <= 50:
+            raise ValueError("no trials, or of more than 50 kinds")
         return trials, dict(content["machine"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OptionError(f"{path} is no file of `selftest latency --json`: {error!r}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = why_unreadable(error) if isinstance(error, OSError) else shortened(repr(error), 200)
+        raise OptionError(f"{path} is no file of `selftest latency --json`: {reason}") from None
+
+
+def _trial_of(item: dict[str, Any]) -> Trial:
+    """Check what a file says of a trial, and return it.
+
+    Raises:
+        ValueError, KeyError or TypeError: If it says something that cannot be.
+    """
+    setting = Setting(**item["setting"])
+    trial = Trial(**{**item, "setting": setting})
+    fractions = {"extra": setting.extra, "tolerance": setting.tolerance, "precision": setting.precision}
+    ratios = {
+        "slowdown": trial.slowdown,
+        "slowdown_low": trial.slowdown_low,
+        "slowdown_high": trial.slowdown_high,
+        "sequential_slowdown": trial.sequential_slowdown,
+    }
+    amounts = {
+        "rounds": trial.rounds,
+        "seconds": trial.seconds,
+        "sequential_seconds": trial.sequential_seconds,
+        "batch_size": setting.batch_size,
+    }
+    for low, high, numbers in ((0, 10, fractions), (1e-6, 1e6, ratios), (0, 1e9, amounts)):
+        for name, number in numbers.items():
+            if type(number) not in (int, float) or not low <= number <= high:
+                raise ValueError(f"{name} = {shown(number)}")
+    if not trial.slowdown_low <= trial.slowdown <= trial.slowdown_high:
+        raise ValueError("a slowdown outside of its bounds")
+    if setting.condition not in get_args(Condition):
+        raise ValueError(f"condition = {shown(setting.condition)}")
+    return trial
