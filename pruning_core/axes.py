@@ -112,7 +112,9 @@ def _whole_numbers(value: object, what: str, most: int) -> object:
     if isinstance(value, list | tuple) and all(type(item) is int for item in value):
         _check_length(value)
         if not value or not all(1 <= item <= most for item in value) or len(set(value)) < len(value):
-            raise ValueError(f"{what} are 1 to {most}, each once; came {shown(list(value))}")
+            raise ValueError(
+                f"{what} are at least 1 and at most {most}, each once; came {shown(list(value))}"
+            )
         return tuple(value)
     return value
 

@@ -30,9 +30,7 @@ def why_another_network(baseline: Record, new: Record) -> str:
         return ""
     if baseline.get("widths") is None or new.get("widths") is None:
         return f"other {' and '.join(changed)} at the same ratio"
-    return (
-        f"the same widths, but other {' and '.join(changed)}: a layer, a kernel or an activation is another"
-    )
+    return f"equal widths, other {' and '.join(changed)}: a layer, a kernel or an activation is another"
 
 
 def _differing_layers(before: dict[str, int], now: dict[str, int], of: str) -> str:

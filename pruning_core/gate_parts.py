@@ -102,11 +102,11 @@ def _cost_parts(baseline: Record, new: Record) -> Iterator[Part]:
         verdict = REGRESSED if now > before else PASS
         reason = numbers
         if now < before:
-            reason += f", improved, but by another network: {another}" if another else ", improved"
+            reason += ", improved, but the network is another one" if another else ", improved"
         finite = growth if math.isfinite(growth) else None
         yield Part(name, verdict, reason, before, now, finite, changed=now != before)
     if another:
-        yield Part("widths", PASS, f"the network is another one: {another}", changed=True)
+        yield Part("widths", PASS, f"another network: {another}", changed=True)
 
 
 def _signed(fraction: float) -> str:

@@ -23,6 +23,7 @@ _RUNS = (*_NETWORK, "backend", "precision", "device")
 _TIMES = ("batch_size", "reference", "control", "contaminated", "rounds", "log_ratios", "confidence")
 _SPEEDS = ("speedup", "speedup_low", "speedup_high")
 _LATENCIES = ("latency_ms", "latency_low_ms", "latency_high_ms")
+_MEASURED = {*_SPEEDS, *_LATENCIES, "rounds", "log_ratios", "control", "accuracy"}
 
 REQUIRED = {
     "cost": _NETWORK,
@@ -30,7 +31,7 @@ REQUIRED = {
     "latency": (*_RUNS, *_TIMES, *_SPEEDS, *_LATENCIES),
     "training": (*_NETWORK, "device", *_TIMES, *_SPEEDS),
 }
-"""Suite → fields that each of its records has, in every schema and whatever its status."""
+"""Suite → fields that each of its records has, in every schema."""
 
 _RISING = (
     ("latency_low_ms", "latency_ms", "latency_high_ms"),
@@ -50,7 +51,10 @@ def why_damaged(record: Record) -> str:
     Args:
         record: Each of its fields in its range (`records.problem_with`).
     """
-    absent = [name for name in REQUIRED.get(record["suite"], ()) if name not in record]
+    required = REQUIRED.get(record["suite"], ())
+    if record["status"] == "failed" and not record.keys() & _MEASURED:
+        required = _NETWORK  # it failed before anything was measured
+    absent = [name for name in required if name not in record]
     if absent:
         return f"has no {', '.join(absent)}"
     return next(_contradictions(record), "")
@@ -64,7 +68,7 @@ def _contradictions(record: Record) -> Iterator[str]:
                 yield f"has {lower} = {record[lower]:g} above {upper} = {record[upper]:g}"
     if "log_ratios" in record:
         yield from _of_rounds(record)
-    if record["suite"] == "latency":
+    if record["suite"] == "latency" and "control" in record:
         yield from _of_times(record)
     for time in ("latency_ms", "step_ms"):
         if time in record and "images_per_s" in record and "batch_size" in record:

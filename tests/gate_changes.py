@@ -11,6 +11,7 @@ from typing import Any
 import record_factory as factory
 
 from pruning_core.gate import CellVerdict, GateResult, Policy, compare
+from pruning_core.intervals import wilson_interval
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]
@@ -48,6 +49,19 @@ def without(identity: Identity) -> Change:
 def right(count: int) -> Change:
     """Return a change of the number of right answers in `ACC`."""
     return lambda content: factory.set_right(factory.find(content, ACC), count)
+
+
+def of_images(count: int) -> Change:
+    """Return a change of how many images `ACC` was tested on, seven of eight right."""
+
+    def change(content: Content) -> None:
+        record = factory.find(content, ACC)
+        low, high = wilson_interval(count * 7 // 8, count)
+        record.update(accuracy=(count * 7 // 8) / count, accuracy_n=count)
+        record.update(accuracy_low=low, accuracy_high=high)
+        del record["right_answers"]
+
+    return change
 
 
 def remade(content: Content) -> None:

@@ -153,11 +153,11 @@ def test_accuracy_of_a_latency_run_is_judged(tmp_path: Path) -> None:
 )
 def test_records_of_different_things_are_not_compared(tmp_path: Path, name: str) -> None:
     """Where a field that says what was measured differs, it is named and nothing is compared."""
-    new = small()
-    record = factory.find(new, LAT)
+    baseline, new = (factory.as_run(small(), tmp_path) for _ in range(2))
+    (record,) = [r for r in new.records if (r["suite"], r["cell"]) == LAT]
     kind = FIELD_BY_NAME[name].kind
     record[name] = {str: "other", int: 7, float: 0.125, bool: not record[name]}[kind]
-    (found,) = [c for c in judge(tmp_path, new, small()).cells if (c.suite, c.cell) == LAT]
+    (found,) = [c for c in compare(baseline, new, Policy()).cells if (c.suite, c.cell) == LAT]
     assert found.verdict == "cannot-compare"
     assert found.reason.startswith(f"{name} differs: baseline ")
 

@@ -23,7 +23,7 @@ from gate_changes import (
     small,
 )
 
-from pruning_core.gate import Policy, Tolerances
+from pruning_core.gate import Policy, Tolerances, compare
 
 
 def test_nothing_changed_is_nothing_to_look_at(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_another_thing_is_no_new_name(tmp_path: Path, name: str) -> None:
 def test_a_cell_of_another_suite_is_no_new_name(tmp_path: Path) -> None:
     """An added cell of another suite is not taken for the new name of a missing one."""
     new = small(suites=("cost",))
-    setting(COST, suite="accuracy")(new)
+    setting(COST, suite="mine")(new)
     assert "Renamed" not in cell_of(judge(tmp_path, new, small(suites=("cost",))), COST).reason
 
 
@@ -136,7 +136,9 @@ def test_costs_are_told_in_numbers(tmp_path: Path) -> None:
     setting(COST, macs=300, params=80)(new)
     parts = {part.metric: part for part in cell_of(judge(tmp_path, new, baseline), COST).parts}
     assert parts["macs"].reason == "MACs 200 → 300 (+100, +50%)"
-    assert parts["params"].reason == "parameters 100 → 80 (-20, -20%), improved"
+    assert (
+        parts["params"].reason == "parameters 100 → 80 (-20, -20%), improved, but the network is another one"
+    )
     assert (parts["macs"].change, parts["params"].change) == (0.5, -0.2)
     setting(COST, macs=0)(baseline)
     (macs, *_) = cell_of(judge(tmp_path, new, baseline), COST).parts
@@ -184,10 +186,10 @@ def test_answers_of_one_run_only_are_not_paired(tmp_path: Path) -> None:
 
 def test_answers_of_another_length_are_damage(tmp_path: Path) -> None:
     """As many right answers over more images than there are is a damaged record."""
-    new = small()
-    record = factory.find(new, ACC)
+    baseline, new = (factory.as_run(small(), tmp_path) for _ in range(2))
+    (record,) = [r for r in new.records if (r["suite"], r["cell"]) == ACC]
     record["right_answers"] += "0"
-    cell = cell_of(judge(tmp_path, new, small()), ACC)
+    cell = cell_of(compare(baseline, new, Policy()), ACC)
     assert (cell.verdict, "damaged" in cell.reason) == ("cannot-compare", True)
 
 

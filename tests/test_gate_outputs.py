@@ -121,7 +121,7 @@ def test_junit_has_one_case_for_each_cell(tmp_path: Path) -> None:
     setting(COST, macs=10**9)(new)
     noisy(new)
     factory.remove(new, ACC)
-    for inconclusive, tag in (("fail", "failure"), ("report", "skipped")):
+    for inconclusive, tag in (("stop", "skipped"), ("fail", "failure"), ("report", "skipped")):
         result = judge(tmp_path, new, small(), Policy(Tolerances(inconclusive=inconclusive)))
         root = ElementTree.fromstring(to_junit(result))
         cases = {
@@ -158,7 +158,7 @@ def test_run_gate_writes_every_file(
     """The command's function prints a table, writes all outputs, and appends to GitHub's step summary."""
     new = small()
     slower(1.3)(new)
-    paths = [factory.write(c, tmp_path / f"{i}.json") for i, c in enumerate((small(), new))]
+    paths = [factory.write(c, tmp_path / f"{i}.json") for i, c in enumerate((small(seed=1), new))]
     policy = tmp_path / "policy.toml"
     policy.write_text("slowdown = 0.1\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "steps.md"))

@@ -38,7 +38,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
         ("slowdown = true", "slowdown must be a number"),
         ("slowdown = nan", "slowdown must be a number"),
         ('slowdown = "5 %"', "came '5 %'"),
-        ('inconclusive = "maybe"', "one of fail, report, pass; came 'maybe'"),
+        ('inconclusive = "maybe"', "one of stop, fail, report, pass; came 'maybe'"),
         ('[[cells]]\nmatch = "*"\nfalse_alarm = 0.1', r"no key 'false_alarm' here[\s\S]*line 3"),
         ("slowdown = 0.1\n[[cells]]\nslowdown = 0.1", r"entry 1 needs match.*line 2"),
         ("[cells]\na = 1", "must be written as"),
@@ -66,7 +66,7 @@ def test_policy_errors_name_key_and_line(tmp_path: Path, text: str, words: str) 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("inconclusive", word) for word in ("fail", "report", "pass")),
+        *(("inconclusive", word) for word in ("stop", "fail", "report", "pass")),
         *(("times_on_other_machine", word) for word in ("cannot-compare", "skip")),
         *(("slowdown", number) for number in (0, 10, 0.5)),
         *(("control_tolerance", number) for number in (0.0, 1)),

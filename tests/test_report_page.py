@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import record_factory as factory
 from gate_changes import COST, setting
-from made_up_records import MACS
+from made_up_records import MACS, speed_fields
 
 from pruning_core.errors import OptionError
 from pruning_core.gate import Policy, compare
@@ -263,9 +263,10 @@ def test_labels_of_a_picture_do_not_overlap(
     content = factory.make_content(ratios=(0.5, 0.75))
     for number, entry in enumerate(content["benchmarks"]):
         info = entry["extra_info"]
-        for name in ("latency_ms", "latency_low_ms", "latency_high_ms"):
-            if name in info:
-                info[name] = 7.0 * spread ** (number / len(content["benchmarks"]))
+        if "latency_ms" in info:
+            latency_ms = 7.0 * spread ** (number / len(content["benchmarks"]))
+            info.update(speed_fields(info["log_ratios"], latency_ms * info["speedup"], info["batch_size"]))
+            info["mac_efficiency"] = info["speedup"] / info["mac_reduction"]
     figure = draw(tmp_path, monkeypatch, content)
     axis = figure.axes[0]
     figure.canvas.draw()

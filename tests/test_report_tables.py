@@ -17,7 +17,9 @@ def test_why_a_cell_is_not_faster(tmp_path: Path) -> None:
     dense, pruned = table.rows[0], table.rows[4]
     assert (dense["ratio"], dense["mac_reduction"], dense["mac_efficiency_b1"]) == (0.0, None, None)
     assert pruned["mac_reduction"] == pytest.approx(MACS[0.0] / MACS[0.5])
-    assert pruned["mac_efficiency_b32"] == pytest.approx(1 / (1 - 0.95 * 0.5) / pruned["mac_reduction"])
+    assert pruned["mac_efficiency_b32"] == pytest.approx(
+        1 / (1 - 0.95 * 0.5) / pruned["mac_reduction"], rel=0.01
+    )
     assert {row["launch_bound_b1"] for row in table.rows} == {"no"}
     assert any("bf16 200 GFLOP/s, 20 GB/s; fp32 200 GFLOP/s" in note for note in table.notes)
 

@@ -130,12 +130,13 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path, on: bool) -> No
     (gc.enable if on else gc.disable)()
     try:
         path = factory.write_large(tmp_path / "run.json", 60)
-        run_gate(path, path)
+        other = factory.write_large(tmp_path / "other.json", 60, seed=1)
+        run_gate(path, other)
         write_report([path], "csv", tmp_path / "out.csv")
         assert gc.isenabled() is on
         path.write_text("{")
         with pytest.raises(RecordError):
-            run_gate(path, path)
+            run_gate(path, other)
         assert gc.isenabled() is on
     finally:
         (gc.enable if was_on else gc.disable)()

@@ -143,7 +143,7 @@ def _what_to_draw(report: Report) -> tuple[int, list[_Part]]:
 def _timed(part: _Part, backend: Backend, batch_size: int) -> list[Record]:
     ratios = part.index.ratios(part.group, part.device)
     found = (part.index.latency(part.group, ratio, backend, part.device, batch_size) for ratio in ratios)
-    return [record for record in found if record]
+    return [record for record in found if record and "latency_ms" in record]
 
 
 def _places(report: Report) -> Iterator[tuple[RunIndex, Group, str]]:
