@@ -84,7 +84,9 @@ def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
     try:
         text = read_bytes(path, MOST_TOML_BYTES).decode("utf-8")
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
-        raise OptionError(f"cannot read {what} {path}: {why_unreadable(error)}") from None
+        raise OptionError(
+            f"cannot read {what} {shortened(str(path), 300)}: {why_unreadable(error)}"
+        ) from None
     try:
         content = tomllib.loads(text)
     except RecursionError:

@@ -56,7 +56,7 @@ def read_run_bytes(path: Path) -> bytes:
     try:
         data = read_bytes(path, MOST_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise RecordError(f"cannot read {path}: {why_unreadable(error)}") from None
+        raise RecordError(f"cannot read {shortened(str(path), 300)}: {why_unreadable(error)}") from None
     if not data.strip():
         raise RecordError(f"{path} is empty: the run that should have written it did not end")
     return data

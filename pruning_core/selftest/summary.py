@@ -142,7 +142,9 @@ def read_summary(path: Path) -> tuple[list[Trial], dict[str, Any]]:
         return trials, dict(content["machine"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = why_unreadable(error) if isinstance(error, OSError) else shortened(repr(error), 200)
-        raise OptionError(f"{path} is no file of `selftest latency --json`: {reason}") from None
+        raise OptionError(
+            f"{shortened(str(path), 300)} is no file of `selftest latency --json`: {reason}"
+        ) from None
 
 
 def _trial_of(item: dict[str, Any]) -> Trial:
