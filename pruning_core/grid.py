@@ -17,7 +17,16 @@ from pruning_core.errors import OptionError
 from pruning_core.input_files import read_toml
 from pruning_core.recipes import find_recipe
 from pruning_core.shown import shortened, shown
-from pruning_core.spec import MOST_EPOCHS, Asked, FineTuneSpec, Frozen, MethodSpec, TrainSpec, explain
+from pruning_core.spec import (
+    MOST_EPOCHS,
+    Asked,
+    FineTuneSpec,
+    Frozen,
+    MethodSpec,
+    TrainSpec,
+    explain,
+    lines_of,
+)
 
 
 class LatencyOptions(Asked):
@@ -186,7 +195,7 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
     try:
         return Grid.model_validate(fields)
     except ValidationError as error:
-        raise OptionError("\n".join(_option_line(item) for item in error.errors())) from None
+        raise OptionError(lines_of(error, _option_line)) from None
 
 
 def explain_other_chain(path: Path, grid: Grid) -> str | None:
@@ -217,11 +226,11 @@ def explain_other_chain(path: Path, grid: Grid) -> str | None:
 
 
 def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
-    lines = []
-    for item in error.errors():
+    def line_of(item: Any) -> str:
         number = _line_of(item["loc"], text)
-        lines.append(f"{_option_line(item)}   (in grid {path}{f', line {number}' if number else ''})")
-    return "\n".join(lines)
+        return f"{_option_line(item)}   (in grid {path}{f', line {number}' if number else ''})"
+
+    return lines_of(error, line_of)
 
 
 def _option_line(item: Any) -> str:

@@ -5,6 +5,7 @@ Not for: what is in it (`run_files.py`, `grid.py`, `gate_policy.py`, `thresholds
 
 import json
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 from pruning_core.errors import OptionError
 from pruning_core.shown import shortened
 
-MOST_TOML_BYTES = 1_000_000
+MOST_TOML_BYTES = 200_000
 MOST_TOML_DEPTH = 20
+MOST_TOML_PARTS = 50
 
 MOST_JSON_MEMORY_BYTES = 600_000_000
 
@@ -87,6 +89,9 @@ def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
         raise OptionError(
             f"cannot read {what} {shortened(str(path), 300)}: {why_unreadable(error)}"
         ) from None
+    # A name of n parts, a.b.c…, takes the time of n².
+    if any(piece.count(".") > MOST_TOML_PARTS for piece in re.split(r"[\n\r,=#]", text)):
+        raise OptionError(f"{what} {path}: a name or text of more than {MOST_TOML_PARTS} parts between dots")
     try:
         content = tomllib.loads(text)
     except RecursionError:

@@ -6,6 +6,7 @@ changing a default never reuses an old checkpoint. Not for: what decides a *meas
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +23,9 @@ from pruning_core.shown import shortened, shown
 
 RECIPE_VERSION = 2
 """Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
+
+MOST_LINES = 5
+"""Fields of one file that an error speaks of."""
 
 MOST_EPOCHS = 100_000
 MOST_IMAGES = 1_000_000
@@ -191,9 +195,17 @@ def explain(error: ValidationError, where: str = "") -> OptionError:
         error: What pydantic raised.
         where: Where the values came from, for example "my.toml"; empty when that is plain.
     """
-    lines = [f"{_dotted(item['loc'])}: {item['msg'].lower()}{_came(item)}" for item in error.errors()]
     prefix = f"{where}: " if where else ""
-    return OptionError("\n".join(prefix + line for line in lines))
+    return OptionError(
+        lines_of(error, lambda item: f"{prefix}{_dotted(item['loc'])}: {item['msg'].lower()}{_came(item)}")
+    )
+
+
+def lines_of(error: ValidationError, line_of: Callable[[Any], str]) -> str:
+    """Return a line for each of the first fields that cannot be, and how many more there are."""
+    items = error.errors(include_url=False, include_context=False)
+    lines = [line_of(item) for item in items[:MOST_LINES]]
+    return "\n".join(lines + ([f"and {len(items) - MOST_LINES} more"] if len(items) > MOST_LINES else []))
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
