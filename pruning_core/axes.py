@@ -4,6 +4,7 @@ Each function turns what came into a tuple, or leaves what it does not know for 
 looking names up (`checks.py`).
 """
 
+import os
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
@@ -21,8 +22,8 @@ LONGEST_AXIS = 1000
 MOST_IMAGES = 65_536
 """Images in one batch."""
 
-MOST_THREADS = 1024
-"""CPU threads: more are no machine's that this runs on, and to start them would end the process."""
+MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
+"""CPU threads: more only wait, and where there are no more to be had the process would end without a word."""
 
 _LONGEST_NUMBER = 30
 

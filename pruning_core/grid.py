@@ -191,7 +191,9 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
     fields = dict(content)
     for name in [name for name in fields if "." in name]:
         section, _, field = name.partition(".")
-        fields[section] = {**fields.get(section, {}), field: fields.pop(name)}
+        value, inner = fields.pop(name), fields.get(section, {})
+        if isinstance(inner, Mapping):  # else it is refused below
+            fields[section] = {**inner, field: value}
     try:
         return Grid.model_validate(fields)
     except ValidationError as error:

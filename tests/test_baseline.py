@@ -1,10 +1,13 @@
 """Accepting a baseline: only a run that can be trusted, and nothing is lost."""
 
 import json
+import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import record_factory as factory
+from filelock import FileLock
 from gate_changes import COST, LAT, setting, small, without
 
 from pruning_core.baseline import accept_baseline
@@ -105,3 +108,74 @@ def test_a_history_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot keep the old baseline"):
         accept_baseline(written(tmp_path, "new.json", small(seed=1)), baseline)
     assert json.loads(baseline.read_text()) == small()
+
+
+def accept_in_process(new: Path, baseline: Path) -> None:
+    """Accept a baseline; run by other processes."""
+    accept_baseline(new, baseline)
+
+
+def accept_and_say(new: Path, baseline: Path, started: Any) -> None:
+    """Accept a baseline; say before that it begins."""
+    started.set()
+    accept_baseline(new, baseline)
+
+
+def run_of_commit(folder: Path, number: int) -> Path:
+    """Write a run of a commit and a day of its own."""
+    content = small(seed=number)
+    content["commit_info"]["id"] = f"{number:x}" * 40
+    return written(folder, f"run-{number}.json", content)
+
+
+def test_acceptances_at_once_come_one_after_the_other(tmp_path: Path) -> None:
+    """Of eight at once each becomes the baseline, and seven lie in the history under their own commits."""
+    baseline = tmp_path / "baseline.json"
+    runs = [run_of_commit(tmp_path, number) for number in range(8)]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=accept_in_process, args=(run, baseline)) for run in runs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 8
+    kept = list((tmp_path / "baseline.history").iterdir())
+    assert len(kept) == 7
+    for path in kept:
+        assert json.loads(path.read_text())["commit_info"]["id"][:12] in path.name
+    texts = sorted(path.read_text() for path in [*kept, baseline])
+    assert texts == sorted(run.read_text() for run in runs)
+
+
+def test_an_acceptance_that_is_killed_leaves_one_whole_baseline(tmp_path: Path) -> None:
+    """Killed at any moment, it leaves the old baseline or the new one, and the next acceptance works."""
+    old, new = run_of_commit(tmp_path, 1), run_of_commit(tmp_path, 2)
+    baseline = tmp_path / "baseline.json"
+    accept_baseline(old, baseline)
+    context = multiprocessing.get_context("spawn")
+    for number in range(8):
+        started = context.Event()
+        process = context.Process(target=accept_and_say, args=(new, baseline, started))
+        process.start()
+        started.wait()
+        process.join(timeout=0.004 * number)
+        process.kill()
+        process.join()
+        assert baseline.read_bytes() in (old.read_bytes(), new.read_bytes())
+        for path in (tmp_path / "baseline.history").glob("*.json"):
+            assert path.read_bytes() in (old.read_bytes(), new.read_bytes())
+        accept_baseline(old, baseline)
+        assert baseline.read_bytes() == old.read_bytes()
+
+
+def test_an_acceptance_waits_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another process does not come to an end, waiting does, in one line; nothing is replaced."""
+    baseline = written(tmp_path, "baseline.json", small())
+    before = baseline.read_bytes()
+    monkeypatch.setattr("pruning_core.baseline.WAIT_S", 0.05)
+    with (
+        FileLock(tmp_path / ".baseline.json.lock"),
+        pytest.raises(OptionError, match="another process has been accepting"),
+    ):
+        accept_baseline(run_of_commit(tmp_path, 1), baseline)
+    assert baseline.read_bytes() == before

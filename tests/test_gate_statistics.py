@@ -143,3 +143,14 @@ def test_floor_test_is_the_score_test() -> None:
     assert gs.p_accuracy_below(100, 100, 1.0) == 1.0
     assert gs.p_accuracy_below(0, 100, 0.0) == 1.0
     assert gs.p_accuracy_below(80, 100, 0.9) < 0.001
+
+
+def test_very_many_rounds_are_thinned_out() -> None:
+    """Bounds of a shift between thousands of rounds hold it, and cost no more than those of a thousand."""
+    noise = random.Random(0)
+    before = [noise.gauss(0, 0.1) for _ in range(4000)]
+    now = [noise.gauss(0.05, 0.1) for _ in range(3000)]
+    shift, low, high = shift_bounds(before, now, 0.95)
+    assert low < 0.05 < high
+    assert shift == pytest.approx(0.05, abs=0.01)
+    assert high - low < 0.03
