@@ -150,7 +150,7 @@ def test_very_many_rounds_are_thinned_out() -> None:
     noise = random.Random(0)
     before = [noise.gauss(0, 0.1) for _ in range(4000)]
     now = [noise.gauss(0.05, 0.1) for _ in range(3000)]
-    shift, low, high = shift_bounds(before, now, 0.95)
+    shift, low, high = gs.shift_bounds(before, now, 0.95)
     assert low < 0.05 < high
     assert shift == pytest.approx(0.05, abs=0.01)
     assert high - low < 0.03
