@@ -35,7 +35,7 @@ def speedup_bounds(
 @lru_cache(maxsize=4096)
 def _ranks(n: int, confidence: float, looks: int | None) -> tuple[int, ...]:
     """Return each k so that the interval from the k-th smallest to the k-th largest has that confidence."""
-    planned = range(1, MOST_LOOKS_BEFORE + 1) if looks is None else (max(looks, 1),)
+    planned = range(1, MOST_LOOKS_BEFORE + 1) if looks is None else (looks,) if looks else ()
     ranks = []
     below, term = 0.0, 0.5**n  # term = P(Binomial(n, 1/2) = k − 1)
     for k in range(1, max(n // 2, 1) + 1):

@@ -81,6 +81,7 @@ def test_what_every_record_has_is_needed(tmp_path: Path) -> None:
         (LAT, lambda r: r.update(speedup_high=r["speedup_high"] * 1.1), "its rounds say"),
         (LAT, lambda r: r.update(speedup_low=r["speedup_high"] * 1.1), "above speedup"),
         (LAT, lambda r: r.update(confidence=0.5), "which no interval of 10 rounds has"),
+        (LAT, lambda r: r.update(looks=0), "which no interval of 10 rounds has"),
         (LAT, lambda r: r.update(looks=3), "which no interval of 10 rounds has"),
         (LAT, lambda r: r.update(log_ratios=[-x for x in r["log_ratios"]]), "its rounds say"),
         (LAT, lambda r: r.update(latency_ms=r["latency_ms"] * 1.5), "above latency_high_ms"),
