@@ -313,6 +313,6 @@ def _image_shape(text: str) -> tuple[int, int, int]:
         if 0 < channels * height * width <= MOST_IMAGE_VALUES:
             return channels, height, width
     raise OptionError(
-        f"--image: channels, height and width as 3x32x32, at most {MOST_IMAGE_VALUES:,} numbers in all; "
-        f"came {shown(text)}"
+        f"--image: channels, height and width as 3x32x32; came {shown(text)}. "
+        f"At most {MOST_IMAGE_VALUES:,} numbers in all"
     )
