@@ -129,7 +129,7 @@ def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for dataset in datasets:
         if is_folder(dataset):
-            place = os.path.realpath(Path(dataset.partition(":")[2]).expanduser())
+            place = os.path.realpath(os.path.expanduser(dataset.partition(":")[2]))
             if place in folders:
                 raise OptionError(
                     f"dataset: {folders[place]} and {dataset} are one folder; name each dataset once"

@@ -20,10 +20,11 @@ VERDICTS = {0: "pass", 1: "regressed", 2: "cannot-compare", 3: "inconclusive"}
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Write a baseline, and a run for each verdict."""
     folder = tmp_path_factory.mktemp("runs")
-    contents = {name: small(rounds=40) for name in ("baseline", *VERDICTS.values())}
+    names = ("baseline", *VERDICTS.values())
+    contents = {name: small(seed=seed, rounds=40) for seed, name in enumerate(names)}
     slower(1.5)(contents["regressed"])
     factory.remove(contents["cannot-compare"], LAT)
-    contents["inconclusive"] = small()
+    contents["inconclusive"] = small(seed=4)
     noisy(contents["inconclusive"])
     return {name: factory.write(content, folder / f"{name}.json") for name, content in contents.items()}
 

@@ -25,7 +25,7 @@ FORMS = ("terminal", "markdown", "csv", "json", "html", "svg")
 @pytest.fixture
 def hostile(tmp_path: Path) -> tuple[Path, Path]:
     """Write a baseline and a run in which every text and the file's name are hostile."""
-    contents = [factory.make_content(rounds=40) for _ in range(2)]
+    contents = [factory.make_content(seed=seed, rounds=40) for seed in range(2)]
     for content in contents:
         for entry in content["benchmarks"]:
             record = entry["extra_info"]

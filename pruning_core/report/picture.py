@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning_core.errors import OptionError
+from pruning_core.escaping import printable
 from pruning_core.records import Record
 from pruning_core.report.index import Backend, Group, RunIndex
 from pruning_core.report.tables import Report
@@ -106,7 +107,7 @@ def draw_picture(report: Report, path: Path, form: str) -> None:
         methods = " and ".join(dict.fromkeys(part.group.method for part in parts))
         facts = [part.index.facts() for part in parts]
         what = f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}"
-        lines = [shortened(line, LONGEST_LINE) for line in dict.fromkeys([what, *facts])]
+        lines = [shortened(printable(line), LONGEST_LINE) for line in dict.fromkeys([what, *facts])]
         figure.suptitle("\n".join(lines[:MOST_LINES]), fontsize=8)
         figure.tight_layout()
         buffer = io.BytesIO()
@@ -227,4 +228,4 @@ def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) 
     # Put in afterwards: what begins with an underscore would be left out of the legend.
     legend = axis.legend(entries, ["."] * len(entries), fontsize=7)
     for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(shortened(label, LONGEST_LABEL))
+        text.set_text(shortened(printable(label), LONGEST_LABEL))
