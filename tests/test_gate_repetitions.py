@@ -13,6 +13,7 @@ from backend_runs import run as run_of_backends
 from gate_changes import ACC, CONTROL, COST, LAT, Change, Content, cell_of, setting, slower, small
 
 from pruning_core import cli
+from pruning_core.ending import Verdict
 from pruning_core.errors import RecordError
 from pruning_core.gate import GateResult, Policy, compare
 from pruning_core.gate_outputs import summarize
@@ -209,14 +210,14 @@ def test_a_commit_that_is_not_known_is_not_held_against_it(tmp_path: Path) -> No
 def test_the_command_takes_further_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`gate BASELINE NEW AGAIN` judges NEW and AGAIN together, and says so with both names."""
     paths = [factory.write(small(seed=seed, rounds=40), tmp_path / f"{seed}.json") for seed in range(3)]
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(Verdict) as ended:
         cli.cli.main(["gate", *map(str, paths)], standalone_mode=False)
-    assert ended.value.code == 0
+    assert ended.value.exit_code == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "2 runs are judged together: rounds of all, of each cell the fastest calls of any" in shown
     assert "this run: 1.json, 2.json · " in shown
     assert "Judged anew after each of 2 runs, such chances add up" in shown
-    with pytest.raises(SystemExit):
+    with pytest.raises(Verdict):
         cli.cli.main(["gate", *map(str, paths[:2])], standalone_mode=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "together" not in shown
@@ -239,14 +240,14 @@ def test_the_command_takes_a_baseline_of_several_runs(
     files = {
         name: str(factory.write(content, tmp_path / f"{name}.json")) for name, content in contents.items()
     }
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(Verdict) as ended:
         cli.cli.main(["gate", files["slow"], files["worse"]], standalone_mode=False)
-    assert ended.value.code == 0
+    assert ended.value.exit_code == 0
     capsys.readouterr()
     arguments = ["gate", files["slow"], files["worse"], "--baseline-again", files["usual"]]
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(Verdict) as ended:
         cli.cli.main(arguments, standalone_mode=False)
-    assert ended.value.code == 1
+    assert ended.value.exit_code == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "of the baseline, 2 runs are judged together: rounds of all" in shown
     assert "baseline: slow.json, usual.json · " in shown
