@@ -37,8 +37,11 @@ def find_grid(name: str | None, *folders: Path) -> Path:
     found = known.get(DEFAULT if name is None else name)
     if found is not None:
         return found
-    if name is not None and Path(name).is_file():
-        return Path(name)
+    try:
+        if name is not None and Path(name).is_file():
+            return Path(name)
+    except (OSError, ValueError):  # a name that no file can have
+        pass
     raise UnknownNameError("grid", name or DEFAULT, known, "or the path of a TOML file")
 
 

@@ -14,7 +14,8 @@ from pruning_core.cli import cli
 from pruning_core.data import load_dataset
 from pruning_core.errors import DatasetError, OptionError, RecordError
 from pruning_core.gate_policy import read_policy
-from pruning_core.grid import find_grid, make_grid, read_grid
+from pruning_core.grid import make_grid, read_grid
+from pruning_core.grid_files import find_grid
 from pruning_core.selftest.summary import read_summary
 from pruning_core.thresholds import read_thresholds
 
