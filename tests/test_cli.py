@@ -90,7 +90,7 @@ MISTAKES = {
     "dataset": (("prepare", "--dataset", "digit"), "no dataset 'digit'. Did you mean 'digits'"),
     "dataset not there": (("prepare", "--dataset", "folder:nowhere"), "nowhere"),
     "dataset not had": (("prepare", "--dataset", "cifar10", "--data-root", "."), "cifar10"),
-    "grid name": (("prepare", "--grid", "quick"), "no grid 'quick'"),
+    "grid name": (("prepare", "--grid", "quik"), "no grid 'quik'"),
     "no store": (("store", "ls", "--store", "none"), "no store at none"),
     "store is a file": (("prepare", "--store", "file/store"), "cannot write the store"),
     "report of nothing": (("report", "none.json"), "cannot read none.json"),
