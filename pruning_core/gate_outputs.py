@@ -116,9 +116,9 @@ def to_junit(result: GateResult) -> str:
     suite = ElementTree.Element("testsuite", name="pruning-bench gate", tests=str(len(result.cells)))
     tally = {"failure": 0, "error": 0, "skipped": 0}
     for cell in result.cells:
-        case = ElementTree.SubElement(suite, "testcase", time="0")
-        case.set("classname", for_xml(cell.suite))
+        case = ElementTree.SubElement(suite, "testcase", classname=for_xml(cell.suite))
         case.set("name", for_xml(cell.cell))
+        case.set("time", "0")
         tag = {REGRESSED: "failure", CANNOT_COMPARE: "error"}.get(cell.verdict, "")
         if cell.verdict == INCONCLUSIVE:
             tag = "failure" if cell.on_inconclusive == "fail" else "skipped"

@@ -95,12 +95,12 @@ class TrainSpec(Asked):
 
     epochs: int = Field(10, ge=0, le=MOST_EPOCHS)
     batch_size: int = Field(128, ge=1, le=MOST_IMAGES)
-    learning_rate: float = Field(0.1, gt=0, le=1000, description="Peak of the schedule.")
+    learning_rate: float = Field(0.1, gt=0, description="Peak of the schedule.")
     lr_schedule: Literal["onecycle", "constant"] = "onecycle"
     warmup: float = Field(0.25, gt=0, lt=1, description="Fraction of all steps in which onecycle rises.")
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = True
-    weight_decay: float = Field(5e-4, ge=0, le=1000, description="On weights of two or more dimensions only.")
+    weight_decay: float = Field(5e-4, ge=0, description="On weights of two or more dimensions only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     augment: bool = Field(True, description="Apply the dataset's augmentation.")
     precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
