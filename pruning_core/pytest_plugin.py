@@ -250,6 +250,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
                 entry["extra_info"]["contaminated"] = True
 
 
+@pytest.hookimpl(trylast=True)  # after pytest-benchmark's tables
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say so when something was not measured or not written, or when no verdict can be given on times."""
     lines = [*explain_skipped(terminalreporter), *config.stash.get(_NOT_WRITTEN, [])]

@@ -95,6 +95,8 @@ def test_the_main_job(suites, pytester):
     """One run writes a record for every cell of each suite, and the machine beside them."""
     result = suites()
     result.assert_outcomes(passed=2 + 4 + 8 + 1)
+    shown = result.stdout.str()
+    assert shown.index("inside what is measured") > shown.index("Legend:")  # ours is the last word
     run = read_run(pytester.path / "out.json")
     assert {r["suite"] for r in run.records} == {"cost", "accuracy", "latency", "training"}
     assert len({(r["suite"], r["cell"]) for r in run.records}) == len(run.records) == 15
