@@ -24,7 +24,7 @@ NUMBERS = (b"-1", b"1e999", b"NaN", b"null", b"9" * 5000, b'"x"', b"[]", b"{}", 
 """What may come where a number was."""
 
 fuzz = settings(
-    max_examples=500 * TIMES,
+    max_examples=650 * TIMES,
     deadline=None,
     derandomize=TIMES == 1,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -116,7 +116,7 @@ def test_an_altered_state_is_never_resumed(tmp_path, alter):
     assert all(torch.equal(state.tensors[n], STATE.tensors[n]) for n in STATE.tensors)
 
 
-@settings(fuzz, max_examples=100 * TIMES)
+@settings(fuzz, max_examples=150 * TIMES)
 @given(alterations(), st.sampled_from([MARKER, f"attempts/{KEY}.17.json", f"attempts/{KEY}.deaths.json"]))
 def test_an_altered_marker_or_note_is_no_traceback(stored, alter, name):
     """A marker that cannot be read is one line; a note that cannot be read says nothing."""
