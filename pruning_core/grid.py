@@ -19,7 +19,6 @@ from pruning_core.recipes import find_recipe
 from pruning_core.shown import shortened, shown
 from pruning_core.spec import (
     MOST_EPOCHS,
-    Asked,
     FineTuneSpec,
     Frozen,
     MethodSpec,
@@ -29,7 +28,7 @@ from pruning_core.spec import (
 )
 
 
-class LatencyOptions(Asked):
+class LatencyOptions(Frozen):
     """How long and how closely latency is measured."""
 
     rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
@@ -61,7 +60,7 @@ class LatencyOptions(Asked):
         return tuple(looks)
 
 
-class Grid(Asked):
+class Grid(Frozen):
     """All that a grid file may say; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)

@@ -38,15 +38,9 @@ Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Frozen(BaseModel):
-    """A spec: immutable, no unknown fields, no silent conversion of text to numbers."""
+    """A spec: immutable, no unknown fields, no silent conversion of text to numbers, finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Asked(Frozen):
-    """What somebody wrote: no number in it is infinite, or none."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class ModelSpec(Frozen):
@@ -90,7 +84,7 @@ class DatasetSpec(Frozen):
     augment: AugmentSpec
 
 
-class TrainSpec(Asked):
+class TrainSpec(Frozen):
     """How a network is trained or fine-tuned."""
 
     epochs: int = Field(10, ge=0, le=MOST_EPOCHS)

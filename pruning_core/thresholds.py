@@ -15,7 +15,7 @@ from pruning_core.cells import Variant, label_of
 from pruning_core.errors import OptionError
 from pruning_core.input_files import read_toml
 from pruning_core.shown import shown
-from pruning_core.spec import Asked, explain
+from pruning_core.spec import Frozen, explain
 
 LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
 """Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
@@ -30,7 +30,7 @@ MOST_ENTRIES = 1000
 Pattern = Annotated[str, Field(max_length=1000)]
 
 
-class Threshold(Asked):
+class Threshold(Frozen):
     """Limits for the cells that match all its patterns; patterns are those of file names (`*`, `?`)."""
 
     dataset: Pattern = Field("*", description="Pattern for the dataset's label, for example folder-cifar10.")

@@ -83,7 +83,7 @@ def test_chance_in_evaluation_is_no_difference(tmp_path, monkeypatch):
     forward = "x = torch.nn.functional.dropout(x, 0.3)"
     name = write(tmp_path, monkeypatch, "answers_b", forward=forward)
     for checkpoint in make_all(grid_of(name, ratios="0.5"), place_in(tmp_path)):
-        load_network(checkpoint)
+        assert not load_network(checkpoint).training  # it was not refused
 
 
 def test_an_answer_is_the_same_twice_and_leaves_no_trace():
