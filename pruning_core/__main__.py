@@ -13,11 +13,11 @@ def run() -> None:
     for number in _ENDING:
         if _signal.getsignal(number) != _signal.SIG_IGN:  # as under nohup
             _signal.signal(number, _end_at_once)
-    from pruning_core.interrupts import end_if_interrupted, handle_signals, watch_signals
+    from pruning_core.process.interrupts import end_if_interrupted, handle_signals, watch_signals
 
     handle_signals(_end_at_once)
     try:
-        from pruning_core.streams import guard_streams
+        from pruning_core.console.streams import guard_streams
 
         guard_streams()
         watch_signals()

@@ -22,7 +22,7 @@ Not for: mistakes of ours. Those stay ordinary exceptions, with a traceback.
 import difflib
 from collections.abc import Iterable
 
-from pruning_core.escaping import for_terminal
+from pruning_core.console.escaping import for_terminal
 
 
 class PruningBenchError(Exception):

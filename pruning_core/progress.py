@@ -21,8 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pruning_core.escaping import for_terminal, printable
-from pruning_core.silence import SilenceWatch
+from pruning_core.console.escaping import for_terminal, printable
+from pruning_core.console.silence import SilenceWatch
 
 Advance = Callable[[int, int], None]
 """Takes steps done and steps in all."""

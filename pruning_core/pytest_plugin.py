@@ -23,23 +23,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import pytest
 
 from pruning_core.errors import BackendError, NotTimedError, PruningBenchError, UnavailableError
-from pruning_core.interrupts import handle_session_signals
-from pruning_core.pytest_grid import NOTHING_NAMED, exit_on_user_error, grid_of, grid_path, is_named
-from pruning_core.pytest_options import AXES, add_options, explain_later_clashes
-from pruning_core.pytest_results import check_target, json_target, rescue_results
-from pruning_core.pytest_summary import explain_skipped, summarize_times
-from pruning_core.session_signals import SessionSignals
-from pruning_core.suite_steps import (
-    record_samples,
-    require_speedup,
-    skip_unless_timing,
-    why_not_timed,
-)
+from pruning_core.process.interrupts import handle_session_signals
+from pruning_core.process.session_signals import SessionSignals
+from pruning_core.suites.grid_choice import NOTHING_NAMED, exit_on_user_error, grid_of, grid_path, is_named
+from pruning_core.suites.options import AXES, add_options, explain_later_clashes
+from pruning_core.suites.results import check_target, json_target, rescue_results
+from pruning_core.suites.steps import record_samples, require_speedup, skip_unless_timing, why_not_timed
+from pruning_core.suites.summary import explain_skipped, summarize_times
 
 if TYPE_CHECKING:
-    from pruning_core.cells import Cell, Variant
-    from pruning_core.harness import Harness
-    from pruning_core.thresholds import Thresholds
+    from pruning_core.config.cells import Cell, Variant
+    from pruning_core.config.thresholds import Thresholds
+    from pruning_core.suites.harness import Harness
 
 __all__ = ["record_samples", "require_speedup", "skip_unless_timing"]  # for suites
 
@@ -96,7 +91,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         skipped = pytest.param(None, marks=pytest.mark.skip(reason=NOTHING_NAMED), id="nothing-named")
         metafunc.parametrize(wanted[0], [skipped])
         return
-    from pruning_core import cells
+    from pruning_core.config import cells
 
     handle_session_signals()
     with exit_on_user_error():
@@ -155,7 +150,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _variants_of(point: Any) -> tuple[Variant, ...]:
     """Return the checkpoints that a point of the grid needs: its own, and the dense one beside it."""
-    from pruning_core.resident import dense_of
+    from pruning_core.suites.model_cache import dense_of
 
     variant = getattr(point, "variant", point)
     return (dense_of(variant), variant)
@@ -172,7 +167,7 @@ def harness(pytestconfig: pytest.Config) -> Harness:
 @pytest.fixture(scope="module")
 def thresholds(request: pytest.FixtureRequest) -> Thresholds:
     """Accuracy limits: of `--thresholds`, else of thresholds.toml beside the suite, else none."""
-    from pruning_core.thresholds import Thresholds, read_thresholds
+    from pruning_core.config.thresholds import Thresholds, read_thresholds
 
     named = request.config.getoption("--thresholds")
     beside = request.path.parent / "thresholds.toml"
@@ -230,7 +225,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Describe the machine, with one fingerprint, when a suite has run."""
     harness = config.stash.get(_HARNESS, None)
     if harness is not None:
-        from pruning_core.measure.machine import describe_machine
+        from pruning_core.system.machine import describe_machine
 
         machine_info["pruning_bench"] = describe_machine(harness.models.threads)
 
@@ -241,7 +236,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     harness = config.stash.get(_HARNESS, None)
     if harness is None:
         return
-    from pruning_core.benchmark_json import keep_names_only
+    from pruning_core.suites.benchmark_json import keep_names_only
 
     keep_names_only(output_json)
     if harness.contamination():
@@ -278,14 +273,14 @@ def _report_error(error: PruningBenchError, item: pytest.Item) -> NoReturn:
 
 def _harness_of(config: pytest.Config) -> Harness:
     if _HARNESS not in config.stash:
-        from pruning_core.attempts import keep_traces_on
-        from pruning_core.cells import explain_labels
-        from pruning_core.forecast import announce
-        from pruning_core.grid import explain_other_chain
-        from pruning_core.harness import Harness
-        from pruning_core.pipeline import Workplace
+        from pruning_core.config.cells import explain_labels
+        from pruning_core.config.grid import explain_other_chain
         from pruning_core.progress import ProgressDisplay
         from pruning_core.store import Store, default_root
+        from pruning_core.store.attempts import keep_traces_on
+        from pruning_core.suites.forecast import announce
+        from pruning_core.suites.harness import Harness
+        from pruning_core.workspace import Workspace
 
         with _uncaptured(config)(), suppress(OSError):
             keep_traces_on(os.dup(2))
@@ -296,7 +291,7 @@ def _harness_of(config: pytest.Config) -> Harness:
             grid = grid_of(config)
             if renamed := explain_labels(grid.dataset):
                 display.say(renamed)
-            place = Workplace(
+            place = Workspace(
                 store=Store(root, say=display.say),
                 display=display,
                 data_root=Path(data_root) if data_root else None,

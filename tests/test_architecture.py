@@ -3,138 +3,141 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pruning_core"
 
-# From the ground up: a module may import those of lower layers, and of its own.
-LAYERS = (
-    (
-        "errors",
-        "escaping",
-        "garbage",
-        "grid_files",
-        "input_files",
-        "interrupts",
-        "intervals",
-        "record_damage",
-        "records",
-        "round_intervals",
-        "run_files",
-        "run_json",
-        "shown",
-        "starter",
-        "streams",
-        "text_files",
-    ),
-    ("ending", "faults", "session_signals"),
-    ("spec", "axes", "recipes", "user_project", "user_sources", "user_code"),
-    ("grid", "system", "torchvision_compat", "silence", "progress", "graphed", "muon"),
-    ("cells", "thresholds"),
-    ("image_listing",),
-    ("splits", "pixel_cache", "folder_dataset", "user_dataset", "data", "user_model", "models", "plan"),
-    ("answers", "training_step", "norms"),
-    ("training", "methods", "measure", "backends"),
-    ("store_files", "attempts"),
-    ("store_garbage", "store_marker"),
-    ("store",),
-    ("pipeline",),
-    ("checks", "forecast", "latency_record", "preview", "resident"),
-    ("batch_agreement", "benchmark_json", "timing"),
-    ("training_record", "tours"),
-    ("harness", "selftest", "cli_options"),
-    ("cli_init", "cli_selftest", "cli_store", "pytest_options", "suite_steps"),
-    ("pytest_grid", "pytest_results"),
-    ("pytest_summary",),
-    ("pytest_plugin", "cli", "__main__"),
+# From the ground up. A room, or a file beside the rooms, may import those that stand before it.
+ORDER = (
+    *("__init__", "console", "errors", "process", "progress", "torchvision_compat", "user_code"),
+    *("files", "stats", "records", "config", "system"),
+    *("datasets", "models", "pruning", "training", "backends", "measure"),
+    *("store", "workspace", "chain", "pipeline", "suites"),
+    *("gate", "report", "selftest"),
+    *("pytest_plugin", "cli", "__main__"),
 )
-# The report and the gate stand beside the story: they know records and errors, nothing else.
-READERS = ("baseline", "report", *sorted(path.stem for path in PACKAGE.glob("gate*.py")))
-READERS_MAY_IMPORT = {*LAYERS[0], *READERS} - {"interrupts"}
-# Above them all: the command line runs the readers too, and a self-test asks the gate.
-MAY_IMPORT_READERS = {"cli", "selftest", *READERS}
-# These do not touch the store.
-STORELESS = {
-    "data",
-    "models",
-    "methods",
-    "training",
-    "training_step",
-    "graphed",
-    "muon",
-    "norms",
-    "splits",
-    "folder_dataset",
-    "user_dataset",
-    "pixel_cache",
-    "image_listing",
+READERS = ("gate", "report")
+"""They stand beside the story: they know records, files and numbers, and run without torch."""
+READERS_MAY_IMPORT = {*ORDER[: ORDER.index("records") + 1], *READERS} - {
+    "process",
+    "torchvision_compat",
+    "user_code",
 }
 
 
-def imports_of(source):
-    """Return the modules of ours that a source text imports, at any depth."""
-    found = set()
+def sources():
+    """Return the text of each file of the package, by the module that it is."""
+    return {module_of(path): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def module_of(path):
+    """Return the dotted name of a file, without `pruning_core`; a folder's `__init__.py` is the folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
+
+
+def room_of(module):
+    """Return the folder of a module, or the module itself where it lies beside the folders."""
+    return module.split(".")[0]
+
+
+def imports_of(source, modules):
+    """Return the modules of ours that a source text imports, at any depth: also inside a function."""
+    named = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "pruning_core":
-                found |= {alias.name for alias in node.names}
-            found.add(node.module)
+            named |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    parts = {
-        name.removeprefix("pruning_core.").split(".")[0] for name in found if name.startswith("pruning_core.")
+            named |= {alias.name for alias in node.names}
+    ours = {name.removeprefix("pruning_core.") for name in named if name.startswith("pruning_core.")}
+    deepest = {name for name in ours if name in modules}
+    # `from pruning_core.datasets import folder` names the file, and not the folder beside it.
+    return {
+        name
+        for name in deepest
+        if not any(
+            isinstance(node, ast.ImportFrom)
+            and node.module == f"pruning_core.{name}"
+            and all(f"{name}.{alias.name}" in modules for alias in node.names)
+            for node in ast.walk(ast.parse(source))
+        )
     }
-    return (parts | {name for name in found if (PACKAGE / f"{name}.py").exists()}) - {"__version__"}
 
 
-def broken_rules(module, source):
-    """Return what a module imports against the rule, in words."""
-    imported = imports_of(source) - {module}
-    if module in READERS:
-        return [f"{module} (a reader) imports {name}" for name in sorted(imported - READERS_MAY_IMPORT)]
-    height = next((i for i, layer in enumerate(LAYERS) if module in layer), None)
-    if height is None:
-        return [f"{module} stands in no layer"]
-    allowed = {name for layer in LAYERS[: height + 1] for name in layer}
-    if module in MAY_IMPORT_READERS:
-        allowed |= set(READERS)
-    broken = [f"{module} imports {name}, which stands above it" for name in sorted(imported - allowed)]
-    if module in STORELESS and "store" in imported:
-        broken.append(f"{module} touches the store")
+def graph_of(texts):
+    """Return what each module imports."""
+    return {module: imports_of(text, texts.keys()) - {module} for module, text in texts.items()}
+
+
+def cycle_in(graph):
+    """Return one cycle of a graph, or None."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def rooms_of(graph):
+    """Return what each room imports of other rooms."""
+    rooms = {}
+    for module, imported in graph.items():
+        rooms.setdefault(room_of(module), set()).update(room_of(name) for name in imported)
+    return {room: imported - {room} for room, imported in rooms.items()}
+
+
+def broken_rules(texts):
+    """Return what a package, text by module, does against the rules, in words."""
+    graph = graph_of(texts)
+    broken = []
+    for kind, edges in (("files", graph), ("folders", rooms_of(graph))):
+        if (cycle := cycle_in(edges)) is not None:
+            broken.append(f"a cycle of {kind}: {' → '.join(cycle)}")
+    for module, imported in graph.items():
+        room = room_of(module)
+        if room not in ORDER:
+            broken.append(f"{room} has no place in ORDER")
+            continue
+        allowed = READERS_MAY_IMPORT if room in READERS else set(ORDER[: ORDER.index(room)])
+        broken += [
+            f"{module} imports {name}, which stands above it"
+            for name in sorted(imported)
+            if room_of(name) not in allowed | {room}
+        ]
     return broken
 
 
-def modules():
-    """Walk over our modules: name of the module or package, path."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if path != PACKAGE / "__init__.py":
-            yield pytest.param(name, path, id=str(path.relative_to(PACKAGE)))
-
-
-@pytest.mark.parametrize(("module", "path"), list(modules()))
-def test_imports_go_one_way(module, path):
-    """No module imports one that stands above it in the story."""
-    assert broken_rules(module, path.read_text()) == []
+def test_imports_go_one_way():
+    """No file imports what stands above it, and there is no cycle, of files or of folders."""
+    assert broken_rules(sources()) == []
 
 
 @pytest.mark.parametrize(
-    ("module", "source"),
+    ("changes", "said"),
     [
-        ("store", "from pruning_core.pipeline import train_dense"),
-        ("training", "def f():\n    from pruning_core import store"),
-        ("methods", "import pruning_core.store"),
-        ("report", "from pruning_core.spec import TrainSpec"),
-        ("gate", "from pruning_core.grid import Grid"),
-        ("pipeline", "from pruning_core.gate import compare"),
-        ("somewhere_new", ""),
+        ({"gate.finding": "from pruning_core.gate.compare import compare"}, "a cycle of files"),
+        ({"gate.finding": "def f():\n    from pruning_core.gate import compare"}, "a cycle of files"),
+        ({"stats.intervals": "from pruning_core.records.fields import FIELDS"}, "a cycle of folders"),
+        (
+            {"training.loop": "def f():\n    from pruning_core.store import Store"},
+            "loop imports store",
+        ),
+        ({"store.marker": "import pruning_core.pipeline"}, "store.marker imports pipeline"),
+        (
+            {"report.build": "from pruning_core.config.spec import TrainSpec"},
+            "build imports config.spec",
+        ),
+        ({"gate.compare": "from pruning_core.config.grid import Grid"}, "gate.compare imports config.grid"),
+        ({"pipeline": "from pruning_core.gate.compare import compare"}, "pipeline imports gate.compare"),
+        ({"somewhere_new": ""}, "somewhere_new has no place"),
     ],
 )
-def test_the_rule_can_fail(module, source):
-    """An import against the rule is found, also inside a function."""
-    assert broken_rules(module, source)
+def test_the_rules_can_fail(changes, said):
+    """An import against the rules is found, also inside a function."""
+    assert any(said in line for line in broken_rules({**sources(), **changes}))
 
 
 def test_nothing_imports_the_suites():
@@ -167,8 +170,8 @@ def test_one_module_alone_imports_torchvision():
 @pytest.mark.parametrize(
     "statement",
     [
-        "import pruning_core.report",
-        "import pruning_core.gate",
+        "import pruning_core.report.command",
+        "import pruning_core.gate.compare",
         "import pruning_core.cli",
         "import pruning_core.pytest_plugin",
     ],
@@ -180,11 +183,13 @@ def test_starts_without_torch(statement):
     assert done.returncode == 0, done.stderr
 
 
-def test_no_suite_is_named_as_a_test():
-    """`bench/` and `tests/` have no file name in common: pytest would take one for the other in one run."""
-    folder = PACKAGE.parent
-    names = [{path.name for path in (folder / part).glob("test_*.py")} for part in ("bench", "tests")]
-    assert not names[0] & names[1]
+def test_files_of_one_name_are_collected_in_one_run():
+    """Files of one name lie in several folders: pytest does not take one for the other."""
+    files = ["bench/test_accuracy.py", "tests/measure/test_accuracy.py", "tests/gate/test_comparability.py"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *files]
+    done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert all(f"{file}::" in done.stdout for file in files)
 
 
 CLOCKS = {"process_time", "perf_counter", "monotonic", "time", "thread_time"}

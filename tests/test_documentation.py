@@ -11,12 +11,12 @@ import torch  # noqa: F401  # before torchvision's schemas
 
 from pruning_core.backends import BACKENDS
 from pruning_core.cli import cli
-from pruning_core.data import DATASETS
-from pruning_core.methods import METHODS
+from pruning_core.config.spec import TrainSpec
+from pruning_core.datasets import DATASETS
 from pruning_core.models import MODELS
-from pruning_core.pytest_options import OPTIONS
-from pruning_core.records import field_table
-from pruning_core.spec import TrainSpec
+from pruning_core.pruning import METHODS
+from pruning_core.records.fields import field_table
+from pruning_core.suites.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -85,8 +85,8 @@ def test_the_changelog_has_the_version():
 @pytest.mark.parametrize("path", sorted((ROOT / "bench" / "grids").glob("*.toml")), ids=lambda p: p.stem)
 def test_every_grid_is_valid(path):
     """Each grid file that we ship can be read, and names what there is."""
-    from pruning_core.checks import check_names
-    from pruning_core.grid import read_grid
+    from pruning_core.config.grid import read_grid
+    from pruning_core.suites.validate import check_names
 
     grid = read_grid(path)
     assert isinstance(grid.train, TrainSpec)
@@ -95,7 +95,7 @@ def test_every_grid_is_valid(path):
 
 def test_the_thresholds_are_valid():
     """The limits that we ship can be read."""
-    from pruning_core.thresholds import read_thresholds
+    from pruning_core.config.thresholds import read_thresholds
 
     assert read_thresholds(ROOT / "bench" / "thresholds.toml").entries
 

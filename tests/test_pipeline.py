@@ -4,24 +4,20 @@ from itertools import pairwise
 
 import pytest
 import torch
-from factories import DIGITS_8, TUTORIAL, write_user_model
 
 from pruning_core import pipeline
-from pruning_core.cells import variants
-from pruning_core.data import Dataset, Split
-from pruning_core.grid import make_grid
-from pruning_core.pipeline import Workplace, load_network, make_variant, specs_of
+from pruning_core.chain import training as chain_training
+from pruning_core.chain.networks import load_network
+from pruning_core.chain.specs import chain_specs
+from pruning_core.config.cells import variants
+from pruning_core.config.grid import make_grid
+from pruning_core.config.spec import key_of
+from pruning_core.pipeline import make_variant
 from pruning_core.progress import ProgressDisplay
-from pruning_core.spec import key_of
 from pruning_core.store import Store, Unfinished
-
-
-def small_images():
-    """Return forty images in ten classes, as both splits."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(40) % 10
-    pixels = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Dataset(DIGITS_8, tuple("0123456789"), Split(pixels, labels), Split(pixels, labels))
+from pruning_core.workspace import Workspace
+from tests.helpers.factories import TUTORIAL, write_user_model
+from tests.helpers.small_runs import grid_of, make_all, place_in
 
 
 @pytest.fixture
@@ -31,37 +27,17 @@ def model(tmp_path, monkeypatch):
     return write_user_model(tmp_path, "pipeline_nets")
 
 
-def place_in(folder):
-    """Open a workplace with the small images as `digits`, as a new process would."""
-    place = Workplace(Store(folder / "store"), ProgressDisplay())
-    place._datasets["digits"] = small_images()
-    return place
-
-
-def grid_of(model, **fields):
-    """Build a grid of quick trainings."""
-    train = {"epochs": 2, "batch_size": 16, "precision": "fp32"}
-    return make_grid(
-        {"model": model, "ratios": "0.25,0.5,0.75", "train": train, "fine_tune": train, **fields}
-    )
-
-
-def make_all(grid, place):
-    """Make every checkpoint of a grid, in order."""
-    return [make_variant(variant, grid, place) for variant in variants(grid)]
-
-
 @pytest.fixture
 def trainings(monkeypatch):
     """Count the trainings."""
     calls = []
-    train = pipeline.train
+    train = chain_training.train
 
     def counting(*args, **kwargs):
         calls.append(args[2])
         return train(*args, **kwargs)
 
-    monkeypatch.setattr(pipeline, "train", counting)
+    monkeypatch.setattr(chain_training, "train", counting)
     return calls
 
 
@@ -88,7 +64,7 @@ def test_iterative_steps_go_on_from_the_one_before(tmp_path, model):
     place = place_in(tmp_path)
     for schedule, expected in (("iterative", 4), ("one-shot", 2)):
         grid = grid_of(model, schedule=schedule)
-        specs = specs_of(list(variants(grid))[-1], grid, place)
+        specs = chain_specs(list(variants(grid))[-1], grid, place)
         assert len(specs) == expected
         assert all(child.parent == key_of(parent) for parent, child in pairwise(specs))
 
@@ -116,7 +92,9 @@ def test_a_stored_network_answers_as_it_was_tested(tmp_path, model):
     """The network that loads from plan and weights has the accuracy that its metrics say."""
     place = place_in(tmp_path)
     checkpoint = make_all(grid_of(model), place)[-1]
-    tested = pipeline._evaluate(load_network(checkpoint), place.dataset("digits"), grid_of(model).fine_tune)
+    tested = pipeline.evaluate_network(
+        load_network(checkpoint), place.dataset("digits"), grid_of(model).fine_tune
+    )
     assert tested.accuracy == checkpoint.metrics.accuracy
     assert tested.n == checkpoint.metrics.accuracy_n == 40
 
@@ -157,7 +135,7 @@ def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, m
     taught = {"epochs": 2, "batch_size": 16, "distill_weight": 0.5, "norm_images": 20}
     grid = grid_of(model, ratios="0.5", method=method, fine_tune=taught)
     undisturbed = make_all(grid, place_in(tmp_path / "a"))
-    train = pipeline.train
+    train = chain_training.train
     interruptions = 0
 
     def interrupting(network, dataset, spec, *, on_epoch, **others):
@@ -167,7 +145,7 @@ def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, m
 
         return train(network, dataset, spec, on_epoch=save_then_die, **others)
 
-    monkeypatch.setattr(pipeline, "train", interrupting)
+    monkeypatch.setattr(chain_training, "train", interrupting)
     monkeypatch.setattr(pipeline, "SAVE_EVERY_S", 0.0)
     while True:
         try:
@@ -228,9 +206,9 @@ def test_masked_weights_stay_zero_along_a_chain(tmp_path, model):
 def test_pixels_in_halves_change_what_is_trained(tmp_path, model):
     """With `pixels = "half"` images are normalised by 0.5 and 0.5, and the key is another one."""
     grid = grid_of(model)
-    plain, halved = place_in(tmp_path), Workplace(Store(tmp_path / "store"), ProgressDisplay(), pixels="half")
+    plain, halved = place_in(tmp_path), Workspace(Store(tmp_path / "store"), ProgressDisplay(), pixels="half")
     dense = next(iter(variants(make_grid({"dataset": "digits", "model": model}))))
-    specs = [specs_of(dense, grid, place)[0] for place in (plain, halved)]
+    specs = [chain_specs(dense, grid, place)[0] for place in (plain, halved)]
     assert specs[1].dataset.mean == specs[1].dataset.std == (0.5, 0.5, 0.5)
     assert key_of(specs[0]) != key_of(specs[1])
     assert halved.dataset("digits").spec == specs[1].dataset
@@ -258,8 +236,8 @@ def test_epochs_of_a_step_follow_the_grid(tmp_path, model):
 def test_a_step_without_epochs_is_tested_once(tmp_path, model, monkeypatch):
     """What was not trained after pruning is not evaluated again: its two accuracies are one."""
     tested = []
-    evaluate = pipeline._evaluate
-    monkeypatch.setattr(pipeline, "_evaluate", lambda *a: tested.append(a) or evaluate(*a))
+    evaluate = pipeline.evaluate_network
+    monkeypatch.setattr(pipeline, "evaluate_network", lambda *a: tested.append(a) or evaluate(*a))
     step = make_all(grid_of(model, ratios="0.5", epochs_from=[[0.5, 0]]), place_in(tmp_path))[-1]
     assert len(tested) == 2  # dense, and pruned
     assert step.metrics.accuracy == step.metrics.accuracy_pruned

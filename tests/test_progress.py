@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from pruning_core import progress, silence
+from pruning_core import progress
+from pruning_core.console import silence
 from pruning_core.progress import ProgressDisplay
 
 

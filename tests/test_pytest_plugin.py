@@ -11,19 +11,19 @@ import pytest
 
 # pytester forgets what is first imported inside a test, and compiled libraries cannot be imported twice.
 import sklearn.datasets  # noqa: F401
-from factories import write_user_model
 
 import pruning_core.backends.eager
-import pruning_core.checks
-import pruning_core.harness
-import pruning_core.measure.ceilings
-import pruning_core.measure.machine
+import pruning_core.suites.harness
+import pruning_core.suites.validate
+import pruning_core.system.machine
+import pruning_core.system.roofline
 from pruning_core import pytest_plugin
 from pruning_core.backends import BACKENDS
-from pruning_core.records import SCHEMA_VERSION
-from pruning_core.run_files import read_run
-from pruning_core.selftest.trials import with_extra_work
-from pruning_core.tours import Tours, reference_of
+from pruning_core.records.fields import SCHEMA_VERSION
+from pruning_core.records.run import read_run
+from pruning_core.selftest.latency_trials import with_extra_work
+from pruning_core.suites.latency_session import Tours, reference_of
+from tests.helpers.factories import write_user_model
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -133,7 +133,7 @@ def test_stats_are_seconds_per_call_of_this_cell(suites, pytester):
 def test_the_second_run_trains_nothing(suites, pytester, monkeypatch):
     """Another run on the same store only loads."""
     suites("-k", "cost").assert_outcomes(passed=2)
-    monkeypatch.setattr("pruning_core.pipeline.train", None)  # calling it would fail
+    monkeypatch.setattr("pruning_core.chain.training.train", None)  # calling it would fail
     suites("-k", "cost").assert_outcomes(passed=2)
 
 

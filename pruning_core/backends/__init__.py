@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, DeviceTime, Executable, first_line_of
-from pruning_core.backends.cuda_graph import CudaGraph
+from pruning_core.backends.compile import Inductor
+from pruning_core.backends.cudagraph import CudaGraph
 from pruning_core.backends.eager import Eager
-from pruning_core.backends.inductor import Inductor
-from pruning_core.backends.onnx_runtime import OnnxRuntime
+from pruning_core.backends.onnxruntime import OnnxRuntime
 from pruning_core.backends.openvino import OpenVino
-from pruning_core.backends.tensor_rt import TensorRt
+from pruning_core.backends.tensorrt import TensorRt
 from pruning_core.errors import (
     BackendError,
     OptionError,

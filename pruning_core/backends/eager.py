@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, DeviceTime, Executable
-from pruning_core.backends.device_time import measure_peak_bytes, time_back_to_back
+from pruning_core.backends.cuda_timing import measure_peak_bytes, time_back_to_back
 from pruning_core.system.hardware import set_torch_threads
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning_core.data import Split, batches
+from pruning_core.config.spec import DatasetSpec
+from pruning_core.datasets.batches import Split, batches
 from pruning_core.errors import DatasetError, ModelError
-from pruning_core.intervals import wilson_interval
-from pruning_core.spec import DatasetSpec
+from pruning_core.stats.intervals import wilson_interval
 
 NO_ANSWER = -1
 """The prediction for an image whose logits are not all numbers; equal to no label."""

@@ -5,12 +5,11 @@ Not for: what is compared with what, and when it is known well enough (`latency.
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from statistics import median
 
-Clock = Callable[[], float]
-Call = Callable[[], object]
+from pruning_core.system.clock import Call, Clock
 
 STEADY_WITHIN = 0.1
 """Warm-up ends when two neighbouring groups of bursts differ by no more than this fraction."""

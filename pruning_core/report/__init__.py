@@ -1,41 +1,4 @@
-"""Benchmark JSON files → tables that people read: terminal, Markdown, CSV, JSON.
+"""Benchmark JSON files → tables that people read: terminal, Markdown, CSV, JSON, a page.
 
-    read the files  →  build_report: plain tables of exact numbers  →  render: words and rounding
-
-`index.py` finds a cell's records, `tables.py` makes the tables of one run, `comparison.py` puts runs side by
-side, `numbers.py` rounds, `render.py` writes. Not for: judging (`gate.py`). Must not import torch.
+read the files  →  `build.py`: plain tables of exact numbers  →  `writers.py`: words and rounding
 """
-
-from collections.abc import Sequence
-
-from pruning_core.report.comparison import comparison_tables
-from pruning_core.report.dataset_names import name_datasets
-from pruning_core.report.index import Estimate, RunIndex, costs_by_key
-from pruning_core.report.render import FORMATS, render, write_report
-from pruning_core.report.seeds import seed_tables
-from pruning_core.report.tables import Column, Report, Table, run_tables
-from pruning_core.report.training import training_tables
-from pruning_core.report.tutorial import tutorial_tables
-from pruning_core.run_files import Run
-
-__all__ = ["FORMATS", "Column", "Estimate", "Report", "Table", "build_report", "render", "write_report"]
-
-
-def build_report(runs: Sequence[Run], columns: str = "all") -> Report:
-    """Make every table that several runs give: those of each run, then the runs side by side.
-
-    Args:
-        runs: At least one, in the order in which they are to stand.
-        columns: `all`, or `tutorial` for the columns that the tutorial published, and no other table.
-    """
-    names = name_datasets(runs)
-    indexes = [RunIndex(run, names) for run in runs]
-    costs = costs_by_key(runs)
-    if columns == "tutorial":
-        tables = [table for index in indexes for table in tutorial_tables(index, costs)]
-    else:
-        tables = [table for index in indexes for table in run_tables(index, costs)]
-        tables += [table for index in indexes for table in training_tables(index)]
-        tables += seed_tables(indexes)
-        tables += comparison_tables(indexes)
-    return Report(tuple(indexes), tuple(tables))

@@ -7,7 +7,7 @@ that a user gives (`render.py`).
 
 from collections.abc import Sequence
 
-from pruning_core.run_files import Run
+from pruning_core.records.run import Run
 
 Content = tuple[str, str]
 """Name and fingerprint in the records."""

@@ -8,10 +8,10 @@ several runs side by side (`comparison.py`).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pruning_core.intervals import wilson_interval
-from pruning_core.records import Record
-from pruning_core.report.index import REFERENCE, Estimate, Group, RunIndex, flat_cells
-from pruning_core.report.numbers import number_text
+from pruning_core.records.fields import Record
+from pruning_core.report.number_format import number_text
+from pruning_core.report.run_index import REFERENCE, Estimate, Group, RunIndex, flat_cells
+from pruning_core.stats.intervals import wilson_interval
 
 Value = float | int | str | Estimate | None
 Row = dict[str, Value]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pruning_core.escaping import printable
+from pruning_core.console.escaping import printable
 from pruning_core.report.tables import Column, Row, Table, texts_of
 
 ROWS_AT_MOST = 2000

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from pruning_core.benchmark_json import hide_paths
-from pruning_core.gate import Policy, read_policy
+from pruning_core.files.atomic import check_writable, write_text_file
+from pruning_core.gate.compare import Policy, read_policy
 from pruning_core.progress import ProgressDisplay
-from pruning_core.run_files import read_run
+from pruning_core.records.run import read_run
 from pruning_core.selftest.gate_trials import GateTrial, Kind, judge_runs, make_runs, plan_kinds
-from pruning_core.selftest.summary import Rate
-from pruning_core.text_files import check_writable, write_text_file
+from pruning_core.selftest.latency_summary import Rate
+from pruning_core.suites.benchmark_json import hide_paths
 
 
 def run_gate_selftest(

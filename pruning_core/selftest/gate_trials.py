@@ -14,13 +14,13 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from pruning_core.errors import OptionError, PruningBenchError
-from pruning_core.gate import Policy, compare
-from pruning_core.gate_backends import SUITE as BACKEND
-from pruning_core.gate_part import INCONCLUSIVE, REGRESSED
-from pruning_core.gate_repetitions import take_together
-from pruning_core.gate_result import GateResult
-from pruning_core.run_files import read_run
-from pruning_core.selftest.planting import EVERY_BACKEND, VARIABLE
+from pruning_core.gate.backend import SUITE as BACKEND
+from pruning_core.gate.compare import Policy, compare
+from pruning_core.gate.finding import INCONCLUSIVE, REGRESSED
+from pruning_core.gate.repetitions import take_together
+from pruning_core.gate.result import GateResult
+from pruning_core.records.run import read_run
+from pruning_core.selftest.slowdown_plugin import EVERY_BACKEND, VARIABLE
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,15 @@ def _found(kind: Kind, result: GateResult) -> bool:
 
 def _run_suites(path: Path, plant: str, arguments: Sequence[str]) -> None:
     draft, log = path.with_suffix(".part"), path.with_suffix(".log")
-    command = [sys.executable, "-m", "pytest", *arguments, "-p", "pruning_core.selftest.planting", "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *arguments,
+        "-p",
+        "pruning_core.selftest.slowdown_plugin",
+        "-q",
+    ]
     with log.open("w", encoding="utf-8") as shown:
         code = subprocess.run(
             [*command, f"--benchmark-json={draft}"],

@@ -1,0 +1,108 @@
+"""Eager PyTorch, captured in a CUDA graph: the same kernels, launched by the host in one call.
+
+A pruned network has kernels so short that the host launches them more slowly than a GPU computes them; a
+graph takes the host out of it. Set beside `eager`, it tells what launching costs. Captured as PyTorch's
+notes on CUDA graphs say: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+
+Not for: fusing or choosing kernels (`inductor.py`, `tensor_rt.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pruning_core.backends.base import Backend, Executable, first_line_of
+from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, TorchExecutable, place_copy
+from pruning_core.errors import BackendError
+from pruning_core.system.cuda_graph import WARM_UP_CALLS
+from pruning_core.system.hardware import set_torch_threads
+
+
+class CudaGraph(Backend):
+    """PyTorch, eager, captured in a CUDA graph."""
+
+    name = "cudagraph"
+    precisions = ("fp32", "bf16", "fp16")
+
+    def why_unavailable(self, precision: str, device: str) -> str | None:
+        """Refuse whatever is not CUDA: nothing else has CUDA graphs."""
+        if not device.startswith("cuda"):
+            return f"CUDA graphs run on CUDA only, not on {device}. Use --devices cuda, or the backend eager."
+        return None
+
+    def load(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
+    ) -> Executable:
+        """Copy the model to the device and precision; capture later, by batch size (see `Backend.load`)."""
+        set_torch_threads(threads)
+        placed = place_copy(model, precision=precision, device=device)
+        return CudaGraphExecutable(placed, dtype=DTYPES[precision], device=device)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A graph with the memory that it reads and writes; these tensors must live as long as it does."""
+
+    replay: Callable[[], None]
+    images: Tensor  # (N, C, H, W)
+    logits: Tensor  # (N, classes); every replay writes it anew
+
+
+class CudaGraphExecutable(PerBatchExecutable):
+    """A module captured once for each batch size, and once more for each batch that is timed."""
+
+    def peak_memory_bytes(self, images: Tensor) -> int | None:
+        """Count an eager run: a replay allocates nothing, and works in what the capture of one allocated."""
+        return TorchExecutable(self._model, dtype=self._dtype, device=str(self._device)).peak_memory_bytes(
+            images
+        )
+
+    def _prepare(self, placed: Tensor) -> Run:
+        captured = _capture(self._model, placed.clone())
+
+        def run(images: Tensor) -> Tensor:
+            captured.images.copy_(images)
+            captured.replay()
+            return captured.logits
+
+        return run
+
+    def _bind_launch(self, images: Tensor) -> Callable[[], Tensor]:
+        # A graph of its own that reads these images where they lie: nothing is copied in a timed call, and
+        # the logits are its own.
+        captured = _capture(self._model, self._lay_out(images))
+
+        def launch() -> Tensor:
+            captured.replay()
+            return captured.logits
+
+        return launch
+
+
+def _capture(model: nn.Module, images: Tensor) -> Captured:
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.device(images.device), torch.inference_mode():
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch lacks its annotations
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UP_CALLS):
+                    model(images)
+            torch.cuda.current_stream().wait_stream(aside)
+            with torch.cuda.graph(graph):
+                logits: Tensor = model(images)
+    except Exception as error:
+        raise BackendError(
+            f"this model cannot be captured in a CUDA graph: {first_line_of(error)}; its forward may wait "
+            "for the device. Use the backend eager."
+        ) from error
+    return Captured(graph.replay, images, logits)

@@ -1,0 +1,124 @@
+"""TensorRT, through ONNX Runtime's provider of that name: the fastest that an NVIDIA GPU is known to do.
+
+TensorRT builds an engine by trying kernels, for some seconds to minutes, and for one batch size at a time:
+an engine for any size would be tuned for one of them. fp16 and int8 let it use that type where it is
+faster, and float32 (with TensorFloat-32) elsewhere.
+
+Not for: ONNX Runtime's own CUDA kernels (`onnx_runtime.py`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
+from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_answers, export_onnx
+from pruning_core.backends.onnxruntime import bind_session, missing_provider, open_session, session_options
+from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
+from pruning_core.errors import BackendError
+
+PROVIDER = "TensorrtExecutionProvider"
+
+# precision → (what allows TensorRT to use it, largest relative error of a logit)
+PRECISIONS: dict[str, tuple[dict[str, bool], float]] = {
+    "fp32": ({}, 0.01),
+    "fp16": ({"trt_fp16_enable": True}, 0.05),
+    "int8": ({"trt_int8_enable": True}, 0.0),  # `check_quantized` judges it
+}
+
+
+class TensorRt(Backend):
+    """TensorRT."""
+
+    name = "tensorrt"
+    precisions = tuple(PRECISIONS)
+
+    def why_unavailable(self, precision: str, device: str) -> str | None:
+        """Look for CUDA, for the packages, and for a build of ONNX Runtime with that provider."""
+        if not device.startswith("cuda"):
+            return f"TensorRT runs on CUDA only, not on {device}. Use --devices cuda."
+        return missing_packages("onnx", "onnxruntime") or missing_provider(PROVIDER)
+
+    def load(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
+    ) -> Executable:
+        """Export the model; engines are built later, by batch size (see `Backend.load`)."""
+        exported = export_onnx(model, example)
+        if precision == "int8":
+            images = require_calibration(calibration, example)
+            quantized = quantize(exported, images, symmetric=True)
+            executable = TensorRtExecutable(quantized, precision, device, threads)
+            check_quantized(executable, model, images)
+        else:
+            executable = TensorRtExecutable(exported, precision, device, threads)
+            check_answers(executable, model, example, tolerance=PRECISIONS[precision][1])
+        return executable
+
+
+class TensorRtExecutable(Executable):
+    """One session with one engine for each batch size; smaller batches are filled up to one of them."""
+
+    memory_format = "backend"
+
+    def __init__(self, onnx_bytes: bytes, precision: str, device: str, threads: int) -> None:
+        """Hold the model; each session is opened when its batch size is first asked for.
+
+        Args:
+            onnx_bytes: A model in float32, or quantized with `symmetric`.
+            precision: One of `PRECISIONS`.
+            device: `cuda` or `cuda:N`.
+            threads: CPU threads to use.
+        """
+        self._onnx_bytes = onnx_bytes
+        self._precision = precision
+        self._device = device
+        self._threads = threads
+        self._sessions: dict[int, Any] = {}  # batch size → session
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return float32 logits on the CPU; fewer images than an engine takes are filled up to it."""
+        n = len(images)
+        size = min((size for size in self._sessions if size >= n), default=n)
+        filling = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
+        array = torch.cat([images, filling]).contiguous().numpy()  # (size, C, H, W)
+        logits = self._session_for(size).run([OUTPUT], {INPUT: array})[0]
+        return torch.from_numpy(logits)[:n].clone()  # (N, classes)
+
+    def bind(self, images: Tensor) -> Callable[[], Tensor]:
+        """Build an engine for this batch size and return a callable to be timed (see `Executable.bind`)."""
+        return bind_session(self._session_for(len(images)), images, self._device)
+
+    def _session_for(self, n: int) -> Any:
+        if n not in self._sessions:
+            self._sessions[n] = _open_for_batch(
+                self._onnx_bytes, n, self._precision, self._device, self._threads
+            )
+        return self._sessions[n]
+
+
+def _open_for_batch(onnx_bytes: bytes, n: int, precision: str, device: str, threads: int) -> Any:
+    options = session_options(threads)
+    options.add_free_dimension_override_by_name("batch", n)  # as `export_onnx` names it
+    # What TensorRT does not take would run on the CPU, and still be called TensorRT.
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    device_id = int(device.partition(":")[2] or 0)
+    try:
+        return open_session(
+            onnx_bytes, options, PROVIDER, {"device_id": device_id, **PRECISIONS[precision][0]}
+        )
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            f"TensorRT cannot take the whole of this model: {first_line_of(error)}. Check that its libraries "
+            "are installed (pip install tensorrt), or use onnxruntime."
+        ) from error

@@ -1,0 +1,96 @@
+"""What is stored of a network, once it is trained; and of a step that had nothing to remove."""
+
+from datetime import UTC, datetime
+
+import torch
+from torch import nn
+
+from pruning_core.chain.networks import build_network, example_of
+from pruning_core.config.spec import CheckpointSpec
+from pruning_core.errors import TrainingError
+from pruning_core.measure.accuracy import Evaluation
+from pruning_core.measure.fixed_images import answer, check_answer
+from pruning_core.pruning.channel_plan import Plan, load_pruned
+from pruning_core.pruning.cost import count_cost, serialised_size_bytes, weights_of
+from pruning_core.pruning.masks import sparsity_of
+from pruning_core.store import Checkpoint, Made, Metrics
+from pruning_core.training.loop import TrainResult
+
+
+def new_checkpoint(
+    plan: Plan,
+    network: nn.Module,
+    spec: CheckpointSpec,
+    result: TrainResult,
+    tested: Evaluation,
+    tested_pruned: Evaluation,
+    prune_s: float = 0.0,
+) -> Made:
+    """Put together what is stored of a network that was trained: plan, weights, metrics.
+
+    Raises:
+        TrainingError: If a weight is no finite number.
+        ModelError: If a user's network answers otherwise when its weights are loaded into a new one.
+    """
+    _refuse_weights_that_are_no_numbers(network, spec)
+    cost = count_cost(network, example_of(spec))
+    weights = weights_of(network)
+    answers = answer(network.eval(), spec.dataset)
+    if spec.model.state_sha256:  # a user's: what else it keeps nobody knows
+        check_answer(
+            load_pruned(build_network(spec), plan, weights),
+            spec.dataset,
+            answers,
+            f"model {spec.model.name} answers otherwise when its weights are loaded into a new network: keep "
+            "what it computes with in parameters and buffers, persistent ones",
+        )
+    metrics = Metrics(
+        macs=cost.macs,
+        params=cost.params,
+        size_bytes=serialised_size_bytes(network),
+        accuracy=tested.accuracy,
+        accuracy_pruned=tested_pruned.accuracy,
+        accuracy_n=tested.n,
+        exhausted=False,
+        sparsity=sparsity_of(network),
+        prune_s=prune_s,
+        train_s=result.seconds,
+        train_outside_s=result.outside_s,
+        train_losses=result.losses,
+        train_precision=result.precision,
+        train_device=result.device,
+        train_threads=result.threads,
+        train_graphed=result.graphed,
+        train_memory_format=result.memory_format,
+        torch=torch.__version__,
+        answers=answers,
+        created=_now(),
+    )
+    return Made(plan, weights, metrics)
+
+
+def _refuse_weights_that_are_no_numbers(network: nn.Module, spec: CheckpointSpec) -> None:
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise TrainingError(
+                f"{spec.model.name}: {name} holds values that are no finite numbers, without any training; "
+                "nothing was stored. Look at how the network sets its weights"
+            )
+
+
+def exhausted_checkpoint(plan: Plan, parent: Checkpoint) -> Made:
+    """Make a checkpoint of a step that had nothing to remove: the parent's weights, not trained again."""
+    update = {
+        "exhausted": True,
+        "accuracy_pruned": parent.metrics.accuracy,
+        "prune_s": 0.0,
+        "train_s": 0.0,
+        "train_outside_s": 0.0,
+        "train_losses": (),
+        "created": _now(),
+    }
+    return Made(plan, parent.weights(), parent.metrics.model_copy(update=update))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

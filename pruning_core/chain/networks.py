@@ -1,0 +1,61 @@
+"""The networks of a chain: built, loaded from a checkpoint, evaluated."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pruning_core.chain.specs import image_of
+from pruning_core.config.spec import CheckpointSpec, TrainSpec
+from pruning_core.datasets.batches import Dataset
+from pruning_core.measure.accuracy import Evaluation, evaluate
+from pruning_core.measure.fixed_images import check_answer
+from pruning_core.models import build_model
+from pruning_core.pruning.channel_plan import load_pruned
+from pruning_core.store import Checkpoint
+from pruning_core.training.step import resolve_device
+
+_answered: set[tuple[Path, str]] = set()
+"""Checkpoints whose networks were seen to answer as stored, by folder and time: seen once in a process."""
+
+
+def build_network(spec: CheckpointSpec, seed: int = 0) -> nn.Module:
+    """Build the dense network of a spec, untrained."""
+    return build_model(spec.model.name, spec.dataset.classes, image_of(spec.dataset), seed)
+
+
+def example_of(spec: CheckpointSpec) -> Tensor:
+    """Return an image of zeros, (1, C, H, W)."""
+    return torch.zeros(1, *image_of(spec.dataset))
+
+
+def load_network(checkpoint: Checkpoint) -> nn.Module:
+    """Build the network of a checkpoint, without torch-pruning: model name, plan, weights."""
+    spec = checkpoint.spec
+    network = load_pruned(build_network(spec), checkpoint.plan, checkpoint.weights()).eval()
+    if (checkpoint.path, checkpoint.metrics.created) not in _answered:
+        check_answer(
+            network,
+            spec.dataset,
+            checkpoint.metrics.answers,
+            f"checkpoint {checkpoint.key}: {spec.model.name} does not answer as it did when it was stored; "
+            "what it reads or the libraries it uses have changed since: "
+            f"undo that, or delete {checkpoint.path} to make it anew",
+        )
+        _answered.add((checkpoint.path, checkpoint.metrics.created))
+    return network
+
+
+def evaluate_network(network: nn.Module, dataset: Dataset, spec: TrainSpec) -> Evaluation:
+    """Evaluate in float32, where the network was trained; it comes back to the CPU."""
+    device = resolve_device(spec)
+    network.eval().to(device)
+
+    def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
+        with torch.inference_mode():
+            logits: Tensor = network(images.to(device).contiguous(memory_format=torch.channels_last))
+            return logits.cpu()
+
+    evaluation = evaluate(predict, dataset.test, dataset.spec)
+    network.cpu()
+    return evaluation

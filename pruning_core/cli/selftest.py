@@ -1,0 +1,146 @@
+"""The commands `pruning-bench selftest latency | gate`.
+
+Not for: running trials (`selftest/`), or the other commands (`cli.py`).
+"""
+
+from pathlib import Path
+
+import click
+
+from pruning_core.cli.options import FILE, FOLDER, store_option
+from pruning_core.config.parse import MOST_THREADS
+
+
+@click.group()
+def selftest() -> None:
+    """Show by experiment how far this program's verdicts can be trusted on this machine."""
+
+
+@selftest.command("latency")
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="A/A pairs, in each condition.",
+)
+@click.option(
+    "--planted",
+    type=click.IntRange(0, 100_000),
+    default=100,
+    show_default=True,
+    help="Trials for each of two planted slow-downs: 10 % at 5 % tolerance, 5 % at 2 %.",
+)
+@click.option(
+    "--condition",
+    type=click.Choice(["quiet", "busy", "both"]),
+    default="both",
+    show_default=True,
+    help="busy: beside a process that computes half of the time.",
+)
+@click.option(
+    "--threads", type=click.IntRange(0, MOST_THREADS), default=0, help="CPU threads (default: all usable)."
+)
+@click.option("--json", "json_file", type=FILE, help="Write every trial and the rates.")
+@click.option("--figure", type=FILE, help="Draw both methods, .svg or .png (needs the extra `figures`).")
+@click.option("--read", "earlier", type=FILE, help="Run nothing; count and draw what --json wrote earlier.")
+def selftest_latency(
+    trials: int,
+    planted: int,
+    condition: str,
+    threads: int,
+    json_file: Path | None,
+    figure: Path | None,
+    earlier: Path | None,
+) -> None:
+    """Count wrong verdicts, and planted slow-downs that are found.
+
+    Identical networks are timed against each other, and against copies that do 10 % or 5 % more work; once
+    by this program's pairs, once by the mean of 50 calls in a row. About 6 s a trial.
+    """
+    from pruning_core.selftest.latency_command import run_selftest, show_selftest
+
+    if earlier is not None:
+        click.echo(show_selftest(earlier, figure))
+        return
+    conditions = ("quiet", "busy") if condition == "both" else (condition,)
+    click.echo(run_selftest(trials, planted, conditions, threads, json_file, figure))
+
+
+@selftest.command("gate")
+@click.option("--folder", type=FOLDER, required=True, help="Keeps the runs; run again, it goes on there.")
+@click.option(
+    "--runs", type=click.IntRange(2, 10_000), default=31, show_default=True, help="With nothing planted."
+)
+@click.option(
+    "--planted",
+    type=click.IntRange(0, 10_000),
+    default=20,
+    show_default=True,
+    help="10 % more work on one backend.",
+)
+@click.option(
+    "--planted-in-all",
+    type=click.IntRange(0, 10_000),
+    default=1,
+    show_default=True,
+    help="30 % more work on every backend.",
+)
+@click.option("--backend", default="openvino", show_default=True, help="The one backend.")
+@click.option("--suites", type=click.Path(), default="bench", show_default=True, help="What pytest runs.")
+@click.option("--grid", default="quick", show_default=True, help="Grid of the runs.")
+@store_option
+@click.option("--policy", type=FILE, help="The gate's policy (default: built in).")
+@click.option(
+    "--again",
+    type=click.IntRange(0, 100),
+    default=1,
+    show_default=True,
+    help="How many more runs are taken in where one is inconclusive.",
+)
+@click.option(
+    "--baselines",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="How many runs a baseline is taken together of.",
+)
+@click.option("--every-pair", is_flag=True, help="Compare all runs with one another, not neighbours alone.")
+@click.option("--json", "json_file", type=FILE, help="Write every comparison.")
+def selftest_gate(
+    folder: Path,
+    runs: int,
+    planted: int,
+    planted_in_all: int,
+    backend: str,
+    suites: str,
+    grid: str,
+    root: Path | None,
+    policy: Path | None,
+    again: int,
+    baselines: int,
+    every_pair: bool,
+    json_file: Path | None,
+) -> None:
+    """Count false regressions of the gate, and planted ones that it finds, over whole runs.
+
+    Each run is a process of its own, as in CI. Hours: a run takes as long as `pytest bench/` does.
+    """
+    from pruning_core.backends import check_backend
+    from pruning_core.selftest.gate_command import run_gate_selftest
+
+    check_backend(backend, "fp32")
+    arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
+    counts = (runs, planted, planted_in_all)
+    table = run_gate_selftest(
+        *counts,
+        backend,
+        folder,
+        arguments,
+        policy,
+        json_file,
+        again=again,
+        baselines=baselines,
+        every_pair=every_pair,
+    )
+    click.echo(table)

@@ -1,0 +1,167 @@
+"""The cells of a grid: what a point is called, and the order in which the suites walk over them.
+
+Not for: reading a grid (`grid.py`), making checkpoints (`pipeline.py`), or knowing whether a backend is
+installed (`backends/`).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from pruning_core.config.grid import Grid
+from pruning_core.config.parse import split_backend
+from pruning_core.errors import OptionError
+
+DENSE = "dense"
+"""The method name of the unpruned network in cells, test ids and records."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One checkpoint of a grid: model × dataset × method × ratio; the dense one has ratio 0."""
+
+    model: str
+    dataset: str
+    method: str
+    ratio: float
+    dataset_label: str = ""  # what its grid calls the dataset; empty: `label_of` its name
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether this is the unpruned network."""
+        return self.method == DENSE
+
+    @property
+    def label(self) -> str:
+        """The dataset in a test id: unique in a grid, and no path."""
+        return self.dataset_label or label_of(self.dataset)
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset in records: its name, or the label of a folder, whose name is a path."""
+        return self.label if is_folder(self.dataset) else self.dataset
+
+    @property
+    def id(self) -> str:
+        """Stable, readable and unique in a grid, for example `resnet18-digits-magnitude-0.75`."""
+        head = f"{label_of(self.model)}-{self.label}-{self.method}"
+        return head if self.is_dense else f"{head}-{self.ratio:g}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a grid: a variant on a backend × precision × device × batch size."""
+
+    variant: Variant
+    backend: str
+    precision: str
+    device: str
+    batch_size: int | None = None  # None in the accuracy suite, where it does not matter
+    threads: int | None = None  # None where the grid has one number of threads for all
+
+    @property
+    def id(self) -> str:
+        """Stable, readable and unique in a grid: the variant's id, then `-eager-fp32-cpu-b32-t2`."""
+        head = f"{self.variant.id}-{self.backend}-{self.precision}-{self.device.replace(':', '')}"
+        batch = "" if self.batch_size is None else f"-b{self.batch_size}"
+        return head + batch + ("" if self.threads is None else f"-t{self.threads}")
+
+
+def variants(grid: Grid) -> Iterator[Variant]:
+    """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
+    labels = dataset_labels(grid.dataset)
+    for model in grid.model:
+        for dataset in grid.dataset:
+            yield Variant(model, dataset, DENSE, 0.0, labels[dataset])
+            for method in grid.method:
+                for ratio in grid.ratios:
+                    if ratio > 0:
+                        yield Variant(model, dataset, method, ratio, labels[dataset])
+
+
+def accuracy_cells(grid: Grid) -> Iterator[Cell]:
+    """Walk over the cells of the accuracy suite: batch size and threads do not matter there."""
+    for device in grid.devices:
+        for item in grid.backends:
+            for variant in variants(grid):
+                yield Cell(variant, *split_backend(item), device)
+
+
+def latency_cells(grid: Grid) -> Iterator[Cell]:
+    """Walk over the cells of the latency suite: the A/A controls first, whatever backends were asked for.
+
+    The cells of one backend, device, number of threads and batch size stand together.
+    """
+    labels = dataset_labels(grid.dataset)
+    controls = [
+        Cell(Variant(model, name, DENSE, 0.0, labels[name]), "eager", "fp32", device, batch_size, threads)
+        for device in grid.devices
+        for threads in _threads_axis(grid)
+        for batch_size in grid.batch_sizes
+        for model in grid.model
+        for name in grid.dataset
+    ]
+    yield from controls
+    known = set(controls)
+    for device in grid.devices:
+        for threads in _threads_axis(grid):
+            for item in grid.backends:
+                for batch_size in grid.batch_sizes:
+                    for variant in variants(grid):
+                        cell = Cell(variant, *split_backend(item), device, batch_size, threads)
+                        if cell not in known:
+                            yield cell
+
+
+def _threads_axis(grid: Grid) -> tuple[int | None, ...]:
+    return grid.threads if len(grid.threads) > 1 else (None,)
+
+
+def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
+    """Return dataset → label, each label once: of folders with one last name the second gets `-2`.
+
+    Raises:
+        OptionError: If two names are one folder.
+    """
+    folders: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for dataset in datasets:
+        if is_folder(dataset):
+            place = os.path.realpath(os.path.expanduser(dataset.partition(":")[2]))
+            if place in folders:
+                raise OptionError(
+                    f"dataset: {folders[place]} and {dataset} are one folder; name each dataset once"
+                )
+            folders[place] = dataset
+    plain = {dataset: label_of(dataset) for dataset in datasets}
+    for dataset, label in plain.items():
+        taken = {*labels.values(), *(other for name, other in plain.items() if other != label)}
+        numbered = (f"{label}-{number}" for number in count(2))
+        labels[dataset] = label if label not in taken else next(x for x in numbered if x not in taken)
+    return labels
+
+
+def explain_labels(datasets: Sequence[str]) -> str:
+    """Say in a line which folders have one last name, and what each is called; empty when none have."""
+    labels = dataset_labels(datasets)
+    renamed = {label_of(dataset) for dataset, label in labels.items() if label != label_of(dataset)}
+    pairs = [f"{dataset} is {label}" for dataset, label in labels.items() if label_of(dataset) in renamed]
+    return f"folders of one name are told apart by a number: {', '.join(pairs)}" if pairs else ""
+
+
+def is_folder(dataset: str) -> bool:
+    """Tell whether a dataset's name is that of a folder, and so holds a path."""
+    return dataset.startswith("folder:")
+
+
+def label_of(name: str) -> str:
+    """Return a short form of a model or dataset name that fits a test id.
+
+    `folder:/data/cifar` → `folder-cifar`, `my.nets:tiny` → `my.nets-tiny`.
+    """
+    kind, colon, rest = name.partition(":")
+    if not colon:
+        return name
+    return f"{kind}-{Path(rest).name}" if kind == "folder" else f"{kind}-{rest}"

@@ -1,0 +1,266 @@
+"""A grid file and the options over it → a grid, which says what to measure.
+
+Not for: walking over its cells (`cells.py`), making checkpoints (`pipeline.py`), or knowing whether a backend
+is installed (`backends/`).
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from pruning_core.config.parse import batch_sizes_of, names_of, ratios_of, split_backend, threads_of
+from pruning_core.config.recipes import find_recipe
+from pruning_core.config.spec import (
+    MOST_EPOCHS,
+    FineTuneSpec,
+    Frozen,
+    MethodSpec,
+    TrainSpec,
+    explain,
+    lines_of,
+)
+from pruning_core.console.shown import shortened, shown
+from pruning_core.errors import OptionError
+from pruning_core.files.input import read_toml
+
+
+class LatencyOptions(Frozen):
+    """How long and how closely latency is measured."""
+
+    rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
+    max_rounds: int = Field(40, ge=5, le=1000, description="Rounds double from look to look, up to this.")
+    precision: float = Field(
+        0.02, gt=0, lt=1, description="A cell is done when its interval is narrower than ± this."
+    )
+    limit_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="No more rounds than fit into this for a cell, into four times this for a control.",
+    )
+    warmup_ms: float = Field(
+        500.0, ge=0, le=600_000, description="Least time of warming up, for each of the pair."
+    )
+    sample_ms: float = Field(20.0, gt=0, le=60_000, description="A sample is enough calls to last this long.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
+    tolerance: float = Field(
+        0.05, gt=0, lt=1, description="An A/A control clearly farther than this from 1 spoils the times."
+    )
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many rounds the intervals are looked at: 10, 20, 40."""
+        looks = [self.rounds]
+        while 2 * looks[-1] <= self.max_rounds:
+            looks.append(2 * looks[-1])
+        return tuple(looks)
+
+
+class Grid(Frozen):
+    """All that a grid file may say; each list is one axis of the grid."""
+
+    model: tuple[str, ...] = ("resnet18",)
+    dataset: tuple[str, ...] = ("digits",)
+    method: tuple[str, ...] = ("magnitude",)
+    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
+    schedule: Literal["iterative", "one-shot"] = "iterative"
+    scope: Literal["local", "global"] = "local"
+    round_to: int = Field(2, ge=1, le=4096)
+    backends: tuple[str, ...] = ("eager",)
+    devices: tuple[str, ...] = ("cpu",)
+    batch_sizes: tuple[int, ...] = (1, 32)
+    threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
+    recipe: str = Field("", description="A name in RECIPES: what the rest of the file leaves open.")
+    pixels: Literal["dataset", "half"] = Field(
+        "dataset", description="Normalised by the dataset's own mean and deviation, or by 0.5 and 0.5."
+    )
+    train: TrainSpec = TrainSpec()
+    fine_tune: FineTuneSpec = FineTuneSpec(epochs=2, learning_rate=0.02)
+    epochs_from: tuple[tuple[float, int], ...] = Field(
+        (), description="[ratio, epochs]: from this ratio on a step is fine-tuned for so many epochs."
+    )
+    latency: LatencyOptions = LatencyOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_recipe(cls, content: object) -> object:
+        if not isinstance(content, dict) or not isinstance(name := content.get("recipe"), str) or not name:
+            return content
+        filled = {**find_recipe(name), **content}
+        for section in ("train", "fine_tune"):
+            if isinstance(content.get(section), dict):
+                filled[section] = {**find_recipe(name)[section], **content[section]}
+        return filled
+
+    @field_validator("model", "dataset", "method", "backends", "devices", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return names_of(value)
+
+    @field_validator("ratios", mode="before")
+    @classmethod
+    def _ratios(cls, value: object) -> object:
+        return ratios_of(value)
+
+    @field_validator("batch_sizes", mode="before")
+    @classmethod
+    def _batch_sizes(cls, value: object) -> object:
+        return batch_sizes_of(value)
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _threads(cls, value: object) -> object:
+        return threads_of(value)
+
+    @field_validator("epochs_from", mode="before")
+    @classmethod
+    def _epochs_from(cls, value: object) -> object:
+        if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
+            fine = all(
+                type(ratio) in (int, float)
+                and 0 <= ratio <= 1
+                and type(epochs) is int
+                and 0 <= epochs <= MOST_EPOCHS
+                for ratio, epochs in value
+            )
+            ratios = [float(ratio) for ratio, _ in value] if fine else []
+            if not fine or ratios != sorted(set(ratios)):
+                raise ValueError(
+                    f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MOST_EPOCHS}; "
+                    f"came {shown(value)}"
+                )
+            value = tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
+        return value
+
+    @field_validator("backends")
+    @classmethod
+    def _backends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            split_backend(item)
+        return value
+
+    def fine_tune_at(self, ratio: float) -> FineTuneSpec:
+        """Return how the step to `ratio` is fine-tuned."""
+        epochs = [epochs for start, epochs in self.epochs_from if start <= ratio]
+        return self.fine_tune.model_copy(update={"epochs": epochs[-1]}) if epochs else self.fine_tune
+
+    def method_spec(self, name: str) -> MethodSpec:
+        """Return the spec of method `name` with this grid's schedule, scope and rounding."""
+        try:
+            return MethodSpec.model_validate(
+                {"name": name, "schedule": self.schedule, "scope": self.scope, "round_to": self.round_to}
+            )
+        except ValidationError as error:
+            raise explain(error) from None
+
+
+def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
+    """Read a grid file and lay the command line's options over it.
+
+    Args:
+        path: A TOML file with the fields of `Grid`.
+        options: Field name → value from the command line, `latency.precision` for a field of a section;
+            None values are left out.
+
+    Raises:
+        OptionError: If the file is not there, is no TOML, or says something that cannot be; the message
+            names file and line.
+    """
+    content, text = read_toml(path, "grid file")
+    try:
+        Grid.model_validate(content)
+    except ValidationError as error:
+        raise OptionError(_explain_with_lines(error, path, text)) from None
+    return make_grid({**content, **{k: v for k, v in (options or {}).items() if v is not None}})
+
+
+def make_grid(content: Mapping[str, Any]) -> Grid:
+    """Build a grid from plain values, for example those of the command line.
+
+    Args:
+        content: Field name → value; `latency.precision` for a field of a section.
+
+    Raises:
+        OptionError: One line a field that cannot be.
+    """
+    fields = dict(content)
+    for name in [name for name in fields if "." in name]:
+        section, _, field = name.partition(".")
+        value, inner = fields.pop(name), fields.get(section, {})
+        if isinstance(inner, Mapping):  # else it is refused below
+            fields[section] = {**inner, field: value}
+    try:
+        return Grid.model_validate(fields)
+    except ValidationError as error:
+        raise OptionError(lines_of(error, _option_line)) from None
+
+
+def explain_other_chain(path: Path, grid: Grid) -> str | None:
+    """Say that ratios of the command line make another chain than the grid file's, and what to do instead.
+
+    Args:
+        path: The grid file.
+        grid: The same with the command line's options laid over it.
+
+    Returns:
+        One line; None where each ratio follows the same ones as in the file, or nothing follows anything.
+    """
+    chain = read_grid(path).ratios
+    asked = grid.ratios
+    if grid.schedule != "iterative":
+        return None
+    for ratio in asked:
+        earlier, in_file = [[r for r in ratios if 0 < r < ratio] for ratios in (asked, chain)]
+        if ratio in chain and earlier != in_file:
+            follows = " → ".join(f"{r:g}" for r in in_file) or "dense"
+            names = " or ".join(f"{r:g}" for r in asked if r in chain)
+            return (
+                f"note: --ratios {','.join(f'{r:g}' for r in asked)} is a chain of its own and is trained "
+                f"anew: in grid {path.stem}, {ratio:g} follows {follows}. To select cells of the grid's "
+                f'chain instead: pytest -k "{names}"'
+            )
+    return None
+
+
+def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
+    def line_of(item: Any) -> str:
+        number = _line_of(item["loc"], text)
+        return f"{_option_line(item)}   (in grid {path}{f', line {number}' if number else ''})"
+
+    return lines_of(error, line_of)
+
+
+def _option_line(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"] if isinstance(part, str))
+    if item["type"] == "extra_forbidden":
+        section: dict[str, type[Frozen]] = {
+            "train": TrainSpec,
+            "fine_tune": FineTuneSpec,
+            "latency": LatencyOptions,
+        }
+        owner: type[Frozen] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
+        close = difflib.get_close_matches(str(item["loc"][-1])[:60], owner.model_fields, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return f"no option {shown(name)} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
+    message = shortened(str(item["msg"]).removeprefix("Value error, "), 1000)
+    came = "" if item["type"] == "value_error" else f"; came {shown(item['input'])}"
+    return f"{shortened(name, 100)}: {message[:1].lower()}{message[1:]}{came}"
+
+
+def _line_of(location: tuple[int | str, ...], text: str) -> int | None:
+    names = [part for part in location if isinstance(part, str)]
+    section, sought = ("", names[0]) if len(names) == 1 else (names[0], names[1])
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[([\w.-]+)\]", line)
+        if header:
+            current = header.group(1)
+            if current == sought and not section:
+                return number
+        elif current == section and re.match(rf"\s*{re.escape(sought)}\s*=", line):
+            return number
+    return None

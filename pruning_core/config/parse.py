@@ -1,0 +1,168 @@
+"""The axes of a grid as people write them: names, ratios, batch sizes, in a list or in one text.
+
+Each function turns what came into a tuple, or leaves what it does not know for pydantic to refuse. Not for:
+looking names up (`checks.py`).
+"""
+
+import os
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+
+from pruning_core.console.shown import shortened, shown
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+LONGEST_NAME = 1000
+"""Characters of a name, which may hold the path of a folder."""
+
+LONGEST_AXIS = 1000
+"""Things that one axis of a grid may have."""
+
+MOST_IMAGES = 65_536
+"""Images in one batch."""
+
+MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
+"""CPU threads: more only wait, and where there are no more to be had the process would end without a word."""
+
+_LONGEST_NUMBER = 30
+
+
+def names_of(value: object) -> object:
+    """Accept one name, a list of names, or names separated by commas; each may stand once."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",", LONGEST_AXIS)]
+    if isinstance(value, list | tuple):
+        if not value or "" in value:
+            raise ValueError("needs at least one name, and no empty ones")
+        _check_length(value)
+        for item in value:
+            if isinstance(item, str) and (len(item) > LONGEST_NAME or "\0" in item):
+                raise ValueError(
+                    f"a name has at most {LONGEST_NAME} characters, none NUL; came {shown(item)}"
+                )
+        repeated = sorted({str(item) for item in value if value.count(item) > 1})
+        if repeated:
+            raise ValueError(f"names each thing once; repeated: {shortened(', '.join(repeated), 200)}")
+        return tuple(value)
+    return value
+
+
+def ratios_of(value: object) -> object:
+    """Accept a list of ratios, or text such as `0.25,0.5` or `0.05:1.0:0.05` (the stop included).
+
+    Raises:
+        ValueError: If a ratio is outside [0, 1], or the ratios do not rise.
+    """
+    if isinstance(value, str):
+        parts = value.split(",", LONGEST_AXIS)
+        value = [ratio for part in parts for ratio in _range_of(part.strip())]
+    if not isinstance(value, list | tuple):
+        return value
+    _check_length(value)
+    # Only those that are in range: a whole number may be too large for a float.
+    ratios = [float(item) if type(item) is int and 0 <= item <= 1 else item for item in value]
+    for ratio in ratios:
+        if type(ratio) is int:
+            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; came {shown(ratio)}")
+    if not all(isinstance(item, float) for item in ratios):
+        return tuple(ratios)
+    for ratio in ratios:
+        if not 0.0 <= ratio <= 1.0:
+            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; came {ratio:g}")
+    for before, after in pairwise(ratios):
+        if after <= before:
+            raise ValueError(f"a schedule only goes up; {after:g} follows {before:g}")
+    if not ratios:
+        raise ValueError("needs at least one ratio")
+    return tuple(ratios)
+
+
+def batch_sizes_of(value: object) -> object:
+    """Accept a list of batch sizes, one batch size, or text such as `1,32`.
+
+    Raises:
+        ValueError: If one is below 1 or above `MOST_IMAGES`, repeated, or no whole number.
+    """
+    return _whole_numbers(value, "batch sizes", MOST_IMAGES)
+
+
+def threads_of(value: object) -> object:
+    """Accept numbers of threads as `batch_sizes_of` does, and 0 alone: as many as the process may use.
+
+    Raises:
+        ValueError: If one is below 1 (below 0 where it stands alone) or above `MOST_THREADS`, repeated, or no
+            whole number.
+    """
+    alone = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    return (
+        (0,)
+        if alone == "0" or (type(alone) is int and alone == 0)
+        else _whole_numbers(value, "numbers of threads", MOST_THREADS)
+    )
+
+
+def _whole_numbers(value: object, what: str, most: int) -> object:
+    if isinstance(value, str):
+        try:
+            value = [_whole_number(part) for part in value.split(",", LONGEST_AXIS)]
+        except ValueError:
+            raise ValueError(f"{what} are whole numbers separated by commas; came {shown(value)}") from None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if isinstance(value, list | tuple) and all(type(item) is int for item in value):
+        _check_length(value)
+        if not value or not all(1 <= item <= most for item in value) or len(set(value)) < len(value):
+            raise ValueError(
+                f"{what} are at least 1 and at most {most}, each once; came {shown(list(value))}"
+            )
+        return tuple(value)
+    return value
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError
+    return int(text)
+
+
+def _check_length(items: Sequence[object]) -> None:
+    if len(items) > LONGEST_AXIS:
+        raise ValueError(f"at most {LONGEST_AXIS} of them")
+
+
+def _range_of(part: str) -> list[float]:
+    # Decimal, so that 0.05:1.0:0.05 is the twenty numbers one would write by hand.
+    texts = part.split(":", 3)
+    try:
+        numbers = [Decimal(text) for text in texts if len(text) <= _LONGEST_NUMBER]
+    except InvalidOperation:
+        numbers = []
+    # Beyond these a sum of two has thousands of digits, or none that are right.
+    sane = all(n.is_finite() and (n == 0 or -20 <= n.adjusted() <= 20) for n in numbers)
+    if len(numbers) != len(texts) or not sane:
+        numbers = []
+    if len(numbers) == 1:
+        return [float(numbers[0])]
+    if len(numbers) != 3 or numbers[2] <= 0:
+        raise ValueError(f"a ratio, or start:stop:step with a step above 0; came {shown(part)}")
+    start, stop, step = numbers
+    if (stop - start) / step > LONGEST_AXIS:
+        raise ValueError(f"{shown(part)} is more than {LONGEST_AXIS} ratios")
+    count = int((stop - start) / step) + 1
+    return [float(start + i * step) for i in range(count)]
+
+
+def split_backend(item: str) -> tuple[str, str]:
+    """Split `name` or `name:precision` of a grid; the precision is `fp32` unless it is said.
+
+    Raises:
+        ValueError: If the precision is not one of `PRECISIONS`.
+    """
+    name, _, precision = item.partition(":")
+    precision = precision or "fp32"
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"no precision {shown(precision)} in {shown(item)}; allowed: {', '.join(PRECISIONS)}"
+        )
+    return name, precision

@@ -1,0 +1,210 @@
+"""What decides the content of a checkpoint, and the key made of it.
+
+Every spec is frozen and validated when it is built. A key hashes all fields, defaults included, so that
+changing a default never reuses an old checkpoint. Not for: what decides a *measurement* (see `grid.py`).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
+
+from pruning_core.console.shown import shortened, shown
+from pruning_core.errors import OptionError
+
+RECIPE_VERSION = 2
+"""Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
+
+MOST_LINES = 5
+"""Fields of one file that an error speaks of."""
+
+MOST_EPOCHS = 100_000
+MOST_IMAGES = 1_000_000
+MOST_SEED = 2**32 - 1
+"""What torch and numpy take, also after a method has multiplied it (`Pruning.draw_seed`)."""
+
+Precision = Literal["auto", "fp32", "bf16"]
+TrainDevice = Literal["auto", "cpu", "cuda"]
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Frozen(BaseModel):
+    """A spec: immutable, no unknown fields, no silent conversion of text to numbers, finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ModelSpec(Frozen):
+    """Which network, before any training."""
+
+    name: str = Field(description="A name in MODELS, or module:function for a user's own.")
+    source_sha256: str = Field(
+        "", description="Hash of the file of module:function and of the user's files that it imports."
+    )
+    state_sha256: str = Field(
+        "", description="Hash of what module:function builds from seed 0: tensors and layers."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the state out where there is none: the keys of our own models stay as they are."""
+        fields: dict[str, Any] = serialise(self)
+        if not self.state_sha256:
+            fields.pop("state_sha256", None)
+        return fields
+
+
+class AugmentSpec(Frozen):
+    """How training images are varied; a property of the dataset (a mirrored digit is no digit)."""
+
+    flip: bool = Field(description="Mirror left-right half of the time.")
+    crop_padding: int = Field(ge=0, le=16, description="Pixels of reflected border to crop from at random.")
+
+
+class DatasetSpec(Frozen):
+    """Which images, by content: two machines that hold them in different folders agree."""
+
+    name: str = Field(description="A name in DATASETS, 'folder', or module:function. Never a path.")
+    fingerprint: str = Field(description="Hash of all decoded pixels and labels.")
+    classes: int = Field(ge=2)
+    channels: int = Field(ge=1)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    mean: tuple[float, ...] = Field(description="Per channel, of pixels scaled to [0, 1].")
+    std: tuple[float, ...] = Field(description="Per channel, of pixels scaled to [0, 1].")
+    augment: AugmentSpec
+
+
+class TrainSpec(Frozen):
+    """How a network is trained or fine-tuned."""
+
+    epochs: int = Field(10, ge=0, le=MOST_EPOCHS)
+    batch_size: int = Field(128, ge=1, le=MOST_IMAGES)
+    learning_rate: float = Field(0.1, gt=0, description="Peak of the schedule.")
+    lr_schedule: Literal["onecycle", "constant"] = "onecycle"
+    warmup: float = Field(0.25, gt=0, lt=1, description="Fraction of all steps in which onecycle rises.")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(5e-4, ge=0, description="On weights of two or more dimensions only.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    augment: bool = Field(True, description="Apply the dataset's augmentation.")
+    precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
+    device: TrainDevice = Field("auto", description="As asked for; what it resolved to is in the metrics.")
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    optimizer: Literal["sgd", "muon"] = Field(
+        "sgd", description="muon: for convolutions, but those on the image itself; sgd for all else."
+    )
+    muon_rate: float = Field(
+        0.15,
+        gt=0,
+        le=1000,
+        description="Peak of muon's schedule: how far a step moves weights, relative to their norm.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave muon out where it is not used: keys from before there was a choice stay as they are."""
+        fields: dict[str, Any] = serialise(self)
+        if self.optimizer == "sgd":
+            for name in ("optimizer", "muon_rate"):
+                fields.pop(name, None)
+        return fields
+
+
+class FineTuneSpec(TrainSpec):
+    """How a network is fine-tuned after it was pruned."""
+
+    norm_images: int = Field(
+        0,
+        ge=0,
+        le=2**53,
+        description="Training images from which batch-norm statistics are taken anew after pruning; 0: none.",
+    )
+    distill_weight: float = Field(
+        0.0, ge=0, le=1, description="Share of the loss that is the distance from the dense model's answers."
+    )
+    distill_temperature: float = Field(
+        4.0, gt=0, le=1e6, description="Softens both answers before they are compared."
+    )
+
+
+class MethodSpec(Frozen):
+    """How channels are chosen and removed."""
+
+    name: str = Field("magnitude", description="A name in METHODS.")
+    schedule: Literal["iterative", "one-shot"] = "iterative"
+    scope: Literal["local", "global"] = "local"
+    round_to: int = Field(2, ge=1, le=4096, description="Kept widths are multiples of this.")
+
+
+class DenseSpec(Frozen):
+    """A trained, unpruned network."""
+
+    stage: Literal["dense"] = "dense"
+    model: ModelSpec
+    dataset: DatasetSpec
+    train: TrainSpec
+
+
+class PrunedSpec(Frozen):
+    """A network pruned from its parent to `ratio` and fine-tuned."""
+
+    stage: Literal["pruned"] = "pruned"
+    parent: str = Field(description="Key of the checkpoint this step starts from.")
+    model: ModelSpec
+    dataset: DatasetSpec
+    method: MethodSpec
+    ratio: Ratio
+    fine_tune: FineTuneSpec
+    library: str = Field(description="Name and version of what did the pruning.")
+
+
+CheckpointSpec = DenseSpec | PrunedSpec
+
+
+def canonical_json(spec: BaseModel) -> str:
+    """Return the one JSON text of a spec: all fields, sorted, no white space."""
+    return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def key_of(spec: CheckpointSpec, recipe_version: int = RECIPE_VERSION) -> str:
+    """Return the key of the checkpoint that `spec` describes: 32 hexadecimal digits."""
+    text = f"pruning-bench/{recipe_version}/{canonical_json(spec)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def explain(error: ValidationError, where: str = "") -> OptionError:
+    """Turn pydantic's report into one line a field: its name, what came, what is allowed.
+
+    Args:
+        error: What pydantic raised.
+        where: Where the values came from, for example "my.toml"; empty when that is plain.
+    """
+    prefix = f"{where}: " if where else ""
+    return OptionError(
+        lines_of(error, lambda item: f"{prefix}{_dotted(item['loc'])}: {item['msg'].lower()}{_came(item)}")
+    )
+
+
+def lines_of(error: ValidationError, line_of: Callable[[Any], str]) -> str:
+    """Return a line for each of the first fields that cannot be, and how many more there are."""
+    items = error.errors(include_url=False, include_context=False)
+    lines = [line_of(item) for item in items[:MOST_LINES]]
+    return "\n".join(lines + ([f"and {len(items) - MOST_LINES} more"] if len(items) > MOST_LINES else []))
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return shortened(".".join(str(part) for part in location), 100) or "value"
+
+
+def _came(item: Any) -> str:
+    return "" if item["type"] in ("missing", "extra_forbidden") else f" (came: {shown(item['input'])})"

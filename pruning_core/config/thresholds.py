@@ -1,0 +1,101 @@
+"""`bench/thresholds.toml`: the least accuracy, and the largest loss of it, that a suite lets pass.
+
+Not for: judging one run against another; that is the gate's.
+"""
+
+import difflib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from pruning_core.config.cells import Variant, label_of
+from pruning_core.config.spec import Frozen, explain
+from pruning_core.console.shown import shown
+from pruning_core.errors import OptionError
+from pruning_core.files.input import read_toml
+
+LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
+"""Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
+
+What rounding may decide, and one image of a few hundred. Below that a backend runs another network, or one
+that is broken: its speed would be no speed.
+"""
+
+
+MOST_ENTRIES = 1000
+
+Pattern = Annotated[str, Field(max_length=1000)]
+
+
+class Threshold(Frozen):
+    """Limits for the cells that match all its patterns; patterns are those of file names (`*`, `?`)."""
+
+    dataset: Pattern = Field("*", description="Pattern for the dataset's label, for example folder-cifar10.")
+    model: Pattern = "*"
+    method: Pattern = Field("*", description="Pattern; the unpruned network has the method dense.")
+    backend: Pattern = "*"
+    precision: Pattern = "*"
+    up_to_ratio: float = Field(1.0, ge=0, le=1, description="Cells of a higher ratio do not match.")
+    floor: float = Field(0.0, ge=0, le=1, description="Least accuracy, fraction.")
+    allowed_drop: float = Field(1.0, ge=0, le=1, description="Largest loss against dense, fraction.")
+    least_agreement: float | None = Field(
+        None, ge=0, le=1, description="Least fraction of answers as eager fp32 gives; by precision otherwise."
+    )
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """All thresholds of a file; the first that matches a cell counts."""
+
+    entries: tuple[Threshold, ...]
+
+    def find(self, variant: Variant, backend: str, precision: str) -> Threshold | None:
+        """Return the first threshold that matches, or None: then nothing is asserted about accuracy."""
+        for entry in self.entries:
+            names = (
+                (variant.label, entry.dataset),
+                (label_of(variant.model), entry.model),
+                (variant.method, entry.method),
+                (backend, entry.backend),
+                (precision, entry.precision),
+            )
+            if variant.ratio <= entry.up_to_ratio and all(
+                fnmatchcase(name, pattern) for name, pattern in names
+            ):
+                return entry
+        return None
+
+
+def least_agreement(threshold: Threshold | None, precision: str) -> float:
+    """Return the least fraction of test images that must get the same answer as from eager fp32."""
+    if threshold is not None and threshold.least_agreement is not None:
+        return threshold.least_agreement
+    return LEAST_AGREEMENT[precision]
+
+
+def read_thresholds(path: Path) -> Thresholds:
+    """Read a file of `[[threshold]]` tables.
+
+    Raises:
+        OptionError: If it cannot be read, is no TOML, or says something that cannot be.
+    """
+    content, _ = read_toml(path, "thresholds")
+    for name in content:
+        if name != "threshold" or not isinstance(content[name], list):
+            close = difflib.get_close_matches(name[:60], ["threshold"])
+            hint = " Did you mean 'threshold'?" if close else ""
+            raise OptionError(
+                f"thresholds {path}: only [[threshold]] tables are allowed; came {shown(name)}.{hint}"
+            )
+    if len(content.get("threshold", [])) > MOST_ENTRIES:
+        raise OptionError(f"thresholds {path}: at most {MOST_ENTRIES} [[threshold]] tables are read")
+    entries = []
+    for number, table in enumerate(content.get("threshold", []), start=1):
+        try:
+            entries.append(Threshold.model_validate(table))
+        except ValidationError as error:
+            raise explain(error, f"thresholds {path}, [[threshold]] number {number}") from None
+    return Thresholds(tuple(entries))

@@ -1,0 +1,241 @@
+"""Decoded pixels on disk, so that a folder of images is decoded once.
+
+    PLACE/{index.json, train.npy, test.npy}
+
+Written beside its place, synchronised, then renamed; what is damaged is made anew. All is verified by its
+hash when it is loaded: one altered pixel would be another accuracy under the same key.
+
+    .PLACE.UUID        being written, or left by a process that was killed
+    .PLACE.UUID.lock   held as long as it is being written
+
+Not for: checkpoints (`store.py`), or what is decoded from where (`folder_dataset.py`).
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from pruning_core.config.spec import Frozen
+from pruning_core.errors import DatasetError
+
+LARGE_BYTES = 64 * 2**20
+"""A file larger than this is memory-mapped instead of read."""
+
+_LEFTOVER = re.compile(r"(\.[0-9a-f]{32}\.[0-9a-f]{32})(\.damaged|\.lock)?")
+
+Pixels = NDArray[np.uint8]
+
+
+class Description(Frozen):
+    """What is known of the pixels once they have all been read."""
+
+    fingerprint: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class _Index(Frozen):
+    """The description, and what shows that the files beside it are whole."""
+
+    shapes: dict[str, tuple[int, ...]]
+    sha256: dict[str, str]
+    description: Description
+    own_sha256: str = ""
+
+    def signed(self) -> "_Index":
+        """Return it with a hash of all the rest."""
+        text = self.model_copy(update={"own_sha256": ""}).model_dump_json()
+        return self.model_copy(update={"own_sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
+class _DamagedError(Exception):
+    """What is kept at a place is not what was written there."""
+
+
+def load_or_make(
+    place: Path,
+    counts: Mapping[str, int],
+    decode: Callable[[str], Iterator[Pixels]],
+    describe: Callable[[dict[str, Pixels]], Description],
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, Pixels], Description]:
+    """Return the pixels kept at a place; where there are none, or damaged ones, make them first.
+
+    Args:
+        place: A folder of its own for these very images; named by a hash of them.
+        counts: Split → number of its images.
+        decode: Split → its images in chunks, uint8 (n, C, H, W). Need not fit into memory.
+        describe: Split → images, uint8 (N, C, H, W), to what is kept about them.
+        say: Takes one line when what was kept is damaged.
+
+    Returns:
+        Split → uint8 (N, C, H, W), memory-mapped when large, and their description.
+
+    Raises:
+        DatasetError: If what was just written cannot be read back.
+        OSError: If the place cannot be written.
+    """
+    if place.exists():
+        try:
+            return _read(place, counts)
+        except _DamagedError as error:
+            say(f"the cache of decoded images {place} is damaged: {error}; decoding them again")
+    _write(place, counts, decode, describe)
+    try:
+        return _read(place, counts)
+    except _DamagedError as error:
+        raise DatasetError(
+            f"the cache {place} cannot be read back right after it was written ({error}); is the disk sound?"
+        ) from None
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return what killed processes left in a folder of caches; nothing that is being written now.
+
+    Args:
+        folder: Holds the places, named by 32 hexadecimal digits each. Need not be there.
+
+    Returns:
+        Folders and lock files, the lock of each after it.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if match := _LEFTOVER.fullmatch(path.name):
+            found.setdefault(match[1], []).append(path)
+    return [p for name, paths in found.items() if not _is_held(folder / f"{name}.lock") for p in paths]
+
+
+def _is_held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _read(place: Path, counts: Mapping[str, int]) -> tuple[dict[str, Pixels], Description]:
+    try:
+        index = _Index.model_validate_json((place / "index.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise _DamagedError("index.json is missing or no index") from error
+    if index.signed() != index:
+        raise _DamagedError("index.json was altered")
+    pixels = {}
+    for split in counts:
+        file = place / f"{split}.npy"
+        try:
+            if _hash_file(file) != index.sha256.get(split):
+                raise _DamagedError(f"{file.name} was altered or is truncated")
+            pixels[split] = _read_pixels(file)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise _DamagedError(f"{file.name} is missing or cannot be read") from error
+    if {split: array.shape for split, array in pixels.items()} != index.shapes:
+        raise _DamagedError("it holds other images")
+    return pixels, index.description
+
+
+def _read_pixels(file: Path) -> Pixels:
+    # Copy-on-write: the file stays as it is, and torch gets the writable array that it asks for.
+    mapped: Literal["c"] | None = "c" if file.stat().st_size > LARGE_BYTES else None
+    pixels = np.load(file, mmap_mode=mapped, allow_pickle=False)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"{file} holds {pixels.dtype}")
+    return pixels  # type: ignore[no-any-return]  # np.load is typed as Any
+
+
+def _write(
+    place: Path,
+    counts: Mapping[str, int],
+    decode: Callable[[str], Iterator[Pixels]],
+    describe: Callable[[dict[str, Pixels]], Description],
+) -> None:
+    with _fresh_folder(place) as fresh:
+        pixels = {}
+        for split, count in counts.items():
+            file = fresh / f"{split}.npy"
+            _write_pixels(file, count, decode(split))
+            pixels[split] = _read_pixels(file)
+        index = _Index(
+            shapes={split: array.shape for split, array in pixels.items()},
+            sha256={split: _hash_file(fresh / f"{split}.npy") for split in pixels},
+            description=describe(pixels),
+        )
+        (fresh / "index.json").write_text(index.signed().model_dump_json(), encoding="utf-8")
+        for file in fresh.iterdir():
+            _sync(file)
+        _sync(fresh)
+        _put_in_place(fresh, place, counts)
+
+
+@contextmanager
+def _fresh_folder(place: Path) -> Iterator[Path]:
+    """Make a folder beside a place, under a lock that tells others that somebody writes it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        fresh = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+        lock_file = place.with_name(f"{fresh.name}.lock")
+        lock = FileLock(lock_file)
+        lock.acquire()
+        if lock_file.exists():  # not deleted as a leftover before we held it
+            break
+        lock.release()
+    try:
+        fresh.mkdir()
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)  # gone already, if it was renamed
+        lock.release()
+        with suppress(OSError):
+            lock_file.unlink()
+
+
+def _write_pixels(file: Path, count: int, chunks: Iterator[Pixels]) -> None:
+    """Write one .npy chunk by chunk: the images need not fit into memory."""
+    with file.open("wb") as stream:
+        for position, chunk in enumerate(chunks):
+            if position == 0:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *chunk.shape[1:])}
+                np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(chunk.data)
+
+
+def _put_in_place(fresh: Path, place: Path, counts: Mapping[str, int]) -> None:
+    try:
+        fresh.rename(place)
+    except OSError:
+        with suppress(_DamagedError):
+            _read(place, counts)
+            return  # another process was quicker
+        damaged = fresh.with_name(f"{fresh.name}.damaged")
+        place.rename(damaged)
+        shutil.rmtree(damaged, ignore_errors=True)
+        fresh.rename(place)
+    _sync(place.parent)
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before we go on."""
+    if os.name == "nt":
+        return  # neither a folder nor a file opened to be read can be synchronised there
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

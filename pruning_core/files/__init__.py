@@ -1,0 +1,1 @@
+"""Files that people name: read within bounds, written whole or not at all."""

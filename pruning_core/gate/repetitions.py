@@ -1,0 +1,131 @@
+"""A commit that was measured more than once: its runs, taken together for the gate.
+
+On a shared machine a neighbour can slow a whole run down, and no rounds of that run tell. Another run can.
+That holds of a change, and more so of a baseline, which is measured once and compared with often. So of each
+cell the rounds of all runs are judged, and the fastest calls of any: neighbours only make calls slower.
+
+Not for: comparing with the baseline (`gate.py`).
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from pruning_core.errors import RecordError
+from pruning_core.gate.comparability import spoiled_devices
+from pruning_core.gate.finding import FASTEST
+from pruning_core.gate.fork_join import alike
+from pruning_core.gate.policy import Policy
+from pruning_core.gate.result import Identity
+from pruning_core.gate.speed import damage_in
+from pruning_core.records.fields import Record
+from pruning_core.records.run import Run
+from pruning_core.stats.intervals import median_interval
+
+_OF_PAIRS = ("log_ratios", "rounds", "speedup", "control", FASTEST)
+
+
+def take_together(runs: Sequence[Run], policy: Policy) -> Run:
+    """Make one run of several of the same thing.
+
+    Args:
+        runs: At least one, of one commit on one machine, with the same cells of the same checkpoints.
+        policy: Its `control_tolerance` decides whose times can be trusted. Those of a device whose A/A
+            control was off in a run are left out, if another run has them.
+
+    Returns:
+        The first run, with what the others add. A latency cell has the rounds of all runs in which the cores
+        handed work over as fast as in the best; what else its record says is of the run with the fastest
+        calls. Any other cell is that of the run with the least accuracy; a cell that failed in a run has
+        failed.
+
+    Raises:
+        RecordError: If they are not runs of the same thing.
+    """
+    first, *others = runs
+    if not others:
+        return first
+    cells = _cells_of(first)
+    spoiled = [spoiled_devices(run, policy.control_tolerance) for run in runs]
+    remarks = [f"{len(runs)} runs are judged together: rounds of all, of each cell the fastest calls of any"]
+    for run, devices in zip(runs, spoiled, strict=True):
+        for device, why in devices.items():
+            if not all(device in of_run for of_run in spoiled):
+                remarks.append(f"times of {run.path.name} on {device} are left out: {why}")
+    found = [cells, *(_same_cells(first, cells, other) for other in others)]
+    records = []
+    for identity in cells:
+        device = str(cells[identity].get("device"))
+        of_cell = [of_run[identity] for of_run in found]
+        if not all(device in of_run for of_run in spoiled):
+            of_cell = [
+                record
+                for record, of_run in zip(of_cell, spoiled, strict=True)
+                if device not in of_run or not _is_excused(record)
+            ]
+        records.append(_taken_together(of_cell))
+    return Run(
+        first.path,
+        first.datetime,
+        first.machine,
+        first.commit,
+        tuple(records),
+        again=tuple(run.path for run in others),
+        remarks=tuple(remarks),
+    )
+
+
+def _cells_of(run: Run) -> dict[Identity, Record]:
+    cells = {(record["suite"], record["cell"]): record for record in run.records}
+    if len(cells) < len(run.records):
+        raise RecordError(f"{run.path} has cells that stand twice: it cannot be taken together with others")
+    return cells
+
+
+def _same_cells(first: Run, cells: dict[Identity, Record], other: Run) -> dict[Identity, Record]:
+    """Return the cells of another run, which have to be those of the first."""
+    of_other = _cells_of(other)
+    problem = ""
+    if first.machine.get("fingerprint") != other.machine.get("fingerprint"):
+        problem = "their machines or versions differ"
+    elif first.commit and other.commit and first.commit != other.commit:
+        problem = f"commit {first.commit[:12]} there, {other.commit[:12]} here"
+    elif lone := sorted(cells.keys() ^ of_other.keys()):
+        problem = f"only one of them has {'/'.join(lone[0])}"
+    else:
+        for identity, record in cells.items():
+            if record.get("key") != of_other[identity].get("key"):
+                problem = f"the checkpoint of {'/'.join(identity)} is another one"
+    if problem:
+        raise RecordError(f"{other.path} is no repetition of {first.path}: {problem}")
+    return of_other
+
+
+def _is_excused(record: Record) -> bool:
+    """Tell whether a busy machine explains what a record says: times, but no failure and no accuracy."""
+    return "log_ratios" in record and record["status"] != "failed"
+
+
+def _taken_together(records: Sequence[Record]) -> Record:
+    failed = [record for record in records if record["status"] == "failed"]
+    if failed:
+        return failed[0]
+    if any(name not in record for record in records for name in _OF_PAIRS):
+        return min(records, key=lambda record: record.get("accuracy", 0.0))
+    damaged = [record for record in records if damage_in(record)]
+    if damaged:
+        return damaged[0]
+    clean = alike(record for record in records if not record.get("contaminated")) or records[:1]
+    if len(clean) == 1:
+        return clean[0]
+    fastest = min(clean, key=lambda record: float(record[FASTEST]))
+    ratios = [ratio for record in clean for ratio in record["log_ratios"]]
+    low, high, _ = median_interval(ratios)
+    return {
+        **fastest,
+        "log_ratios": ratios,
+        "rounds": len(ratios),
+        "speedup": math.exp(-median(ratios)),
+        "speedup_low": math.exp(-high),
+        "speedup_high": math.exp(-low),
+    }

@@ -1,0 +1,71 @@
+"""What the gate's comparison comes to: a verdict for each cell, and one for the run.
+
+Not for: reaching them (`gate.py`), or showing them (`gate_outputs.py`).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
+from pruning_core.gate.policy import CODE_3
+from pruning_core.records.run import Run
+
+WORST_FIRST = (REGRESSED, CANNOT_COMPARE, INCONCLUSIVE, PASS)
+EXIT_CODES = {PASS: 0, REGRESSED: 1, CANNOT_COMPARE: 2, INCONCLUSIVE: 3}
+POWER = 0.9
+
+Identity = tuple[str, str]  # suite, cell
+
+
+@dataclass(frozen=True)
+class CellVerdict:
+    """What the gate says of a cell; or of a backend as a whole, whose suite is then `backend`."""
+
+    suite: str
+    cell: str
+    verdict: str
+    reason: str
+    parts: tuple[Part, ...]
+    on_inconclusive: str  # what the policy does with this cell if it is inconclusive
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is worth a look."""
+        return self.verdict != PASS or any(part.changed for part in self.parts)
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What the gate says of a run; `cells` has the worst first, then what changed."""
+
+    baseline: Run
+    new: Run
+    cells: tuple[CellVerdict, ...]
+    added: tuple[Identity, ...]
+    notes: tuple[str, ...]
+    false_alarm: float  # chance of any false regression, at most
+    comparisons: int  # noisy ones, judged together
+    detectable_slowdown: float | None  # in the median latency cell; inf: not with so few rounds
+    detectable_slowdown_worst: float | None
+    detectable_slowdown_of_backend: float | None  # as a whole, on the noisiest
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the whole run, which decides the exit code."""
+        verdicts = {
+            cell.verdict
+            for cell in self.cells
+            if cell.verdict != INCONCLUSIVE or cell.on_inconclusive in CODE_3
+        }
+        return next((verdict for verdict in WORST_FIRST if verdict in verdicts), PASS)
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 regressed, 2 cannot compare, 3 inconclusive."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of cells for each verdict."""
+        counted = Counter(cell.verdict for cell in self.cells)
+        return {verdict: counted[verdict] for verdict in WORST_FIRST}

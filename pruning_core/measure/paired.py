@@ -1,0 +1,60 @@
+"""A pair as it was measured: its samples, and the speed-up with its bounds that follow from them.
+
+Not for: taking them (`latency.py`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pruning_core.stats.intervals import median_interval
+
+
+@dataclass(frozen=True)
+class PairedTiming:
+    """Raw samples of a pair; everything else is recomputed from them."""
+
+    reference_s: tuple[float, ...]  # seconds per call, two a round, in the order they were taken
+    candidate_s: tuple[float, ...]
+    log_ratios: tuple[float, ...]  # one a round: ln(candidate ÷ reference)
+    calls_per_sample: int  # of the candidate
+    reference_calls_per_sample: int
+    looks: int = 1  # planned: how often the interval might have been looked at
+    calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
+    handovers_s: Sequence[float] = ()  # one a round, the slower of before and after it; 0 where not read
+    rounds_left_out: int = 0  # in which the cores handed work over more slowly than usual
+
+    @property
+    def rounds(self) -> int:
+        """Number of A B B A rounds."""
+        return len(self.log_ratios)
+
+    @property
+    def speedup(self) -> float:
+        """Reference time ÷ candidate time: above 1 when the candidate is faster."""
+        return math.exp(-median(self.log_ratios))
+
+
+def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, float, float]:
+    """Bound the speed-up by order statistics of the rounds' log ratios.
+
+    Args:
+        timing: What `measure_pair` returned.
+        confidence: Coverage asked for, in (0, 1), over all looks together.
+
+    Returns:
+        Lower bound, upper bound, and the coverage reached (see `intervals.median_interval`). With several
+        planned looks each interval misses so rarely that all of them together miss no more often than asked.
+    """
+    low, high, coverage = median_interval(timing.log_ratios, 1 - (1 - confidence) / timing.looks)
+    # a large ratio of times is a small speed-up
+    return math.exp(-high), math.exp(-low), max(0.0, 1 - (1 - coverage) * timing.looks)
+
+
+def log_ratios_of(reference_s: Sequence[float], candidate_s: Sequence[float]) -> tuple[float, ...]:
+    """Return ln(candidate ÷ reference) of each round that the candidate ran in."""
+    logs = [(math.log(a), math.log(b)) for a, b in zip(reference_s, candidate_s, strict=True)]
+    return tuple(
+        0.5 * ((b1 + b2) - (a1 + a2)) for (a1, b1), (a2, b2) in zip(logs[::2], logs[1::2], strict=True)
+    )

@@ -1,0 +1,148 @@
+"""What a user's network is before any training, so that it can enter the key: its tensors and its layers.
+
+A function that builds networks may read files, and keep what it built. So it is called twice, under one seed:
+the two networks must be two, and alike. Not here: finding the function (`user_code.py`).
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from pruning_core.errors import ModelError
+from pruning_core.user_code.functions import one_line, raise_if_not_theirs
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch's generator on the CPU, Python's and numpy's legacy one, for a while.
+
+    PyTorch draws the same numbers on the CPU for a seed on every machine and in every version so far.
+    """
+    before, legacy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(before)
+            np.random.set_state(legacy)
+
+
+def own_buffers(network: nn.Module) -> None:
+    """Give a network buffers of its own: users register constants of their module, which all would share."""
+    own: dict[int, Tensor] = {}  # one that stands in two layers stays one
+    for layer in network.modules():
+        for name, buffer in layer._buffers.items():
+            if buffer is not None and not is_lazy(buffer):
+                layer._buffers[name] = own.setdefault(id(buffer), buffer.clone())
+
+
+def describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
+    """Build a network twice and return the hash of what it is.
+
+    Args:
+        name: The model's name, for errors.
+        build: Builds it, from the same seed each time.
+
+    Raises:
+        ModelError: If the two are one, share a tensor, or differ.
+    """
+    first, second = build(), build()
+    _check_two(name, first, second)
+    try:
+        attributes, again = _attributes_of(first), _attributes_of(second)
+        (layers, a), (other_layers, b) = ((_layers_of(n), _tensors_of(n)) for n in (first, second))
+    except BaseException as error:  # of an `extra_repr` of the user's, say
+        raise_if_not_theirs(error)
+        raise ModelError(f"model {name} cannot be described: {one_line(error)}") from error
+    lines = [*layers, *a]
+    if lines != [*other_layers, *b]:
+        differing = next((x.split(" ")[0] for x, y in zip(a, b, strict=False) if x != y), "its layers")
+        raise ModelError(
+            f"model {name}: two networks built from one seed differ ({differing}); draw by torch, `random` "
+            "or `numpy.random`, which are seeded, or from a generator with a seed of your own"
+        )
+    # What changes from one call to the next, such as a time, says nothing of the network.
+    lines += [f"{key} = {value}" for key, value in sorted(attributes.items()) if again.get(key) == value]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _check_two(name: str, first: nn.Module, second: nn.Module) -> None:
+    if first is second:
+        raise ModelError(
+            f"model {name}: two calls give one object; build a new network in each call, "
+            "since one is pruned beside the other"
+        )
+    for tensor_name, tensor in _named_tensors(first):
+        if is_lazy(tensor):
+            raise ModelError(
+                f"model {name}: {tensor_name!r} belongs to a lazy layer that never runs; leave it out"
+            )
+    held = {tensor.untyped_storage().data_ptr() for _, tensor in _named_tensors(first) if tensor.numel()}
+    for tensor_name, tensor in _named_tensors(second):
+        if tensor.numel() and tensor.untyped_storage().data_ptr() in held:
+            raise ModelError(
+                f"model {name}: the networks of two calls share {tensor_name!r}; "
+                "give each its own, for example by clone()"
+            )
+        if tensor.is_inference():
+            raise ModelError(
+                f"model {name}: {tensor_name!r} was made under torch.inference_mode() and cannot be trained; "
+                "build without it"
+            )
+
+
+def _named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for named in (network.named_parameters, network.named_buffers):
+        for name, tensor in named(remove_duplicate=False):
+            yield name, tensor if tensor.layout is torch.strided else tensor.to_dense()
+
+
+def _tensors_of(network: nn.Module) -> list[str]:
+    lines = []
+    for name, tensor in _named_tensors(network):
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        digest = hashlib.sha256(content.tobytes()).hexdigest()
+        lines.append(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.requires_grad} {digest}")
+    return lines
+
+
+def _layers_of(network: nn.Module) -> list[str]:
+    return [
+        _ADDRESS.sub("", f"{name}: {type(layer).__qualname__}({layer.extra_repr()})")
+        for name, layer in network.named_modules()
+    ]
+
+
+def _attributes_of(network: nn.Module) -> dict[str, str]:
+    """Return numbers and functions that the user's own layers hold; PyTorch's say them by themselves."""
+    found = {}
+    for name, layer in network.named_modules():
+        if type(layer).__module__.partition(".")[0] not in ("torch", "torchvision"):
+            for key, value in vars(layer).items():
+                if not key.startswith("_") and key != "training" and (text := _plain(value)) is not None:
+                    found[f"{name}.{key}"] = text
+    return found
+
+
+def _plain(value: Any) -> str | None:
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        parts = [_plain(item) for item in value]
+        return None if None in parts else f"[{', '.join(map(str, parts))}]"
+    if callable(value) and not isinstance(value, nn.Module):
+        return getattr(value, "__qualname__", None)
+    return None

@@ -1,0 +1,1 @@
+"""How this process ends: signals, exit codes, faults of ours."""

@@ -1,0 +1,51 @@
+"""What every pruning method is: a name, what does its work, and a function that cuts or masks a network.
+
+Not for: fine-tuning, or deciding the order of ratios (`pipeline.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from pruning_core.config.spec import MethodSpec
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """One step of pruning, as asked for."""
+
+    spec: MethodSpec
+    ratio: float  # relative to the dense widths, whatever was removed before
+    dense: nn.Module  # the network as built, unpruned; its widths are what `ratio` is relative to
+    example: Tensor  # (1, C, H, W)
+    protected: tuple[str, ...]  # names of layers whose outputs stay: the classifier
+    seed: int
+
+    @property
+    def draw_seed(self) -> int:
+        """Seed of what a method draws by chance: another one for another seed or ratio."""
+        return self.seed * 1_000_003 + round(self.ratio * 10_000)
+
+
+class Method(Protocol):
+    """A family of pruning methods."""
+
+    name: str
+    masks: bool
+    """Whether weights are set to zero and held there, instead of channels removed."""
+
+    scopes: tuple[str, ...]
+    """In which it can rank: within each layer (`local`), over all together (`global`), or both."""
+
+    def library(self) -> str:
+        """Return name and version of what does the pruning; it enters the key."""
+        ...
+
+    def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
+        """Cut or mask `network`, in place; return layer name → output width asked for, before rounding.
+
+        A method that masks changes no width and returns nothing of that.
+        """
+        ...

@@ -1,0 +1,155 @@
+"""What pruning would give, in seconds, without training: the rows of `pruning-bench plan`.
+
+The network is untrained. With local scope the widths do not depend on the weights, so these are the widths
+that a trained network gets; with global scope they do, and these are an example. Not for: accuracy, time.
+"""
+
+import copy
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from tabulate import tabulate
+
+from pruning_core.config.cells import DENSE
+from pruning_core.config.spec import MethodSpec
+from pruning_core.console.escaping import for_csv, for_json
+from pruning_core.models import build_model
+from pruning_core.pruning.channel_plan import Plan, make_plan
+from pruning_core.pruning.cost import count_cost, serialised_size_bytes
+from pruning_core.pruning.masks import sparsity_of
+from pruning_core.pruning.step import prune, removed_nothing
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """What one ratio of a schedule would give."""
+
+    model: str
+    method: str
+    ratio: float
+    macs: int
+    params: int
+    size_bytes: int
+    achieved_ratio: float
+    sparsity: float  # weights of convolutions and linear layers that are zero, fraction
+    exhausted: bool  # removes nothing that the step before had not
+    narrowest: int  # kept outputs of the narrowest convolution …
+    widest: int  # … and of the widest
+    widths: dict[str, int]  # layer → kept outputs, convolutions and linear layers
+    requested_widths: dict[str, int]  # layer → outputs asked for, before rounding; local scope only
+
+
+def plan_steps(
+    model: str,
+    method: MethodSpec,
+    ratios: Sequence[float],
+    *,
+    classes: int = 10,
+    image: tuple[int, int, int] = (3, 32, 32),
+    with_dense: bool = False,
+) -> Iterator[PlannedStep]:
+    """Prune an untrained network along a schedule.
+
+    Args:
+        model: A name in MODELS, or module:function.
+        method: How channels are chosen; iterative steps go on from the one before, one-shot ones from dense.
+        ratios: Rising, in [0, 1].
+        classes: Width of the last layer.
+        image: Channels, height, width.
+        with_dense: Begin with the dense network, ratio 0.
+    """
+    dense = build_model(model, classes, image)
+    example = torch.zeros(1, *image)
+    network = copy.deepcopy(dense)
+    before = (make_plan(dense, network), sparsity_of(network))
+    if with_dense:
+        yield _step(model, DENSE, 0.0, network, before[0], False, example)
+    for ratio in ratios:
+        if method.schedule == "one-shot":
+            network = copy.deepcopy(dense)
+        plan = prune(network, dense, method, ratio, example, seed=0)
+        after = (plan, sparsity_of(network))
+        yield _step(model, method.name, ratio, network, plan, removed_nothing(before, after), example)
+        before = after
+
+
+def _step(
+    model: str,
+    method: str,
+    ratio: float,
+    network: torch.nn.Module,
+    plan: Plan,
+    exhausted: bool,
+    example: torch.Tensor,  # (1, C, H, W)
+) -> PlannedStep:
+    cost = count_cost(network, example)
+    convolutions = [layer.outputs for layer in plan.layers.values() if layer.kind.startswith("Conv")]
+    return PlannedStep(
+        model=model,
+        method=method,
+        ratio=ratio,
+        macs=cost.macs,
+        params=cost.params,
+        size_bytes=serialised_size_bytes(network),
+        achieved_ratio=plan.achieved_ratio,
+        sparsity=sparsity_of(network),
+        exhausted=exhausted,
+        narrowest=min(convolutions, default=0),
+        widest=max(convolutions, default=0),
+        widths=plan.widths,
+        requested_widths={
+            name: layer.requested_outputs
+            for name, layer in plan.layers.items()
+            if layer.requested_outputs is not None
+        },
+    )
+
+
+def render_steps(steps: Sequence[PlannedStep], form: str) -> str:
+    """Render planned steps.
+
+    Args:
+        steps: In the order of the schedule.
+        form: `terminal`: a table to read; `csv`: a row a step, a column a layer; `json`: a list of objects.
+    """
+    if form == "json":
+        return for_json([asdict(step) for step in steps], indent=1)
+    if form == "csv":
+        text = io.StringIO()
+        plain = [
+            "model",
+            "method",
+            "ratio",
+            "macs",
+            "params",
+            "size_bytes",
+            "achieved_ratio",
+            "sparsity",
+            "exhausted",
+        ]
+        layers = list(steps[0].widths) if steps else []
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*plain, *(for_csv(f"width:{layer}") for layer in layers)])
+        for step in steps:
+            row = asdict(step)
+            values = (for_csv(row[name]) for name in plain)
+            writer.writerow([*values, *(step.widths[layer] for layer in layers)])
+        return text.getvalue().rstrip("\n")
+    rows = [
+        [
+            "dense" if step.method == DENSE else f"{step.ratio:g}",
+            f"{step.macs / 1e9:.2f}" if step.macs >= 1e7 else f"{step.macs / 1e9:.4f}",
+            f"{step.params / 1e6:.2f}",
+            f"{step.size_bytes / 1e6:.2f}",
+            f"{step.achieved_ratio:.3f}",
+            f"{step.sparsity:.3f}",
+            f"{step.narrowest}–{step.widest}",
+            "exhausted: removes nothing more" if step.exhausted else "",
+        ]
+        for step in steps
+    ]
+    head = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "zeros", "widths", ""]
+    return tabulate(rows, headers=head, colalign=("right",) * 6 + ("left",) * 2, disable_numparse=True)

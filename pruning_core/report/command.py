@@ -1,0 +1,108 @@
+"""`pruning-bench report`: read the files, make the report, write it where it is to go."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pruning_core.console.streams import find_width, print_content, print_pieces
+from pruning_core.errors import OptionError
+from pruning_core.files.atomic import check_writable, write_pieces
+from pruning_core.records.garbage import no_garbage_collection
+from pruning_core.records.run import Run, read_run
+from pruning_core.report.build import build_report
+from pruning_core.report.dataset_names import FOLDER, content_of, is_folder_name
+from pruning_core.report.figure import PICTURES, draw_picture
+from pruning_core.report.page import page_pieces
+from pruning_core.report.writers import report_pieces
+
+
+def write_report(
+    paths: Sequence[Path],
+    form: str,
+    output: Path | None = None,
+    baseline: Path | None = None,
+    columns: str = "all",
+    dataset_titles: Mapping[str, str] | None = None,
+) -> None:
+    """Read benchmark JSON files and write their report.
+
+    Args:
+        paths: At least one file; several stand side by side.
+        form: A key of `FORMATS`, or `svg` or `png`.
+        output: A file; standard output by default, in its width and with colours if it is a terminal.
+        baseline: Of the gate, whose verdicts on the first file stand on the page.
+        columns: `all` or `tutorial` (see `build_report`).
+        dataset_titles: Name of a dataset in the records → what people are to read instead.
+
+    Raises:
+        RecordError: If a file cannot be used.
+        OptionError: If there is no such format or dataset, or the output cannot be written.
+    """
+    if baseline is not None and form != "html":
+        raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
+    if columns != "all" and form not in ("terminal", "markdown"):
+        raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
+    if dataset_titles and form in ("csv", "json"):
+        raise OptionError("--dataset-title is for people; csv and json keep the name in the records")
+    if output is not None:
+        check_writable(output)
+    with no_garbage_collection():  # see `gate.run_gate`
+        runs = [read_run(path) for path in paths]
+        report = build_report(_with_titles(runs, dataset_titles or {}), columns)
+    if form in PICTURES:
+        if output is None:
+            raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
+        draw_picture(report, output, form)
+    elif baseline is not None:
+        from pruning_core.gate.compare import Policy, compare
+
+        _write(page_pieces(report, compare(read_run(baseline), runs[0], Policy())), output)
+    elif form == "terminal" and output is None:
+        from rich.console import Console
+
+        console = Console()
+        colour = console.is_terminal and not console.no_color and console.color_system is not None
+        print_pieces(report_pieces(report, form, find_width(sys.stdout), colour))
+    else:
+        _write(report_pieces(report, form), output)
+
+
+def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
+    if not titles:
+        return runs
+    contents = sorted({content_of(r) for run in runs for r in run.records if "dataset" in r})
+    names = list(dict.fromkeys(name for name, _ in contents))
+    folders = [content for content in contents if is_folder_name(content[0])]
+    if FOLDER in titles and len({fingerprint for _, fingerprint in folders}) == 1:
+        titles = {**dict.fromkeys((name for name, _ in folders), titles[FOLDER]), **titles}
+    elif FOLDER in titles and FOLDER not in names and folders:
+        raise OptionError(
+            f"--dataset-title: {FOLDER!r} may be any of these folders; give each its own: "
+            f"{', '.join(dict.fromkeys(name for name, _ in folders))}"
+        )
+    for name in titles:
+        if name not in names and not (name == FOLDER and folders):
+            raise OptionError(
+                f"--dataset-title: no dataset {name!r} in these files; there: {', '.join(names) or 'none'}"
+            )
+    return [
+        replace(
+            run,
+            records=tuple(
+                {**record, "dataset": titles[record["dataset"]]}
+                if record.get("dataset") in titles
+                else record
+                for record in run.records
+            ),
+        )
+        for run in runs
+    ]
+
+
+def _write(pieces: Iterable[str], output: Path | None) -> None:
+    """Write all pieces; a file comes to be, or is replaced, when the last of them is written."""
+    if output is None:
+        print_content(pieces)
+        return
+    write_pieces(output, (piece.encode("utf-8") for piece in pieces))

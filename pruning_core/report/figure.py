@@ -1,0 +1,231 @@
+"""The report as a picture for a README: accuracy against latency, and speed-up against ratio.
+
+Needs the extra `figures` (matplotlib). Not for: exploring (`page.py`).
+"""
+
+import importlib.util
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pruning_core.console.escaping import printable
+from pruning_core.console.shown import shortened
+from pruning_core.errors import OptionError
+from pruning_core.files.atomic import write_bytes_file
+from pruning_core.records.fields import Record
+from pruning_core.report.run_index import Backend, Group, RunIndex
+from pruning_core.report.tables import Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+PICTURES = ("svg", "png")
+
+# Okabe and Ito's palette: told apart by the colour-blind.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#882255", "#4D4D4D")
+LINES = ("-", "--", "-.", ":")
+IDEAL: dict[str, Any] = {
+    "color": "#777777",
+    "lw": 0.8,
+    "ls": (0, (1, 1)),
+    "label": "what the MACs saved would give",
+}
+MARKS = "os^DvPX*<>h"  # not as many as colours: the pair comes back only after 88 backends
+
+
+LONGEST_LABEL, LONGEST_LINE, MOST_LINES = 60, 220, 10
+"""Characters of a legend's label and of a line of the title, and how many lines there is room for."""
+
+DRAWING: dict[Any, Any] = {
+    "svg.hashsalt": "pruning-bench",
+    "font.size": 9,
+    "text.parse_math": False,  # names are shown as they are: `$`, `_` and `^` mean nothing in them
+    "text.usetex": False,
+}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What has a line style of its own: one method of one file."""
+
+    index: RunIndex
+    group: Group
+    device: str
+    name: str
+
+
+def draw_picture(report: Report, path: Path, form: str) -> None:
+    """Draw the first model, dataset and device that was timed, at its largest batch size, by every method.
+
+    Args:
+        report: What `build_report` made.
+        path: Where to.
+        form: `svg` or `png`.
+
+    Raises:
+        OptionError: If matplotlib is not installed, nothing was timed, or the file cannot be written.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise OptionError(
+            "a picture needs matplotlib, which is not installed. Install with: "
+            "pip install 'pruning-bench[figures]'"
+        )
+    batch_size, parts = _what_to_draw(report)
+    # Where the home folder cannot be written, it says so, and that a font has not got a letter.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+
+    with mpl.rc_context(DRAWING), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font lacks, a legend without room
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
+        backends = list(
+            dict.fromkeys(b for part in parts for b in part.index.backends(part.group, part.device))
+        )
+        for number, part in enumerate(parts):
+            ideal: dict[float, float] = {}
+            for backend in part.index.backends(part.group, part.device):
+                records = _timed(part, backend, batch_size)
+                style = _mark_of(backends.index(backend)) | _line_of(number)
+                _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
+                _draw_speedup(right, [r for r in records if r.get("ratio")], style)
+                ideal |= {
+                    r["ratio"]: r["mac_reduction"] for r in records if "mac_reduction" in r and r["ratio"]
+                }
+            right.plot(sorted(ideal), [ideal[ratio] for ratio in sorted(ideal)], **IDEAL)
+        _finish(left, right)
+        _explain(right, backends, parts)
+        first = parts[0]
+        methods = " and ".join(dict.fromkeys(part.group.method for part in parts))
+        facts = [part.index.facts() for part in parts]
+        what = f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}"
+        lines = [shortened(printable(line), LONGEST_LINE) for line in dict.fromkeys([what, *facts])]
+        figure.suptitle("\n".join(lines[:MOST_LINES]), fontsize=8)
+        figure.tight_layout()
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
+        plt.close(figure)
+    write_bytes_file(path, buffer.getvalue())
+
+
+def _what_to_draw(report: Report) -> tuple[int, list[_Part]]:
+    """Return the largest batch size of the first that was timed, and all that was timed like it."""
+    places = [place for place in _places(report) if place[0].batch_sizes(place[1], place[2])]
+    if not places:
+        raise OptionError("nothing to draw: these files hold no latency records")
+    first, group, device = places[0]
+    batch_size = first.batch_sizes(group, device)[-1]
+    alike = [
+        (index, other)
+        for index, other, its_device in places
+        if (other.model, other.dataset, its_device) == (group.model, group.dataset, device)
+        and batch_size in index.batch_sizes(other, its_device)
+    ]
+    methods = [other.method for _, other in alike]
+    return batch_size, [
+        _Part(
+            index,
+            other,
+            device,
+            other.method if methods.count(other.method) == 1 else f"{other.method}, {index.run.path.name}",
+        )
+        for index, other in alike
+    ]
+
+
+def _timed(part: _Part, backend: Backend, batch_size: int) -> list[Record]:
+    ratios = part.index.ratios(part.group, part.device)
+    found = (part.index.latency(part.group, ratio, backend, part.device, batch_size) for ratio in ratios)
+    return [record for record in found if record and "latency_ms" in record]
+
+
+def _places(report: Report) -> Iterator[tuple[RunIndex, Group, str]]:
+    for index in report.indexes:
+        for group in index.groups():
+            for device in index.devices(group):
+                yield index, group, device
+
+
+def _mark_of(number: int) -> dict[str, Any]:
+    """Return how the points of a backend look."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[number % len(MARKS)]}
+
+
+def _line_of(number: int) -> dict[str, Any]:
+    """Return how the lines of a method look; the points of the first are filled, those of all others open."""
+    return {"ls": LINES[number % len(LINES)]} | ({"mfc": "white"} if number else {})
+
+
+def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
+    if not records:
+        return
+    x, y = [r["latency_ms"] for r in records], [r["accuracy"] for r in records]
+    beside = _reach(records, "latency_ms", "latency_low_ms", "latency_high_ms")
+    above = _reach(records, "accuracy", "accuracy_low", "accuracy_high")
+    axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=5, elinewidth=0.8, **style)
+
+
+def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
+    if not records:
+        return
+    x, y = [r["ratio"] for r in records], [r["speedup"] for r in records]
+    bounds = _reach(records, "speedup", "speedup_low", "speedup_high")
+    axis.errorbar(x, y, yerr=bounds, lw=1, ms=5, elinewidth=0.8, **style)
+
+
+def _reach(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
+    """Return how far each interval reaches below and above its value, never less than nothing."""
+    return [
+        [max(0.0, r[value] - r[low]) for r in records],
+        [max(0.0, r[high] - r[value]) for r in records],
+    ]
+
+
+def _finish(left: "Axes", right: "Axes") -> None:
+    left.set(xscale="log", xlabel="latency of a call, ms", ylabel="accuracy", title="Accuracy and latency")
+    left.yaxis.set_major_formatter("{x:.1%}")
+    right.set(yscale="log", xlabel="ratio", ylabel="speed-up over dense, same backend", title="Speed-up")
+    _label_plainly(left.xaxis)
+    _label_plainly(right.yaxis)
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+
+
+def _label_plainly(axis: "Axis") -> None:
+    """Label a logarithmic axis by plain numbers, as many as there is room for: matplotlib's own overlap."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1, 3) if decades < 3.5 else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) -> None:
+    """Draw the legend: colours and marks are backends, lines are methods where there are several."""
+    from matplotlib.lines import Line2D
+
+    labels = [" ".join(name) for name in backends]
+    entries = [Line2D([], [], ms=5, **(_mark_of(number) | {"ls": ""})) for number, _ in enumerate(backends)]
+    if len(parts) > 1:
+        labels += [part.name for part in parts]
+        entries += [
+            Line2D([], [], color="black", marker="o", ms=5, lw=0.8, **_line_of(number))
+            for number, _ in enumerate(parts)
+        ]
+    labels.append(IDEAL["label"])
+    entries.append(Line2D([], [], **IDEAL))
+    # Put in afterwards: what begins with an underscore would be left out of the legend.
+    legend = axis.legend(entries, ["."] * len(entries), fontsize=7)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(shortened(printable(label), LONGEST_LABEL))

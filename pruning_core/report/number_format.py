@@ -1,0 +1,84 @@
+"""How a number is printed: rounded, in the unit that its column's head or the cell itself names.
+
+One place for all formats that people read, so that the terminal and Markdown cannot disagree. Not for: CSV
+and JSON, which carry exact numbers.
+"""
+
+from collections.abc import Callable
+
+from pruning_core.report.run_index import Estimate
+
+ABSENT = "–"
+
+
+def number_text(value: object, kind: str) -> tuple[str, str]:
+    """Print a value of a table.
+
+    Args:
+        value: A number, a text, an `Estimate`, or None where there is nothing.
+        kind: A key of `FORMATS`.
+
+    Returns:
+        The number, and its interval `low–high`; empty where there is none.
+    """
+    if value is None:
+        return ABSENT, ""
+    form = FORMATS[kind]
+    if not isinstance(value, Estimate):
+        return form(value), ""
+    interval = "" if value.low is None or value.high is None else f"{form(value.low)}–{form(value.high)}"
+    return form(value.value), interval
+
+
+def macs_text(macs: int) -> str:
+    """Print multiply-adds in G as the tutorial does, in M or k where that would say 0.00."""
+    return _scaled(macs, ((1e9, "G"), (1e6, "M"), (1e3, "k")))
+
+
+def params_text(params: int) -> str:
+    """Print parameters in M as the tutorial does, in k where that would say 0.00."""
+    return _scaled(params, ((1e6, "M"), (1e3, "k")))
+
+
+def bytes_text(size_bytes: int) -> str:
+    """Print bytes in MB (10⁶ bytes), or kB."""
+    return _scaled(size_bytes, ((1e6, "MB"), (1e3, "kB")))
+
+
+def _scaled(count: int, units: tuple[tuple[float, str], ...]) -> str:
+    for factor, unit in units:
+        if count / factor >= 0.005:
+            return f"{count / factor:.2f} {unit}"
+    return str(count)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if round(value, 2) == value and value else f"{value:g}" if value else "dense"
+
+
+def _milliseconds(value: float) -> str:
+    # Two digits behind the point as the tutorial has, more where they would say nothing.
+    digits = 1 if value >= 100 else 2 if value >= 1 else 3 if value >= 0.1 else 4
+    return f"{value:.{digits}f}"
+
+
+def _factor(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+FORMATS: dict[str, Callable[..., str]] = {
+    "text": str,
+    "count": str,
+    "ratio": _ratio,
+    "macs": macs_text,
+    "params": params_text,
+    "bytes": bytes_text,
+    "billions": lambda count: f"{count / 1e9:.2f}",
+    "millions": lambda count: f"{count / 1e6:.2f}",
+    "percent": lambda fraction: f"{100 * fraction:.2f}",
+    "ms": _milliseconds,
+    "factor": _factor,
+    "share": lambda fraction: f"{100 * fraction:.0f}",
+    "rate": lambda per_second: f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.1f}",
+}
+"""Kind of a column → how its numbers are printed."""

@@ -1,0 +1,168 @@
+"""The report as one HTML file: charts, budgets, tables to sort and filter; opens offline, loads nothing.
+
+The tables are those of Markdown, rounded by the same functions. The charts are drawn by `page.js` from JSON
+inside the page; we draw SVG ourselves because a charting library would add megabytes to each page, and
+points that cannot be reached by keyboard. A policy in the page forbids it to load anything.
+
+Not for: what there is to say (`tables.py`), or pictures for a README (`picture.py`).
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from pruning_core.console.escaping import for_html, for_script
+from pruning_core.report.page.points import COLUMNS, point_columns
+from pruning_core.report.tables import Column, Report, Table, texts_of
+
+if TYPE_CHECKING:
+    from pruning_core.gate.result import GateResult
+
+ROWS_AT_MOST = 500
+"""Rows of the table of cells that are drawn at once; filtering finds the others."""
+
+TABLES_AT_MOST = 60_000
+"""Numbers in the tables that are on the page, about: with more a browser is slow. Other formats hold all."""
+
+WARNINGS_AT_MOST = 50
+
+
+def page_pieces(report: Report, verdicts: "GateResult | None" = None) -> Iterator[str]:
+    """Return the page, a piece at a time.
+
+    Args:
+        report: What `build_report` made.
+        verdicts: Of the first run against a baseline, when there is one.
+    """
+    script = _read("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+    texts = {
+        "policy": policy,
+        "style": _read("page.css"),
+        "runs": _runs(report),
+        "warnings": _warnings(report),
+        "verdicts": _verdicts(verdicts) if verdicts else "",
+        "script": script,
+    }
+    before, tables, between, data, after = re.split(r"(\$tables|\$data)", _read("page.html"))
+    assert (tables, data) == ("$tables", "$data")
+    yield Template(before).substitute(texts)
+    yield from _tables(report.tables)
+    yield Template(between).substitute(texts)
+    yield from _data(report)
+    yield Template(after).substitute(texts)
+
+
+def _data(report: Report) -> Iterator[str]:
+    content = {
+        "columns": [{"id": c.id, "head": c.head, "kind": c.kind} for c in COLUMNS],
+        "widths": list(_widths(report)),
+        "most": ROWS_AT_MOST,
+        **point_columns(report),
+    }
+    end = "{"
+    for name, value in content.items():
+        yield f'{end}\n"{name}": {for_script(value)}'
+        end = ","
+    yield "}"
+
+
+def _read(name: str) -> str:
+    return files("pruning_core.report.build").joinpath(name).read_text(encoding="utf-8")
+
+
+def _widths(report: Report) -> Iterator[dict[str, Any]]:
+    seen = set()
+    for index in report.indexes:
+        for cell in index.run.records:
+            if cell["suite"] != "cost" or not cell.get("widths") or not cell.get("dense_widths"):
+                continue
+            group = f"{cell.get('model')} on {index.dataset_of(cell)}"
+            if (group, cell.get("key")) not in seen:
+                seen.add((group, cell.get("key")))
+                yield {
+                    "group": group,
+                    "method": cell.get("method"),
+                    "ratio": cell.get("ratio"),
+                    "widths": cell["widths"],
+                    "dense": cell["dense_widths"],
+                }
+
+
+def _runs(report: Report) -> str:
+    lines = [f"<p>{for_html(f'{index.run.path.name}: {index.facts()}')}</p>" for index in report.indexes]
+    text = "\n".join(lines)
+    return text if len(lines) <= 4 else f"<details><summary>{len(lines)} files</summary>{text}</details>"
+
+
+def _warnings(report: Report) -> str:
+    titles: dict[str, list[str]] = {}
+    for table in report.tables:
+        for warning in table.warnings:
+            titles.setdefault(warning, []).append(table.title)
+    lines = [
+        f"{warning} ({found[0]}{f'; and {len(found) - 1} more tables' if len(found) > 1 else ''})"
+        for warning, found in titles.items()
+    ]
+    if len(lines) > WARNINGS_AT_MOST:
+        lines[WARNINGS_AT_MOST:] = [f"and {len(lines) - WARNINGS_AT_MOST} more, in the other formats"]
+    return "\n".join(f'<p class="warning">{for_html(line)}</p>' for line in lines)
+
+
+def _tables(tables: Sequence[Table]) -> Iterator[str]:
+    room = TABLES_AT_MOST
+    for number, table in enumerate(tables):
+        room -= len(table.rows) * len(table.columns)
+        if room < 0:
+            left_out = f"{len(tables) - number} of {len(tables)} tables are too much for a page"
+            yield f"<p>{left_out}: the formats markdown, csv and json hold all.</p>"
+            return
+        yield _table(table)
+
+
+def _table(table: Table) -> str:
+    heads = "".join(f'<th scope="col"{_side(c)}>{for_html(c.head)}</th>' for c in table.columns)
+    rows = []
+    for row in table.rows:
+        cells = []
+        for column in table.columns:
+            number, interval = texts_of(row, column)
+            beside = f" <small>[{for_html(interval)}]</small>" if interval else ""
+            cells.append(f"<td{_side(column)}>{for_html(number)}{beside}</td>")
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    notes = "".join(f"<p>{for_html(line)}</p>" for line in table.notes)
+    return (
+        f"<details open><summary>{for_html(table.title)}</summary>"
+        f'<div class="wide"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="notes">{notes}</div></details>'
+    )
+
+
+def _verdicts(result: "GateResult") -> str:
+    from pruning_core.gate.render import MARKS, rows_of, summarize
+
+    first, *others = summarize(result)
+    shown, hidden = rows_of(result)
+    rows = "".join(
+        f'<tr><td class="text {row.verdict}">{MARKS[row.verdict]} {row.verdict}</td>'
+        f'<td class="text">{for_html(row.name)}</td><td class="text why">{for_html(row.reason)}</td></tr>'
+        for row in shown
+    )
+    others = [hidden, *others] if hidden else others
+    notes = "".join(f"<p>{for_html(line)}</p>" for line in others)
+    return (
+        f"<section><h2>Against the baseline</h2>"
+        f"<p><strong>{MARKS[result.verdict]} {for_html(first)}</strong></p>"
+        f'<div class="wide"><table class="verdicts"><tbody>{rows}</tbody></table></div>'
+        f'<div class="notes">{notes}</div></section>'
+    )
+
+
+def _side(column: Column) -> str:
+    return ' class="text"' if column.kind == "text" else ""

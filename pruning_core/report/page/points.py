@@ -1,0 +1,161 @@
+"""The points of the page's charts and of its table of cells: one for each latency cell, column by column.
+
+By columns, because a page of 100,000 points that repeats names and texts in each would be too long to open.
+Not for: how they are drawn (`page.js`), or the tables of a run (`tables.py`).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pruning_core.records.fields import FIELDS, Record
+from pruning_core.report.number_format import number_text
+from pruning_core.report.run_index import Estimate, RunIndex, origin_of
+from pruning_core.report.tables import Column, Report
+
+COLUMNS = (
+    Column("model", "model", "text"),
+    Column("dataset", "dataset", "text"),
+    Column("method", "method", "text"),
+    Column("ratio", "ratio", "ratio"),
+    Column("backend", "backend", "text"),
+    Column("place", "device", "text"),
+    Column("batch", "batch", "count"),
+    Column("accuracy", "accuracy %", "percent"),
+    Column("latency", "ms", "ms"),
+    Column("speedup", "×dense", "factor"),
+    Column("total", "total", "factor"),
+    Column("macs", "MACs", "macs"),
+    Column("params", "params", "params"),
+    Column("size_bytes", "size", "bytes"),
+)
+"""Of the table of cells; `id` names the value of a point."""
+
+_OF_RECORD = {
+    "model": "model",
+    "method": "method",
+    "ratio": "ratio",
+    "batch": "batch_size",
+    "latency": "latency_ms",
+    "latency_low": "latency_low_ms",
+    "latency_high": "latency_high_ms",
+    "accuracy": "accuracy",
+    "accuracy_low": "accuracy_low",
+    "accuracy_high": "accuracy_high",
+    "mac_reduction": "mac_reduction",
+    "cell": "cell",
+}
+"""Value of a point → field of its record."""
+
+_HIDDEN = {"right_answers", "log_ratios", "widths", "dense_widths", "schema_version", "dataset_fingerprint"}
+"""Too long, or of no use, for a note beside a point."""
+
+Values = list[Any]
+
+
+class _Source(NamedTuple):
+    """What a point is made of."""
+
+    run: RunIndex
+    record: Record
+    cost: Record
+    total: Estimate | None
+
+
+def point_columns(report: Report) -> dict[str, object]:
+    """Return the points of a report, for JSON.
+
+    Returns:
+        `count`; `values`, exact; `shown`, those of `COLUMNS` as people read them, numbers and intervals
+        apart; `facts`, the fields of the record as text. Each is name → column: a list with an item a point,
+        or `texts` and `at`, which text a point has, where few texts come again and again.
+    """
+    sources = list(_sources(report))
+    values = dict(_values(sources, several=len(report.indexes) > 1))
+    shown = {column.id: _shown(values, column) for column in COLUMNS}
+    return {
+        "count": len(sources),
+        "values": {name: _packed(items) for name, items in values.items()},
+        "shown": {
+            name: [_packed(numbers), _packed(intervals)] for name, (numbers, intervals) in shown.items()
+        },
+        "facts": {name: _packed(items) for name, items in _facts(sources) if any(items)},
+    }
+
+
+def _sources(report: Report) -> Iterator[_Source]:
+    records = (record for index in report.indexes for record in index.run.records)
+    costs = {record.get("key"): record for record in records if record["suite"] == "cost"}
+    for index in report.indexes:
+        for record in index.run.records:
+            if record["suite"] == "latency":
+                cost = costs.get(record.get("key"), {})
+                yield _Source(index, record, cost, index.total_speedup(record))
+
+
+def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Values]]:
+    for name, field in _OF_RECORD.items():
+        yield name, [_finite(source.record.get(field)) for source in sources]
+    datasets = [source.run.dataset_of(source.record) for source in sources]
+    yield "dataset", datasets
+    for name in ("speedup", "speedup_low", "speedup_high"):
+        # A control has no gain, and its reference is itself.
+        yield name, [None if s.record.get("control") else _finite(s.record.get(name)) for s in sources]
+    for name in ("macs", "params", "size_bytes"):
+        yield name, [source.cost.get(name) for source in sources]
+    for name, part in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
+        yield name, [_finite(getattr(source.total, part)) if source.total else None for source in sources]
+    yield "group", [f"{s.record.get('model')} on {name}" for s, name in zip(sources, datasets, strict=True)]
+    backends = [f"{s.record.get('backend')} {s.record.get('precision')}" for s in sources]
+    places = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
+    yield "backend", backends
+    yield "place", places
+    yield "title", list(map(_title, (s.record for s in sources), backends, places))
+
+
+def _title(record: Record, backend: str, place: str) -> str:
+    method = "" if record.get("method") == "dense" else f"{record.get('method')} "
+    ratio = number_text(record["ratio"], "ratio")[0] if "ratio" in record else ""
+    return f"{method}{ratio}, {backend}, {place}, batch {record.get('batch_size')}"
+
+
+def _shown(values: dict[str, Values], column: Column) -> tuple[list[str], list[str]]:
+    name, empty = column.id, [None] * len(values[column.id])
+    bounds = (values.get(f"{name}_low", empty), values.get(f"{name}_high", empty))
+    texts = [
+        number_text(value if value is None or low is None else Estimate(value, low, high), column.kind)
+        for value, low, high in zip(values[name], *bounds, strict=True)
+    ]
+    return [number for number, _ in texts], [interval for _, interval in texts]
+
+
+def _facts(sources: Sequence[_Source]) -> Iterator[tuple[str, list[str]]]:
+    origins = {id(s.run): origin_of(s.run) for s in sources}
+    for name in next(iter(origins.values()), {}):
+        yield name, [origins[id(s.run)][name] for s in sources]
+    for field in FIELDS:
+        if field.name not in _HIDDEN:
+            yield field.name, [_fact(s.record.get(field.name)) for s in sources]
+    for name, part in (
+        ("total_speedup", "value"),
+        ("total_speedup_low", "low"),
+        ("total_speedup_high", "high"),
+    ):
+        yield name, [_fact(getattr(s.total, part, None)) for s in sources]
+
+
+def _fact(value: object) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _packed(values: Values) -> object:
+    """Return a column, or its texts, each once, and where they stand, if that is shorter."""
+    if not any(isinstance(value, str) for value in values):
+        return values
+    places: dict[str, int] = {}
+    at = [places.setdefault(value, len(places)) for value in values]
+    return {"texts": list(places), "at": at} if len(places) < len(values) / 2 else values

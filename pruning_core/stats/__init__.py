@@ -1,0 +1,1 @@
+"""Pure numbers: intervals and tests. Imports nothing of ours but errors."""

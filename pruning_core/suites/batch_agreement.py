@@ -1,0 +1,111 @@
+"""Whether a model answers in batches of the size that is timed as it does over the whole test split.
+
+A network may take another path for one image alone; an export follows one path only. Then times and answers
+are of two models. Not here: the answers over the whole split (`resident.py`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pruning_core.backends.base import Executable
+from pruning_core.config.cells import Cell
+from pruning_core.datasets.batches import Split
+from pruning_core.errors import BackendError, ModelError
+from pruning_core.measure.accuracy import Evaluation, agreement, evaluate, logit_difference
+from pruning_core.suites.model_cache import Models, plain_of
+from pruning_core.system.hardware import set_torch_threads
+
+FEW_IMAGES, MANY_IMAGES = 64, 512
+"""Few are looked at first; if one is answered otherwise than before, many are counted."""
+
+SAME_LOGITS, SAME_PLAIN_LOGITS = 0.02, 1e-3
+"""Differences between two batch sizes that are rounding: of the largest logit; of eager fp32 the second."""
+
+
+def batch_agreement_fields(models: Models, cell: Cell) -> dict[str, Any]:
+    """Return agreement and logit difference of a latency cell: the worst of whole split and batch size.
+
+    In batches of its size a cell must agree with eager fp32 over the whole split, and with eager fp32 in
+    batches of that size. The first batch goes the way that is timed.
+
+    Args:
+        models: Loads and evaluates.
+        cell: With a batch size.
+
+    Raises:
+        BackendError: If a batch of that size gives logits of another shape.
+    """
+    whole, plain = models.evaluate(cell), models.evaluate(plain_of(cell))
+    compared = [(whole, plain)]
+    few, few_plain, chosen = _answer_both(models, cell, FEW_IMAGES)
+    if not (
+        _alike(few, _take(whole, chosen), SAME_LOGITS)
+        and _alike(few_plain, _take(plain, chosen), SAME_PLAIN_LOGITS)
+    ):
+        many, many_plain, chosen = _answer_both(models, cell, MANY_IMAGES)
+        compared += [(many, many_plain), (many, _take(plain, chosen))]
+    differences = [logit_difference(a, b) for a, b in compared]
+    known = [difference for difference in differences if difference is not None]
+    return {
+        "agreement": min(agreement(a, b) for a, b in compared),
+        **({"logit_difference": max(known)} if len(known) == len(differences) else {}),
+    }
+
+
+def _answer_both(models: Models, cell: Cell, n: int) -> tuple[Evaluation, Evaluation, Tensor]:
+    """Answer the first images of the test split in batches of the cell's size, on its backend and on eager.
+
+    Returns:
+        Both evaluations, and the places of their images in the split, int64, a multiple of the batch size.
+    """
+    assert cell.batch_size is not None
+    count = len(models.place.dataset(cell.variant.dataset).test.labels)
+    batches = -(-min(n, count) // cell.batch_size)
+    chosen = torch.arange(batches * cell.batch_size) % count  # whole batches: a smaller one is another size
+    return _answer(models, cell, chosen), _answer(models, plain_of(cell), chosen), chosen
+
+
+def _answer(models: Models, cell: Cell, chosen: Tensor) -> Evaluation:
+    assert cell.batch_size is not None
+    dataset = models.place.dataset(cell.variant.dataset)
+    key = (models.checkpoint(cell.variant).key, cell.backend, cell.precision, cell.device, cell.batch_size)
+    known = models.in_batches.get((*key, len(chosen)))
+    if known is None:
+        split = Split(dataset.test.images[chosen], dataset.test.labels[chosen])
+        executable = models.loaded(cell).executable
+        set_torch_threads(models.threads_of(cell))
+        try:
+            with models.measuring():
+                known = evaluate(_bound_first(executable), split, dataset.spec, cell.batch_size)
+        except ModelError as error:
+            raise BackendError(
+                f"{cell.backend} {cell.precision} in batches of {cell.batch_size}: {error}"
+            ) from error
+        models.in_batches[(*key, len(chosen))] = known
+    return known
+
+
+def _bound_first(executable: Executable) -> Callable[[Tensor], Tensor]:
+    """Return a function that answers its first batch as a timed call does, and the others by `predict`."""
+    first = True
+
+    def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
+        nonlocal first
+        if first:
+            first = False
+            return executable.bind(images)().to("cpu", torch.float32, copy=True)
+        return executable.predict(images)
+
+    return predict
+
+
+def _take(evaluation: Evaluation, chosen: Tensor) -> Evaluation:
+    """Return what was answered to some of the images; how many of that was right is not asked for."""
+    return Evaluation(0, len(chosen), evaluation.predictions[chosen], evaluation.logits[chosen])
+
+
+def _alike(a: Evaluation, b: Evaluation, tolerance: float) -> bool:
+    return torch.allclose(a.logits, b.logits, rtol=0.0, atol=tolerance * float(b.logits.abs().max()))

@@ -1,0 +1,176 @@
+"""How long making a grid's checkpoints will take on this machine, said before the first training.
+
+A few steps of the dense network and of some pruned ones are timed; ratios between those are interpolated. The
+steps are the first ones of a training, and their deaths count as its deaths. Not here: how fast a machine
+trains, with an interval (`measure/training_speed.py`).
+"""
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pruning_core.chain.specs import chain_specs, training_label, training_step_label
+from pruning_core.config.cells import Variant
+from pruning_core.config.grid import Grid
+from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
+from pruning_core.datasets.batches import Dataset
+from pruning_core.models import build_model
+from pruning_core.pruning import find_method
+from pruning_core.pruning.step import prune
+from pruning_core.store import describe
+from pruning_core.suites.training_speed import OurStep
+from pruning_core.system.hardware import native_conditions
+from pruning_core.workspace import Workspace
+
+TIMED_STEPS = 2
+TIMED_RATIOS = 3
+
+_FORWARD_SHARE = 1 / 3
+"""A forward pass takes about a third of a training step: backward computes two products for its one."""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What was timed of one network."""
+
+    ratio: float
+    step_s: float
+    prune_s: float
+
+
+def announce(variants: Iterable[Variant], grid: Grid, place: Workspace) -> None:
+    """Say how many checkpoints will be made and about how long it takes; nothing if all are stored.
+
+    Raises:
+        CrashError: If processes have died at the first steps of a training too often.
+    """
+    missing = missing_specs(variants, grid, place)
+    seconds = 0.0
+    networks: dict[tuple[str, str], list[tuple[Variant, CheckpointSpec]]] = {}
+    for variant, spec in missing:
+        networks.setdefault((spec.model.name, spec.dataset.fingerprint), []).append((variant, spec))
+    with place.display.waiting_for("time a few training steps"):
+        for pairs in networks.values():
+            dataset = place.dataset(pairs[0][0].dataset)
+            seconds += _seconds_for([spec for _, spec in pairs], dataset, place)
+    if missing:
+        count = f"{len(missing)} checkpoint{'s' if len(missing) > 1 else ''}"
+        place.display.say(f"making {count} takes about {in_words(seconds)} on this machine")
+
+
+def missing_specs(
+    variants: Iterable[Variant], grid: Grid, place: Workspace
+) -> list[tuple[Variant, CheckpointSpec]]:
+    """Return the specs that are not stored and have to be made, each once, with a variant that needs it."""
+    found: dict[str, tuple[Variant, CheckpointSpec]] = {}
+    for variant in variants:
+        for spec in reversed(chain_specs(variant, grid, place)):
+            key = key_of(spec)
+            if place.store.has(key):
+                break  # a finished checkpoint needs no parent any more
+            found.setdefault(key, (variant, spec))
+    return sorted(found.values(), key=lambda pair: _ratio_of(pair[1]))
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as people say it: 40 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, place: Workspace) -> float:
+    """Estimate the seconds for the specs of one network on one dataset, in the order of their ratios."""
+    images = dataset.spec
+    dense = build_model(specs[0].model.name, images.classes, (images.channels, images.height, images.width))
+    timed_dense = _time_steps(specs[0], dense, dense, dataset, place, ratio=0.0)
+    total_s = 0.0
+    of_methods: dict[str, list[PrunedSpec]] = {}
+    for spec in specs:
+        if isinstance(spec, PrunedSpec):
+            of_methods.setdefault(spec.method.name, []).append(spec)
+        else:
+            total_s += _cost(spec, timed_dense, timed_dense, dataset)
+    for name, pruned in of_methods.items():
+        samples = [timed_dense]
+        if not find_method(name).masks:
+            chosen = _spread([spec for spec in pruned if spec.ratio < 1], TIMED_RATIOS)
+            samples += [_time_steps(s, dense, copy.deepcopy(dense), dataset, place, s.ratio) for s in chosen]
+        for spec in pruned:
+            total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, dataset)
+    return total_s
+
+
+def _time_steps(
+    spec: CheckpointSpec,
+    dense: nn.Module,
+    network: nn.Module,
+    dataset: Dataset,
+    place: Workspace,
+    ratio: float,
+) -> _Sample:
+    """Prune a network to a ratio, if it is above 0, and time a few of its training steps."""
+    train = _training_of(spec)
+    key = key_of(spec)
+    with place.store.attempts.begin(key, describe(key, spec), native_conditions(), finishes=False) as attempt:
+        attempt.step(training_step_label(training_label(spec), 0, train.epochs))
+        prune_s = 0.0
+        if isinstance(spec, PrunedSpec) and ratio > 0:
+            example = torch.zeros(1, dataset.spec.channels, dataset.spec.height, dataset.spec.width)
+            started = time.perf_counter()
+            prune(network, dense, spec.method, ratio, example, train.seed)
+            prune_s = time.perf_counter() - started
+        with torch.random.fork_rng(devices=[]):
+            step = OurStep(network, dataset, train)
+            step()  # the first one allocates
+            before_s = step.total_s
+            for _ in range(TIMED_STEPS):
+                step()
+    return _Sample(ratio, (step.total_s - before_s) / TIMED_STEPS, prune_s)
+
+
+def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, dataset: Dataset) -> float:
+    """Return the seconds that making a checkpoint takes, given what its steps take."""
+    train = _training_of(spec)
+    batch = min(train.batch_size, len(dataset.train.labels))
+    steps = train.epochs * math.ceil(len(dataset.train.labels) / batch)
+    step_s, forward_images = sample.step_s, len(dataset.test.labels)
+    if isinstance(spec, PrunedSpec):
+        forward_images = 2 * forward_images + spec.fine_tune.norm_images
+        if spec.fine_tune.distill_weight > 0:
+            step_s += _FORWARD_SHARE * dense.step_s
+    return steps * step_s + forward_images / batch * _FORWARD_SHARE * sample.step_s + sample.prune_s
+
+
+def _between(samples: Sequence[_Sample], ratio: float) -> _Sample:
+    """Interpolate between the samples whose ratios lie next to one, in the logarithm of the time."""
+    below = [s for s in samples if s.ratio <= ratio]
+    above = [s for s in samples if s.ratio >= ratio]
+    if not below or not above:
+        return (above or below)[0 if above else -1]
+    a, b = below[-1], above[0]
+    part = (ratio - a.ratio) / (b.ratio - a.ratio) if b.ratio > a.ratio else 0.0
+    step_s = math.exp((1 - part) * math.log(a.step_s) + part * math.log(b.step_s))
+    return _Sample(ratio, step_s, max(a.prune_s, b.prune_s))
+
+
+def _spread(specs: Sequence[PrunedSpec], count: int) -> list[PrunedSpec]:
+    """Choose specs spread evenly over their order, the last among them."""
+    if len(specs) <= count:
+        return list(specs)
+    return [specs[round((i + 1) * len(specs) / count) - 1] for i in range(count)]
+
+
+def _training_of(spec: CheckpointSpec) -> TrainSpec:
+    return spec.fine_tune if isinstance(spec, PrunedSpec) else spec.train
+
+
+def _ratio_of(spec: CheckpointSpec) -> float:
+    return spec.ratio if isinstance(spec, PrunedSpec) else 0.0

@@ -1,0 +1,136 @@
+"""What a paired measurement says of a cell, and why the cell is not faster than it is.
+
+A quarter of the MACs is seldom a quarter of the time. So beside the speed-up stand the reduction of MACs and
+their quotient, and how near the cell is to the fastest this machine can be. Not for: taking the samples
+(`measure/latency.py`) or deciding which cells there are (`harness.py`).
+"""
+
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from pruning_core.backends.base import DeviceTime
+from pruning_core.config.grid import LatencyOptions
+from pruning_core.measure.paired import PairedTiming, speedup_interval
+from pruning_core.stats.intervals import median_interval
+from pruning_core.store import Metrics
+from pruning_core.system.contention import Disturbance, why_disturbed
+from pruning_core.system.roofline import Ceiling, least_time
+
+BYTES_PER_VALUE = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+
+CALLS_FOR_P95, CALLS_FOR_P99 = 20, 100
+"""With fewer calls the percentile would be the slowest call, whatever it was."""
+
+
+def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int) -> dict[str, Any]:
+    """Return times of one call and the speed-up over the reference, with their bounds.
+
+    Args:
+        timing: What was measured.
+        options: How; its confidence is that of the bounds.
+        batch_size: Images in one call.
+    """
+    latency_low_s, latency_high_s, _ = median_interval(timing.candidate_s, options.confidence)
+    latency_s = median(timing.candidate_s)
+    calls_s = np.asarray(timing.calls_s)
+    fields: dict[str, Any] = {
+        "latency_ms": latency_s * 1e3,
+        "latency_low_ms": latency_low_s * 1e3,
+        "latency_high_ms": latency_high_s * 1e3,
+        "latency_p05_ms": float(np.quantile(calls_s, 0.05)) * 1e3,
+        "latency_p50_ms": float(np.quantile(calls_s, 0.5)) * 1e3,
+        "calls_timed": len(calls_s),
+        "images_per_s": batch_size / latency_s,
+        "reference_latency_ms": median(timing.reference_s) * 1e3,
+        **speedup_fields(timing, options),
+    }
+    if len(calls_s) >= CALLS_FOR_P95:
+        fields["latency_p95_ms"] = float(np.quantile(calls_s, 0.95)) * 1e3
+    if len(calls_s) >= CALLS_FOR_P99:
+        fields["latency_p99_ms"] = float(np.quantile(calls_s, 0.99)) * 1e3
+    return fields
+
+
+def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, Any]:
+    """Return the speed-up over the reference with its bounds, and how it was measured.
+
+    Args:
+        timing: What was measured.
+        options: How; its confidence is that of the bounds.
+    """
+    low, high, coverage = speedup_interval(timing, options.confidence)
+    handovers_s = [seconds for seconds in timing.handovers_s if seconds > 0]
+    return {
+        "speedup": timing.speedup,
+        "speedup_low": low,
+        "speedup_high": high,
+        "confidence": coverage,
+        "log_ratios": list(timing.log_ratios),
+        "rounds": timing.rounds,
+        "looks": timing.looks,
+        "rounds_left_out": timing.rounds_left_out,
+        "calls_per_sample": timing.calls_per_sample,
+        **({"handover_us": median(handovers_s) * 1e6} if handovers_s else {}),
+    }
+
+
+def reason_fields(
+    timing: PairedTiming,
+    metrics: Metrics,
+    reference: Metrics,
+    ceiling: Ceiling | None,
+    device_time: DeviceTime | None,
+    *,
+    precision: str,
+    batch_size: int,
+    image_values: int,
+) -> dict[str, Any]:
+    """Return what a reader needs to see why the cell is not faster.
+
+    Args:
+        timing: What was measured.
+        metrics: Of this checkpoint: MACs for one image, bytes of its weights in float32.
+        reference: Of the reference's.
+        ceiling: What this machine can do in this precision, where that was measured.
+        device_time: By the device's own clock, where it has one.
+        precision: Of weights and images.
+        batch_size: Images in one call.
+        image_values: Numbers in one image, C × H × W.
+    """
+    reduction = reference.macs / metrics.macs
+    fields: dict[str, Any] = {"mac_reduction": reduction, "mac_efficiency": timing.speedup / reduction}
+    if device_time is not None:
+        fields |= {
+            "device_ms": device_time.device_s * 1e3,
+            "launch_ms": device_time.launch_s * 1e3,
+            "launch_bound": device_time.launch_bound,
+        }
+    if ceiling is not None:
+        width = BYTES_PER_VALUE[precision]
+        # Activations are left out: a perfect program would keep them in its caches. So this is a least time.
+        moved = metrics.size_bytes / BYTES_PER_VALUE["fp32"] * width + batch_size * image_values * width
+        least_s, bound = least_time(2 * metrics.macs * batch_size, moved, ceiling)
+        fields |= {
+            "matrix_gflops": ceiling.matrix_flops_per_s / 1e9,
+            "bandwidth_gb_s": ceiling.bandwidth_bytes_per_s / 1e9,
+            "roofline_fraction": least_s / median(timing.candidate_s),
+            "roofline_bound": bound,
+        }
+    return fields
+
+
+def disturbance_fields(disturbance: Disturbance) -> dict[str, Any]:
+    """Return what else happened on the machine meanwhile; facts that it does not say are left out."""
+    facts = {
+        "steal_share": disturbance.steal_share,
+        "others_share": disturbance.others_share,
+        "cpu_mhz_low": disturbance.cpu_mhz_low,
+        "cpu_mhz_high": disturbance.cpu_mhz_high,
+        "gpu_mhz_low": disturbance.gpu_mhz_low,
+        "gpu_mhz_high": disturbance.gpu_mhz_high,
+    }
+    why = why_disturbed(disturbance)
+    known = {name: float(value) for name, value in facts.items() if value is not None}
+    return {"disturbance": why, "contaminated": bool(why), **known}

@@ -1,0 +1,150 @@
+"""Training steps as calls that can be timed: ours, and one written the way tutorials write it.
+
+Both take the same network, images and batch size, and both fetch their own batches: what is compared is a
+whole step, data included. Not for: timing (`latency.py`), or training for its own sake (`training.py`).
+"""
+
+import copy
+import time
+from collections.abc import Iterator
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as MapDataset
+
+from pruning_core.config.spec import TrainSpec
+from pruning_core.datasets.batches import Dataset
+from pruning_core.system.cuda_graph import WARM_UP_CALLS
+from pruning_core.torchvision_compat import transforms
+from pruning_core.training.step import StepRunner, check_trainable, resolve_device, same_every_time
+
+FLOPS_PER_MAC = 6
+"""Forward, and backward by inputs and by weights: three products of two operations each."""
+
+
+class OurStep:
+    """One step of `training.train` a call, batch after batch, epoch after epoch."""
+
+    def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
+        """Prepare a copy of a network as `train` does.
+
+        Args:
+            network: On the CPU, float32; stays as it is.
+            dataset: Its training split is used.
+            spec: How to train.
+        """
+        self._runner = StepRunner(copy.deepcopy(network), dataset, spec)
+        self.batch_size = min(spec.batch_size, len(dataset.train.labels))
+        self._batches = self._walk()
+        self.outside_s = self.total_s = 0.0
+        if self.device.type != "cpu":  # the first calls on a GPU load kernels, and one is captured in a graph
+            for _ in range(WARM_UP_CALLS + 1):
+                self()
+            self.outside_s = self.total_s = 0.0
+
+    def __call__(self) -> Tensor:
+        """Take one step and return its loss when it is there."""
+        start = time.perf_counter()
+        batch = next(self._batches)
+        fetched = time.perf_counter()
+        with same_every_time(self.device):
+            loss = self._runner.step(*batch)
+        _wait_for(self._runner.device)
+        self.outside_s += fetched - start
+        self.total_s += time.perf_counter() - start
+        return loss
+
+    @property
+    def precision(self) -> str:
+        """What the training precision resolved to."""
+        return self._runner.precision
+
+    @property
+    def graphed(self) -> bool:
+        """Whether a step is launched as one CUDA graph."""
+        return self._runner.graphed
+
+    @property
+    def memory_format(self) -> str:
+        """How images and weights lie in memory."""
+        return self._runner.memory_format_name
+
+    @property
+    def device(self) -> torch.device:
+        """What the training device resolved to."""
+        return self._runner.device
+
+    @property
+    def outside_share(self) -> float:
+        """Fraction of the time so far in which batches were fetched, not trained on."""
+        return self.outside_s / self.total_s if self.total_s else 0.0
+
+    def _walk(self) -> Iterator[tuple[Tensor, ...]]:
+        epoch = 0
+        while True:
+            for batch in self._runner.epoch_batches(epoch):
+                if len(batch[0]) == self.batch_size:
+                    yield batch  # no smaller last batch: a sample is one step, all alike
+            epoch += 1
+
+
+class PlainStep:
+    """One step of a loop as tutorials write it a call: DataLoader, image by image, float32, contiguous."""
+
+    def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
+        """Prepare a copy of a network (see `OurStep`); only batch size and device are taken from `spec`."""
+        self._device = resolve_device(spec)
+        self._network = copy.deepcopy(network).to(self._device).train()
+        self._optimizer = torch.optim.SGD(self._network.parameters(), lr=0.01, momentum=0.9)
+        order = torch.Generator().manual_seed(spec.seed)
+        self._loader = DataLoader(
+            _OneByOne(dataset),
+            batch_size=min(spec.batch_size, len(dataset.train.labels)),
+            shuffle=True,
+            generator=order,
+            drop_last=True,
+        )
+        self._batches = self._walk()
+
+    def __call__(self) -> Tensor:
+        """Take one step and return its loss when it is there."""
+        images, labels = next(self._batches)
+        logits = self._network(images.to(self._device))  # (N, classes)
+        check_trainable(logits)
+        loss = F.cross_entropy(logits, labels.to(self._device))
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+        self._optimizer.step()
+        _wait_for(self._device)
+        return loss.detach()
+
+    def _walk(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from self._loader
+
+
+class _OneByOne(MapDataset[tuple[Tensor, int]]):
+    """Images one at a time, as torchvision's own datasets give them: PIL, ToTensor, Normalize."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._pixels = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C)
+        self._labels = dataset.train.labels.tolist()
+        self._transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize(dataset.spec.mean, dataset.spec.std)]
+        )
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        pixels = self._pixels[index]
+        image = Image.fromarray(pixels) if pixels.shape[2] == 3 else pixels  # ToTensor takes arrays as well
+        return self._transform(image), self._labels[index]
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -1,0 +1,65 @@
+"""Refuse a grid that names what no table holds, before anything is trained.
+
+Not for: whether a backend is installed or a device is there; that is asked cell by cell.
+"""
+
+from collections.abc import Sequence
+
+from pruning_core.backends import check_backend, check_device
+from pruning_core.config.cells import dataset_labels
+from pruning_core.config.grid import Grid
+from pruning_core.config.parse import split_backend
+from pruning_core.datasets import check_dataset_name
+from pruning_core.errors import OptionError, UnavailableError
+from pruning_core.models import check_model_name
+from pruning_core.pruning import find_method
+
+
+def check_names(grid: Grid) -> None:
+    """Look every name of a grid up.
+
+    Raises:
+        UnknownNameError: With the closest name there is.
+        OptionError: If schedule or scope is none there is, a backend has no such precision, or two datasets
+            are one folder.
+        ModelError: If a user's own model cannot be imported.
+    """
+    for model in grid.model:
+        check_model_name(model)
+    for dataset in grid.dataset:
+        check_dataset_name(dataset)
+    dataset_labels(grid.dataset)
+    for method in grid.method:
+        check_scope(method, grid.scope)
+        grid.method_spec(method)
+    for item in grid.backends:
+        check_backend(*split_backend(item))
+
+
+def check_scope(method: str, scope: str) -> None:
+    """Refuse a scope that a method has not got.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        OptionError: If it ranks in another scope only.
+    """
+    scopes = find_method(method).scopes
+    if scope not in scopes:
+        raise OptionError(f"{method} has no scope {scope!r}; it has: {', '.join(scopes)}")
+
+
+def check_devices(devices: Sequence[str]) -> None:
+    """Check that at least one of several devices is here; cells on the others are skipped with the reason.
+
+    Raises:
+        OptionError: If one names no kind of device.
+        UnavailableError: If none is on this machine.
+    """
+    absent = []
+    for device in devices:
+        try:
+            check_device(device)
+        except UnavailableError as error:
+            absent.append(error)
+    if len(absent) == len(devices):
+        raise absent[0]

@@ -1,0 +1,240 @@
+"""The roofline of this machine, measured here: how fast can it multiply, how fast can it stream memory.
+
+The *matrix ceiling* is the best rate of large matrix products and of 3×3 convolutions: on one core of an AMD
+EPYC (Zen 4) the best convolution reached 108 GFLOP/s in fp32, the best product 102; on CUDA PyTorch allows
+TF32 to convolutions and not to products unless told otherwise. The convolutions have no padding, so that
+every counted operation is done. A *network's* count has padding in it, and oneDNN skips that work: a 3×3
+convolution with padding 1 at 4×4 does (10 ÷ 12)² = 69 % of what is counted and reached 148 GFLOP/s as
+counted, 103 as done. So a ResNet may come out above the matrix ceiling by counted operations.
+
+Not for: how fast a network is (`latency.py`), or how much it computes (`cost.py`).
+
+Source: Williams, Waterman and Patterson, "Roofline", Communications of the ACM 52(4), 2009.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from pruning_core.system.clock import Call, Clock
+from pruning_core.system.hardware import resolve_threads, set_torch_threads
+from pruning_core.system.memory import available_memory_bytes
+
+Work = tuple[float, Call]
+"""How much one call does (operations, or bytes moved), and the call."""
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
+
+CALLS_PER_SAMPLE = {"cpu": 1, "cuda": 10}
+"""The kinds of device we measure. Short samples find a moment without neighbours on a busy CPU: beside one
+of equal weight, products of 2.7 ms still reached 98 of 102 GFLOP/s, those of 21 ms and more never over 50.
+On CUDA some calls share the cost of waiting for them."""
+
+SIDES = (256, 512, 1024, 2048, 4096, 8192)
+IMAGES = (2, 8, 32, 128, 512)
+"""Sides of square matrices and sizes of batches, ascending: many cores and GPUs need the large ones."""
+
+CHANNELS, MAP = 256, 16
+"""Of the convolution, in and out, and the side of what comes out: a layer from the middle of a ResNet-18."""
+
+LONGEST_CALL_S = 0.010
+"""No larger work is tried after a call this long: the next would be four or eight times as long."""
+
+REPEAT_S = 0.05
+LEAST_SAMPLES = 3
+
+LEAST_STREAM_BYTES = 256 * 2**20
+CACHES_STREAMED = 4
+"""An array is at least this many times as large as all last-level caches together."""
+
+PIECES = 16
+"""On a CPU a call streams a piece of the array, for the sake of short samples (see `CALLS_PER_SAMPLE`)."""
+
+CUDA_STREAM_BYTES = 512 * 2**20
+"""The largest second-level cache of a GPU that we know has 126 MiB."""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What no network can exceed here, with that device, precision and number of threads."""
+
+    matrix_flops_per_s: float  # a multiply-add is two
+    bandwidth_bytes_per_s: float  # read and written
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """How to time a call on a device."""
+
+    calls: int  # in one sample
+    wait: Callable[[], object]  # returns when the device has done what it was asked to
+    clock: Clock
+
+    def best_s(self, call: Call) -> float:
+        """Return seconds per call in the fastest sample, after a warm-up: a ceiling is not an average."""
+        call()
+        self.wait()
+        samples_s: list[float] = []
+        while len(samples_s) < LEAST_SAMPLES or sum(samples_s) < REPEAT_S:
+            start = self.clock()
+            for _ in range(self.calls):
+                call()
+            self.wait()
+            samples_s.append(max(self.clock() - start, 1e-9))  # a coarse clock may stand still
+        return min(samples_s) / self.calls
+
+
+def measure_ceiling(
+    device: str, precision: str, threads: int, *, clock: Clock = time.perf_counter
+) -> Ceiling | None:
+    """Measure both ceilings of a device; takes about a second, two below fp32.
+
+    fp32 means what PyTorch is set to at that moment (TF32 or not). int8 is `torch._int_mm`, which has fast
+    kernels on some CPUs only: 425 Gop/s on that core of Zen 4, twice bf16, by its VNNI instructions.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`; no other kind is measured.
+        precision: `fp32`, `bf16`, `fp16` or `int8`.
+        threads: CPU threads, 0 for all usable cores; PyTorch's own number is restored.
+        clock: Seconds that only go up; another one in tests.
+
+    Returns:
+        None where no ceiling is known: another device, or a precision that is not supported there or no
+        faster than fp32. Such a precision is emulated, and a network may be emulated by a better way: on
+        Zen 4, fp16 products ran at 2 to 18 GFLOP/s, depending on layout, and a convolution at 22.
+    """
+    kind = device.partition(":")[0]
+    if kind not in CALLS_PER_SAMPLE:
+        return None
+    wait = (lambda: torch.cuda.synchronize(device)) if kind == "cuda" else (lambda: None)
+    stopwatch = Stopwatch(CALLS_PER_SAMPLE[kind], wait, clock)
+    with _threads_set(resolve_threads(threads)), torch.inference_mode():
+        try:
+            matrix = _matrix_ceiling(device, DTYPES[precision], stopwatch)
+        except RuntimeError:  # PyTorch's word for: not implemented for this type on this device
+            if precision == "fp32":
+                raise
+            return None
+        if precision != "fp32" and matrix <= _matrix_ceiling(device, torch.float32, stopwatch):
+            return None
+        return Ceiling(matrix, _best_rate(_streams(device), stopwatch))
+
+
+def best_of(one: Ceiling, other: Ceiling) -> Ceiling:
+    """Return the higher of two ceilings, each for itself: no look sees more than the machine can do."""
+    return Ceiling(
+        max(one.matrix_flops_per_s, other.matrix_flops_per_s),
+        max(one.bandwidth_bytes_per_s, other.bandwidth_bytes_per_s),
+    )
+
+
+def least_time(flops: float, bytes_moved: float, ceiling: Ceiling) -> tuple[float, str]:
+    """Return the shortest time that work can take under a roofline, and which ceiling bounds it.
+
+    Args:
+        flops: Operations, two for a multiply-add: twice what `cost.py` counts.
+        bytes_moved: Bytes that must be read from memory or written to it.
+        ceiling: Of the device, precision and threads in question.
+
+    Returns:
+        Seconds, and `matrix` or `bandwidth`.
+    """
+    matrix_s = flops / ceiling.matrix_flops_per_s
+    bandwidth_s = bytes_moved / ceiling.bandwidth_bytes_per_s
+    return (matrix_s, "matrix") if matrix_s >= bandwidth_s else (bandwidth_s, "bandwidth")
+
+
+def _matrix_ceiling(device: str, dtype: torch.dtype, stopwatch: Stopwatch) -> float:
+    products = _best_rate(_products(device, dtype), stopwatch)
+    if dtype == torch.int8:  # PyTorch has no convolution of plain integers
+        return products
+    return max(products, _best_rate(_convolutions(device, dtype), stopwatch))
+
+
+def _best_rate(works: Iterator[Work], stopwatch: Stopwatch) -> float:
+    best = 0.0
+    for amount, call in works:
+        seconds = stopwatch.best_s(call)
+        best = max(best, amount / seconds)
+        if seconds > LONGEST_CALL_S:
+            break
+    return best
+
+
+def _products(device: str, dtype: torch.dtype) -> Iterator[Work]:
+    for side in SIDES:
+        a = _numbers((side, side), device, dtype)
+        # Transposed: the one layout that cuBLASLt takes for int8. Layout hardly matters to the others.
+        b = _numbers((side, side), device, dtype).t()
+        multiply = torch._int_mm if dtype == torch.int8 else torch.mm
+        yield 2.0 * side**3, lambda multiply=multiply, a=a, b=b: multiply(a, b)  # type: ignore[misc]
+
+
+def _convolutions(device: str, dtype: torch.dtype) -> Iterator[Work]:
+    kernel = _numbers((CHANNELS, CHANNELS, 3, 3), device, dtype).to(memory_format=torch.channels_last)
+    for images in IMAGES:
+        x = _numbers((images, CHANNELS, MAP + 2, MAP + 2), device, dtype)  # (N, C, H + 2, W + 2)
+        x = x.to(memory_format=torch.channels_last)
+        yield 2.0 * images * (CHANNELS * 3 * MAP) ** 2, lambda x=x: F.conv2d(x, kernel)  # type: ignore[misc]
+
+
+def _numbers(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> torch.Tensor:
+    # Not zeros: a GPU needs less power for those, and clocks higher. Of their own generator: to measure a
+    # machine must not change what a seed gives.
+    generator = torch.Generator().manual_seed(0)
+    if dtype == torch.int8:
+        return torch.randint(-127, 128, shape, dtype=dtype, generator=generator).to(device)
+    return torch.randn(shape, generator=generator).to(device, dtype)
+
+
+def _streams(device: str) -> Iterator[Work]:
+    """Scale an array in place, piece after piece: when a piece comes again, no cache holds it any more.
+
+    Not a copy: a CPU reads a line of memory before it writes to it (write-allocate), so a copy moves three
+    bytes for each two that are counted (on that core of Zen 4: 27 GB/s, and 50 in place).
+    """
+    array = torch.ones(_stream_bytes(device) // 4, device=device)  # (N,) float32
+    pieces = array.chunk(1 if device.startswith("cuda") else PIECES)
+    coming = cycle(pieces)
+    yield 2.0 * pieces[0].nbytes, lambda: next(coming).mul_(1.0)
+
+
+def _stream_bytes(device: str) -> int:
+    if device.startswith("cuda"):
+        return CUDA_STREAM_BYTES
+    wanted = max(LEAST_STREAM_BYTES, CACHES_STREAMED * _last_level_cache_bytes())
+    if available := available_memory_bytes():
+        wanted = min(wanted, available // 8)
+    return wanted // (4 * PIECES) * (4 * PIECES)  # float32, in pieces of one size
+
+
+def _last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu")) -> int:
+    """Return the size of all last-level caches together; 0 where the platform does not say."""
+    caches: dict[tuple[int, str], int] = {}  # level and the cores that share it → bytes
+    try:
+        for index in root.glob("cpu[0-9]*/cache/index*"):
+            level, cores, size = (
+                (index / name).read_text(encoding="ascii").strip()
+                for name in ("level", "shared_cpu_list", "size")
+            )
+            caches[int(level), cores] = int(size.removesuffix("K")) * 1024
+    except (OSError, ValueError):
+        return 0
+    last = max((level for level, _ in caches), default=0)
+    return sum(size for (level, _), size in caches.items() if level == last)
+
+
+@contextmanager
+def _threads_set(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    set_torch_threads(threads)
+    try:
+        yield
+    finally:
+        set_torch_threads(before)

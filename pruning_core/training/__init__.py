@@ -1,0 +1,1 @@
+"""Training and fine-tuning: epochs, steps, optimizers."""

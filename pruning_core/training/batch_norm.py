@@ -1,0 +1,49 @@
+"""Batch norms after pruning: their statistics, taken anew from training images.
+
+Not for: fine-tuning (`training.py`).
+"""
+
+import torch
+from torch import nn
+
+from pruning_core.config.spec import FineTuneSpec
+from pruning_core.datasets.batches import Dataset, Split, batches
+from pruning_core.training.step import derive_seed, place, resolve_device
+
+_BATCH_SIZE = 256
+
+
+def renew_norms(network: nn.Module, dataset: Dataset, spec: FineTuneSpec) -> None:
+    """Take the statistics of all batch norms anew from training images, in place; weights stay.
+
+    Pruning removes inputs that a norm's mean and variance were taken over: until they are renewed, even a
+    network that lost little answers as if by chance.
+
+    Args:
+        network: On the CPU; left there, in evaluation mode.
+        dataset: `spec.norm_images` of its training images are used, chosen by `spec.seed`, unvaried.
+        spec: How the network will be fine-tuned.
+
+    Source: Li et al., "EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning", ECCV 2020.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms or spec.norm_images == 0:
+        return
+    device = resolve_device(spec)
+    momenta = [norm.momentum for norm in norms]
+    place(network, device, torch.channels_last)
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+        norm.train()
+    order = torch.Generator().manual_seed(derive_seed(spec.seed, 0, "norms"))
+    chosen = torch.randperm(len(dataset.train.labels), generator=order)[: spec.norm_images]
+    split = Split(dataset.train.images[chosen], dataset.train.labels[chosen])
+    with torch.inference_mode():
+        for images, _ in batches(split, dataset.spec, _BATCH_SIZE, device=device):
+            network(images.contiguous(memory_format=torch.channels_last))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    place(network, torch.device("cpu"), torch.contiguous_format)
+    network.eval()

@@ -1,0 +1,58 @@
+"""Where the work is done: the store, the datasets, and who watches."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from pruning_core.config.spec import CheckpointSpec, key_of
+from pruning_core.datasets import load_dataset
+from pruning_core.datasets.batches import Dataset
+from pruning_core.progress import ProgressDisplay
+from pruning_core.store import Checkpoint, Store, Unfinished
+
+
+@dataclass
+class Workspace:
+    """Where the work is done: the store, the datasets, and who watches."""
+
+    store: Store
+    display: ProgressDisplay
+    data_root: Path | None = None
+    download: bool = False
+    pixels: Literal["dataset", "half"] = "dataset"
+    before_first_training: Callable[[], None] | None = None  # says how long all of it will take
+    _datasets: dict[str, Dataset] = field(default_factory=dict)
+    _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+
+    def dataset(self, name: str) -> Dataset:
+        """Load a dataset, once."""
+        if name not in self._datasets:
+            cache = self.store.root / "datasets"
+            dataset = load_dataset(
+                name, data_root=self.data_root, cache=cache, download=self.download, display=self.display
+            )
+            if self.pixels == "half":  # to [−1, 1], as tutorials do
+                halves = (0.5,) * dataset.spec.channels
+                spec = dataset.spec.model_copy(update={"mean": halves, "std": halves})
+                dataset = replace(dataset, spec=spec)
+            self._datasets[name] = dataset
+        return self._datasets[name]
+
+    def find(self, spec: CheckpointSpec) -> Checkpoint | None:
+        """Return a stored checkpoint; read and verified once for each process."""
+        key = key_of(spec)
+        if key not in self._checkpoints:
+            found = self.store.find(spec)
+            if found is None:
+                return None
+            self._checkpoints[key] = found
+        return self._checkpoints[key]
+
+    @contextmanager
+    def step(self, label: str, unfinished: Unfinished) -> Iterator[None]:
+        """Note a step of the making on disk, and say so when it does not end."""
+        unfinished.note_step(label)
+        with self.display.waiting_for(label, unfinished.note_silence):
+            yield

@@ -1,0 +1,334 @@
+"""Grid files, options over them, and the cells they name."""
+
+from pathlib import Path
+
+import pytest
+
+from pruning_core.config.cells import (
+    accuracy_cells,
+    dataset_labels,
+    explain_labels,
+    label_of,
+    latency_cells,
+    variants,
+)
+from pruning_core.config.grid import explain_other_chain, make_grid, read_grid
+from pruning_core.config.grid_files import find_grid
+from pruning_core.config.recipes import RECIPES
+from pruning_core.config.thresholds import Threshold, Thresholds
+from pruning_core.errors import OptionError, UnknownNameError
+
+
+def write(folder, text):
+    """Write a grid file."""
+    path = folder / "my.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.05:1.0:0.05", tuple(round(0.05 * i, 2) for i in range(1, 21))),
+        ("0.25,0.5", (0.25, 0.5)),
+        ("0.1:0.3:0.1,0.9", (0.1, 0.2, 0.3, 0.9)),
+        ("0.1:0.35:0.1", (0.1, 0.2, 0.3)),
+        ([0, 1], (0.0, 1.0)),
+        ("0.5", (0.5,)),
+    ],
+)
+def test_ratios(text, expected):
+    """Ratios are lists, or ranges start:stop:step with the stop included, exact to the last digit."""
+    assert make_grid({"ratios": text}).ratios == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"ratios": "0.5,1.5"}, r"ratios: a ratio is the fraction .* in \[0, 1\]; came 1.5"),
+        ({"ratios": [-0.1]}, r"came -0.1"),
+        ({"ratios": "0.5,0.25"}, "a schedule only goes up; 0.25 follows 0.5"),
+        ({"ratios": "0.5,0.5"}, "a schedule only goes up"),
+        ({"ratios": "half"}, "start:stop:step"),
+        ({"ratios": "0:1:0"}, "a step above 0"),
+        ({"ratios": "nan"}, "start:stop:step"),
+        ({"ratios": "0:1:0.0001"}, "more than 1000"),
+        ({"ratios": []}, "at least one ratio"),
+        ({"ratios": [True]}, "ratios"),
+        ({"batch_sizes": "1,x"}, "whole numbers"),
+        ({"batch_sizes": [0]}, "at least 1"),
+        ({"batch_sizes": [8, 8]}, "each once"),
+        ({"backends": "eager:fp8"}, "no precision 'fp8' in 'eager:fp8'; allowed: fp32, bf16, fp16, int8"),
+        ({"backends": "eager,,onnx"}, "no empty ones"),
+        ({"model": "a,a"}, "repeated: a"),
+        ({"modle": "resnet18"}, "Did you mean 'model'"),
+        ({"latency": {"rounds": 2}}, "latency.rounds: .*greater than or equal to 5; came 2"),
+        ({"train": {"epochs": 1.5}}, "train.epochs"),
+    ],
+)
+def test_wrong_values_are_named(content, expected):
+    """What cannot be is refused with the option's name, what came and what is allowed."""
+    with pytest.raises(OptionError, match=expected):
+        make_grid(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('model = "resnet18"\nbatch_size = [1]\n', 2),
+        ('ratios = [0.5]\n\n[train]\n# longer\nepochs = "ten"\n', 5),
+        ("ratios = [0.9, 0.5]\n", 1),
+        ("[latency]\nround = 10\n", 2),
+        ("[tarin]\nepochs = 1\n", 1),
+        ("model = resnet18\n", 1),
+    ],
+)
+def test_errors_in_a_file_name_the_line(tmp_path, text, line):
+    """A wrong key, type or syntax is found by file and line."""
+    path = write(tmp_path, text)
+    with pytest.raises(OptionError, match=rf"my\.toml.*line {line}\b"):
+        read_grid(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    """A grid file that cannot be read is said to be so."""
+    with pytest.raises(OptionError, match="cannot read grid file"):
+        read_grid(tmp_path / "none.toml")
+
+
+def test_options_replace_the_file(tmp_path):
+    """The command line wins over the grid file, and leaves the rest of it."""
+    path = write(tmp_path, 'model = "vgg16_bn"\nratios = [0.5]\nbatch_sizes = [4]\n')
+    grid = read_grid(path, {"ratios": "0.25", "model": None})
+    assert (grid.model, grid.ratios, grid.batch_sizes) == (("vgg16_bn",), (0.25,), (4,))
+
+
+def test_grids_are_found_by_name_or_path(tmp_path):
+    """`--grid` takes a path or a name in bench/grids, and knows the names there are."""
+    folder = tmp_path / "bench" / "grids"
+    folder.mkdir(parents=True)
+    (folder / "quick.toml").write_text("")
+    assert find_grid(None, tmp_path) == folder / "quick.toml"
+    assert find_grid("quick", tmp_path) == folder / "quick.toml"
+    assert find_grid(str(write(tmp_path, "")), tmp_path) == tmp_path / "my.toml"
+    with pytest.raises(UnknownNameError, match=r"no grid 'quik'. Did you mean 'quick'"):
+        find_grid("quik", tmp_path)
+
+
+def test_ids_are_unique_and_readable():
+    """Every cell has an id of its own, which says what it is."""
+    grid = make_grid(
+        {"method": "magnitude,random", "backends": "eager,eager:bf16", "model": "resnet18,vgg16_bn"}
+    )
+    ids = [cell.id for cell in latency_cells(grid)]
+    assert len(set(ids)) == len(ids) == 2 * 2 * 2 * (1 + 2 * 4)
+    assert "vgg16_bn-digits-random-0.75-eager-bf16-cpu-b32" in ids
+    assert [v.id for v in variants(make_grid({"ratios": [0, 0.5]}))] == [
+        "resnet18-digits-dense",
+        "resnet18-digits-magnitude-0.5",
+    ]
+
+
+def test_labels_hold_no_path():
+    """An id never holds a slash, whatever the dataset is called."""
+    assert label_of("folder:/data/cifar10/") == "folder-cifar10"
+    assert label_of("my.nets:tiny") == "my.nets-tiny"
+    assert label_of("digits") == "digits"
+
+
+def test_latency_begins_with_its_controls():
+    """Every run measures dense eager fp32 against itself first, also when other backends were asked for."""
+    grid = make_grid({"backends": "onnxruntime", "ratios": [0.5]})
+    ids = [cell.id for cell in latency_cells(grid)]
+    assert ids[:2] == ["resnet18-digits-dense-eager-fp32-cpu-b1", "resnet18-digits-dense-eager-fp32-cpu-b32"]
+    assert len(ids) == len(set(ids)) == 2 + 4
+
+
+def test_accuracy_is_asked_once_for_all_batch_sizes_and_threads():
+    """The accuracy suite has one cell for each variant and backend."""
+    grid = make_grid({"backends": "eager,openvino", "batch_sizes": "1,8", "threads": "1,2", "ratios": "0.5"})
+    assert [cell.id for cell in accuracy_cells(grid)] == [
+        "resnet18-digits-dense-eager-fp32-cpu",
+        "resnet18-digits-magnitude-0.5-eager-fp32-cpu",
+        "resnet18-digits-dense-openvino-fp32-cpu",
+        "resnet18-digits-magnitude-0.5-openvino-fp32-cpu",
+    ]
+
+
+def test_threads_are_an_axis():
+    """Several numbers of threads give a cell and a control each, and stand in the id; one number does not."""
+    one = [cell.id for cell in latency_cells(make_grid({"threads": 1, "batch_sizes": "1", "ratios": "0.5"}))]
+    assert one == [
+        "resnet18-digits-dense-eager-fp32-cpu-b1",
+        "resnet18-digits-magnitude-0.5-eager-fp32-cpu-b1",
+    ]
+    both = [
+        cell.id for cell in latency_cells(make_grid({"threads": "1,2", "batch_sizes": "1", "ratios": "0.5"}))
+    ]
+    assert both == [f"{cell}-t1" for cell in one[:1]] + [f"{one[0]}-t2", f"{one[1]}-t1", f"{one[1]}-t2"]
+    assert len(set(both)) == 4
+
+
+@pytest.mark.parametrize("threads", ["0,1", "-1", "1,1", "two", []])
+def test_threads_that_cannot_be_are_refused(threads):
+    """0 (all usable) stands alone; numbers are at least 1, each once."""
+    with pytest.raises(OptionError, match="threads"):
+        make_grid({"threads": threads})
+
+
+def test_an_option_reaches_into_a_section(tmp_path):
+    """`latency.precision` replaces that field of the section and leaves the others; a wrong one is named."""
+    path = write(tmp_path, "[latency]\nrounds = 12\n")
+    latency = read_grid(path, {"latency.precision": 0.01, "ratios": None}).latency
+    assert (latency.rounds, latency.precision) == (12, 0.01)
+    with pytest.raises(OptionError, match=r"latency\.precision"):
+        read_grid(path, {"latency.precision": 2.0})
+
+
+def test_the_tutorials_recipe_is_the_tutorials():
+    """Plain SGD at 0.01 and 0.9 in fp32, no variation of images, 10 epochs and 1, pixels in [−1, 1]."""
+    grid = make_grid({"recipe": "tutorial"})
+    for spec, epochs in ((grid.train, 10), (grid.fine_tune, 1)):
+        assert (spec.epochs, spec.batch_size, spec.learning_rate, spec.momentum) == (epochs, 128, 0.01, 0.9)
+        assert (spec.lr_schedule, spec.nesterov, spec.weight_decay) == ("constant", False, 0.0)
+        assert (spec.label_smoothing, spec.augment, spec.precision) == (0.0, False, "fp32")
+    assert (grid.pixels, grid.round_to) == ("half", 2)
+    assert (grid.fine_tune.norm_images, grid.fine_tune.distill_weight) == (0, 0.0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_grid_goes_before_its_recipe(tmp_path, name):
+    """What a file says replaces the recipe's value, field by field; the rest is the recipe's."""
+    text = f'recipe = "{name}"\nround_to = 4\n[train]\nepochs = 3\n[fine_tune]\nseed = 5\n'
+    grid, plain = read_grid(write(tmp_path, text)), make_grid({"recipe": name})
+    assert grid.round_to == 4
+    assert grid.train == plain.train.model_copy(update={"epochs": 3})
+    assert grid.fine_tune == plain.fine_tune.model_copy(update={"seed": 5})
+
+
+def test_an_unknown_recipe_is_named(tmp_path):
+    """A recipe that there is not gets one line with the known ones."""
+    with pytest.raises(OptionError, match=r"no recipe 'tutorail'\. Did you mean 'tutorial'"):
+        read_grid(write(tmp_path, 'recipe = "tutorail"\n'))
+
+
+def test_epochs_can_depend_on_the_ratio():
+    """From each ratio of `epochs_from` on a step has that many epochs; before the first, fine_tune's."""
+    grid = make_grid({"fine_tune": {"epochs": 1}, "epochs_from": [[0.5, 2], [0.9, 0]]})
+    assert [grid.fine_tune_at(ratio).epochs for ratio in (0.25, 0.5, 0.75, 0.9, 1.0)] == [1, 2, 2, 0, 0]
+    assert grid.fine_tune_at(0.5) == grid.fine_tune.model_copy(update={"epochs": 2})
+
+
+@pytest.mark.parametrize("value", [[[0.9, 1], [0.5, 2]], [[0.5, -1]], [0.5, 1], [[0.5, 1.5]]])
+def test_epochs_from_that_cannot_be_are_refused(value):
+    """Ratios rise, epochs are whole numbers of 0 or more."""
+    with pytest.raises(OptionError, match="epochs_from"):
+        make_grid({"epochs_from": value})
+
+
+def test_distillation_is_no_option_of_dense_training():
+    """There is no dense model to learn from yet: the error says which options there are."""
+    with pytest.raises(OptionError, match=r"no option 'train\.distill_weight'"):
+        make_grid({"train": {"distill_weight": 0.5}})
+
+
+def test_post_fast_takes_no_more_epochs_than_post():
+    """Both grids visit the tutorial's 20 ratios and train for 30 epochs; ours has nothing to train at 1.0."""
+    folder = Path(__file__).parents[2] / "bench" / "grids"
+    post, fast = (read_grid(folder / f"{name}.toml") for name in ("post", "post-fast"))
+    assert post.ratios == fast.ratios == tuple(round(0.05 * i, 2) for i in range(1, 21))
+    assert post.train.epochs + sum(post.fine_tune_at(ratio).epochs for ratio in post.ratios) == 30
+    assert fast.train.epochs + sum(fast.fine_tune_at(ratio).epochs for ratio in fast.ratios[:-1]) == 30
+
+
+def test_post_bf16_is_post_but_for_the_precision():
+    """What is published as the tutorial's run departs from its recipe in one thing only."""
+    folder = Path(__file__).parents[2] / "bench" / "grids"
+    post, bf16 = (read_grid(folder / f"{name}.toml") for name in ("post", "post-bf16"))
+    assert (bf16.train.precision, bf16.fine_tune.precision) == ("bf16", "bf16")
+    like_post = {
+        name: getattr(bf16, name).model_copy(update={"precision": "fp32"}) for name in ("train", "fine_tune")
+    }
+    assert bf16.model_copy(update=like_post) == post
+
+
+def test_post_long_is_post_fast_with_more_epochs_at_its_end():
+    """To 0.70 it is the same chain, whose checkpoints it takes; with 24 epochs at 0.75 they are 40."""
+    folder = Path(__file__).parents[2] / "bench" / "grids"
+    fast, long = (read_grid(folder / f"{name}.toml") for name in ("post-fast", "post-long"))
+    *shared, last = long.ratios
+    assert tuple(long.ratios) == tuple(fast.ratios[: len(long.ratios)])
+    assert [long.fine_tune_at(ratio) for ratio in shared] == [fast.fine_tune_at(ratio) for ratio in shared]
+    assert long.train.epochs + sum(long.fine_tune_at(ratio).epochs for ratio in long.ratios) == 40
+    assert (last, long.fine_tune_at(last).epochs) == (0.75, 24)
+    assert long.model_copy(update={"ratios": fast.ratios, "epochs_from": fast.epochs_from}) == fast
+
+
+def test_post_muon_is_post_fast_but_for_the_dense_training():
+    """Muon for as many epochs, then the same chain: what it gives is told apart from all else."""
+    folder = Path(__file__).parents[2] / "bench" / "grids"
+    fast, muon = (read_grid(folder / f"{name}.toml") for name in ("post-fast", "post-muon"))
+    assert (fast.train.optimizer, muon.train.optimizer) == ("sgd", "muon")
+    assert muon.train.epochs == fast.train.epochs
+    assert muon.model_copy(update={"train": fast.train}) == fast
+
+
+def test_post_lamp_is_post_muon_but_for_what_is_cut():
+    """The same dense model, ratios and epochs: what the other ranking gives is told apart from all else."""
+    folder = Path(__file__).parents[2] / "bench" / "grids"
+    muon, lamp = (read_grid(folder / f"{name}.toml") for name in ("post-muon", "post-lamp"))
+    assert ((muon.method, muon.scope), (lamp.method, lamp.scope)) == (
+        (("magnitude",), "local"),
+        (("lamp",), "global"),
+    )
+    assert lamp.model_copy(update={"method": muon.method, "scope": muon.scope}) == muon
+
+
+@pytest.mark.parametrize(
+    ("ratios", "schedule", "said"),
+    [
+        ("0.75", "iterative", "0.75 follows 0.25 → 0.5"),
+        ("0.5,0.9", "iterative", "0.5 follows 0.25"),
+        ("0.25,0.5", "iterative", None),  # the beginning of the file's chain
+        ("0.25,0.3", "iterative", None),  # a new ratio is no ratio of the file's
+        ("0.75", "one-shot", None),
+    ],
+)
+def test_ratios_that_make_another_chain_are_said(tmp_path, ratios, schedule, said):
+    """Ratios of the command line that follow others than in the file are another chain: it says so."""
+    path = tmp_path / "my.toml"
+    path.write_text("ratios = [0.25, 0.5, 0.75, 0.9]\n")
+    note = explain_other_chain(path, read_grid(path, {"ratios": ratios, "schedule": schedule}))
+    assert (note is None) == (said is None)
+    if note is not None:
+        assert said in note
+        assert note.startswith(f"note: --ratios {ratios} is a chain of its own")
+        assert "pytest -k" in note
+
+
+@pytest.mark.parametrize(
+    ("datasets", "labels"),
+    [
+        (["digits", "folder:a/x"], ["digits", "folder-x"]),
+        (["folder:a/x", "folder:b/x", "folder:c/x"], ["folder-x", "folder-x-2", "folder-x-3"]),
+        (["folder:a/x", "folder:b/x", "folder:c/x-2"], ["folder-x", "folder-x-3", "folder-x-2"]),
+        (["folder:a/x-2", "folder:b/x", "folder:c/x"], ["folder-x-2", "folder-x", "folder-x-3"]),
+        (["folder:.", "folder:/"], ["folder-", "folder--2"]),
+    ],
+)
+def test_folders_of_one_name_are_told_apart(datasets, labels):
+    """No two datasets of a grid have one label; a dataset whose label is its own keeps it."""
+    found = dataset_labels(datasets)
+    assert [found[name] for name in datasets] == labels
+    grid = make_grid({"dataset": datasets, "ratios": [0.5]})
+    ids = [cell.id for walk in (accuracy_cells, latency_cells) for cell in walk(grid)]
+    assert len(ids) == len(set(ids))
+    assert bool(explain_labels(datasets)) == (labels != [label_of(name) for name in datasets])
+
+
+def test_thresholds_follow_the_label():
+    """A limit for one of two folders of one name is not that of the other."""
+    first, second = (v for v in variants(make_grid({"dataset": "folder:a/x,folder:b/x"})) if v.is_dense)
+    limits = Thresholds((Threshold(dataset="folder-x-2", floor=0.5),))
+    assert limits.find(first, "eager", "fp32") is None
+    assert limits.find(second, "eager", "fp32") == limits.entries[0]

@@ -1,0 +1,74 @@
+"""Accuracy limits: the first that matches counts, and mistakes are named."""
+
+import pytest
+
+from pruning_core.config.cells import DENSE, Variant
+from pruning_core.config.parse import PRECISIONS
+from pruning_core.config.thresholds import LEAST_AGREEMENT, Threshold, least_agreement, read_thresholds
+from pruning_core.errors import OptionError
+
+TEXT = """
+[[threshold]]
+dataset = "digits"
+method = "magn*"
+up_to_ratio = 0.5
+floor = 0.9
+
+[[threshold]]
+dataset = "folder-*"
+precision = "bf16"
+allowed_drop = 0.02
+
+[[threshold]]
+dataset = "digits"
+floor = 0.7
+"""
+
+
+@pytest.mark.parametrize(
+    ("variant", "precision", "expected"),
+    [
+        (Variant("resnet18", "digits", "magnitude", 0.5), "fp32", (0.9, 1.0)),
+        (Variant("resnet18", "digits", "magnitude", 0.75), "fp32", (0.7, 1.0)),
+        (Variant("resnet18", "digits", DENSE, 0.0), "fp32", (0.7, 1.0)),
+        (Variant("resnet18", "folder:/data/cifar", "magnitude", 0.5), "bf16", (0.0, 0.02)),
+        (Variant("resnet18", "folder:/data/cifar", "magnitude", 0.5), "fp32", None),
+    ],
+)
+def test_the_first_that_matches_counts(tmp_path, variant, precision, expected):
+    """Patterns, precision and ratio choose the limits; where none matches there are none."""
+    path = tmp_path / "thresholds.toml"
+    path.write_text(TEXT)
+    found = read_thresholds(path).find(variant, "eager", precision)
+    assert (found and (found.floor, found.allowed_drop)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[[threshold]]\nflor = 0.5\n", r"number 1: flor"),
+        ("[[threshold]]\nfloor = 1.5\n", r"floor: .*less than or equal to 1 \(came: 1.5\)"),
+        ("[threshold]\nfloor = 0.5\n", r"only \[\[threshold\]\] tables"),
+        ("[[thresholds]]\nfloor = 0.5\n", "Did you mean 'threshold'"),
+        ("floor = \n", "no TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, expected):
+    """A wrong limit is refused with what came and what is allowed."""
+    path = tmp_path / "thresholds.toml"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=expected):
+        read_thresholds(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    """Limits that cannot be read are said to be so."""
+    with pytest.raises(OptionError, match="cannot read thresholds"):
+        read_thresholds(tmp_path / "none.toml")
+
+
+def test_agreement_has_a_bound_for_every_precision():
+    """Without a word in the file, the bound is that of the precision; a threshold may set another."""
+    assert set(LEAST_AGREEMENT) == set(PRECISIONS)
+    assert least_agreement(None, "int8") == least_agreement(Threshold(floor=0.5), "int8") == 0.95
+    assert least_agreement(Threshold(least_agreement=0.0), "fp32") == 0.0

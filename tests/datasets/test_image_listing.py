@@ -1,0 +1,171 @@
+"""Which images a folder holds: each real file once, whatever links lead to it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pruning_core.datasets.image_listing import FolderContent, list_images
+from pruning_core.errors import DatasetError
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+
+CLASSES = ("cat", "dog")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make two classes of two files each for training and one for testing; nothing is decoded here."""
+    root = tmp_path / "images"
+    for split, count in (("train", 2), ("test", 1)):
+        for name in CLASSES:
+            for number in range(count):
+                put(root / split / name / f"{number}.png")
+    return root
+
+
+def put(file: Path) -> Path:
+    """Make a file, with the folders above it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("")
+    return file
+
+
+def listed(content: FolderContent, folder: Path) -> dict[str, list[str]]:
+    """Return the files of each split, below the split's folder."""
+    return {
+        split: [file.relative_to(folder / split).as_posix() for file in listing.files]
+        for split, listing in content.splits.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        ("train/cat/loop", "."),
+        ("train/cat/loop", ".."),
+        ("train/cat/loop", "../.."),
+        ("train/cat/loop", "/"),
+        ("train/cat/loop", "loop"),
+        ("train/cat/loop.png", "loop.png"),
+        ("train/cat/loop", "../dog"),
+        ("train/cat/loop", "../../test/cat"),
+        ("train/cat/0-first.png", "1.png"),
+        ("train/cat/2.png", "../dog/1.png"),
+        ("train/cat/2.png", "gone.png"),
+        ("train/loop", "."),
+        ("train/loop", ".."),
+        ("train/gone", "nowhere"),
+    ],
+)
+def test_each_real_file_is_listed_once(folder: Path, place: str, target: str) -> None:
+    """A link in a circle, to what is listed already or to nothing adds no image, and is named in a line."""
+    expected = list_images(folder)
+    assert expected.notes == ()
+    (folder / place).symlink_to(target)
+    content = list_images(folder)
+    assert content.splits == expected.splits
+    assert content.class_names == CLASSES
+    (note,) = content.notes
+    assert "1 left aside" in note
+    assert place in note
+    assert "\n" not in note
+
+
+def test_two_links_to_each_other(folder: Path) -> None:
+    """Folders that hold links to one another are entered once each."""
+    put(folder / "train" / "cat" / "a" / "5.png")
+    put(folder / "train" / "cat" / "b" / "6.png")
+    (folder / "train" / "cat" / "a" / "b").symlink_to("../b")
+    (folder / "train" / "cat" / "b" / "a").symlink_to("../a")
+    content = list_images(folder)
+    assert listed(content, folder)["train"][:4] == ["cat/0.png", "cat/1.png", "cat/a/5.png", "cat/b/6.png"]
+    assert "2 left aside" in content.notes[0]
+
+
+def test_a_folder_outside_is_followed_once(folder: Path, tmp_path: Path) -> None:
+    """A class may lie elsewhere in part or as a whole; a second link to it, or one back, adds nothing."""
+    outside = tmp_path / "outside"
+    put(outside / "9.png")
+    put(outside / "deep" / "8.png")
+    (outside / "back").symlink_to(folder)
+    cat = folder / "train" / "cat"
+    (cat / "more").symlink_to(outside)
+    (cat / "much-more").symlink_to(outside)
+    (folder / "test" / "dog").rename(tmp_path / "dogs")
+    (folder / "test" / "dog").symlink_to(tmp_path / "dogs")
+    content = list_images(folder)
+    assert listed(content, folder) == {
+        "train": [
+            "cat/0.png",
+            "cat/1.png",
+            "cat/more/9.png",
+            "cat/more/deep/8.png",
+            "dog/0.png",
+            "dog/1.png",
+        ],
+        "test": ["cat/0.png", "dog/0.png"],
+    }
+    assert content.splits["train"].labels == (0, 0, 0, 0, 1, 1)
+
+
+def test_files_may_be_links(folder: Path, tmp_path: Path) -> None:
+    """A folder of links to files elsewhere is listed as if the files lay there, without a word."""
+    pool = put(tmp_path / "pool" / "5.png")
+    (folder / "train" / "dog" / "2.png").symlink_to(pool)
+    content = list_images(folder)
+    assert listed(content, folder)["train"][-1] == "dog/2.png"
+    assert content.notes == ()
+
+
+def test_hard_links_are_files(folder: Path) -> None:
+    """Two names of one content are two files, as in a copy of the folder."""
+    os.link(folder / "train" / "cat" / "0.png", folder / "train" / "cat" / "2.png")
+    assert listed(list_images(folder), folder)["train"][:3] == ["cat/0.png", "cat/1.png", "cat/2.png"]
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_file_in_two_classes_is_refused(folder: Path, tmp_path: Path, as_folder: bool) -> None:
+    """One image cannot have two labels: both names are in the error."""
+    pool = put(tmp_path / "pool" / "5.png")
+    for name in CLASSES:
+        if as_folder:
+            (folder / "train" / name / "pool").symlink_to(pool.parent)
+        else:
+            (folder / "train" / name / "5.png").symlink_to(pool)
+    with pytest.raises(
+        DatasetError, match=r"cat/(pool/)?5\.png and train/dog/(pool/)?5\.png are one file"
+    ) as caught:
+        list_images(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_testing_on_training_images_is_said(folder: Path) -> None:
+    """A test split that is a link to the training split is used, with a line that says so."""
+    for name in CLASSES:
+        (folder / "test" / name / "0.png").unlink()
+        (folder / "test" / name).rmdir()
+        (folder / "test" / name).symlink_to(f"../train/{name}")
+    (note,) = list_images(folder).notes
+    assert "4 images of test/ are those of train/" in note
+
+
+def test_a_pipe_is_no_image(folder: Path) -> None:
+    """What is no file, whatever its name, is left aside: reading it would wait for ever."""
+    os.mkfifo(folder / "train" / "cat" / "2.png")
+    content = list_images(folder)
+    assert listed(content, folder)["train"][:2] == ["cat/0.png", "cat/1.png"]
+    assert "train/cat/2.png" in content.notes[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is hidden from root")
+def test_a_folder_that_cannot_be_read_is_an_error(folder: Path) -> None:
+    """Images that cannot be listed are not dropped without a word."""
+    hidden = put(folder / "train" / "cat" / "more" / "2.png").parent
+    hidden.chmod(0)
+    try:
+        with pytest.raises(PermissionError):
+            list_images(folder)
+    finally:
+        hidden.chmod(0o700)

@@ -1,0 +1,100 @@
+"""The gate's policy file: what it may say, and errors that name key and line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pruning_core.errors import OptionError
+from pruning_core.gate.compare import Policy, Tolerances, read_policy
+from tests.helpers.gate_changes import judge, small
+
+
+def test_policy_file_is_read(tmp_path: Path) -> None:
+    """Keys of the head hold for all cells, a later pattern wins over an earlier one."""
+    path = tmp_path / "policy.toml"
+    path.write_text(
+        'slowdown = 0.2\ninconclusive = "report"\nfalse_alarm = 0.01\n'
+        '[[cells]]\nmatch = "latency/*"\nslowdown = 0.3\n'
+        '[[cells]]\nmatch = "*-b1"\nslowdown = 0.4\naccuracy_drop = 0.5\n'
+    )
+    policy = read_policy(path)
+    assert policy.tolerances_of("cost", "x") == Tolerances(slowdown=0.2, inconclusive="report")
+    assert policy.tolerances_of("latency", "x").slowdown == 0.3
+    assert policy.tolerances_of("latency", "x-b1") == Tolerances(
+        slowdown=0.4, accuracy_drop=0.5, inconclusive="report"
+    )
+    assert policy.false_alarm == 0.01
+    path.write_text('[[cells]]\nmatch = "x-*"\nslowdown = 0.4\n')
+    assert read_policy(path).tolerances_of("latency", "x-b1").slowdown == 0.4
+    assert read_policy(path).tolerances_of("latency", "y-x-b1").slowdown == 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("slowdwon = 0.1", r"no key 'slowdwon' here in a policy. Did you mean 'slowdown'\?[\s\S]*line 1"),
+        ("\nslowdown = -1", r"slowdown must be a number in \[0, 10\]; came -1 .*line 2"),
+        ("slowdown = true", "slowdown must be a number"),
+        ("slowdown = nan", "slowdown must be a number"),
+        ('slowdown = "5 %"', "came '5 %'"),
+        ('inconclusive = "maybe"', "one of stop, fail, report, pass; came 'maybe'"),
+        ('[[cells]]\nmatch = "*"\nfalse_alarm = 0.1', r"no key 'false_alarm' here[\s\S]*line 3"),
+        ("slowdown = 0.1\n[[cells]]\nslowdown = 0.1", r"entry 1 needs match.*line 2"),
+        ("[cells]\na = 1", "must be written as"),
+        ("cells = [1]", "must be written as"),
+        ("cells = 3", "must be written as"),
+        ('[[cells]]\nmatch = ""', "entry 1 needs match"),
+        ("[[cells]]\nmatch = 3", "entry 1 needs match"),
+        ("slowdown = 10.5", r"in \[0, 10\]; came 10.5"),
+        ("accuracy_drop = 2", r"in \[0, 1\]; came 2"),
+        ('times_on_other_machine = "maybe"', "one of cannot-compare, skip; came 'maybe'"),
+        ("zzz = 1", r"no key 'zzz' here in a policy\.\n  known: slowdown, .*cells"),
+        ("slowdown = 1\nslowdown = x\n", "no TOML.*line 2"),
+    ],
+)
+def test_policy_errors_name_key_and_line(tmp_path: Path, text: str, words: str) -> None:
+    """What cannot be in a policy file is refused in one line that names the key and where it stands."""
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=words):
+        read_policy(path)
+    with pytest.raises(OptionError, match="cannot read policy"):
+        read_policy(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("inconclusive", word) for word in ("stop", "fail", "report", "pass")),
+        *(("times_on_other_machine", word) for word in ("cannot-compare", "skip")),
+        *(("slowdown", number) for number in (0, 10, 0.5)),
+        *(("control_tolerance", number) for number in (0.0, 1)),
+        ("accuracy_floor", 1.0),
+        ("dense_slowdown", 0.3),
+        ("confidence", 0.9),
+    ],
+)
+def test_every_word_and_both_ends_are_allowed(tmp_path: Path, key: str, value: object) -> None:
+    """Each word of a list and each end of a range is taken as it stands."""
+    path = tmp_path / "policy.toml"
+    path.write_text(f"{key} = {json.dumps(value)}")
+    policy = read_policy(path)
+    assert getattr(policy if hasattr(policy, key) else policy.tolerances, key) == value
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A policy that is no UTF-8 gives one line."""
+    path = tmp_path / "policy.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(OptionError, match="cannot read policy"):
+        read_policy(path)
+
+
+def test_pattern_without_cells_is_said(tmp_path: Path) -> None:
+    """A pattern of the policy that matches no cell is named: it may be misspelt."""
+    result = judge(tmp_path, small(), small(), Policy(overrides=(("latncy/*", {"slowdown": 1.0}),)))
+    assert "the policy's pattern 'latncy/*' matches no cell" in result.notes
+    for pattern in ("latency/*", "resnet18-*-b32"):
+        result = judge(tmp_path, small(), small(), Policy(overrides=((pattern, {"slowdown": 1.0}),)))
+        assert not [note for note in result.notes if "matches no cell" in note]

@@ -1,0 +1,1 @@
+"""What several test files use: made-up records, small networks, clocks that are set."""

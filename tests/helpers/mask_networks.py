@@ -1,0 +1,45 @@
+"""A small network, masks on it, and counts of its zeros. Not for: what they should be (`test_mask_*.py`)."""
+
+import torch
+
+from pruning_core.config.spec import MethodSpec
+from pruning_core.pruning import METHODS, Pruning
+from tests.helpers.factories import Tiny
+
+EXAMPLE = torch.zeros(1, 3, 32, 32)
+CONVOLUTIONS = ("stem", "inner", "outer")  # all of Tiny that may be masked
+UNSTRUCTURED = ("unstructured-l1", "unstructured-random")
+MASKING = [name for name, method in METHODS.items() if method.masks]
+
+
+def build_tiny():
+    """Build the small network, always the same one."""
+    torch.manual_seed(0)
+    return Tiny()
+
+
+def mask(network, name, ratio, seed=0, **fields):
+    """Mask a network to a ratio of its weights or channels, its last layer named fc protected."""
+    spec = MethodSpec(name=name, **fields)
+    step = Pruning(spec, ratio, network, EXAMPLE, protected=("fc",), seed=seed)
+    assert METHODS[name].prune(network, step) == {}  # no width was asked for
+    return network
+
+
+def zero_count(layer):
+    """Count a layer's zero weights."""
+    return int((layer.weight == 0).sum())
+
+
+def zero_channels(layer):
+    """Count a layer's output channels whose weights are all zero."""
+    return int((~layer.weight.flatten(1).any(dim=1)).sum())
+
+
+def as_fine_tuned(network):
+    """Change every weight that is not zero, by chance, as a fine-tuning does that holds the zeros."""
+    with torch.no_grad():
+        for name in CONVOLUTIONS:
+            weight = network.get_submodule(name).weight
+            weight.mul_(torch.rand_like(weight) + 0.5)
+    return network

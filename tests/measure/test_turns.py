@@ -1,0 +1,129 @@
+"""Groups that take turns: in which order, after which wait, and until when."""
+
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+
+from pruning_core.config.grid import LatencyOptions
+from pruning_core.measure.interleaved import Group, measure_in_turns
+from tests.helpers.timed_machine import AT_REST, GROWING, ONE_CALL_A_SAMPLE, Machine
+
+
+def test_groups_play_one_round_each_in_turns() -> None:
+    """The rounds of each group are spread over the whole time; whoever comes next waits for the other."""
+    machine, rests = Machine(), []
+    groups = [
+        Group(machine.model("a", 0.1), [machine.model("b", 0.2)], 60.0),
+        Group(machine.model("c", 0.3), [machine.model("d", 0.1), machine.model("e", 0.1)], 60.0),
+    ]
+    (first,), second = measure_in_turns(
+        groups, ONE_CALL_A_SAMPLE, clock=machine.clock, rest=lambda: rests.append(len(machine.log))
+    )
+    turns = ("".join(machine.log))[len("ab" + "cde") :]
+    rounds = [turns[i : i + 10] for i in range(0, 70, 10)]
+    assert len(turns) == 70
+    assert set(rounds) == {"abbacdeedc", "cdeedcabba"}, "in random order"
+    assert first.speedup == pytest.approx(0.5)
+    assert [timing.speedup for timing in second] == pytest.approx([3.0, 3.0])
+    assert [timing.rounds for timing in (first, *second)] == [7, 7, 7]
+    # Before each round, at 2 switches in a round of the one and 4 in one of the other, and before the number
+    # of calls in a sample is planned for each of the five.
+    assert len(rests) == 7 * (1 + 2 + 1 + 4) + 5
+
+
+def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
+    """A runtime whose threads spin for 45 ms after its calls does not slow down the other one's samples."""
+    machine = Machine()
+    spins_until = 0.0
+
+    def spinner() -> None:
+        nonlocal spins_until
+        machine.now += 0.02
+        spins_until = machine.now + 0.045
+
+    def other() -> None:
+        machine.now += 0.03 if machine.now < spins_until else 0.01
+
+    def rest() -> None:
+        machine.now = max(machine.now, spins_until)
+
+    options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
+    group = Group(spinner, [other], 60.0)
+    ((timing,),) = measure_in_turns([group], options, clock=machine.clock, rest=rest)
+    assert timing.candidate_s == pytest.approx([0.01] * 10)
+    assert timing.speedup == pytest.approx(2.0)
+
+
+def test_one_pool_of_threads_goes_on_without_a_rest() -> None:
+    """Between two calls of a pool nothing waits; before a round, and where the pool changes, it does."""
+    machine, rests = Machine(), []
+    calls = [machine.model(name, 0.1) for name in "abcde"]
+    group = Group(calls[0], calls[1:], 60.0, pools=["one", "one", "other", "", ""])
+    measure_in_turns(
+        [group], ONE_CALL_A_SAMPLE, clock=machine.clock, rest=lambda: rests.append(len(machine.log))
+    )
+    played = rests[5:]  # the first five were before the number of calls in a sample was planned
+    turns = "".join(machine.log)[played[0] :]
+    assert turns == "abcdeedcba" * 7
+    assert [turns[at - played[0] :][:1] for at in played] == list("acdedcb") * 7
+
+
+def test_all_groups_end_together() -> None:
+    """A group that its time ends and one that its rounds end are both spread over the whole time."""
+    machine = Machine()
+    noise = random.Random(2)
+
+    def noisy(cost_s: float) -> Callable[[], None]:
+        def call() -> None:
+            machine.now += cost_s * math.exp(noise.gauss(0, 0.3))
+
+        return call
+
+    groups = [Group(noisy(1.0), [noisy(1.0)], 100.0), Group(noisy(0.02), [noisy(0.02)], 100.0)]
+    rounds_at: list[tuple[float, int]] = []
+    ((slow,), (fast,)) = measure_in_turns(
+        groups,
+        GROWING,
+        clock=machine.clock,
+        **AT_REST,
+        after_round=lambda played, planned: rounds_at.append((machine.now, played)),
+    )
+    assert 20 < slow.rounds < 30
+    assert fast.rounds == 40
+    half = machine.now / 2
+    played_by_half = max(played for at_s, played in rounds_at if at_s <= half)
+    assert played_by_half == pytest.approx((slow.rounds + fast.rounds) / 2, rel=0.15)
+
+
+def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:
+    """A machine that favours candidates for a while does so in some rounds of each, not in all of one."""
+    machine = Machine()
+
+    def reference() -> None:
+        machine.now += 0.1
+
+    def candidate() -> None:
+        machine.now += 0.1 if machine.now < 6.0 else 0.15
+
+    options = LatencyOptions(rounds=20, max_rounds=20, warmup_ms=0, sample_ms=1)
+    groups = [Group(reference, [candidate], 60.0) for _ in range(2)]
+    for (timing,) in measure_in_turns(groups, options, clock=machine.clock, **AT_REST):
+        moods = [ratio > 0.2 for ratio in timing.log_ratios]
+        assert 5 <= sum(moods) <= 15
+
+
+def test_a_group_that_is_known_leaves_the_others_alone() -> None:
+    """The steady group is done at its first look; the noisy one goes on, within its own limit of time."""
+    machine = Machine(noise=0.0)
+    noise = random.Random(2)
+
+    def noisy() -> None:
+        machine.now += 0.1 * math.exp(noise.gauss(0, 0.3))
+
+    steady = Group(machine.model("a", 0.1), [machine.model("b", 0.1)], 1.0)
+    (known,), (open_one,) = measure_in_turns(
+        [steady, Group(noisy, [noisy], 60.0)], GROWING, clock=machine.clock, **AT_REST
+    )
+    assert (known.rounds, open_one.rounds) == (10, 40)

@@ -1,0 +1,79 @@
+"""The channel plan: what changed, and that plan, weights and network belong together."""
+
+import pytest
+import torch
+from torch import nn
+
+from pruning_core.config.spec import MethodSpec
+from pruning_core.errors import DamagedCheckpointError, PruningError
+from pruning_core.pruning.channel_plan import load_pruned, make_plan
+from tests.helpers.factories import Tiny, tiny_plan
+
+
+def pruned_tiny():
+    """Return a pruned small network and its plan."""
+    from pruning_core.pruning.step import prune
+
+    torch.manual_seed(0)
+    network = Tiny()
+    return network, prune(network, Tiny(), MethodSpec(), 0.5, torch.zeros(1, 3, 32, 32), seed=0)
+
+
+def test_a_plan_says_dense_and_kept_widths():
+    """Every layer whose widths may change stands in the plan, with what it had and what it keeps."""
+    _, plan = pruned_tiny()
+    inner = plan.layers["inner"]
+    assert (inner.dense_inputs, inner.inputs, inner.dense_outputs, inner.outputs) == (16, 8, 32, 16)
+    assert plan.widths == {"stem": 8, "inner": 16, "outer": 8, "fc": 10}
+    assert plan.dense_widths == {"stem": 16, "inner": 32, "outer": 16, "fc": 10}
+    assert plan.achieved_ratio == 0.5
+    assert tiny_plan().achieved_ratio == 0
+
+
+def test_a_plan_for_another_network():
+    """A plan that names a layer the network lacks is refused."""
+    network, plan = pruned_tiny()
+    with pytest.raises(DamagedCheckpointError, match=r"'stem' .* is not in this model"):
+        load_pruned(nn.Sequential(nn.Linear(3, 3)), plan, network.state_dict())
+
+
+def test_weights_of_another_plan():
+    """Weights whose shapes are not the plan's are refused, with the layer's name."""
+    _, plan = pruned_tiny()
+    with pytest.raises(
+        DamagedCheckpointError, match=r"layer 'stem': the plan says \(8, 3\), the weights are \(16, 3"
+    ):
+        load_pruned(Tiny(), plan, Tiny().state_dict())
+
+
+def test_weights_with_a_missing_tensor():
+    """A tensor that is missing is found when the weights are loaded."""
+    network, plan = pruned_tiny()
+    weights = {name: tensor for name, tensor in network.state_dict().items() if name != "outer.bias"}
+    with pytest.raises(DamagedCheckpointError, match=r"outer\.bias"):
+        load_pruned(Tiny(), plan, weights)
+
+
+def test_a_change_that_a_plan_cannot_describe():
+    """If pruning cut a layer of a kind that no plan holds, it is said before anything is stored."""
+
+    class WithEmbedding(Tiny):
+        def __init__(self, rows):
+            super().__init__()
+            self.table = nn.Embedding(rows, 3)
+
+    with pytest.raises(PruningError, match=r"table\.weight"):
+        make_plan(WithEmbedding(8), WithEmbedding(4))
+
+
+def test_what_exhausted_means_is_said_once(monkeypatch, tmp_path):
+    """`plan` and the pipeline ask one function whether a step removed nothing, norms' widths included."""
+    from pruning_core.pruning import preview, step
+
+    assert preview.removed_nothing is step.removed_nothing
+    _, plan = pruned_tiny()
+    narrower = plan.layers["norm"].model_copy(update={"outputs": plan.layers["norm"].outputs - 1})
+    other = plan.model_copy(update={"layers": {**plan.layers, "norm": narrower}})
+    assert step.removed_nothing((plan, 0.0), (plan, 0.0))
+    assert not step.removed_nothing((plan, 0.0), (other, 0.0))
+    assert not step.removed_nothing((plan, 0.0), (plan, 0.5))

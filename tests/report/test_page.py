@@ -1,0 +1,294 @@
+"""The page: the same numbers as everywhere, nothing loaded, nothing from outside that acts."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pruning_core.errors import OptionError
+from pruning_core.gate.compare import Policy, compare
+from pruning_core.report import writers
+from pruning_core.report.build import build_report
+from pruning_core.report.command import write_report
+from pruning_core.report.number_format import number_text
+from pruning_core.report.page import COLUMNS, page_pieces
+from pruning_core.report.run_index import Estimate
+from pruning_core.report.tables import Report, texts_of
+from tests.helpers import record_factory as factory
+from tests.helpers.gate_changes import COST, setting
+from tests.helpers.made_up_records import MACS, speed_fields
+
+EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+
+
+class Tables(HTMLParser):
+    """Reads the tables of a page: a list of rows of texts for each."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[list[list[str]]] = []
+        self._text: list[str] | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a table, a row or a cell."""
+        if tag == "table":
+            self.found.append([])
+        elif tag == "tr":
+            self.found[-1].append([])
+        elif tag in ("td", "th"):
+            self._text = []
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a cell."""
+        if tag in ("td", "th") and self._text is not None:
+            self.found[-1][-1].append("".join(self._text))
+            self._text = None
+
+    def handle_data(self, data: str) -> None:
+        """Collect the text of a cell."""
+        if self._text is not None:
+            self._text.append(data)
+
+
+def report_of(folder: Path, *contents: dict[str, Any]) -> Report:
+    """Make the report of some runs."""
+    found = contents or (
+        factory.make_content(),
+        factory.make_content(seed=1, machine="box-b", device="cuda:0"),
+    )
+    return build_report([factory.as_run(c, folder, f"{i}.json") for i, c in enumerate(found)])
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """Read the JSON that the page draws from."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def items_of(column: Any) -> list[Any]:
+    """Return the items of a column, however it is packed."""
+    return [column["texts"][place] for place in column["at"]] if isinstance(column, dict) else column
+
+
+def points_of(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the points of a page, each with its exact values."""
+    columns = {name: items_of(column) for name, column in data["values"].items()}
+    return [{name: items[i] for name, items in columns.items()} for i in range(data["count"])]
+
+
+def test_the_tables_are_those_of_every_other_format(tmp_path: Path) -> None:
+    """Each table of the page holds the rounded numbers of Markdown and terminal, row by row."""
+    report = report_of(tmp_path)
+    shown = [table for table in Tables(writers(report, "html")).found if table]
+    assert len(shown) == len(report.tables) == 7
+    markdown = writers(report, "markdown")
+    for table, (heads, *rows) in zip(report.tables, shown, strict=True):
+        assert heads == [column.head for column in table.columns]
+        assert len(rows) == len(table.rows)
+        for row, texts in zip(table.rows, rows, strict=True):
+            for column, text in zip(table.columns, texts, strict=True):
+                number, interval = texts_of(row, column)
+                assert text == (f"{number} [{interval}]" if interval else number)
+                assert text.replace("~", r"\~") in markdown
+
+
+def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
+    """A point has the exact numbers of its record, and the rounded ones of the tables beside them."""
+    report = report_of(tmp_path)
+    data = data_of(writers(report, "html"))
+    cells = [cell for cell in report.cells() if cell["suite"] == "latency"]
+    points = points_of(data)
+    assert len(points) == len(cells) == 64
+    assert set(data["shown"]) == {column.id for column in COLUMNS}
+    latencies = [items_of(part) for part in data["shown"]["latency"]]
+    facts = items_of(data["facts"]["latency_p99_ms"])
+    for number, (point, cell) in enumerate(zip(points, cells, strict=True)):
+        assert point["latency"] == cell["latency_ms"]
+        assert point["accuracy"] == cell["accuracy"]
+        assert point["total"] == cell["total_speedup"]
+        assert point["speedup"] == (None if cell["control"] else cell["speedup"])
+        assert point["macs"] == MACS[cell["ratio"]]
+        bounds = Estimate(*(cell[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms")))
+        assert tuple(column[number] for column in latencies) == number_text(bounds, "ms")
+        assert facts[number] == f"{cell['latency_p99_ms']:.6g}"
+    dense = next(i for i, p in enumerate(points) if p["method"] == "dense" and p["backend"] == "eager fp32")
+    assert [items_of(part)[dense] for part in data["shown"]["speedup"]] == ["–", ""]
+    assert {point["place"] for point in points} == {
+        "cpu, box-a (Xeon, 8 cores)",
+        "cuda:0, box-b (Xeon, 8 cores)",
+    }
+    assert {w["ratio"] for w in data["widths"]} == {0.0, 0.25, 0.5, 0.75}
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    """No address but data:, and a policy under which a browser refuses all but our script."""
+    page = writers(report_of(tmp_path), "html")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; ")
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy[1]
+    outside = re.sub(r"http://www\.w3\.org/2000/svg", "", page)  # the name of SVG, not an address
+    assert "http:" not in outside
+    assert "https:" not in outside
+    assert re.findall(r'<[^>]* (?:src|href)="([^"]*)"', outside) == ["data:,"]
+
+
+def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
+    """Markup in a name, a failure or a machine is shown, not obeyed."""
+    content = factory.make_content(ratios=(0.5,))
+    for entry in content["benchmarks"]:
+        entry["extra_info"].update(model=EVIL, status="failed", failure=EVIL)
+    content["machine_info"]["pruning_bench"]["name"] = EVIL
+    page = writers(report_of(tmp_path, content), "html")
+    assert "<img" not in page
+    assert page.count("<script") == page.count("</script>") == 2
+    assert points_of(data_of(page))[0]["model"] == EVIL
+
+
+def test_verdicts_stand_on_the_page(tmp_path: Path) -> None:
+    """With a baseline, the gate's verdict and what changed are there, the worst first."""
+    new = factory.make_content(ratios=(0.5,))
+    setting(COST, macs=139_400_001)(new)
+    runs = [
+        factory.as_run(c, tmp_path, f"{n}.json")
+        for n, c in enumerate((new, factory.make_content(ratios=(0.5,))))
+    ]
+    page = "".join(page_pieces(build_report(runs[:1]), compare(runs[1], runs[0], Policy())))
+    assert "Against the baseline" in page
+    first = Tables(page).found[0][0]
+    assert first[0] == "✗ regressed"
+    assert "139,400,000 → 139,400,001" in first[2]
+
+
+def test_the_page_is_written_by_the_command(tmp_path: Path) -> None:
+    """`report --format html -o` writes it, with `--baseline` the verdicts too; elsewhere that is refused."""
+    for name, seed in (("a", 0), ("b", 1)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(factory.make_content(seed=seed, ratios=(0.5,))))
+    a, b, out = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "r.html"
+    write_report([a], "html", out)
+    assert "Against the baseline" not in out.read_text()
+    write_report([a], "html", out, baseline=b)
+    assert "Against the baseline" in out.read_text()
+    with pytest.raises(OptionError, match="--baseline is for --format html"):
+        write_report([a], "csv", out, baseline=b)
+
+
+def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:
+    """Where nothing was timed there are tables and no points."""
+    page = writers(report_of(tmp_path, factory.make_content(suites=("cost",))), "html")
+    assert data_of(page)["count"] == 0
+    assert len([table for table in Tables(page).found if table]) == 1
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_picture_is_drawn_the_same_each_time(tmp_path: Path, form: str) -> None:
+    """The picture for a README depends on the file alone."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(factory.make_content()))
+    outputs = [tmp_path / f"{n}.{form}" for n in range(2)]
+    for output in outputs:
+        write_report([path], form, output)
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert outputs[0].stat().st_size > 5000
+
+
+def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *contents: dict[str, Any]) -> Any:
+    """Draw a picture of files and return matplotlib's figure."""
+    import matplotlib.pyplot as plt
+
+    drawn: list[Any] = []
+    monkeypatch.setattr(plt, "close", drawn.append)
+    paths = [tmp_path / f"{number}.json" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(json.dumps(content))
+    write_report(paths, "png", tmp_path / "out.png")
+    monkeypatch.undo()
+    plt.close(drawn[0])
+    return drawn[0]
+
+
+def of_method(method: str, ratios: tuple[float, ...] = (0.5, 0.75)) -> dict[str, Any]:
+    """Make a run with its pruned cells by another method."""
+    content = factory.make_content(ratios=ratios)
+    for entry in content["benchmarks"]:
+        info = entry["extra_info"]
+        if info.get("ratio"):
+            info["method"] = method
+            info["cell"] = info["cell"].replace("magnitude", method)
+    return content
+
+
+def test_a_picture_shows_every_method_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its points, and a line of its own in the legend; of one method two files are told apart."""
+    contents = (factory.make_content(ratios=(0.5, 0.75)), of_method("lamp"), of_method("lamp"))
+    sets = []
+    for count in (1, 2, 3):
+        figure = draw(tmp_path, monkeypatch, *contents[:count])
+        left, right = figure.axes
+        names = [text.get_text() for text in right.get_legend().get_texts()]
+        sets.append((len(left.containers), {name for name in names if "lamp" in name or "magnitude" in name}))
+    once = sets[0][0]
+    assert once >= 2  # each of two backends at least
+    assert sets == [
+        (once, set()),
+        (2 * once, {"magnitude", "lamp"}),
+        (3 * once, {"magnitude", "lamp, 1.json", "lamp, 2.json"}),
+    ]
+
+
+def test_a_picture_keeps_to_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another model takes says nothing beside the first one's."""
+    other = factory.make_content(ratios=(0.5, 0.75))
+    for entry in other["benchmarks"]:
+        entry["extra_info"]["model"] = "vgg16_bn"
+    alone, both = (
+        draw(tmp_path, monkeypatch, *contents)
+        for contents in ((factory.make_content(),), (factory.make_content(), other))
+    )
+    assert len(both.axes[0].containers) == len(alone.axes[0].containers)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.1, 3.0, 30.0, 400.0, 3000.0, 1e5])
+def test_labels_of_a_picture_do_not_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: float
+) -> None:
+    """The logarithmic axis of latency is legible over a few percent and over decades."""
+    content = factory.make_content(ratios=(0.5, 0.75))
+    for number, entry in enumerate(content["benchmarks"]):
+        info = entry["extra_info"]
+        if "latency_ms" in info:
+            latency_ms = 7.0 * spread ** (number / len(content["benchmarks"]))
+            info.update(speed_fields(info["log_ratios"], latency_ms * info["speedup"], info["batch_size"]))
+            info["mac_efficiency"] = info["speedup"] / info["mac_reduction"]
+    figure = draw(tmp_path, monkeypatch, content)
+    axis = figure.axes[0]
+    figure.canvas.draw()
+    labels = [*axis.get_xticklabels(), *axis.get_xticklabels(minor=True)]
+    boxes = sorted(
+        (box.x0, box.x1)
+        for label in labels
+        if label.get_text() and axis.viewLim.x0 <= label.get_position()[0] <= axis.viewLim.x1
+        for box in [label.get_window_extent()]
+    )
+    assert boxes
+    assert all(before[1] < after[0] for before, after in pairwise(boxes))
+
+
+def test_a_picture_needs_a_file_and_something_timed(tmp_path: Path) -> None:
+    """Bytes are not sent to a terminal, and an empty picture is an error."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(factory.make_content(suites=("cost",))))
+    with pytest.raises(OptionError, match=r"--format png -o report\.png"):
+        write_report([path], "png")
+    with pytest.raises(OptionError, match="no latency records"):
+        write_report([path], "png", tmp_path / "a.png")

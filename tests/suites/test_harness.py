@@ -1,0 +1,281 @@
+"""What the suites ask for: references, company, and what is loaded or measured once."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pruning_core.backends import BACKENDS
+from pruning_core.config.cells import latency_cells
+from pruning_core.config.grid import make_grid
+from pruning_core.errors import BackendError
+from pruning_core.progress import ProgressDisplay
+from pruning_core.store import Store
+from pruning_core.suites import latency_session, model_cache, timing
+from pruning_core.suites.harness import Harness
+from pruning_core.suites.latency_session import reference_of
+from pruning_core.suites.model_cache import Models
+from pruning_core.system import roofline
+from pruning_core.system.contention import Disturbance, MachineWatch
+from pruning_core.workspace import Workspace
+from tests.helpers.factories import write_user_model
+
+ENDS = ("dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2")
+
+
+@pytest.fixture
+def harness(tmp_path, monkeypatch):
+    """Open a harness over a small grid of a user's network, all its latency cells planned."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(roofline, "REPEAT_S", 1e-3)
+    train = {"epochs": 0, "precision": "fp32"}
+    grid = make_grid(
+        {
+            "model": write_user_model(tmp_path, "harness_nets"),
+            "ratios": "0.5,0.9,0.92,1.0",
+            "backends": "eager,eager:bf16",
+            "batch_sizes": "2",
+            "threads": 1,
+            "train": train,
+            "fine_tune": train,
+            "latency": {"rounds": 5, "max_rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
+        }
+    )
+    place = Workspace(Store(tmp_path / "store"), ProgressDisplay())
+    threads = torch.get_num_threads()
+    yield Harness(grid, place, tuple(latency_cells(grid)))
+    torch.set_num_threads(threads)
+
+
+def cell_of(harness, end):
+    """Find the cell whose id ends so."""
+    return next(cell for cell in harness.planned if cell.id.endswith(end))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reference"),
+    [
+        ("magnitude-0.5-eager-bf16-cpu-b2", "dense-eager-bf16-cpu-b2"),
+        ("dense-eager-bf16-cpu-b2", "dense-eager-fp32-cpu-b2"),
+        ("dense-eager-fp32-cpu-b2", "dense-eager-fp32-cpu-b2"),
+    ],
+)
+def test_the_chain_of_references(harness, cell, reference):
+    """Pruned is paired with dense on the same backend, dense with dense eager fp32, that one with itself."""
+    assert reference_of(cell_of(harness, cell)) == cell_of(harness, reference)
+
+
+def watch_tours(monkeypatch, note):
+    """Let `note` see the groups and options of each tour."""
+    measure = timing.measure_in_turns
+
+    def noting(groups, options, **others):
+        note(groups)
+        return measure(groups, options, **others)
+
+    monkeypatch.setattr(timing, "measure_in_turns", noting)
+
+
+def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
+    """One tour serves all cells, those of a reference in one group; exhausted steps are not among them."""
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.append([len(group.candidates) for group in groups]))
+    for cell in harness.planned:
+        if not harness.checkpoint(cell.variant).metrics.exhausted:
+            record, samples_s = harness.latency_record(cell)
+            assert record["cell"] == cell.id
+            assert len(samples_s) == 2 * record["rounds"] == 10
+    # The control alone; 0.5 and 0.9 on fp32 with dense bf16; 0.5 and 0.9 on bf16. 0.92 and 1.0 are exhausted.
+    assert seen == [[1, 3, 2]]
+
+
+@pytest.mark.parametrize(("shares_threads", "pool"), [(True, "eager"), (False, "")])
+def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shares_threads, pool):
+    """Models of a backend share a pool of threads if it says so; else each has its own."""
+    monkeypatch.setattr(BACKENDS["eager"], "shares_threads", shares_threads)
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.extend(group.pools for group in groups))
+    harness.latency_record(cell_of(harness, ENDS[0]))
+    assert sorted(seen) == [[pool] * 2, [pool] * 3, [pool] * 4]
+
+
+def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):
+    """What does not fit goes on the next tour, and every cell is measured once."""
+    size = harness.checkpoint(cell_of(harness, ENDS[0]).variant).metrics.size_bytes
+    monkeypatch.setattr(latency_session, "TOUR_BYTES", size)
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.append(sum(len(group.candidates) for group in groups)))
+    cells = [c for c in harness.planned if not harness.checkpoint(c.variant).metrics.exhausted]
+    for cell in cells:
+        harness.latency_record(cell)
+    assert len(seen) > 1
+    assert sum(seen) == len(cells) == 6
+
+
+def test_ceilings_are_looked_at_before_and_after_a_tour(harness, monkeypatch):
+    """A run keeps the better of two moments, for each precision; a bad moment does not lower it."""
+    looks = []
+
+    def look(device, precision, threads):
+        looks.append(precision)
+        better = len(looks) == 1
+        return roofline.Ceiling(2e12 if better else 1e12, 1e9 if better else 3e9)
+
+    monkeypatch.setattr(timing, "measure_ceiling", look)
+    watch_tours(monkeypatch, lambda groups: looks.append("tour"))
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
+    assert looks == ["bf16", "fp32", "tour", "bf16", "fp32"]
+    assert harness.timer.ceiling("cpu", "bf16", 1) == roofline.Ceiling(2e12, 3e9)
+    assert record["matrix_gflops"] == 1e3  # fp32 had no better moment
+
+
+def test_ceilings_are_looked_at_all_along_a_tour(harness, monkeypatch):
+    """Now and then between rounds there is another look; where there is nothing to see, one is enough."""
+    looks = []
+
+    def look(device, precision, threads):
+        looks.append(precision)
+        return roofline.Ceiling(1e12, 1e9) if precision == "fp32" else None
+
+    monkeypatch.setattr(timing, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(timing, "measure_ceiling", look)
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
+    assert record["rounds"] == 5
+    assert looks == ["bf16", *["fp32"] * (1 + 3 * 5 + 1)]  # three groups
+    assert record["matrix_gflops"] == 1e3
+
+
+@pytest.mark.parametrize("end", ["dense-eager-bf16-cpu-b2", "magnitude-0.5-eager-bf16-cpu-b2"])
+def test_a_backend_that_cannot_run_a_cell_costs_the_others_nothing(harness, monkeypatch, end):
+    """Its error comes when that cell is asked for, or one that is measured against it, and not before."""
+    broken = cell_of(harness, end)
+    loaded = Models.loaded
+
+    def load(models, cell):
+        if replace(cell, batch_size=2) == broken:
+            raise BackendError("cannot run this")
+        return loaded(models, cell)
+
+    monkeypatch.setattr(Models, "loaded", load)
+    outcome = {}
+    for cell in harness.planned:
+        if not harness.checkpoint(cell.variant).metrics.exhausted:
+            try:
+                harness.latency_record(cell)
+                outcome[cell] = "ok"
+            except BackendError as error:
+                outcome[cell] = str(error)
+    wrong = {cell for cell in outcome if broken in (cell, reference_of(cell))}
+    assert all((outcome[cell] == "cannot run this") == (cell in wrong) for cell in outcome)
+    assert all(outcome[cell] == "ok" for cell in set(outcome) - wrong)
+
+
+def test_the_oldest_models_make_room(harness, monkeypatch):
+    """Loaded models are kept up to a size, the last used ones, and never fewer than the one in use."""
+    monkeypatch.setattr(model_cache, "RESIDENT_BYTES", 1)
+    for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-fp32-cpu-b2"):
+        harness.evaluate(cell_of(harness, end))
+    assert len(harness.models._loaded) == 1
+    monkeypatch.setattr(model_cache, "RESIDENT_BYTES", 10**9)
+    harness.evaluate(cell_of(harness, "magnitude-0.9-eager-fp32-cpu-b2"))
+    assert len(harness.models._loaded) == 2
+
+
+def test_accuracy_counts_every_image_once(harness):
+    """The record's accuracy, count, interval and packed answers are of the same images."""
+    record = harness.accuracy_record(cell_of(harness, "magnitude-0.5-eager-bf16-cpu-b2"), None)
+    assert record["accuracy_n"] == 359
+    right = bin(int(record["right_answers"], 16)).count("1")
+    assert right / 359 == record["accuracy"]
+    assert record["accuracy_low"] <= record["accuracy"] <= record["accuracy_high"]
+    assert "accuracy_floor" not in record
+
+
+def test_a_latency_record_says_why_and_how_well(harness):
+    """Beside times stand the answers, the MACs saved, the ceilings, and what getting ready took."""
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-bf16-cpu-b2"))
+    macs = [harness.checkpoint(cell_of(harness, end).variant).metrics.macs for end in ENDS]
+    assert record["mac_reduction"] == macs[0] / macs[1] > 1
+    assert record["mac_efficiency"] == pytest.approx(record["speedup"] / record["mac_reduction"])
+    assert 0 <= record["agreement"] <= 1
+    assert record["agreement_floor"] == 0.98
+    assert record["logit_difference"] > 0
+    assert record["load_s"] > 0
+    assert record["memory_format"] == "channels_last"
+    assert record["latency_p50_ms"] > 0
+    assert "device_ms" not in record  # the host's clock is the CPU's
+
+
+@pytest.mark.parametrize("graphed", [True, False])
+def test_a_cost_record_says_how_steps_were_launched(harness, monkeypatch, graphed):
+    """As one graph or kernel by kernel: it is in the checkpoint's metrics."""
+    dense = cell_of(harness, ENDS[0]).variant
+    made = harness.checkpoint(dense)
+    metrics = made.metrics.model_copy(update={"train_graphed": graphed})
+    monkeypatch.setattr(harness.models, "checkpoint", lambda variant: replace(made, metrics=metrics))
+    assert harness.cost_record(dense)["train_graphed"] is graphed
+
+
+def test_a_training_record_compares_whole_steps(harness):
+    """Both loops train on batches of the same size; no checkpoint is made for it."""
+    dense = cell_of(harness, ENDS[0]).variant
+    record, samples_s = harness.training_record(dense)
+    assert record["cell"] == f"{dense.id}-training"
+    assert record["batch_size"] == 128
+    assert record["reference"] == "plain loop"
+    assert record["train_precision"] == "fp32"
+    assert record["train_graphed"] is False  # there are no graphs on a CPU
+    assert len(samples_s) == 2 * record["rounds"]
+    assert record["images_per_s"] == pytest.approx(128e3 / record["step_ms"])
+    assert 0 < record["outside_share"] < 1
+    assert record["roofline_fraction"] > 0
+    assert list(harness.place.store.walk_keys()) == []
+
+
+def test_a_disturbed_measurement_is_marked(harness, monkeypatch):
+    """What kept the machine busy stands in the records of all cells that were timed together."""
+    busy = Disturbance(0.0, 0.38, None, None, None, None, 5.0)
+    monkeypatch.setattr(MachineWatch, "disturbance", property(lambda watch: busy))
+    record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
+    assert record["contaminated"] is True
+    assert record["disturbance"] == "other processes used 38 % of the cores"
+    assert harness.disturbed == [record]
+    assert harness.contamination() == ""  # no control has left the tolerance
+
+
+def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
+    """With several numbers of threads, each cell is timed on its own, also after another."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    train = {"epochs": 0, "precision": "fp32"}
+    grid = make_grid(
+        {
+            "model": write_user_model(tmp_path, "threads_nets"),
+            "ratios": "0.5",
+            "batch_sizes": "2",
+            "threads": "1,2",
+            "train": train,
+            "fine_tune": train,
+            "latency": {"rounds": 5, "max_rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
+        }
+    )
+    seen = []
+    watch_tours(monkeypatch, lambda groups: seen.append((torch.get_num_threads(), len(groups))))
+    before = torch.get_num_threads()
+    try:
+        opened = Harness(
+            grid, Workspace(Store(tmp_path / "store"), ProgressDisplay()), tuple(latency_cells(grid))
+        )
+        records = [opened.latency_record(cell)[0] for cell in opened.planned]
+    finally:
+        torch.set_num_threads(before)
+    assert [record["threads"] for record in records] == [1, 2, 1, 2]
+    assert seen == [(1, 2), (2, 2)]  # a tour for each number of threads
+
+
+def test_a_control_may_take_longer(harness, monkeypatch):
+    """All verdicts of a run hang on its controls: their limit is four times that of other cells."""
+    limits = []
+    watch_tours(monkeypatch, lambda groups: limits.extend(group.limit_s for group in groups))
+    harness.latency_record(cell_of(harness, "dense-eager-fp32-cpu-b2"))
+    limit_s = harness.grid.latency.limit_s
+    assert limits == [4 * limit_s, limit_s, limit_s]

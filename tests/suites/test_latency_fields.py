@@ -1,0 +1,137 @@
+"""What a paired measurement says of a cell, and why the cell is not faster."""
+
+import math
+
+import pytest
+
+from pruning_core.backends.base import DeviceTime
+from pruning_core.config.grid import LatencyOptions
+from pruning_core.measure.interleaved import PairedTiming
+from pruning_core.records.fields import make_record
+from pruning_core.store import Metrics
+from pruning_core.suites.latency_fields import disturbance_fields, reason_fields, timing_fields
+from pruning_core.system.contention import Disturbance
+from pruning_core.system.roofline import Ceiling
+
+OPTIONS = LatencyOptions(rounds=10)
+QUIET = Disturbance(0.0, 0.01, None, None, None, None, 5.0)
+
+
+def timing(calls: int = 200, candidate_s: float = 0.01) -> PairedTiming:
+    """A candidate twice as fast as its reference, in ten rounds."""
+    calls_s = [candidate_s * (1 + place / 100) for place in range(calls)]
+    return PairedTiming(
+        (2 * candidate_s,) * 20, (candidate_s,) * 20, (-math.log(2),) * 10, 5, 3, looks=3, calls_s=calls_s
+    )
+
+
+def metrics(macs: int, size_bytes: int = 4_000_000) -> Metrics:
+    """Metrics of a checkpoint of so many MACs."""
+    return Metrics(
+        macs=macs,
+        params=1,
+        size_bytes=size_bytes,
+        accuracy=1.0,
+        accuracy_pruned=1.0,
+        accuracy_n=1,
+        exhausted=False,
+        sparsity=0.0,
+        prune_s=0.0,
+        train_s=0.0,
+        train_losses=(),
+        train_precision="fp32",
+        train_device="cpu",
+        train_threads=1,
+        train_outside_s=0.0,
+        torch="",
+        created="",
+    )
+
+
+def reasons(**changes):
+    """Reasons of a cell of 1 MMACs against a reference of 4, with some arguments changed."""
+    arguments = {
+        "timing": timing(),
+        "metrics": metrics(1_000_000),
+        "reference": metrics(4_000_000),
+        "ceiling": None,
+        "device_time": None,
+        "precision": "fp32",
+        "batch_size": 8,
+        "image_values": 3072,
+    }
+    return reason_fields(**{**arguments, **changes})
+
+
+def test_times_are_in_milliseconds_and_speed_is_paired():
+    """Latency, its reference's, and the speed-up are those of the samples; images per second follow."""
+    fields = timing_fields(timing(), OPTIONS, batch_size=8)
+    assert fields["latency_ms"] == pytest.approx(10.0)
+    assert fields["reference_latency_ms"] == pytest.approx(20.0)
+    assert fields["speedup"] == pytest.approx(2.0)
+    assert fields["images_per_s"] == pytest.approx(800.0)
+    assert (fields["rounds"], fields["looks"], fields["calls_per_sample"]) == (10, 3, 5)
+    assert fields["confidence"] >= 0.95
+    assert make_record(**fields)
+
+
+@pytest.mark.parametrize(
+    ("calls", "known"), [(19, "p50"), (20, "p50 p95"), (99, "p50 p95"), (100, "p50 p95 p99")]
+)
+def test_percentiles_need_enough_calls(calls, known):
+    """A percentile that would be the slowest call, whatever it was, is left out."""
+    fields = timing_fields(timing(calls), OPTIONS, batch_size=1)
+    assert [name for name in ("p50", "p95", "p99") if f"latency_{name}_ms" in fields] == known.split()
+    assert fields["calls_timed"] == calls
+
+
+def test_percentiles_are_of_single_calls():
+    """Not of samples, which are means and hide the slow call among many."""
+    fields = timing_fields(timing(101), OPTIONS, batch_size=1)
+    assert fields["latency_p50_ms"] == pytest.approx(15.0)
+    assert fields["latency_p95_ms"] == pytest.approx(19.5)
+    assert fields["latency_p99_ms"] == pytest.approx(19.9)
+
+
+def test_saved_macs_are_compared_with_saved_time():
+    """A quarter of the MACs at twice the speed: half of what was saved came out as time."""
+    fields = reasons()
+    assert fields == {"mac_reduction": 4.0, "mac_efficiency": 0.5}
+
+
+def test_the_roofline_is_this_machines_own():
+    """The least time is that of the slower ceiling; bytes shrink with the precision."""
+    fast_memory = Ceiling(matrix_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
+    fields = reasons(ceiling=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
+    assert fields["roofline_fraction"] == pytest.approx(0.1)
+    assert fields["roofline_bound"] == "matrix"
+    assert (fields["matrix_gflops"], fields["bandwidth_gb_s"]) == (16.0, 1000.0)
+    slow_memory = Ceiling(matrix_flops_per_s=1e15, bandwidth_bytes_per_s=1e9)
+    moved = 4_000_000 + 8 * 3072 * 4
+    in_fp32, in_int8 = (reasons(ceiling=slow_memory, precision=p) for p in ("fp32", "int8"))
+    assert in_fp32["roofline_bound"] == "bandwidth"
+    assert in_fp32["roofline_fraction"] == pytest.approx(moved / 1e9 / 0.01)
+    assert in_int8["roofline_fraction"] == pytest.approx(in_fp32["roofline_fraction"] / 4)
+    assert make_record(**in_fp32)
+
+
+def test_a_launch_bound_cell_is_flagged():
+    """Where the device waits for the host, the record says so."""
+    fields = reasons(device_time=DeviceTime(device_s=0.002, launch_s=0.0019))
+    assert (fields["device_ms"], fields["launch_ms"], fields["launch_bound"]) == (2.0, 1.9, True)
+    assert reasons(device_time=DeviceTime(device_s=0.002, launch_s=0.0001))["launch_bound"] is False
+
+
+def test_a_disturbed_cell_is_contaminated_and_says_by_what():
+    """What the machine does not say is left out; what harmed stands in words."""
+    assert disturbance_fields(QUIET) == {
+        "disturbance": "",
+        "contaminated": False,
+        "steal_share": 0.0,
+        "others_share": 0.01,
+    }
+    fields = disturbance_fields(Disturbance(0.2, 0.01, 2600.0, 3100.0, None, None, 5.0))
+    assert fields["contaminated"] is True
+    assert fields["disturbance"] == "the hypervisor took 20 % of the CPU time"
+    assert (fields["cpu_mhz_low"], fields["cpu_mhz_high"]) == (2600.0, 3100.0)
+    assert make_record(**fields)

@@ -1,0 +1,109 @@
+"""A process comes to rest: seen in its threads' states, or in its CPU time where they cannot be seen."""
+
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pruning_core.system.thread_idle import (
+    CPU_STEP_S,
+    LONGEST_REST_S,
+    LOOK_EVERY_S,
+    QUIET_LOOKS,
+    others_run,
+    rest,
+)
+
+NOWHERE = Path("/nowhere")
+
+
+def write_threads(folder: Path, **states: str) -> None:
+    """Lay out threads as Linux does, with names that are hard to read."""
+    for task, state in states.items():
+        (folder / task).mkdir(exist_ok=True)
+        (folder / task / "stat").write_text(f"{task} (R) pool) {state} 1 17 17 0 -1\n")
+
+
+@pytest.mark.parametrize(("state", "runs"), [("R", True), ("S", False), ("D", False), ("Z", False)])
+def test_the_state_of_another_thread_is_read(tmp_path: Path, state: str, runs: bool) -> None:
+    """Running, or ready to run, counts; asleep, waiting for a disk, or dead does not."""
+    write_threads(tmp_path, t1="S", t2=state)
+    assert others_run(tmp_path) is runs
+
+
+def test_the_thread_that_asks_does_not_count(tmp_path: Path) -> None:
+    """It runs, or it could not ask."""
+    write_threads(tmp_path, **{str(threading.get_native_id()): "R"})
+    assert not others_run(tmp_path)
+
+
+def test_a_thread_that_ends_while_we_look_is_at_rest(tmp_path: Path) -> None:
+    """Its folder was listed, its file is gone."""
+    (tmp_path / "t1").mkdir()
+    assert not others_run(tmp_path)
+
+
+def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
+    """A pool that is quiet in one look and runs again in the next has not come to rest."""
+    seen = iter("RSRRSS")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        write_threads(tmp_path, t1=next(seen))
+
+    write_threads(tmp_path, t1="R")
+    rest(wait=wait, tasks=tmp_path)
+    assert waits == [LOOK_EVERY_S] * 6
+    assert QUIET_LOOKS == 2
+
+
+def test_a_process_at_rest_waits_for_one_look_more(tmp_path: Path) -> None:
+    """That is what a turn costs at least."""
+    waits: list[float] = []
+    rest(wait=waits.append, tasks=tmp_path)
+    assert waits == [LOOK_EVERY_S]
+
+
+@pytest.mark.parametrize("states_are_seen", [True, False])
+def test_a_process_that_never_rests_is_let_go(tmp_path: Path, states_are_seen: bool) -> None:
+    """A thread that works on for ever delays each turn by half a second, no more."""
+    write_threads(tmp_path, t1="R")
+    waits: list[float] = []
+    rest(wait=waits.append, tasks=tmp_path if states_are_seen else NOWHERE, cpu_clock=lambda: sum(waits))
+    assert sum(waits) == pytest.approx(LONGEST_REST_S)
+
+
+def test_where_states_are_not_told_cpu_time_does() -> None:
+    """A thread that spins for 25 ms is waited for in looks of 10 ms, the last of which it does not use."""
+    waits: list[float] = []
+    rest(wait=waits.append, tasks=NOWHERE, cpu_clock=lambda: min(sum(waits), 0.025))
+    assert waits == [CPU_STEP_S] * 4
+
+
+@pytest.fixture
+def at_work() -> Iterator[Callable[[], bool]]:
+    """Start a thread that works for a while and holds no lock of Python; tell whether it still does."""
+    started, working = threading.Event(), True
+
+    def work() -> None:
+        nonlocal working
+        started.set()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000)
+        working = False
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait()
+    yield lambda: working
+    thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the states of threads")
+def test_a_real_thread_is_waited_for(at_work: Callable[[], bool]) -> None:
+    """On this machine, and with nothing put in: the work is over when the rest is."""
+    rest()
+    assert not at_work()
