@@ -146,7 +146,7 @@ def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, m
         return train(network, dataset, spec, on_epoch=save_then_die, **others)
 
     monkeypatch.setattr(chain_training, "train", interrupting)
-    monkeypatch.setattr(pipeline, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(chain_training, "SAVE_EVERY_S", 0.0)
     while True:
         try:
             resumed = make_all(grid, place_in(tmp_path / "b"))
@@ -170,7 +170,7 @@ def test_a_state_is_not_saved_after_every_short_epoch(tmp_path, model, monkeypat
     )
     make_all(grid_of(model, ratios="0.5"), place_in(tmp_path / "a"))
     assert saved == []
-    monkeypatch.setattr(pipeline, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(chain_training, "SAVE_EVERY_S", 0.0)
     make_all(grid_of(model, ratios="0.5"), place_in(tmp_path / "b"))
     assert saved == [1, 1]
 
