@@ -21,14 +21,14 @@ from pruning_core.pruning import find_method
 from pruning_core.pruning.channel_plan import make_plan
 from pruning_core.pruning.masks import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune, removed_nothing
-from pruning_core.store import Checkpoint, Made, Unfinished
+from pruning_core.store import Checkpoint, NewCheckpoint, ResumeState
 from pruning_core.system.hardware import most_threads, set_torch_threads
-from pruning_core.training.batch_norm import renew_norms
+from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.training.step import Distillation
 from pruning_core.workspace import Workspace
 
 
-def make_variant(variant: Variant, grid: Grid, place: Workspace) -> Checkpoint:
+def ensure_variant(variant: Variant, grid: Grid, place: Workspace) -> Checkpoint:
     """Load the checkpoint of a variant, or make it and whatever it starts from."""
     threads = most_threads(grid.threads)
     return make_checkpoint(chain_specs(variant, grid, place), place.dataset(variant.dataset), place, threads)
@@ -54,17 +54,17 @@ def make_checkpoint(
         forecast, place.before_first_training = place.before_first_training, None
         forecast()
     if isinstance(spec, DenseSpec):
-        return place.store.load_or_make(
-            spec, lambda unfinished: train_dense(spec, dataset, place, unfinished)
-        )
+        return place.store.get_or_make(spec, lambda unfinished: train_dense(spec, dataset, place, unfinished))
     parent = make_checkpoint(earlier, dataset, place, threads)
     dense = make_checkpoint(specs[:1], dataset, place, threads) if spec.fine_tune.distill_weight > 0 else None
-    return place.store.load_or_make(
+    return place.store.get_or_make(
         spec, lambda unfinished: prune_and_fine_tune(spec, parent, dense, dataset, place, unfinished)
     )
 
 
-def train_dense(spec: DenseSpec, dataset: Dataset, place: Workspace, unfinished: Unfinished) -> Made:
+def train_dense(
+    spec: DenseSpec, dataset: Dataset, place: Workspace, unfinished: ResumeState
+) -> NewCheckpoint:
     """Train a network from its seed."""
     network = build_network(spec, seed=spec.train.seed)
     what = training_label(spec)
@@ -80,8 +80,8 @@ def prune_and_fine_tune(
     dense: Checkpoint | None,
     dataset: Dataset,
     place: Workspace,
-    unfinished: Unfinished,
-) -> Made:
+    unfinished: ResumeState,
+) -> NewCheckpoint:
     """Prune the parent to the spec's ratio and fine-tune what is left, taught by the dense model if asked."""
     network = load_network(parent)
     name = f"{spec.model.name} on {spec.dataset.name}, {spec.method.name} {spec.ratio:g}"
@@ -95,7 +95,7 @@ def prune_and_fine_tune(
     if removed_nothing(before, (plan, sparsity_of(network))):
         return exhausted_checkpoint(plan, parent)
     with place.step(f"evaluate {name}, pruned", unfinished):
-        renew_norms(network, dataset, spec.fine_tune)
+        recalibrate_batch_norms(network, dataset, spec.fine_tune)
         tested_pruned = evaluate_network(network, dataset, spec.fine_tune)
     what = training_label(spec)
     distillation = None

@@ -239,7 +239,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     from pruning_core.suites.benchmark_json import keep_names_only
 
     keep_names_only(output_json)
-    if harness.contamination():
+    if harness.control_problem():
         for entry in output_json["benchmarks"]:
             if "contaminated" in entry["extra_info"]:
                 entry["extra_info"]["contaminated"] = True

@@ -10,7 +10,7 @@ from pruning_core.config.spec import CheckpointSpec, key_of
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.batches import Dataset
 from pruning_core.progress import ProgressDisplay
-from pruning_core.store import Checkpoint, Store, Unfinished
+from pruning_core.store import Checkpoint, ResumeState, Store
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Workspace:
         return self._checkpoints[key]
 
     @contextmanager
-    def step(self, label: str, unfinished: Unfinished) -> Iterator[None]:
+    def step(self, label: str, unfinished: ResumeState) -> Iterator[None]:
         """Note a step of the making on disk, and say so when it does not end."""
         unfinished.note_step(label)
         with self.display.waiting_for(label, unfinished.note_silence):

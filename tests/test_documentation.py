@@ -86,11 +86,11 @@ def test_the_changelog_has_the_version():
 def test_every_grid_is_valid(path):
     """Each grid file that we ship can be read, and names what there is."""
     from pruning_core.config.grid import read_grid
-    from pruning_core.suites.validate import check_names
+    from pruning_core.suites.validate import validate_grid
 
     grid = read_grid(path)
     assert isinstance(grid.train, TrainSpec)
-    check_names(grid)
+    validate_grid(grid)
 
 
 def test_the_thresholds_are_valid():

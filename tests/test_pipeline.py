@@ -12,9 +12,9 @@ from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import key_of
-from pruning_core.pipeline import make_variant
+from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
-from pruning_core.store import Store, Unfinished
+from pruning_core.store import ResumeState, Store
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import TUTORIAL, write_user_model
 from tests.helpers.small_runs import grid_of, make_all, place_in
@@ -108,7 +108,7 @@ def test_a_step_loads_without_its_parent(tmp_path, model, trainings):
     for parent in checkpoints[:-1]:
         shutil.rmtree(parent.path)
     trainings.clear()
-    assert make_variant(list(variants(grid))[-1], grid, place_in(tmp_path)).key == checkpoints[-1].key
+    assert ensure_variant(list(variants(grid))[-1], grid, place_in(tmp_path)).key == checkpoints[-1].key
     assert trainings == []
 
 
@@ -118,7 +118,7 @@ def test_the_tutorials_chain_resumed_at_every_step(tmp_path):
     grid = make_grid({"ratios": "0.05:1.0:0.05", "train": no_training, "fine_tune": no_training})
     found = {}
     for variant in variants(grid):
-        metrics = make_variant(variant, grid, place_in(tmp_path)).metrics
+        metrics = ensure_variant(variant, grid, place_in(tmp_path)).metrics
         if not variant.is_dense:
             found[variant.ratio] = (round(metrics.macs / 1e9, 2), round(metrics.params / 1e6, 2))
             assert metrics.exhausted == (variant.ratio == 1.0)
@@ -164,9 +164,9 @@ def test_interrupted_after_every_epoch_gives_the_same_weights(tmp_path, model, m
 def test_a_state_is_not_saved_after_every_short_epoch(tmp_path, model, monkeypatch):
     """These epochs take no half a minute: nothing is saved between them."""
     saved = []
-    save = Unfinished.save
+    save = ResumeState.save
     monkeypatch.setattr(
-        Unfinished, "save", lambda self, state: (saved.append(state.epoch), save(self, state))
+        ResumeState, "save", lambda self, state: (saved.append(state.epoch), save(self, state))
     )
     make_all(grid_of(model, ratios="0.5"), place_in(tmp_path / "a"))
     assert saved == []

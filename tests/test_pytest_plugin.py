@@ -22,7 +22,7 @@ from pruning_core.backends import BACKENDS
 from pruning_core.records.fields import SCHEMA_VERSION
 from pruning_core.records.run import read_run
 from pruning_core.selftest.latency_trials import with_extra_work
-from pruning_core.suites.latency_session import Tours, reference_of
+from pruning_core.suites.latency_session import LatencySession, reference_of
 from tests.helpers.factories import write_user_model
 
 ROOT = Path(__file__).parent.parent
@@ -180,7 +180,7 @@ def test_a_mistake_ends_the_run_with_one_line(suites, pytester, capfd, name):
 
 def test_speed_that_is_wrong_is_not_speed(suites, pytester, monkeypatch):
     """A backend whose answers are not those of eager fp32 fails in both suites, however fast it is."""
-    place = pruning_core.backends.eager.place_copy
+    place = pruning_core.backends.eager.copy_to
 
     def place_shuffled(model, *, precision, device):
         placed = place(model, precision=precision, device=device)
@@ -189,7 +189,7 @@ def test_speed_that_is_wrong_is_not_speed(suites, pytester, monkeypatch):
             last.weight.data = last.weight.data.flip(0)
         return placed
 
-    monkeypatch.setattr(pruning_core.backends.eager, "place_copy", place_shuffled)
+    monkeypatch.setattr(pruning_core.backends.eager, "copy_to", place_shuffled)
     result = suites("-k", "accuracy or latency", "--batch-sizes=1")
     result.assert_outcomes(passed=4, failed=4)
     failed = [r for r in records(pytester) if r["status"] == "failed"]
@@ -261,7 +261,9 @@ def test_pytest_benchmarks_own_outputs_go_on_working(suites, pytester, monkeypat
 @pytest.fixture
 def missing_runtime(monkeypatch):
     """Take a backend away."""
-    monkeypatch.setattr(BACKENDS["eager"], "why_unavailable", lambda precision, device: "eager is on holiday")
+    monkeypatch.setattr(
+        BACKENDS["eager"], "unavailable_reason", lambda precision, device: "eager is on holiday"
+    )
 
 
 def test_a_backend_of_the_grid_that_is_missing_is_skipped(suites, missing_runtime):
@@ -293,7 +295,7 @@ def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
 @pytest.fixture
 def partial_tours(monkeypatch):
     """Give one of the two identical models of each A/A control more work than the other."""
-    make_ready = Tours._make_ready
+    make_ready = LatencySession._prepare_group
 
     def favour_one(tours, members, asked):
         group, ready = make_ready(tours, members, asked)
@@ -301,7 +303,7 @@ def partial_tours(monkeypatch):
             group = replace(group, reference=with_extra_work(group.reference, 4.0))
         return group, ready
 
-    monkeypatch.setattr(Tours, "_make_ready", favour_one)
+    monkeypatch.setattr(LatencySession, "_prepare_group", favour_one)
 
 
 def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, partial_tours):

@@ -112,7 +112,7 @@ def load_executable(
     check_backend(name, precision)
     check_device(device)
     backend = BACKENDS[name]
-    reason = backend.why_unavailable(precision, device)
+    reason = backend.unavailable_reason(precision, device)
     if reason is not None:
         raise UnavailableError(f"backend {name}:{precision} cannot run on {device} here: {reason}")
     try:

@@ -92,11 +92,11 @@ class Backend(ABC):
 
     name: str
     precisions: tuple[str, ...]
-    shares_threads = False
+    shared_thread_pool = False
     """Whether all its models in a process run on one pool of threads, not each on its own."""
 
     @abstractmethod
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Return None when this backend can run here, else why not and what to do about it.
 
         Args:

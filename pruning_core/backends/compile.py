@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
-from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, place_copy
+from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, copy_to
 from pruning_core.errors import BackendError
 from pruning_core.system.hardware import set_torch_threads
 
@@ -22,9 +22,9 @@ class Inductor(Backend):
 
     name = "compile"
     precisions = ("fp32", "bf16")
-    shares_threads = True
+    shared_thread_pool = True
 
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Look for what Inductor writes code for: a C++ compiler, or Triton on CUDA."""
         if device.startswith("cuda"):
             return missing_packages("triton")
@@ -46,7 +46,7 @@ class Inductor(Backend):
     ) -> Executable:
         """Copy the model to the device and precision; compile later, by batch size (see `Backend.load`)."""
         set_torch_threads(threads)
-        placed = place_copy(model, precision=precision, device=device)
+        placed = copy_to(model, precision=precision, device=device)
         return InductorExecutable(placed, dtype=DTYPES[precision], device=device)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, first_line_of
-from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, TorchExecutable, place_copy
+from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, TorchExecutable, copy_to
 from pruning_core.errors import BackendError
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.system.hardware import set_torch_threads
@@ -26,7 +26,7 @@ class CudaGraph(Backend):
     name = "cudagraph"
     precisions = ("fp32", "bf16", "fp16")
 
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Refuse whatever is not CUDA: nothing else has CUDA graphs."""
         if not device.startswith("cuda"):
             return f"CUDA graphs run on CUDA only, not on {device}. Use --devices cuda, or the backend eager."
@@ -44,7 +44,7 @@ class CudaGraph(Backend):
     ) -> Executable:
         """Copy the model to the device and precision; capture later, by batch size (see `Backend.load`)."""
         set_torch_threads(threads)
-        placed = place_copy(model, precision=precision, device=device)
+        placed = copy_to(model, precision=precision, device=device)
         return CudaGraphExecutable(placed, dtype=DTYPES[precision], device=device)
 
 

@@ -29,9 +29,9 @@ class Eager(Backend):
 
     name = "eager"
     precisions = ("fp32", "bf16", "fp16")
-    shares_threads = True
+    shared_thread_pool = True
 
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Refuse fp16 on a CPU, which has no convolutions of that type worth timing."""
         if precision == "fp16" and not device.startswith("cuda"):
             return f"eager runs fp16 on CUDA only, not on {device}. Use fp32 or bf16."
@@ -49,7 +49,7 @@ class Eager(Backend):
     ) -> Executable:
         """Copy the model to the device and precision (see `Backend.load`)."""
         set_torch_threads(threads)
-        placed = place_copy(model, precision=precision, device=device)
+        placed = copy_to(model, precision=precision, device=device)
         return TorchExecutable(placed, dtype=DTYPES[precision], device=device)
 
 
@@ -146,8 +146,8 @@ class PerBatchExecutable(TorchExecutable):
         """Return float32 logits on the CPU; fewer images than a prepared batch are filled up to it."""
         n = len(images)
         size = min((size for size in self._prepared if size >= n), default=n)
-        filling = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
-        return super().predict(torch.cat([images, filling]))[:n]  # (N, classes)
+        padding = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
+        return super().predict(torch.cat([images, padding]))[:n]  # (N, classes)
 
     def _prepare_for(self, placed: Tensor) -> Run:
         n = len(placed)
@@ -160,7 +160,7 @@ class PerBatchExecutable(TorchExecutable):
         """Compile or capture the model for batches like this one, (N, C, H, W) on the device."""
 
 
-def place_copy(model: nn.Module, *, precision: str, device: str) -> nn.Module:
+def copy_to(model: nn.Module, *, precision: str, device: str) -> nn.Module:
     """Return a copy of a model on a device, in evaluation mode, in a precision, channels last."""
     placed = copy.deepcopy(model).eval().requires_grad_(False)
     placed = placed.to(device, DTYPES[precision])

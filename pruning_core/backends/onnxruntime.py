@@ -36,7 +36,7 @@ class OnnxRuntime(Backend):
     name = "onnxruntime"
     precisions = ("fp32", "int8")
 
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Look for the packages and, on CUDA, for a build with that provider.
 
         A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.

@@ -34,9 +34,9 @@ class OpenVino(Backend):
 
     name = "openvino"
     precisions = tuple(PRECISIONS)
-    shares_threads = True
+    shared_thread_pool = True
 
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Look for the packages and, for bf16, for a CPU that has it.
 
         A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.

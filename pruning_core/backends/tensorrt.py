@@ -35,7 +35,7 @@ class TensorRt(Backend):
     name = "tensorrt"
     precisions = tuple(PRECISIONS)
 
-    def why_unavailable(self, precision: str, device: str) -> str | None:
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Look for CUDA, for the packages, and for a build of ONNX Runtime with that provider."""
         if not device.startswith("cuda"):
             return f"TensorRT runs on CUDA only, not on {device}. Use --devices cuda."
@@ -88,8 +88,8 @@ class TensorRtExecutable(Executable):
         """Return float32 logits on the CPU; fewer images than an engine takes are filled up to it."""
         n = len(images)
         size = min((size for size in self._sessions if size >= n), default=n)
-        filling = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
-        array = torch.cat([images, filling]).contiguous().numpy()  # (size, C, H, W)
+        padding = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
+        array = torch.cat([images, padding]).contiguous().numpy()  # (size, C, H, W)
         logits = self._session_for(size).run([OUTPUT], {INPUT: array})[0]
         return torch.from_numpy(logits)[:n].clone()  # (N, classes)
 

@@ -10,22 +10,22 @@ from pruning_core.config.spec import CheckpointSpec
 from pruning_core.errors import TrainingError
 from pruning_core.measure.accuracy import Evaluation
 from pruning_core.measure.fixed_images import answer, check_answer
-from pruning_core.pruning.channel_plan import Plan, load_pruned
+from pruning_core.pruning.channel_plan import ChannelPlan, load_pruned
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes, weights_of
 from pruning_core.pruning.masks import sparsity_of
-from pruning_core.store import Checkpoint, Made, Metrics
+from pruning_core.store import Checkpoint, Metrics, NewCheckpoint
 from pruning_core.training.loop import TrainResult
 
 
 def new_checkpoint(
-    plan: Plan,
+    plan: ChannelPlan,
     network: nn.Module,
     spec: CheckpointSpec,
     result: TrainResult,
     tested: Evaluation,
     tested_pruned: Evaluation,
     prune_s: float = 0.0,
-) -> Made:
+) -> NewCheckpoint:
     """Put together what is stored of a network that was trained: plan, weights, metrics.
 
     Raises:
@@ -66,7 +66,7 @@ def new_checkpoint(
         answers=answers,
         created=_now(),
     )
-    return Made(plan, weights, metrics)
+    return NewCheckpoint(plan, weights, metrics)
 
 
 def _refuse_weights_that_are_no_numbers(network: nn.Module, spec: CheckpointSpec) -> None:
@@ -78,7 +78,7 @@ def _refuse_weights_that_are_no_numbers(network: nn.Module, spec: CheckpointSpec
             )
 
 
-def exhausted_checkpoint(plan: Plan, parent: Checkpoint) -> Made:
+def exhausted_checkpoint(plan: ChannelPlan, parent: Checkpoint) -> NewCheckpoint:
     """Make a checkpoint of a step that had nothing to remove: the parent's weights, not trained again."""
     update = {
         "exhausted": True,
@@ -89,7 +89,7 @@ def exhausted_checkpoint(plan: Plan, parent: Checkpoint) -> Made:
         "train_losses": (),
         "created": _now(),
     }
-    return Made(plan, parent.weights(), parent.metrics.model_copy(update=update))
+    return NewCheckpoint(plan, parent.weights(), parent.metrics.model_copy(update=update))
 
 
 def _now() -> str:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pruning_core.chain.specs import training_step_label
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.batches import Dataset
-from pruning_core.store import Unfinished
+from pruning_core.store import ResumeState
 from pruning_core.training.loop import TrainResult, train
 from pruning_core.training.step import Distillation
 from pruning_core.workspace import Workspace
@@ -21,7 +21,7 @@ def train_resumably(
     spec: TrainSpec,
     dataset: Dataset,
     place: Workspace,
-    unfinished: Unfinished,
+    unfinished: ResumeState,
     what: str,
     *,
     distillation: Distillation | None = None,

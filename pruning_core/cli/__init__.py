@@ -85,11 +85,11 @@ def prepare(
     from pruning_core.config.cells import explain_labels, variants
     from pruning_core.config.grid import explain_other_chain, read_grid
     from pruning_core.config.grid_files import find_grid
-    from pruning_core.pipeline import make_variant
+    from pruning_core.pipeline import ensure_variant
     from pruning_core.progress import ProgressDisplay
     from pruning_core.store import Store, default_root
     from pruning_core.suites.forecast import announce
-    from pruning_core.suites.validate import check_names
+    from pruning_core.suites.validate import validate_grid
     from pruning_core.workspace import Workspace
 
     options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
@@ -97,7 +97,7 @@ def prepare(
     given = {name: value for name, value in options.items() if value is not None}
     path = find_grid(grid, Path.cwd())
     wanted = read_grid(path, given)
-    check_names(wanted)
+    validate_grid(wanted)
     display = ProgressDisplay()
     if renamed := explain_labels(wanted.dataset):
         display.say(renamed)
@@ -108,7 +108,7 @@ def prepare(
         display.say(note)
     place.before_first_training = lambda: announce(all_variants, wanted, place)
     for variant in all_variants:
-        checkpoint = make_variant(variant, wanted, place)
+        checkpoint = ensure_variant(variant, wanted, place)
         metrics = checkpoint.metrics
         note = "  exhausted: removed nothing more" if metrics.exhausted else ""
         print(

@@ -28,7 +28,7 @@ def store_ls(root: Path | None) -> None:
 
     opened = _open_store(root)
     total_bytes = 0
-    for key in opened.walk_keys():
+    for key in opened.stored_keys():
         try:
             checkpoint = opened.load(key)
         except StoreError as error:
@@ -52,7 +52,7 @@ def store_verify(root: Path | None) -> None:
 
     opened = _open_store(root)
     counts = {"sound": 0, "damaged": 0, "of another version": 0, "not readable": 0}
-    for key in opened.walk_keys():
+    for key in opened.stored_keys():
         try:
             opened.load(key)
             counts["sound"] += 1

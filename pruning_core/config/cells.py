@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from pruning_core.config.grid import Grid
-from pruning_core.config.parse import split_backend
+from pruning_core.config.parse import parse_backend
 from pruning_core.errors import OptionError
 
 DENSE = "dense"
@@ -26,7 +26,7 @@ class Variant:
     dataset: str
     method: str
     ratio: float
-    dataset_label: str = ""  # what its grid calls the dataset; empty: `label_of` its name
+    dataset_label: str = ""  # what its grid calls the dataset; empty: `short_name` its name
 
     @property
     def is_dense(self) -> bool:
@@ -36,7 +36,7 @@ class Variant:
     @property
     def label(self) -> str:
         """The dataset in a test id: unique in a grid, and no path."""
-        return self.dataset_label or label_of(self.dataset)
+        return self.dataset_label or short_name(self.dataset)
 
     @property
     def dataset_name(self) -> str:
@@ -46,7 +46,7 @@ class Variant:
     @property
     def id(self) -> str:
         """Stable, readable and unique in a grid, for example `resnet18-digits-magnitude-0.75`."""
-        head = f"{label_of(self.model)}-{self.label}-{self.method}"
+        head = f"{short_name(self.model)}-{self.label}-{self.method}"
         return head if self.is_dense else f"{head}-{self.ratio:g}"
 
 
@@ -86,7 +86,7 @@ def accuracy_cells(grid: Grid) -> Iterator[Cell]:
     for device in grid.devices:
         for item in grid.backends:
             for variant in variants(grid):
-                yield Cell(variant, *split_backend(item), device)
+                yield Cell(variant, *parse_backend(item), device)
 
 
 def latency_cells(grid: Grid) -> Iterator[Cell]:
@@ -110,7 +110,7 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
             for item in grid.backends:
                 for batch_size in grid.batch_sizes:
                     for variant in variants(grid):
-                        cell = Cell(variant, *split_backend(item), device, batch_size, threads)
+                        cell = Cell(variant, *parse_backend(item), device, batch_size, threads)
                         if cell not in known:
                             yield cell
 
@@ -135,7 +135,7 @@ def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
                     f"dataset: {folders[place]} and {dataset} are one folder; name each dataset once"
                 )
             folders[place] = dataset
-    plain = {dataset: label_of(dataset) for dataset in datasets}
+    plain = {dataset: short_name(dataset) for dataset in datasets}
     for dataset, label in plain.items():
         taken = {*labels.values(), *(other for name, other in plain.items() if other != label)}
         numbered = (f"{label}-{number}" for number in count(2))
@@ -146,8 +146,8 @@ def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
 def explain_labels(datasets: Sequence[str]) -> str:
     """Say in a line which folders have one last name, and what each is called; empty when none have."""
     labels = dataset_labels(datasets)
-    renamed = {label_of(dataset) for dataset, label in labels.items() if label != label_of(dataset)}
-    pairs = [f"{dataset} is {label}" for dataset, label in labels.items() if label_of(dataset) in renamed]
+    renamed = {short_name(dataset) for dataset, label in labels.items() if label != short_name(dataset)}
+    pairs = [f"{dataset} is {label}" for dataset, label in labels.items() if short_name(dataset) in renamed]
     return f"folders of one name are told apart by a number: {', '.join(pairs)}" if pairs else ""
 
 
@@ -156,7 +156,7 @@ def is_folder(dataset: str) -> bool:
     return dataset.startswith("folder:")
 
 
-def label_of(name: str) -> str:
+def short_name(name: str) -> str:
     """Return a short form of a model or dataset name that fits a test id.
 
     `folder:/data/cifar` → `folder-cifar`, `my.nets:tiny` → `my.nets-tiny`.

@@ -12,13 +12,19 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from pruning_core.config.parse import batch_sizes_of, names_of, ratios_of, split_backend, threads_of
+from pruning_core.config.parse import (
+    parse_backend,
+    parse_batch_sizes,
+    parse_names,
+    parse_ratios,
+    parse_threads,
+)
 from pruning_core.config.recipes import find_recipe
 from pruning_core.config.spec import (
     MOST_EPOCHS,
     FineTuneSpec,
-    Frozen,
     MethodSpec,
+    StrictModel,
     TrainSpec,
     explain,
     lines_of,
@@ -28,7 +34,7 @@ from pruning_core.errors import OptionError
 from pruning_core.files.input import read_toml
 
 
-class LatencyOptions(Frozen):
+class LatencyOptions(StrictModel):
     """How long and how closely latency is measured."""
 
     rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
@@ -60,7 +66,7 @@ class LatencyOptions(Frozen):
         return tuple(looks)
 
 
-class Grid(Frozen):
+class Grid(StrictModel):
     """All that a grid file may say; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)
@@ -99,22 +105,22 @@ class Grid(Frozen):
     @field_validator("model", "dataset", "method", "backends", "devices", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        return names_of(value)
+        return parse_names(value)
 
     @field_validator("ratios", mode="before")
     @classmethod
     def _ratios(cls, value: object) -> object:
-        return ratios_of(value)
+        return parse_ratios(value)
 
     @field_validator("batch_sizes", mode="before")
     @classmethod
     def _batch_sizes(cls, value: object) -> object:
-        return batch_sizes_of(value)
+        return parse_batch_sizes(value)
 
     @field_validator("threads", mode="before")
     @classmethod
     def _threads(cls, value: object) -> object:
-        return threads_of(value)
+        return parse_threads(value)
 
     @field_validator("epochs_from", mode="before")
     @classmethod
@@ -140,7 +146,7 @@ class Grid(Frozen):
     @classmethod
     def _backends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
-            split_backend(item)
+            parse_backend(item)
         return value
 
     def fine_tune_at(self, ratio: float) -> FineTuneSpec:
@@ -237,12 +243,12 @@ def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
 def _option_line(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"] if isinstance(part, str))
     if item["type"] == "extra_forbidden":
-        section: dict[str, type[Frozen]] = {
+        section: dict[str, type[StrictModel]] = {
             "train": TrainSpec,
             "fine_tune": FineTuneSpec,
             "latency": LatencyOptions,
         }
-        owner: type[Frozen] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
+        owner: type[StrictModel] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
         close = difflib.get_close_matches(str(item["loc"][-1])[:60], owner.model_fields, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"no option {shown(name)} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"

@@ -28,7 +28,7 @@ MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
 _LONGEST_NUMBER = 30
 
 
-def names_of(value: object) -> object:
+def parse_names(value: object) -> object:
     """Accept one name, a list of names, or names separated by commas; each may stand once."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",", LONGEST_AXIS)]
@@ -48,7 +48,7 @@ def names_of(value: object) -> object:
     return value
 
 
-def ratios_of(value: object) -> object:
+def parse_ratios(value: object) -> object:
     """Accept a list of ratios, or text such as `0.25,0.5` or `0.05:1.0:0.05` (the stop included).
 
     Raises:
@@ -78,7 +78,7 @@ def ratios_of(value: object) -> object:
     return tuple(ratios)
 
 
-def batch_sizes_of(value: object) -> object:
+def parse_batch_sizes(value: object) -> object:
     """Accept a list of batch sizes, one batch size, or text such as `1,32`.
 
     Raises:
@@ -87,8 +87,8 @@ def batch_sizes_of(value: object) -> object:
     return _whole_numbers(value, "batch sizes", MOST_IMAGES)
 
 
-def threads_of(value: object) -> object:
-    """Accept numbers of threads as `batch_sizes_of` does, and 0 alone: as many as the process may use.
+def parse_threads(value: object) -> object:
+    """Accept numbers of threads as `parse_batch_sizes` does, and 0 alone: as many as the process may use.
 
     Raises:
         ValueError: If one is below 1 (below 0 where it stands alone) or above `MOST_THREADS`, repeated, or no
@@ -153,7 +153,7 @@ def _range_of(part: str) -> list[float]:
     return [float(start + i * step) for i in range(count)]
 
 
-def split_backend(item: str) -> tuple[str, str]:
+def parse_backend(item: str) -> tuple[str, str]:
     """Split `name` or `name:precision` of a grid; the precision is `fp32` unless it is said.
 
     Raises:

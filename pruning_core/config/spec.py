@@ -30,20 +30,20 @@ MOST_LINES = 5
 MOST_EPOCHS = 100_000
 MOST_IMAGES = 1_000_000
 MOST_SEED = 2**32 - 1
-"""What torch and numpy take, also after a method has multiplied it (`Pruning.draw_seed`)."""
+"""What torch and numpy take, also after a method has multiplied it (`Pruning.sampling_seed`)."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 TrainDevice = Literal["auto", "cpu", "cuda"]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class Frozen(BaseModel):
+class StrictModel(BaseModel):
     """A spec: immutable, no unknown fields, no silent conversion of text to numbers, finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class ModelSpec(Frozen):
+class ModelSpec(StrictModel):
     """Which network, before any training."""
 
     name: str = Field(description="A name in MODELS, or module:function for a user's own.")
@@ -63,14 +63,14 @@ class ModelSpec(Frozen):
         return fields
 
 
-class AugmentSpec(Frozen):
+class AugmentSpec(StrictModel):
     """How training images are varied; a property of the dataset (a mirrored digit is no digit)."""
 
     flip: bool = Field(description="Mirror left-right half of the time.")
     crop_padding: int = Field(ge=0, le=16, description="Pixels of reflected border to crop from at random.")
 
 
-class DatasetSpec(Frozen):
+class DatasetSpec(StrictModel):
     """Which images, by content: two machines that hold them in different folders agree."""
 
     name: str = Field(description="A name in DATASETS, 'folder', or module:function. Never a path.")
@@ -84,7 +84,7 @@ class DatasetSpec(Frozen):
     augment: AugmentSpec
 
 
-class TrainSpec(Frozen):
+class TrainSpec(StrictModel):
     """How a network is trained or fine-tuned."""
 
     epochs: int = Field(10, ge=0, le=MOST_EPOCHS)
@@ -137,7 +137,7 @@ class FineTuneSpec(TrainSpec):
     )
 
 
-class MethodSpec(Frozen):
+class MethodSpec(StrictModel):
     """How channels are chosen and removed."""
 
     name: str = Field("magnitude", description="A name in METHODS.")
@@ -146,7 +146,7 @@ class MethodSpec(Frozen):
     round_to: int = Field(2, ge=1, le=4096, description="Kept widths are multiples of this.")
 
 
-class DenseSpec(Frozen):
+class DenseSpec(StrictModel):
     """A trained, unpruned network."""
 
     stage: Literal["dense"] = "dense"
@@ -155,7 +155,7 @@ class DenseSpec(Frozen):
     train: TrainSpec
 
 
-class PrunedSpec(Frozen):
+class PrunedSpec(StrictModel):
     """A network pruned from its parent to `ratio` and fine-tuned."""
 
     stage: Literal["pruned"] = "pruned"

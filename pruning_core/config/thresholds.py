@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from pruning_core.config.cells import Variant, label_of
-from pruning_core.config.spec import Frozen, explain
+from pruning_core.config.cells import Variant, short_name
+from pruning_core.config.spec import StrictModel, explain
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.input import read_toml
@@ -30,7 +30,7 @@ MOST_ENTRIES = 1000
 Pattern = Annotated[str, Field(max_length=1000)]
 
 
-class Threshold(Frozen):
+class Threshold(StrictModel):
     """Limits for the cells that match all its patterns; patterns are those of file names (`*`, `?`)."""
 
     dataset: Pattern = Field("*", description="Pattern for the dataset's label, for example folder-cifar10.")
@@ -57,7 +57,7 @@ class Thresholds:
         for entry in self.entries:
             names = (
                 (variant.label, entry.dataset),
-                (label_of(variant.model), entry.model),
+                (short_name(variant.model), entry.model),
                 (variant.method, entry.method),
                 (backend, entry.backend),
                 (precision, entry.precision),

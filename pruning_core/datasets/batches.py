@@ -120,25 +120,27 @@ def batches(
     batch_size: int,
     *,
     order: torch.Generator | None = None,
-    variation: torch.Generator | None = None,
+    augmentation: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Walk once over a split; every image comes exactly once, also those of a smaller last batch.
 
     Args:
         split: Images and labels, on the CPU or already on `device`.
-        spec: The dataset they belong to: how to normalise and how to vary.
+        spec: The dataset they belong to: how to normalise and how to augment.
         batch_size: Images in a batch; the last may hold fewer.
         order: Shuffles, when given. A generator of the CPU, whatever `device` is, so that a seed means
             the same order everywhere.
-        variation: Crops and mirrors as `spec.augment` says, when given. A generator of the CPU.
+        augmentation: Crops and mirrors as `spec.augment` says, when given. A generator of the CPU.
         device: Where the batches are wanted.
 
     Returns:
         Pairs of normalised images, float32 (B, C, H, W), and labels, int64 (B,), on `device`.
     """
     total = len(split.labels)
-    drawn = None if order is None and variation is None else draw(total, spec, batch_size, order, variation)
+    drawn = (
+        None if order is None and augmentation is None else draw(total, spec, batch_size, order, augmentation)
+    )
     if drawn is not None:
         drawn = drawn.to(split.images.device)  # once: a copy for each batch would wait for the device
     for start in range(0, total, batch_size):
@@ -147,7 +149,7 @@ def batches(
             images = normalise(split.images[chosen].to(device), spec)
             yield images, split.labels[chosen].to(device)
         else:
-            yield compose(split, spec, drawn[chosen], device)
+            yield make_batch(split, spec, drawn[chosen], device)
 
 
 def draw(
@@ -155,7 +157,7 @@ def draw(
     spec: DatasetSpec,
     batch_size: int,
     order: torch.Generator | None,
-    variation: torch.Generator | None,
+    augmentation: torch.Generator | None,
 ) -> Tensor:
     """Draw all chance of one walk over a split, on the CPU: which image comes when, and how it is varied.
 
@@ -164,18 +166,18 @@ def draw(
         spec: The dataset they belong to.
         batch_size: Images in a batch; batches draw one after another.
         order: Shuffles, when given.
-        variation: Crops and mirrors, when given.
+        augmentation: Crops and mirrors, when given.
 
     Returns:
-        int64 (N, 1): number of the image; with `variation` (N, 4): then the rows and columns by which it is
+        int64 (N, 1): number of the image; with `augmentation` (N, 4): then rows and columns by which it is
         shifted, and 1 where it is mirrored.
     """
     numbers = torch.arange(total) if order is None else torch.randperm(total, generator=order)  # (N,)
-    if variation is None:
+    if augmentation is None:
         return numbers[:, None]
     sizes = [min(batch_size, total - start) for start in range(0, total, batch_size)]
     return torch.cat(
-        [numbers[:, None], torch.cat([_draw_batch(n, spec.augment, variation) for n in sizes])], 1
+        [numbers[:, None], torch.cat([_draw_batch(n, spec.augment, augmentation) for n in sizes])], 1
     )
 
 
@@ -188,7 +190,7 @@ def _draw_batch(count: int, augment: AugmentSpec, generator: torch.Generator) ->
     return torch.cat([shifts[0], shifts[1], mirrored], dim=1)
 
 
-def compose(
+def make_batch(
     split: Split, spec: DatasetSpec, drawn: Tensor, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
     """Make a batch of what was drawn for it; where all is on one device, without waiting for it.
@@ -205,7 +207,7 @@ def compose(
     images = split.images[drawn[:, 0]].to(device)  # (B, C, H, W)
     labels = split.labels[drawn[:, 0].to(split.labels.device)].to(device)  # (B,)
     if drawn.shape[1] > 1:
-        images = vary(images, drawn[:, 1:].to(device, non_blocking=True))
+        images = augment(images, drawn[:, 1:].to(device, non_blocking=True))
     return normalise(images, spec), labels
 
 
@@ -234,7 +236,7 @@ def _scale_and_shift(
     return 1.0 / (255.0 * stds), means / stds
 
 
-def vary(images: Tensor, drawn: Tensor) -> Tensor:
+def augment(images: Tensor, drawn: Tensor) -> Tensor:
     """Shift each image within its reflected border, and mirror some of them.
 
     As a random crop out of a reflect-padded batch, without the padding: one gather takes every pixel

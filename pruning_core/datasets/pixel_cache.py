@@ -25,7 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pruning_core.config.spec import Frozen
+from pruning_core.config.spec import StrictModel
 from pruning_core.errors import DatasetError
 
 LARGE_BYTES = 64 * 2**20
@@ -36,7 +36,7 @@ _LEFTOVER = re.compile(r"(\.[0-9a-f]{32}\.[0-9a-f]{32})(\.damaged|\.lock)?")
 Pixels = NDArray[np.uint8]
 
 
-class Description(Frozen):
+class Description(StrictModel):
     """What is known of the pixels once they have all been read."""
 
     fingerprint: str
@@ -44,7 +44,7 @@ class Description(Frozen):
     std: tuple[float, ...]
 
 
-class _Index(Frozen):
+class _Index(StrictModel):
     """The description, and what shows that the files beside it are whole."""
 
     shapes: dict[str, tuple[int, ...]]

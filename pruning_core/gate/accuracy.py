@@ -6,17 +6,17 @@ Not for: the verdict on what carries noise (`gate.py`), which depends on the oth
 
 from collections.abc import Iterator
 
-from pruning_core.gate.comparability import Circumstances
-from pruning_core.gate.finding import CANNOT_COMPARE, PASS, REGRESSED, Part, what_is_lacking
+from pruning_core.gate.comparability import Comparability
+from pruning_core.gate.finding import CANNOT_COMPARE, PASS, REGRESSED, Finding, missing_fields
 from pruning_core.gate.policy import Tolerances
 from pruning_core.records.fields import Record
 from pruning_core.stats import rank_sum as statistics
 from pruning_core.stats.intervals import wilson_interval
 
 
-def accuracy_parts(
-    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances
-) -> Iterator[Part]:
+def accuracy_findings(
+    baseline: Record, new: Record, tolerances: Tolerances, around: Comparability
+) -> Iterator[Finding]:
     """Compare the accuracies of one cell, and the new one with its floor.
 
     Args:
@@ -25,36 +25,36 @@ def accuracy_parts(
         tolerances: Those of the cell.
         around: What holds for the two runs as wholes.
     """
-    lacking = what_is_lacking(baseline, new, "accuracy", "accuracy_n", "key")
+    lacking = missing_fields(baseline, new, "accuracy", "accuracy_n", "key")
     if lacking:
         yield lacking
         return
     n = new["accuracy_n"]
     right_before, right_now = round(baseline["accuracy"] * n), round(new["accuracy"] * n)
-    yield _drop_part(baseline, new, (right_before, right_now, n), tolerances, around)
+    yield _drop_finding(baseline, new, (right_before, right_now, n), tolerances, around)
     floor = tolerances.accuracy_floor
     if floor > 0:
         confidence = around.policy.confidence
         low, high = wilson_interval(right_now, n, 2 * confidence - 1)
         reason = f"accuracy {right_now / n:.2%} [{low:.2%}, {high:.2%}], floor {floor:.2%}"
         p_value = statistics.p_accuracy_below(right_now, n, floor)
-        yield Part("accuracy_floor", "", reason, None, right_now / n, p_value=p_value, within=low >= floor)
+        yield Finding("accuracy_floor", "", reason, None, right_now / n, p_value=p_value, within=low >= floor)
 
 
-def _drop_part(
+def _drop_finding(
     baseline: Record,
     new: Record,
     counts: tuple[int, int, int],
     tolerances: Tolerances,
-    around: Circumstances,
-) -> Part:
+    around: Comparability,
+) -> Finding:
     before, now, n = counts
     margin, confidence = tolerances.accuracy_drop, around.policy.confidence
     values = (before / n, now / n, (before - now) / n)
     same_key = baseline["key"] == new["key"]
     pairs = _discordant(baseline, new, counts)
     if isinstance(pairs, str):
-        return Part("accuracy", CANNOT_COMPARE, pairs, changed=True)
+        return Finding("accuracy", CANNOT_COMPARE, pairs, changed=True)
     if same_key:
         return _exact_drop(before, now, n, margin)
     if pairs is None:
@@ -72,10 +72,10 @@ def _drop_part(
         f"accuracy {values[0]:.2%} → {values[1]:.2%}: {word} {abs(drop) * 100:.2f} points "
         f"[{bounds[0] * 100:.2f}, {bounds[1] * 100:.2f}] ({how}), tolerance {margin * 100:g}"
     )
-    return Part("accuracy", "", reason, *values, low, high, p_value, high <= margin, changed=drop != 0)
+    return Finding("accuracy", "", reason, *values, low, high, p_value, high <= margin, changed=drop != 0)
 
 
-def _exact_drop(before: int, now: int, n: int, margin: float) -> Part:
+def _exact_drop(before: int, now: int, n: int, margin: float) -> Finding:
     """Judge a drop of one checkpoint on the same images.
 
     Neither weights nor images were drawn anew: only the software can have changed its answers, and what it
@@ -90,7 +90,7 @@ def _exact_drop(before: int, now: int, n: int, margin: float) -> Part:
         if drop
         else f"accuracy the same, {now} of {n}"
     )
-    return Part("accuracy", verdict, reason, before / n, now / n, drop, drop, drop, changed=drop != 0)
+    return Finding("accuracy", verdict, reason, before / n, now / n, drop, drop, drop, changed=drop != 0)
 
 
 def _discordant(

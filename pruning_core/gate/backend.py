@@ -18,10 +18,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import stdev
 
-from pruning_core.gate.finding import FASTEST, Part
-from pruning_core.gate.fork_join import why_unlike
+from pruning_core.gate.finding import P05_FIELD, Finding
+from pruning_core.gate.fork_join import state_difference
 from pruning_core.gate.policy import Policy
-from pruning_core.gate.result import Identity
+from pruning_core.gate.result import CellKey
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
 from pruning_core.stats import rank_sum as statistics
@@ -29,7 +29,7 @@ from pruning_core.stats import rank_sum as statistics
 SUITE = "backend"
 """Stands for a suite in the identity of a backend."""
 
-LEAST_CELLS = 6
+MIN_CELLS = 6
 """On either side. Six and six have 924 orders: enough for a test among nine others, five and five for two."""
 
 MOST_CELLS = 400
@@ -47,12 +47,12 @@ _Changes = dict[_Network, float]
 """How the time of each changed, as ln(now ÷ before)."""
 
 
-def judge_backends(
-    parts: Mapping[Identity, Sequence[Part]],
-    before: Mapping[Identity, list[Record]],
-    now: Mapping[Identity, list[Record]],
+def backend_findings(
+    parts: Mapping[CellKey, Sequence[Finding]],
+    before: Mapping[CellKey, list[Record]],
+    now: Mapping[CellKey, list[Record]],
     policy: Policy,
-) -> Iterator[tuple[Identity, Part]]:
+) -> Iterator[tuple[CellKey, Finding]]:
     """Compare each backend and precision of a device, as a whole, with eager fp32 and what moved with it.
 
     Args:
@@ -72,13 +72,13 @@ def judge_backends(
         backend, precision, device = where
         of_eager = changes.get(("eager", "fp32", device), {})
         networks = [network for network in of_backend if network in of_eager]
-        if of_backend is not of_eager and len(networks) >= LEAST_CELLS:
+        if of_backend is not of_eager and len(networks) >= MIN_CELLS:
             identity = (SUITE, f"{backend}-{precision}-{device.replace(':', '')}")
             tolerance = policy.tolerances_of(*identity).slowdown
             own = _thinned([of_backend[network] for network in networks])
-            beside = _moved_like_eager(changes, where, networks, tolerance)
+            beside = _comparable_backends(changes, where, networks, tolerance)
             of_device = [pair for pair in pairs if pair[1]["device"] == device]
-            doubt = why_unlike(*zip(*of_device, strict=True))
+            doubt = state_difference(*zip(*of_device, strict=True))
             yield identity, _judge(own, beside, identity[1], tolerance, policy.confidence, doubt)
 
 
@@ -86,11 +86,11 @@ def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
     """Say where a run has times but not those that backends are judged by."""
     for which, run in (("the baseline", baseline), ("this run", new)):
         times = [record for record in run.records if record["suite"] == "latency"]
-        if times and not any(FASTEST in record for record in times):
-            yield f"{which} has no {FASTEST}: no backend could be judged as a whole"
+        if times and not any(P05_FIELD in record for record in times):
+            yield f"{which} has no {P05_FIELD}: no backend could be judged as a whole"
 
 
-def _tells_a_speed(part: Part) -> bool:
+def _tells_a_speed(part: Finding) -> bool:
     return part.metric == "control" or (part.metric == "speed" and part.p_value is not None)
 
 
@@ -98,14 +98,14 @@ def _changes(pairs: Iterable[tuple[Record, Record]]) -> dict[_Where, _Changes]:
     """Return how each network changed, by backend, precision and device."""
     changes: dict[_Where, _Changes] = {}
     for baseline, new in pairs:
-        if FASTEST in baseline and FASTEST in new:
+        if P05_FIELD in baseline and P05_FIELD in new:
             where = (new["backend"], new["precision"], new["device"])
             network: _Network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
-            changes.setdefault(where, {})[network] = math.log(new[FASTEST] / baseline[FASTEST])
+            changes.setdefault(where, {})[network] = math.log(new[P05_FIELD] / baseline[P05_FIELD])
     return changes
 
 
-def _moved_like_eager(
+def _comparable_backends(
     changes: Mapping[_Where, _Changes], judged: _Where, networks: Sequence[_Network], tolerance: float
 ) -> dict[str, list[float]]:
     """Return how these networks changed on eager fp32, and on each other backend that moved as eager did.
@@ -136,7 +136,7 @@ def _judge(
     tolerance: float,
     confidence: float,
     doubt: str,
-) -> Part:
+) -> Finding:
     margin, cells = math.log1p(tolerance), len(changes)
     others = _thinned([change for of_other in beside.values() for change in of_other])
     shift, low, high = statistics.shift_bounds(others, changes, confidence)
@@ -149,7 +149,7 @@ def _judge(
         f"on {', '.join(beside)}, at the 5th percentile of calls, tolerance {tolerance:.1%}"
     )
     spread = math.sqrt((stdev(changes) ** 2 + stdev(others) ** 2) / 2)
-    return Part(
+    return Finding(
         SUITE,
         "",
         reason,

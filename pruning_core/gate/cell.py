@@ -7,15 +7,15 @@ in `gate.py`, which knows how many such comparisons the run holds. Not for: whic
 import math
 from collections.abc import Iterator
 
-from pruning_core.gate.accuracy import accuracy_parts
-from pruning_core.gate.comparability import Circumstances
-from pruning_core.gate.finding import CANNOT_COMPARE, PASS, REGRESSED, Part, differs, what_is_lacking
+from pruning_core.gate.accuracy import accuracy_findings
+from pruning_core.gate.comparability import Comparability
+from pruning_core.gate.finding import CANNOT_COMPARE, PASS, REGRESSED, Finding, differs, missing_fields
 from pruning_core.gate.network import why_another_network
 from pruning_core.gate.policy import Tolerances
-from pruning_core.gate.speed import speed_parts
+from pruning_core.gate.speed import speed_findings
 from pruning_core.records.fields import Record
 
-IDENTITY = (
+MATCHING_FIELDS = (
     "model",
     "dataset",
     "dataset_fingerprint",
@@ -45,14 +45,14 @@ def what_is(record: Record, name: str) -> object:
     return "folder" if name == "dataset" and str(value).startswith("folder-") else value
 
 
-def judge_parts(
+def cell_findings(
     baseline: Record,
     new: Record,
     tolerances: Tolerances,
-    around: Circumstances,
+    around: Comparability,
     with_accuracy: bool,
     fastest: float | None = None,
-) -> list[Part]:
+) -> list[Finding]:
     """Compare one cell before and now.
 
     Args:
@@ -67,28 +67,28 @@ def judge_parts(
     if new["status"] == "failed":
         also = ", as in the baseline" if baseline["status"] == "failed" else ""
         text = str(new.get("failure") or "no reason given")
-        return [Part("status", REGRESSED, f"failed{also}: {text}", changed=True)]
-    unlike = [name for name in IDENTITY if what_is(baseline, name) != what_is(new, name)]
+        return [Finding("status", REGRESSED, f"failed{also}: {text}", changed=True)]
+    unlike = [name for name in MATCHING_FIELDS if what_is(baseline, name) != what_is(new, name)]
     if unlike:
         words = "; ".join(differs(name, baseline.get(name), new.get(name)) for name in unlike)
-        return [Part("record", CANNOT_COMPARE, words, changed=True)]
+        return [Finding("record", CANNOT_COMPARE, words, changed=True)]
     suite = new["suite"]
-    parts = list(_cost_parts(baseline, new)) if suite == "cost" else []
+    parts = list(_cost_findings(baseline, new)) if suite == "cost" else []
     if suite == "accuracy" or (suite == "latency" and with_accuracy):
-        parts += accuracy_parts(baseline, new, tolerances, around)
+        parts += accuracy_findings(baseline, new, tolerances, around)
     if suite in ("latency", "training"):
-        parts += speed_parts(baseline, new, tolerances, around, fastest)
+        parts += speed_findings(baseline, new, tolerances, around, fastest)
     if not parts:
-        return [Part("record", CANNOT_COMPARE, f"suite {suite!r} holds nothing that this gate knows")]
+        return [Finding("record", CANNOT_COMPARE, f"suite {suite!r} holds nothing that this gate knows")]
     if baseline["status"] == "failed":
-        parts.append(Part("status", PASS, "failed in the baseline, holds now", changed=True))
+        parts.append(Finding("status", PASS, "failed in the baseline, holds now", changed=True))
     return parts
 
 
-def _cost_parts(baseline: Record, new: Record) -> Iterator[Part]:
+def _cost_findings(baseline: Record, new: Record) -> Iterator[Finding]:
     another = why_another_network(baseline, new)
     for name, unit in (("macs", "MACs"), ("params", "parameters"), ("size_bytes", "bytes")):
-        lacking = what_is_lacking(baseline, new, name)
+        lacking = missing_fields(baseline, new, name)
         if lacking:
             yield lacking
             continue
@@ -104,9 +104,9 @@ def _cost_parts(baseline: Record, new: Record) -> Iterator[Part]:
         if now < before:
             reason += ", improved, but the network is another one" if another else ", improved"
         finite = growth if math.isfinite(growth) else None
-        yield Part(name, verdict, reason, before, now, finite, changed=now != before)
+        yield Finding(name, verdict, reason, before, now, finite, changed=now != before)
     if another:
-        yield Part("widths", PASS, f"another network: {another}", changed=True)
+        yield Finding("widths", PASS, f"another network: {another}", changed=True)
 
 
 def _signed(fraction: float) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning_core.gate.dense_roofline import NEEDED
-from pruning_core.gate.fork_join import why_unlike
+from pruning_core.gate.fork_join import state_difference
 from pruning_core.gate.policy import Policy
 from pruning_core.records.run import Run
-from pruning_core.stats.intervals import why_control_fails
+from pruning_core.stats.intervals import control_problem
 
 _NOT_DECISIVE = {"fingerprint", "name", "memory_bytes", "os", "load_1m"}
 """Facts of a machine that its fingerprint leaves out, because they say nothing about speed."""
@@ -23,7 +23,7 @@ asked about. They are in the fingerprint; where nothing else differs times are c
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class Comparability:
     """What holds for the two runs as wholes."""
 
     policy: Policy
@@ -32,10 +32,10 @@ class Circumstances:
     spoiled_new: Mapping[str, str]
 
 
-def find_circumstances(baseline: Run, new: Run, policy: Policy) -> Circumstances:
+def find_circumstances(baseline: Run, new: Run, policy: Policy) -> Comparability:
     """Find out whether the times of two runs can be compared and trusted."""
     difference = _machine_difference(baseline.machine, new.machine)
-    return Circumstances(
+    return Comparability(
         policy=policy,
         machine_difference=difference,
         spoiled_baseline=spoiled_devices(baseline, policy.control_tolerance),
@@ -44,7 +44,7 @@ def find_circumstances(baseline: Run, new: Run, policy: Policy) -> Circumstances
 
 
 def notes_on(
-    baseline: Run, new: Run, policy: Policy, around: Circumstances, identities: list[tuple[str, str]]
+    baseline: Run, new: Run, policy: Policy, around: Comparability, identities: list[tuple[str, str]]
 ) -> Iterator[str]:
     """Say what a reader of the verdicts should know about the two runs as wholes, a line each.
 
@@ -60,13 +60,13 @@ def notes_on(
     has_times = any(record["suite"] == "latency" for record in new.records)
     if around.machine_difference:
         yield f"times were not compared, the rest was: {around.machine_difference}"
-        if policy.times_on_other_machine != "skip":
-            yield 'to gate the rest only, set times_on_other_machine = "skip" in the policy'
+        if policy.on_other_machine != "skip":
+            yield 'to gate the rest only, set on_other_machine = "skip" in the policy'
     elif has_times:
         yield from dict(_differing_facts(baseline.machine, new.machine)).values()
     if has_times:
         yield _on_common_slowdowns(baseline, new, around)
-        unlike = "" if around.machine_difference else why_unlike(baseline.records, new.records)
+        unlike = "" if around.machine_difference else state_difference(baseline.records, new.records)
         if unlike:
             yield (
                 f"{unlike} as in the baseline: small networks gain or lose by that, and a regression may "
@@ -84,7 +84,7 @@ def notes_on(
         yield f"the policy's pattern {pattern!r} matches no cell"
 
 
-def _on_common_slowdowns(baseline: Run, new: Run, around: Circumstances) -> str:
+def _on_common_slowdowns(baseline: Run, new: Run, around: Comparability) -> str:
     text = "a slow-down that hits dense and pruned models alike does not show in speed-ups: "
     if around.machine_difference:
         return text + "between unlike machines this gate cannot see it"
@@ -109,7 +109,7 @@ def spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
         problem = interval
         if low is not None and high is not None:
             interval = f"A/A control {low:.3f} to {high:.3f}"
-            reason = why_control_fails(low, high, tolerance)
+            reason = control_problem(low, high, tolerance)
             problem = f"{interval}, {reason}" if reason else ""
             distance = max(abs(math.log(low)), abs(math.log(high)))
         device = str(record.get("device"))

@@ -22,15 +22,15 @@ from typing import Any
 from pruning_core.errors import OptionError, RecordError
 from pruning_core.files.atomic import check_writable
 from pruning_core.gate.backend import SUITE as BACKEND
-from pruning_core.gate.backend import judge_backends, notes_on_backends
-from pruning_core.gate.cell import judge_parts, what_is
-from pruning_core.gate.comparability import Circumstances, find_circumstances, notes_on
+from pruning_core.gate.backend import backend_findings, notes_on_backends
+from pruning_core.gate.cell import cell_findings, what_is
+from pruning_core.gate.comparability import Comparability, find_circumstances, notes_on
 from pruning_core.gate.files import write_files
-from pruning_core.gate.finding import CANNOT_COMPARE, FASTEST, PASS, Part
+from pruning_core.gate.finding import CANNOT_COMPARE, P05_FIELD, PASS, Finding
 from pruning_core.gate.policy import Policy, Tolerances, read_policy
 from pruning_core.gate.render import print_terminal
-from pruning_core.gate.repetitions import take_together
-from pruning_core.gate.result import POWER, WORST_FIRST, CellVerdict, GateResult, Identity
+from pruning_core.gate.repetitions import merge_repetitions
+from pruning_core.gate.result import POWER, WORST_FIRST, CellKey, CellVerdict, GateResult
 from pruning_core.gate.same_run import refuse_same_runs
 from pruning_core.records.fields import Record
 from pruning_core.records.garbage import no_garbage_collection
@@ -41,7 +41,7 @@ __all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read
 
 CANNOT_WRITE = OptionError.exit_code
 
-SHARES = {"accuracy": 4, "speed": 1, BACKEND: 2, "ceiling": 1}
+ALPHA_WEIGHTS = {"accuracy": 4, "speed": 1, BACKEND: 2, "ceiling": 1}
 """How the chance of a false alarm in a run is divided among the families of noisy comparisons that there are.
 Backends get more than cells: they are few, and what slows a runtime down shows there first."""
 
@@ -84,7 +84,7 @@ def run_gate(
     with no_garbage_collection():
         sides = [[read_run(path) for path in paths] for paths in ((baseline, *baseline_again), (new, *again))]
         refuse_same_runs([run for side in sides for run in side])
-        before, now = (take_together(side, what_is_tolerated) for side in sides)
+        before, now = (merge_repetitions(side, what_is_tolerated) for side in sides)
         result = compare(before, now, what_is_tolerated)
     # Files first: a closed terminal must not cost the artefacts of a CI job.
     complete = write_files(result, junit, markdown, json_file)
@@ -110,10 +110,10 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
     around = find_circumstances(baseline, new, policy)
     tolerances = {identity: policy.tolerances_of(*identity) for identity in before}
     parts = dict(_parts_of_cells(before, now, tolerances, around))
-    for identity, part in list(judge_backends(parts, before, now, policy)):
+    for identity, part in list(backend_findings(parts, before, now, policy)):
         parts[identity], tolerances[identity] = [part], policy.tolerances_of(*identity)
     families = _families_of(parts)
-    levels = _levels_of(families, policy.false_alarm)
+    levels = _levels_of(families, policy.familywise_error)
     for name, family in families.items():
         _settle(parts, family, levels[name], tolerances, policy.confidence)
     cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in parts), key=_importance)
@@ -132,7 +132,7 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
             *notes_on(baseline, new, policy, around, list({**parts, **now})),
             *notes_on_backends(baseline, new),
         ),
-        false_alarm=policy.false_alarm,
+        familywise_error=policy.familywise_error,
         comparisons=sum(map(len, families.values())),
         detectable_slowdown=median(of_cells) if of_cells else None,
         detectable_slowdown_worst=max(of_cells, default=None),
@@ -140,19 +140,19 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
     )
 
 
-def _index(run: Run) -> dict[Identity, list[Record]]:
-    index: dict[Identity, list[Record]] = {}
+def _index(run: Run) -> dict[CellKey, list[Record]]:
+    index: dict[CellKey, list[Record]] = {}
     for record in run.records:
         index.setdefault((record["suite"], record["cell"]), []).append(record)
     return index
 
 
 def _parts_of_cells(
-    before: Mapping[Identity, list[Record]],
-    now: Mapping[Identity, list[Record]],
-    tolerances: Mapping[Identity, Tolerances],
-    around: Circumstances,
-) -> Iterator[tuple[Identity, list[Part]]]:
+    before: Mapping[CellKey, list[Record]],
+    now: Mapping[CellKey, list[Record]],
+    tolerances: Mapping[CellKey, Tolerances],
+    around: Comparability,
+) -> Iterator[tuple[CellKey, list[Finding]]]:
     added = {_description(now[i][0]): i[1] for i in now if i not in before}
     judged_for_accuracy = {_description(now[i][0])[1:-1] for i in before if i[0] == "accuracy" and i in now}
     for identity, records in before.items():
@@ -161,20 +161,20 @@ def _parts_of_cells(
             other = added.get(_description(records[0]))
             hint = f" Renamed to {other!r}? Then accept a new baseline" if other else ""
             reason = f"missing: this run has no such cell.{hint}"
-            yield identity, [Part("record", CANNOT_COMPARE, reason, changed=True)]
+            yield identity, [Finding("record", CANNOT_COMPARE, reason, changed=True)]
         elif len(records) > 1 or len(found) > 1:
             where = "the baseline" if len(records) > 1 else "this run"
             reason = f"stands {max(len(records), len(found))} times in {where}: which one counts is not clear"
-            yield identity, [Part("record", CANNOT_COMPARE, reason, changed=True)]
+            yield identity, [Finding("record", CANNOT_COMPARE, reason, changed=True)]
         else:
             with_accuracy = _description(records[0])[1:-1] not in judged_for_accuracy
             fastest = _shift_of_fastest_calls(identity, before, now)
-            parts = judge_parts(records[0], found[0], tolerances[identity], around, with_accuracy, fastest)
+            parts = cell_findings(records[0], found[0], tolerances[identity], around, with_accuracy, fastest)
             yield identity, parts
 
 
 def _shift_of_fastest_calls(
-    identity: Identity, before: Mapping[Identity, list[Record]], now: Mapping[Identity, list[Record]]
+    identity: CellKey, before: Mapping[CellKey, list[Record]], now: Mapping[CellKey, list[Record]]
 ) -> float | None:
     """Return how much slower a cell's fastest calls became than its reference's, as ln; None if unknown."""
     reference = (identity[0], before[identity][0].get("reference", ""))
@@ -182,9 +182,9 @@ def _shift_of_fastest_calls(
     for index in (before, now):
         for place in (identity, reference):
             records = index.get(place, [])
-            if len(records) != 1 or FASTEST not in records[0]:
+            if len(records) != 1 or P05_FIELD not in records[0]:
                 return None
-            times_ms.append(records[0][FASTEST])
+            times_ms.append(records[0][P05_FIELD])
     was, reference_was, is_now, reference_is = times_ms
     return math.log(is_now / was) - math.log(reference_is / reference_was)
 
@@ -194,32 +194,32 @@ def _description(record: Record) -> tuple[Any, ...]:
     return tuple(what_is(record, name) for name in (*names, "device", "batch_size"))
 
 
-def _families_of(parts: Mapping[Identity, list[Part]]) -> dict[str, list[tuple[Identity, int]]]:
+def _families_of(parts: Mapping[CellKey, list[Finding]]) -> dict[str, list[tuple[CellKey, int]]]:
     """Find the noisy parts that are judged together: identity, and place among its parts.
 
     Accuracies are one family, and so are speeds of cells, backends as wholes, and what is judged by the
     ceiling: a grid of many latency cells does not make the gate blind to the others.
     """
-    families: dict[str, list[tuple[Identity, int]]] = {}
+    families: dict[str, list[tuple[CellKey, int]]] = {}
     for identity, items in parts.items():
         for place, part in enumerate(items):
             if not part.verdict:
-                name = part.metric if part.metric in SHARES else "accuracy"
+                name = part.metric if part.metric in ALPHA_WEIGHTS else "accuracy"
                 families.setdefault(name, []).append((identity, place))
     return families
 
 
-def _levels_of(families: Iterable[str], false_alarm: float) -> dict[str, float]:
+def _levels_of(families: Iterable[str], familywise_error: float) -> dict[str, float]:
     """Divide the chance of a false alarm among the families that there are."""
-    whole = sum(SHARES[name] for name in families)
-    return {name: false_alarm * SHARES[name] / whole for name in families}
+    whole = sum(ALPHA_WEIGHTS[name] for name in families)
+    return {name: familywise_error * ALPHA_WEIGHTS[name] / whole for name in families}
 
 
 def _settle(
-    parts: Mapping[Identity, list[Part]],
-    family: Sequence[tuple[Identity, int]],
+    parts: Mapping[CellKey, list[Finding]],
+    family: Sequence[tuple[CellKey, int]],
     level: float,
-    tolerances: Mapping[Identity, Tolerances],
+    tolerances: Mapping[CellKey, Tolerances],
     confidence: float,
 ) -> None:
     """Give the noisy parts of a family their verdicts, in place."""
@@ -231,7 +231,7 @@ def _settle(
         parts[identity][place] = part.settled(rejected, tolerances[identity], confidence)
 
 
-def _verdict_of(identity: Identity, parts: Sequence[Part], tolerances: Tolerances) -> CellVerdict:
+def _verdict_of(identity: CellKey, parts: Sequence[Finding], tolerances: Tolerances) -> CellVerdict:
     verdict = next(v for v in WORST_FIRST if any(part.verdict == v for part in parts))
     telling = [part for part in parts if part.verdict == verdict]
     if verdict == PASS:
@@ -246,8 +246,8 @@ def _importance(cell: CellVerdict) -> tuple[int, bool, float]:
 
 
 def _detectable_slowdowns(
-    parts: Mapping[Identity, list[Part]],
-    tolerances: Mapping[Identity, Tolerances],
+    parts: Mapping[CellKey, list[Finding]],
+    tolerances: Mapping[CellKey, Tolerances],
     metric: str,
     level: float,
 ) -> list[float]:

@@ -11,12 +11,12 @@ Not for: a program that slows the ceiling down too (a slower matrix product, say
 import math
 from statistics import NormalDist
 
-from pruning_core.gate.finding import FASTEST
+from pruning_core.gate.finding import P05_FIELD
 from pruning_core.records.fields import Record
 
-NEEDED = ("roofline_fraction", "latency_ms", FASTEST)
+NEEDED = ("roofline_fraction", "latency_ms", P05_FIELD)
 
-RUN_SPREAD = 0.03
+RUN_TO_RUN_SD = 0.03
 """Standard deviation between runs of ln(time of the fastest calls × ceiling). Over eleven processes on 2
 shared cores of an Intel Xeon: 0.025 at batch 1, 0.048 at batch 32, where bounds are thus too narrow: the
 tolerance is wide for that. With the median time instead it was 0.116 and 0.086."""
@@ -24,7 +24,7 @@ tolerance is wide for that. With the median time instead it was 0.116 and 0.086.
 _NORMAL = NormalDist()
 
 
-def judge_against_ceiling(
+def compare_to_roofline(
     baseline: Record, new: Record, tolerance: float, confidence: float
 ) -> tuple[float, float, float, float]:
     """Estimate how much slower the dense model has become, relative to the machine's ceiling.
@@ -42,7 +42,7 @@ def judge_against_ceiling(
         were `tolerance`.
     """
     shift = math.log(fraction_of_ceiling(baseline) / fraction_of_ceiling(new))
-    spread = math.sqrt(2) * RUN_SPREAD
+    spread = math.sqrt(2) * RUN_TO_RUN_SD
     reach = _NORMAL.inv_cdf(confidence) * spread
     p_value = 1 - _NORMAL.cdf((shift - math.log1p(tolerance)) / spread)
     return math.expm1(shift), math.expm1(shift - reach), math.expm1(shift + reach), p_value
@@ -50,4 +50,4 @@ def judge_against_ceiling(
 
 def fraction_of_ceiling(record: Record) -> float:
     """Return the fraction of the machine's ceiling that the fastest calls reached."""
-    return float(record["roofline_fraction"] * record["latency_ms"] / record[FASTEST])
+    return float(record["roofline_fraction"] * record["latency_ms"] / record[P05_FIELD])

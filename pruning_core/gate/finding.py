@@ -7,13 +7,13 @@ from pruning_core.records.fields import Record
 
 PASS, REGRESSED, INCONCLUSIVE, CANNOT_COMPARE = "pass", "regressed", "inconclusive", "cannot-compare"
 
-FASTEST = "latency_p05_ms"
+P05_FIELD = "latency_p05_ms"
 """The field that tells how fast a cell is when neighbours leave it alone: on a shared machine they make most
 calls slower, in moods that outlast a run, and hardly touch the fastest ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Finding:
     """What is said of one metric of a cell."""
 
     metric: str  # a field of the record, or `speed`, `ceiling`, `backend`, `control`, `status`, …
@@ -30,7 +30,7 @@ class Part:
     doubt: str = ""  # what speaks against a regression, however small the p-value
     changed: bool = False
 
-    def settled(self, rejected: bool, tolerances: Tolerances, confidence: float) -> "Part":
+    def settled(self, rejected: bool, tolerances: Tolerances, confidence: float) -> "Finding":
         """Return this noisy part with its verdict.
 
         Args:
@@ -58,12 +58,12 @@ class Part:
         return replace(self, verdict=INCONCLUSIVE, reason=f"{self.reason}; {why}: {advice}", changed=True)
 
 
-def what_is_lacking(baseline: Record, new: Record, *names: str) -> Part | None:
+def missing_fields(baseline: Record, new: Record, *names: str) -> Finding | None:
     """Return what to say where one of two records lacks a field that is needed."""
     for which, record in (("the baseline", baseline), ("this run", new)):
         absent = [name for name in names if name not in record]
         if absent:
-            return Part(absent[0], CANNOT_COMPARE, f"{which} has no {', '.join(absent)}", changed=True)
+            return Finding(absent[0], CANNOT_COMPARE, f"{which} has no {', '.join(absent)}", changed=True)
     return None
 
 

@@ -10,12 +10,12 @@ Not for: verdicts (`gate_speed.py`, `gate_backends.py`).
 from collections.abc import Iterable
 from statistics import median
 
-from pruning_core.records.fields import HANDOVER_ALIKE_WITHIN, Record
+from pruning_core.records.fields import FORK_JOIN_SAME_WITHIN, Record
 
 HANDOVER = "handover_us"
 
 
-def why_unlike(baseline: Iterable[Record], new: Iterable[Record]) -> str:
+def state_difference(baseline: Iterable[Record], new: Iterable[Record]) -> str:
     """Say that the cores handed work over otherwise in the new run; empty when they did not.
 
     Faster ones matter as well: a reference that gains by it makes others look slower.
@@ -28,7 +28,7 @@ def why_unlike(baseline: Iterable[Record], new: Iterable[Record]) -> str:
     if not before_us or not now_us:
         return ""
     slow, fast = max(before_us, now_us), min(before_us, now_us)
-    if slow <= HANDOVER_ALIKE_WITHIN * fast:
+    if slow <= FORK_JOIN_SAME_WITHIN * fast:
         return ""
     word = "slowly" if now_us == slow else "fast"
     return (
@@ -45,7 +45,7 @@ def alike(records: Iterable[Record]) -> list[Record]:
     """
     records = list(records)
     best_us = min((record[HANDOVER] for record in records if HANDOVER in record), default=0.0)
-    return [record for record in records if record.get(HANDOVER, best_us) <= HANDOVER_ALIKE_WITHIN * best_us]
+    return [record for record in records if record.get(HANDOVER, best_us) <= FORK_JOIN_SAME_WITHIN * best_us]
 
 
 def _typical_us(records: Iterable[Record]) -> float:

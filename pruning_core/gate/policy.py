@@ -9,10 +9,10 @@ A policy file is TOML; every key may be left out:
     inconclusive = "stop"          # exit code 3; in JUnit <skipped>, since nothing has failed
                                    # "fail": exit code 3 too, in JUnit <failure>; "report": listed, exit code
                                    # 0, in JUnit <skipped>; "pass": counted as pass
-    false_alarm = 0.05             # chance of any false regression in a run
+    familywise_error = 0.05             # chance of any false regression in a run
     confidence = 0.95              # of the bounds that let a cell pass
     control_tolerance = 0.05       # an A/A control that is clearly farther from 1 spoils the times
-    times_on_other_machine = "cannot-compare"    # or "skip": judge the rest only
+    on_other_machine = "cannot-compare"    # or "skip": judge the rest only
 
     [[cells]]                      # later entries win; `match` is compared with "suite/cell" and with "cell"
     match = "latency/*-int8-*"
@@ -55,10 +55,10 @@ class Policy:
     """What is tolerated of a run; see the module's docstring for each field."""
 
     tolerances: Tolerances = Tolerances()
-    false_alarm: float = 0.05
+    familywise_error: float = 0.05
     confidence: float = 0.95
     control_tolerance: float = 0.05
-    times_on_other_machine: str = "cannot-compare"
+    on_other_machine: str = "cannot-compare"
     overrides: tuple[tuple[str, dict[str, Any]], ...] = field(default=())
 
     def tolerances_of(self, suite: str, cell: str) -> Tolerances:
@@ -87,10 +87,10 @@ _ALLOWED: dict[str, tuple[float, float] | tuple[str, ...]] = {
     "accuracy_drop": (0.0, 1.0),
     "accuracy_floor": (0.0, 1.0),
     "inconclusive": ON_INCONCLUSIVE,
-    "false_alarm": (1e-6, 0.5),
+    "familywise_error": (1e-6, 0.5),
     "confidence": (0.5, 0.9999),
     "control_tolerance": (0.0, 1.0),
-    "times_on_other_machine": ON_OTHER_MACHINE,
+    "on_other_machine": ON_OTHER_MACHINE,
 }
 _OF_A_CELL = tuple(item.name for item in fields(Tolerances))
 

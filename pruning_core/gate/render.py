@@ -12,15 +12,15 @@ from xml.etree import ElementTree
 from pruning_core.console.escaping import for_json, for_markdown, for_xml, printable
 from pruning_core.console.streams import find_width
 from pruning_core.gate.backend import SUITE as BACKEND
-from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
+from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Finding
 from pruning_core.gate.result import POWER, CellVerdict, GateResult
 from pruning_core.records.run import Run
 
 MARKS = {REGRESSED: "✗", CANNOT_COMPARE: "?", INCONCLUSIVE: "~", PASS: "✓"}
 _COLOURS = {REGRESSED: "bold red", CANNOT_COMPARE: "magenta", INCONCLUSIVE: "yellow", PASS: "green"}
-_PART = tuple(field.name for field in dataclasses.fields(Part))
+_PART = tuple(field.name for field in dataclasses.fields(Finding))
 
-SHOWN_AT_MOST = 200
+MAX_ROWS = 200
 """Rows of a table for people; the rest is counted. JUnit and JSON hold all."""
 
 MANY = 4
@@ -145,7 +145,7 @@ def to_json(result: GateResult) -> str:
         "exit_code": result.exit_code,
         "counts": result.counts,
         "summary": summarize(result),
-        "false_alarm": result.false_alarm,
+        "familywise_error": result.familywise_error,
         "comparisons": result.comparisons,
         "power": POWER,
         "detectable_slowdown": result.detectable_slowdown,
@@ -179,11 +179,11 @@ def rows_of(result: GateResult) -> tuple[list[Row], str]:
         else:
             rows += [Row(verdict, f"{suite}/{cell.cell}", reason) for cell in cells]
     hidden = []
-    if len(rows) > SHOWN_AT_MOST:
-        hidden.append(f"{len(rows) - SHOWN_AT_MOST} more rows")
+    if len(rows) > MAX_ROWS:
+        hidden.append(f"{len(rows) - MAX_ROWS} more rows")
     if unchanged:
         hidden.append(f"{unchanged} cells pass without a change worth a row")
-    return rows[:SHOWN_AT_MOST], "; ".join(hidden)
+    return rows[:MAX_ROWS], "; ".join(hidden)
 
 
 def _error_rates(result: GateResult) -> str:
@@ -193,7 +193,7 @@ def _error_rates(result: GateResult) -> str:
         )
     text = (
         f"chance of any false alarm among the {result.comparisons} noisy comparisons of this run: at most "
-        f"{result.false_alarm:.0%} (Holm), as far as two runs differ by the noise between rounds; "
+        f"{result.familywise_error:.0%} (Holm), as far as two runs differ by the noise between rounds; "
         "what differs between processes has to fit in the tolerance"
     )
     if result.new.again:

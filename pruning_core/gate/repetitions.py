@@ -13,19 +13,19 @@ from statistics import median
 
 from pruning_core.errors import RecordError
 from pruning_core.gate.comparability import spoiled_devices
-from pruning_core.gate.finding import FASTEST
+from pruning_core.gate.finding import P05_FIELD
 from pruning_core.gate.fork_join import alike
 from pruning_core.gate.policy import Policy
-from pruning_core.gate.result import Identity
-from pruning_core.gate.speed import damage_in
+from pruning_core.gate.result import CellKey
+from pruning_core.gate.speed import inconsistency
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
 from pruning_core.stats.intervals import median_interval
 
-_OF_PAIRS = ("log_ratios", "rounds", "speedup", "control", FASTEST)
+_OF_PAIRS = ("log_ratios", "rounds", "speedup", "control", P05_FIELD)
 
 
-def take_together(runs: Sequence[Run], policy: Policy) -> Run:
+def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
     """Make one run of several of the same thing.
 
     Args:
@@ -61,7 +61,7 @@ def take_together(runs: Sequence[Run], policy: Policy) -> Run:
             of_cell = [
                 record
                 for record, of_run in zip(of_cell, spoiled, strict=True)
-                if device not in of_run or not _is_excused(record)
+                if device not in of_run or not _may_drop(record)
             ]
         records.append(_taken_together(of_cell))
     return Run(
@@ -75,14 +75,14 @@ def take_together(runs: Sequence[Run], policy: Policy) -> Run:
     )
 
 
-def _cells_of(run: Run) -> dict[Identity, Record]:
+def _cells_of(run: Run) -> dict[CellKey, Record]:
     cells = {(record["suite"], record["cell"]): record for record in run.records}
     if len(cells) < len(run.records):
         raise RecordError(f"{run.path} has cells that stand twice: it cannot be taken together with others")
     return cells
 
 
-def _same_cells(first: Run, cells: dict[Identity, Record], other: Run) -> dict[Identity, Record]:
+def _same_cells(first: Run, cells: dict[CellKey, Record], other: Run) -> dict[CellKey, Record]:
     """Return the cells of another run, which have to be those of the first."""
     of_other = _cells_of(other)
     problem = ""
@@ -101,7 +101,7 @@ def _same_cells(first: Run, cells: dict[Identity, Record], other: Run) -> dict[I
     return of_other
 
 
-def _is_excused(record: Record) -> bool:
+def _may_drop(record: Record) -> bool:
     """Tell whether a busy machine explains what a record says: times, but no failure and no accuracy."""
     return "log_ratios" in record and record["status"] != "failed"
 
@@ -112,13 +112,13 @@ def _taken_together(records: Sequence[Record]) -> Record:
         return failed[0]
     if any(name not in record for record in records for name in _OF_PAIRS):
         return min(records, key=lambda record: record.get("accuracy", 0.0))
-    damaged = [record for record in records if damage_in(record)]
+    damaged = [record for record in records if inconsistency(record)]
     if damaged:
         return damaged[0]
     clean = alike(record for record in records if not record.get("contaminated")) or records[:1]
     if len(clean) == 1:
         return clean[0]
-    fastest = min(clean, key=lambda record: float(record[FASTEST]))
+    fastest = min(clean, key=lambda record: float(record[P05_FIELD]))
     ratios = [ratio for record in clean for ratio in record["log_ratios"]]
     low, high, _ = median_interval(ratios)
     return {

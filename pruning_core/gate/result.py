@@ -6,7 +6,7 @@ Not for: reaching them (`gate.py`), or showing them (`gate_outputs.py`).
 from collections import Counter
 from dataclasses import dataclass
 
-from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Part
+from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Finding
 from pruning_core.gate.policy import CODE_3
 from pruning_core.records.run import Run
 
@@ -14,7 +14,7 @@ WORST_FIRST = (REGRESSED, CANNOT_COMPARE, INCONCLUSIVE, PASS)
 EXIT_CODES = {PASS: 0, REGRESSED: 1, CANNOT_COMPARE: 2, INCONCLUSIVE: 3}
 POWER = 0.9
 
-Identity = tuple[str, str]  # suite, cell
+CellKey = tuple[str, str]  # suite, cell
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CellVerdict:
     cell: str
     verdict: str
     reason: str
-    parts: tuple[Part, ...]
+    parts: tuple[Finding, ...]
     on_inconclusive: str  # what the policy does with this cell if it is inconclusive
 
     @property
@@ -41,9 +41,9 @@ class GateResult:
     baseline: Run
     new: Run
     cells: tuple[CellVerdict, ...]
-    added: tuple[Identity, ...]
+    added: tuple[CellKey, ...]
     notes: tuple[str, ...]
-    false_alarm: float  # chance of any false regression, at most
+    familywise_error: float  # chance of any false regression, at most
     comparisons: int  # noisy ones, judged together
     detectable_slowdown: float | None  # in the median latency cell; inf: not with so few rounds
     detectable_slowdown_worst: float | None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from pruning_core.errors import RecordError
-from pruning_core.gate.result import Identity
+from pruning_core.gate.result import CellKey
 from pruning_core.records.run import Run
 
 LEAST_ROUNDS = 5
@@ -45,7 +45,7 @@ def _why_same(first: Run, second: Run) -> str:
     return "it is the same file" if first.path == second.path else ""
 
 
-def _rounds_of(run: Run) -> dict[Identity, list[float]]:
+def _rounds_of(run: Run) -> dict[CellKey, list[float]]:
     return {
         (record["suite"], record["cell"]): record["log_ratios"]
         for record in run.records

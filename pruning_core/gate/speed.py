@@ -8,18 +8,18 @@ import math
 from collections.abc import Iterator
 from statistics import median
 
-from pruning_core.gate.comparability import Circumstances
-from pruning_core.gate.dense_roofline import NEEDED, fraction_of_ceiling, judge_against_ceiling
-from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, Part, differs, what_is_lacking
-from pruning_core.gate.fork_join import why_unlike
+from pruning_core.gate.comparability import Comparability
+from pruning_core.gate.dense_roofline import NEEDED, compare_to_roofline, fraction_of_ceiling
+from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, Finding, differs, missing_fields
+from pruning_core.gate.fork_join import state_difference
 from pruning_core.gate.policy import Tolerances
 from pruning_core.records.fields import Record
 from pruning_core.stats import rank_sum as statistics
 
 
-def speed_parts(
-    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances, fastest: float | None
-) -> Iterator[Part]:
+def speed_findings(
+    baseline: Record, new: Record, tolerances: Tolerances, around: Comparability, fastest: float | None
+) -> Iterator[Finding]:
     """Compare the speeds of one cell, and of an A/A control its distance from the ceiling.
 
     Args:
@@ -29,7 +29,7 @@ def speed_parts(
         around: What holds for the two runs as wholes.
         fastest: How much slower its fastest calls became than its reference's, as a logarithm, where known.
     """
-    lacking = what_is_lacking(
+    lacking = missing_fields(
         baseline, new, "log_ratios", "rounds", "speedup", "control", "contaminated", "threads", "device"
     )
     barrier = around.machine_difference or (
@@ -40,19 +40,19 @@ def speed_parts(
     )
     if lacking:
         yield lacking
-    elif barrier and around.policy.times_on_other_machine == "skip":
-        yield Part("speed", PASS, f"speed not compared, by the policy: {barrier}")
+    elif barrier and around.policy.on_other_machine == "skip":
+        yield Finding("speed", PASS, f"speed not compared, by the policy: {barrier}")
     elif barrier:
-        yield Part("speed", CANNOT_COMPARE, f"speed not compared: {barrier}")
+        yield Finding("speed", CANNOT_COMPARE, f"speed not compared: {barrier}")
     else:
-        speed = _speed_part(baseline, new, tolerances, around, fastest)
+        speed = _speed_finding(baseline, new, tolerances, around, fastest)
         yield speed
         # What the control says holds only where it says that times can be trusted.
         if speed.metric == "control" and all(name in record for record in (baseline, new) for name in NEEDED):
-            yield _ceiling_part(baseline, new, tolerances, around)
+            yield _roofline_finding(baseline, new, tolerances, around)
 
 
-def damage_in(record: Record) -> str:
+def inconsistency(record: Record) -> str:
     """Return how a record contradicts itself about its rounds, in words; empty when it does not."""
     values = record["log_ratios"]
     if len(values) != record["rounds"] or not values:
@@ -63,23 +63,25 @@ def damage_in(record: Record) -> str:
     return ""
 
 
-def _speed_part(
-    baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances, fastest: float | None
-) -> Part:
+def _speed_finding(
+    baseline: Record, new: Record, tolerances: Tolerances, around: Comparability, fastest: float | None
+) -> Finding:
     for which, record in (("the baseline", baseline), ("this run", new)):
-        if damage := damage_in(record):
+        if damage := inconsistency(record):
             reason = f"{which} has {damage}: the record is damaged"
-            return Part("speed", CANNOT_COMPARE, reason, changed=True)
+            return Finding("speed", CANNOT_COMPARE, reason, changed=True)
     device = new["device"]
     if device in around.spoiled_baseline or baseline["contaminated"]:
         # Measuring this change again would not mend it.
         why = around.spoiled_baseline.get(device) or _contaminated(baseline)
-        return Part("speed", CANNOT_COMPARE, f"speed not compared: the baseline is {why}. Measure it again")
+        return Finding(
+            "speed", CANNOT_COMPARE, f"speed not compared: the baseline is {why}. Measure it again"
+        )
     if device in around.spoiled_new or new["contaminated"]:
         why = around.spoiled_new.get(device) or _contaminated(new)
-        return Part("speed", INCONCLUSIVE, f"speed not judged: this run is {why}. Measure again")
+        return Finding("speed", INCONCLUSIVE, f"speed not judged: this run is {why}. Measure again")
     if new["control"]:
-        return Part("control", PASS, f"A/A control within tolerance: {new['speedup']:.3f}×")
+        return Finding("control", PASS, f"A/A control within tolerance: {new['speedup']:.3f}×")
     before, now = baseline["log_ratios"], new["log_ratios"]
     margin, confidence = math.log1p(tolerances.slowdown), around.policy.confidence
     shift, low, high = statistics.shift_bounds(before, now, confidence)
@@ -99,8 +101,8 @@ def _speed_part(
         word = "slower" if fastest >= 0 else "faster"
         doubt = f"its fastest calls are {abs(math.expm1(fastest)):.1%} {word}"
     elif margin < low:
-        doubt = why_unlike([baseline], [new])
-    return Part(
+        doubt = state_difference([baseline], [new])
+    return Finding(
         "speed",
         "",
         reason,
@@ -118,8 +120,10 @@ def _speed_part(
     )
 
 
-def _ceiling_part(baseline: Record, new: Record, tolerances: Tolerances, around: Circumstances) -> Part:
-    slower, low, high, p_value = judge_against_ceiling(
+def _roofline_finding(
+    baseline: Record, new: Record, tolerances: Tolerances, around: Comparability
+) -> Finding:
+    slower, low, high, p_value = compare_to_roofline(
         baseline, new, tolerances.dense_slowdown, around.policy.confidence
     )
     before, now = fraction_of_ceiling(baseline), fraction_of_ceiling(new)
@@ -130,7 +134,7 @@ def _ceiling_part(baseline: Record, new: Record, tolerances: Tolerances, around:
     )
     within = high <= tolerances.dense_slowdown
     changed = abs(slower) > tolerances.dense_slowdown / 2
-    return Part("ceiling", "", reason, before, now, slower, low, high, p_value, within, changed=changed)
+    return Finding("ceiling", "", reason, before, now, slower, low, high, p_value, within, changed=changed)
 
 
 def _contaminated(record: Record) -> str:

@@ -16,7 +16,7 @@ from pruning_core.datasets.batches import Split, batches
 from pruning_core.errors import DatasetError, ModelError
 from pruning_core.stats.intervals import wilson_interval
 
-NO_ANSWER = -1
+NO_PREDICTION = -1
 """The prediction for an image whose logits are not all numbers; equal to no label."""
 
 
@@ -55,7 +55,7 @@ def evaluate(
         DatasetError: If the split is empty.
         ModelError: If the logits have another shape than (N, classes).
     """
-    everything, predictions = [], []
+    all_logits, predictions = [], []
     correct = 0
     for images, labels in batches(split, spec, batch_size):  # (N, C, H, W), (N,)
         logits = predict(images)  # (N, classes)
@@ -65,14 +65,14 @@ def evaluate(
                 f"a model for {spec.name} must return logits of shape (N, classes) = {expected} "
                 f"for a batch of {len(images)} images; came {tuple(logits.shape)}"
             )
-        answers = _answers(logits)
+        answers = _predictions(logits)
         correct += int((answers == labels.cpu()).sum())
         predictions.append(answers)
-        everything.append(logits.float().cpu())
+        all_logits.append(logits.float().cpu())
     if not predictions:
         raise DatasetError(f"the split of {spec.name} to evaluate on holds no images")
     whole = torch.cat(predictions)  # (N,)
-    return Evaluation(correct=correct, n=len(whole), predictions=whole, logits=torch.cat(everything))
+    return Evaluation(correct=correct, n=len(whole), predictions=whole, logits=torch.cat(all_logits))
 
 
 def agreement(a: Evaluation, b: Evaluation) -> float:
@@ -83,7 +83,7 @@ def agreement(a: Evaluation, b: Evaluation) -> float:
     """
     if a.n != b.n:
         raise ValueError(f"evaluations of one split agree or not; came {a.n} and {b.n} images")
-    same = (a.predictions == b.predictions) & (a.predictions != NO_ANSWER)
+    same = (a.predictions == b.predictions) & (a.predictions != NO_PREDICTION)
     return int(same.sum()) / a.n
 
 
@@ -93,8 +93,8 @@ def logit_difference(a: Evaluation, b: Evaluation) -> float | None:
     return difference if math.isfinite(difference) else None
 
 
-def _answers(logits: Tensor) -> Tensor:
+def _predictions(logits: Tensor) -> Tensor:
     logits = logits.float().cpu()
     # argmax takes NaN for the largest number, so a broken model would seem to answer.
     valid = ~logits.isnan().any(dim=1)
-    return torch.where(valid, logits.argmax(dim=1), NO_ANSWER)
+    return torch.where(valid, logits.argmax(dim=1), NO_PREDICTION)

@@ -33,11 +33,11 @@ from dataclasses import dataclass
 
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.paired import PairedTiming, log_ratios_of
-from pruning_core.measure.sampling import plan_calls, settle, time_calls, warm_up
+from pruning_core.measure.sampling import calibrate_calls, rewarm, time_calls, warm_up
 from pruning_core.records.garbage import no_garbage_collection
 from pruning_core.stats.intervals import median_interval
 from pruning_core.system.clock import Call, Clock
-from pruning_core.system.fork_join import Mood, time_handover
+from pruning_core.system.fork_join import ForkJoinMonitor, measure_fork_join
 from pruning_core.system.thread_idle import rest
 
 
@@ -59,7 +59,7 @@ def measure_pair(
     pool: str = "",
     clock: Clock = time.perf_counter,
 ) -> PairedTiming:
-    """Time one callable against its reference, in rounds A B B A (see `measure_in_turns`).
+    """Time one callable against its reference, in rounds A B B A (see `measure_interleaved`).
 
     Args:
         reference: Runs its model once and returns when the result is ready.
@@ -69,10 +69,10 @@ def measure_pair(
         clock: Seconds that only go up; another one in tests.
     """
     group = Group(reference, [candidate], options.limit_s, [pool, pool])
-    return measure_in_turns([group], options, clock=clock, handover=time_handover)[0][0]
+    return measure_interleaved([group], options, clock=clock, handover=measure_fork_join)[0][0]
 
 
-def measure_in_turns(
+def measure_interleaved(
     groups: Sequence[Group],
     options: LatencyOptions,
     *,
@@ -101,11 +101,11 @@ def measure_in_turns(
     Returns:
         For each group one timing for each candidate, in their order; they share the reference's samples. A
         candidate has fewer rounds than another if its interval was narrow enough earlier. `calls_s` and
-        `handovers_s` are of the rounds that count, like everything else.
+        `fork_join_s` are of the rounds that count, like everything else.
     """
     gc.collect()
     with no_garbage_collection():
-        mood = Mood(handover, rest)
+        mood = ForkJoinMonitor(handover, rest)
         plays = [_Play(group, options, clock, rest, mood) for group in groups]
         order = random.Random(0)
         mood.read()
@@ -119,7 +119,9 @@ def measure_in_turns(
 class _Play:
     """One group while it is measured: warm, its samples so far, and which candidates need more."""
 
-    def __init__(self, group: Group, options: LatencyOptions, clock: Clock, rest: Call, mood: Mood) -> None:
+    def __init__(
+        self, group: Group, options: LatencyOptions, clock: Clock, rest: Call, mood: ForkJoinMonitor
+    ) -> None:
         self.done = 0  # rounds
         self.left = list(range(1, len(group.candidates) + 1))  # places of the candidates that need more
         self._calls = [group.reference, *group.candidates]
@@ -140,7 +142,7 @@ class _Play:
         self._counts = [0] * len(self._calls)
         for place in range(len(self._calls)):
             rest()
-            self._counts[place] = plan_calls(self._calls[place], self._call_s[place], sample_s, clock)
+            self._counts[place] = calibrate_calls(self._calls[place], self._call_s[place], sample_s, clock)
 
     def used(self, of_a_round: float) -> float:
         """Return which part of its rounds or of its time is used, the larger, and some of a round more."""
@@ -157,7 +159,7 @@ class _Play:
             if place != before:
                 if before is None or not self._same_pool(before, place):
                     self._rest()
-                settle(call, self._call_s[place], clock)
+                rewarm(call, self._call_s[place], clock)
             before = place
             seconds = time_calls(call, self._counts[place], clock, self._stamps[place])
             self._samples_s[place].append(seconds)
@@ -238,5 +240,5 @@ class _Play:
 
     def _usual(self, place: int) -> list[int]:
         """Return which of the rounds that a candidate ran in fell into the usual mood, by their place."""
-        limit_s = self._mood.usual_up_to_s
+        limit_s = self._mood.usual_limit_s
         return [at for at, number in enumerate(self._rounds[place]) if self._handovers_s[number] <= limit_s]

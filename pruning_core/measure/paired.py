@@ -22,7 +22,7 @@ class PairedTiming:
     reference_calls_per_sample: int
     looks: int = 1  # planned: how often the interval might have been looked at
     calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
-    handovers_s: Sequence[float] = ()  # one a round, the slower of before and after it; 0 where not read
+    fork_join_s: Sequence[float] = ()  # one a round, the slower of before and after it; 0 where not read
     rounds_left_out: int = 0  # in which the cores handed work over more slowly than usual
 
     @property

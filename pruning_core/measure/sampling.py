@@ -1,4 +1,4 @@
-"""One callable at a time: warm, let settle after another one ran, and timed in samples that last long enough.
+"""One callable at a time: warm, let rewarm after another one ran, and timed in samples that last long enough.
 
 Not for: what is compared with what, and when it is known well enough (`latency.py`).
 """
@@ -16,25 +16,25 @@ STEADY_WITHIN = 0.1
 
 BURSTS_COMPARED = 2
 
-LONGEST_WARM_UP = 2.0
+MAX_WARM_UP_FACTOR = 2.0
 """Warm-up ends at this multiple of its least time, steady or not."""
 
-SETTLE_S = 0.015
+REWARM_S = 0.015
 """When a turn begins, untimed calls run for this long, at least one: the very first call of a small network
 on ONNX Runtime took 310 µs, later ones 88 µs (2 cores of an AMD EPYC)."""
 
-LONG_CALL_S = 4 * SETTLE_S
+LONG_CALL_S = 4 * REWARM_S
 """From here on there is no need to: caches are warm again within a fraction of the call, and an untimed call
 would add half of the time that a round takes."""
 
 
-def settle(call: Call, call_s: float, clock: Clock) -> None:
+def rewarm(call: Call, call_s: float, clock: Clock) -> None:
     """Make ready for samples of a call that did not run last, and takes about `call_s`."""
     if call_s < LONG_CALL_S:
-        run_for(SETTLE_S, call, clock)
+        run_for(REWARM_S, call, clock)
 
 
-def warm_up(calls: Sequence[Call], least_s: float, burst_s: float, clock: Clock) -> list[float]:
+def warm_up(calls: Sequence[Call], min_s: float, burst_s: float, clock: Clock) -> list[float]:
     """Run all in turns, each until it is steady; return seconds per call in the fastest burst of each."""
     per_call: list[list[float]] = [[] for _ in calls]
     spent_s = [0.0] * len(calls)
@@ -44,13 +44,13 @@ def warm_up(calls: Sequence[Call], least_s: float, burst_s: float, clock: Clock)
             seconds, count = run_for(burst_s, calls[place], clock)
             spent_s[place] += seconds
             per_call[place].append(seconds / count)
-        cold = [place for place in cold if not _is_warm(per_call[place], spent_s[place], least_s)]
+        cold = [place for place in cold if not _is_warm(per_call[place], spent_s[place], min_s)]
     # The fastest: on a busy machine a burst may be one stalled call, which would plan short samples.
     return [min(bursts) for bursts in per_call]
 
 
-def _is_warm(per_call: list[float], spent_s: float, least_s: float) -> bool:
-    return spent_s >= (least_s if _is_steady(per_call) else least_s * LONGEST_WARM_UP)
+def _is_warm(per_call: list[float], spent_s: float, min_s: float) -> bool:
+    return spent_s >= (min_s if _is_steady(per_call) else min_s * MAX_WARM_UP_FACTOR)
 
 
 def _is_steady(per_call: list[float]) -> bool:
@@ -60,11 +60,11 @@ def _is_steady(per_call: list[float]) -> bool:
     return abs(median(per_call[-BURSTS_COMPARED:]) - before) <= STEADY_WITHIN * before
 
 
-def plan_calls(call: Call, call_s: float, sample_s: float, clock: Clock) -> int:
+def calibrate_calls(call: Call, call_s: float, sample_s: float, clock: Clock) -> int:
     """Return how many calls last at least `sample_s`, tried and raised until they do."""
     if call_s >= 2 * sample_s:
         return 1  # no need to try
-    run_for(SETTLE_S, call, clock)
+    run_for(REWARM_S, call, clock)
     calls = max(1, math.ceil(sample_s / call_s)) if call_s > 0 else 1
     while (lasted := calls * time_calls(call, calls, clock, array("d"))) < sample_s:
         # At most tenfold at a time: one sample cut short by a coarse clock must not plan for hours.
@@ -83,11 +83,11 @@ def time_calls(call: Call, calls: int, clock: Clock, calls_s: "array[float]") ->
     return (last - start) / calls
 
 
-def run_for(least_s: float, call: Call, clock: Clock) -> tuple[float, int]:
-    """Call, at least once, until `least_s` have passed; return the seconds and the calls."""
+def run_for(min_s: float, call: Call, clock: Clock) -> tuple[float, int]:
+    """Call, at least once, until `min_s` have passed; return the seconds and the calls."""
     start, calls = clock(), 0
     while True:
         call()
         calls += 1
-        if (seconds := clock() - start) >= least_s:
+        if (seconds := clock() - start) >= min_s:
             return seconds, calls

@@ -1,12 +1,12 @@
 """Pruning methods by name. A new one is a class in a file of its own and a line in METHODS."""
 
 from pruning_core.errors import UnknownNameError
-from pruning_core.pruning.base import Method, Pruning
+from pruning_core.pruning.base import Method, PruningStep
 from pruning_core.pruning.magnitude import LAMP, MAGNITUDE
 from pruning_core.pruning.masks import UNSTRUCTURED_L1, UNSTRUCTURED_RANDOM, LnStructured
 from pruning_core.pruning.random import Random
 
-__all__ = ["METHODS", "Method", "Pruning", "find_method"]
+__all__ = ["METHODS", "Method", "PruningStep", "find_method"]
 
 METHODS: dict[str, Method] = {
     "magnitude": MAGNITUDE,

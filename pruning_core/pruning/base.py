@@ -13,7 +13,7 @@ from pruning_core.config.spec import MethodSpec
 
 
 @dataclass(frozen=True)
-class Pruning:
+class PruningStep:
     """One step of pruning, as asked for."""
 
     spec: MethodSpec
@@ -24,7 +24,7 @@ class Pruning:
     seed: int
 
     @property
-    def draw_seed(self) -> int:
+    def sampling_seed(self) -> int:
         """Seed of what a method draws by chance: another one for another seed or ratio."""
         return self.seed * 1_000_003 + round(self.ratio * 10_000)
 
@@ -43,7 +43,7 @@ class Method(Protocol):
         """Return name and version of what does the pruning; it enters the key."""
         ...
 
-    def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
         """Cut or mask `network`, in place; return layer name → output width asked for, before rounding.
 
         A method that masks changes no width and returns nothing of that.

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pruning_core.config.spec import Frozen
+from pruning_core.config.spec import StrictModel
 from pruning_core.errors import DamagedCheckpointError, PruningError
 
 # Layer type → the attributes that hold its input width, output width. Norms have one width: the output.
@@ -27,7 +27,7 @@ _WIDTHS: dict[type[nn.Module], tuple[str | None, str]] = {
 }
 
 
-class LayerPlan(Frozen):
+class LayerWidths(StrictModel):
     """Dense and kept widths of one layer, in channels or features."""
 
     kind: str = Field(description="Class name of the layer.")
@@ -41,10 +41,10 @@ class LayerPlan(Frozen):
     groups: int = 1
 
 
-class Plan(Frozen):
+class ChannelPlan(StrictModel):
     """Layer name → widths, for every layer whose widths pruning may change, in the order of the model."""
 
-    layers: dict[str, LayerPlan]
+    layers: dict[str, LayerWidths]
 
     @property
     def widths(self) -> dict[str, int]:
@@ -80,7 +80,7 @@ def layer_widths(network: nn.Module) -> dict[str, tuple[int | None, int, int]]:
     return found
 
 
-def make_plan(dense: nn.Module, pruned: nn.Module, requested: Mapping[str, int] | None = None) -> Plan:
+def make_plan(dense: nn.Module, pruned: nn.Module, requested: Mapping[str, int] | None = None) -> ChannelPlan:
     """Compare a pruned network with its dense one.
 
     Args:
@@ -93,9 +93,9 @@ def make_plan(dense: nn.Module, pruned: nn.Module, requested: Mapping[str, int] 
     """
     before, after = layer_widths(dense), layer_widths(pruned)
     kinds = {name: type(layer).__name__ for name, layer in dense.named_modules()}
-    plan = Plan(
+    plan = ChannelPlan(
         layers={
-            name: LayerPlan(
+            name: LayerWidths(
                 kind=kinds[name],
                 dense_inputs=before[name][0],
                 inputs=inputs,
@@ -118,7 +118,7 @@ def make_plan(dense: nn.Module, pruned: nn.Module, requested: Mapping[str, int] 
     return plan
 
 
-def load_pruned(network: nn.Module, plan: Plan, weights: Mapping[str, Tensor]) -> nn.Module:
+def load_pruned(network: nn.Module, plan: ChannelPlan, weights: Mapping[str, Tensor]) -> nn.Module:
     """Cut a dense network to a plan and load weights into it, in place.
 
     Args:
@@ -158,7 +158,7 @@ def load_pruned(network: nn.Module, plan: Plan, weights: Mapping[str, Tensor]) -
     return network
 
 
-def _check_shape(name: str, layer: nn.Module, plan: LayerPlan, weights: Mapping[str, Tensor]) -> None:
+def _check_shape(name: str, layer: nn.Module, plan: LayerWidths, weights: Mapping[str, Tensor]) -> None:
     weight = weights.get(f"{name}.weight")
     if weight is None:
         return

@@ -13,7 +13,7 @@ What torch 2.13's `torch.nn.utils.prune` does that one must know (pinned in test
 - `global_unstructured` cannot flatten a weight in channels_last; masking one makes it contiguous.
 
 Sources: Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015
-(magnitude); Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017 (channels), here masked by L2.
+(magnitude); Li et al., "PruningStep Filters for Efficient ConvNets", ICLR 2017 (channels), here masked by L2.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from pruning_core.errors import PruningError
-from pruning_core.pruning.base import Pruning
+from pruning_core.pruning.base import PruningStep
 
 Layer = nn.Conv2d | nn.Linear
 
@@ -44,7 +44,7 @@ class Unstructured:
         """Return the version of torch."""
         return torch_version()
 
-    def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
         """Zero round(ratio × weights) of the weights, those there are included; `round_to` has no say.
 
         What is drawn by chance is decided by the seed of the fine-tuning and the ratio.
@@ -53,7 +53,7 @@ class Unstructured:
             PruningError: If there is no layer to mask, or one whose weight is not a plain parameter.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step.draw_seed)
+            torch.manual_seed(step.sampling_seed)
             _mask_weights(network, step, self.kind, self.score)
         return {}
 
@@ -74,7 +74,7 @@ class LnStructured:
         """Return the version of torch."""
         return torch_version()
 
-    def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
         """Zero round(ratio × channels) of each layer's output channels, those there are included.
 
         What is kept is rounded down to a multiple of `round_to`, as torch-pruning rounds, but not to
@@ -160,7 +160,7 @@ def _layers_to_mask(network: nn.Module, protected: Sequence[str]) -> list[Layer]
 
 def _mask_weights(
     network: nn.Module,
-    step: Pruning,
+    step: PruningStep,
     kind: type[prune.BasePruningMethod],
     score: Callable[[Tensor], Tensor],
 ) -> None:
@@ -177,29 +177,29 @@ def _mask_weights(
         total = sum(layer.weight.numel() for layer in group)
         present = sum(int((layer.weight == 0).sum()) for layer in group)
         missing = max(round(step.ratio * total) - present, 0)
-        survivors = [_hold(layer, score) for layer in group]
+        survivors = [_protect_zeros_and_one(layer, score) for layer in group]
         free = sum(int(layer.get_buffer("weight_mask").sum()) for layer in group)
         # In a group of one layer this is what prune.l1_unstructured and random_unstructured do.
         places = [(layer, "weight") for layer in group]
         prune.global_unstructured(places, kind, amount=min(missing, free))
-        for layer, survivor in zip(group, survivors, strict=True):
-            layer.get_buffer("weight_mask").view(-1)[survivor] = 1
+        for layer, kept_weight in zip(group, survivors, strict=True):
+            layer.get_buffer("weight_mask").view(-1)[kept_weight] = 1
             _make_permanent(layer)
 
 
-def _hold(layer: Layer, score: Callable[[Tensor], Tensor]) -> int:
+def _protect_zeros_and_one(layer: Layer, score: Callable[[Tensor], Tensor]) -> int:
     """Take what must not be drawn out of a layer's mask: its zeros, and one weight that survives.
 
     Returns:
-        The place of the survivor in the flat weight; the caller puts it back into the mask.
+        The place of the kept_weight in the flat weight; the caller puts it back into the mask.
     """
     weight = layer.weight.detach().contiguous()  # channels_last cannot be flattened
     layer.weight.data = weight
     free = weight != 0
-    survivor = int(torch.where(free, score(weight), -1).argmax())
-    free.view(-1)[survivor] = False
+    kept_weight = int(torch.where(free, score(weight), -1).argmax())
+    free.view(-1)[kept_weight] = False
     prune.custom_from_mask(layer, "weight", free)  # type: ignore[no-untyped-call]
-    return survivor
+    return kept_weight
 
 
 def _make_permanent(layer: Layer) -> None:

@@ -17,14 +17,14 @@ from pruning_core.config.cells import DENSE
 from pruning_core.config.spec import MethodSpec
 from pruning_core.console.escaping import for_csv, for_json
 from pruning_core.models import build_model
-from pruning_core.pruning.channel_plan import Plan, make_plan
+from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.masks import sparsity_of
 from pruning_core.pruning.step import prune, removed_nothing
 
 
 @dataclass(frozen=True)
-class PlannedStep:
+class PreviewStep:
     """What one ratio of a schedule would give."""
 
     model: str
@@ -50,7 +50,7 @@ def plan_steps(
     classes: int = 10,
     image: tuple[int, int, int] = (3, 32, 32),
     with_dense: bool = False,
-) -> Iterator[PlannedStep]:
+) -> Iterator[PreviewStep]:
     """Prune an untrained network along a schedule.
 
     Args:
@@ -81,13 +81,13 @@ def _step(
     method: str,
     ratio: float,
     network: torch.nn.Module,
-    plan: Plan,
+    plan: ChannelPlan,
     exhausted: bool,
     example: torch.Tensor,  # (1, C, H, W)
-) -> PlannedStep:
+) -> PreviewStep:
     cost = count_cost(network, example)
     convolutions = [layer.outputs for layer in plan.layers.values() if layer.kind.startswith("Conv")]
-    return PlannedStep(
+    return PreviewStep(
         model=model,
         method=method,
         ratio=ratio,
@@ -108,7 +108,7 @@ def _step(
     )
 
 
-def render_steps(steps: Sequence[PlannedStep], form: str) -> str:
+def render_steps(steps: Sequence[PreviewStep], form: str) -> str:
     """Render planned steps.
 
     Args:

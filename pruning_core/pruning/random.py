@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from pruning_core.pruning.base import Pruning
+from pruning_core.pruning.base import PruningStep
 from pruning_core.pruning.structured import prune_structured, torch_pruning_version
 from pruning_core.torchvision_compat import torch_pruning as tp
 
@@ -21,8 +21,8 @@ class Random:
         """Return the version of torch-pruning."""
         return torch_pruning_version()
 
-    def prune(self, network: nn.Module, step: Pruning) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
         """Cut channels by chance, the same ones for the same seed and ratio."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step.draw_seed)
+            torch.manual_seed(step.sampling_seed)
             return prune_structured(network, step, tp.importance.RandomImportance())

@@ -1,7 +1,7 @@
 """Structured pruning with Torch-Pruning: whole channels go, through all layers that depend on them.
 
 One function serves every method that ranks channels; a method brings its importance. Source of the
-dependency graph: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
+dependency graph: Fang et al., "DepGraph: Towards Any Structural PruningStep", CVPR 2023.
 
 What torch-pruning 1.6.1 does that one must know (pinned in tests/test_methods.py):
 - A pruner takes its ratio relative to the widths at its *first* step. To resume a chain from a stored
@@ -17,7 +17,7 @@ from importlib.metadata import version
 from torch import Tensor, nn
 
 from pruning_core.errors import PruningError
-from pruning_core.pruning.base import Pruning
+from pruning_core.pruning.base import PruningStep
 from pruning_core.torchvision_compat import torch_pruning as tp
 
 Importance = Callable[[object], Tensor]
@@ -30,7 +30,7 @@ def torch_pruning_version() -> str:
     return f"torch-pruning {version('torch-pruning')}"
 
 
-def prune_structured(network: nn.Module, step: Pruning, importance: Importance) -> Mapping[str, int]:
+def prune_structured(network: nn.Module, step: PruningStep, importance: Importance) -> Mapping[str, int]:
     """Cut whole channels of `network`, in place, down to `step.ratio` of the dense widths.
 
     Args:
@@ -90,7 +90,7 @@ def unfrozen(network: nn.Module) -> Iterator[None]:
             parameters[name].requires_grad_(False)
 
 
-def _make_pruner(network: nn.Module, step: Pruning, importance: Importance) -> tp.BasePruner:
+def _make_pruner(network: nn.Module, step: PruningStep, importance: Importance) -> tp.BasePruner:
     layers = dict(network.named_modules())
     return tp.BasePruner(
         network,
@@ -108,7 +108,7 @@ def _make_pruner(network: nn.Module, step: Pruning, importance: Importance) -> t
     )
 
 
-def _ranked_widths(step: Pruning, importance: Importance) -> dict[str, int]:
+def _ranked_widths(step: PruningStep, importance: Importance) -> dict[str, int]:
     """Return the name of each group's first layer → its dense width: what torch-pruning ranks at first."""
     names = {layer: name for name, layer in step.dense.named_modules()}
     pruner = _make_pruner(step.dense, step, importance)

@@ -49,7 +49,7 @@ def why_damaged(record: Record) -> str:
     """Say what a record lacks, or how it contradicts itself, after the words `the record`; empty if sound.
 
     Args:
-        record: Each of its fields in its range (`records.problem_with`).
+        record: Each of its fields in its range (`records.value_problem`).
     """
     required = REQUIRED.get(record["suite"], ())
     if record["status"] == "failed" and not record.keys() & _MEASURED:

@@ -214,7 +214,7 @@ LONGEST_NAME = 200
 MOST_ROUNDS = 2000
 MOST_LAYERS = 20_000
 
-HANDOVER_ALIKE_WITHIN = 1.25
+FORK_JOIN_SAME_WITHIN = 1.25
 """Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.4 to 1.5
 apart, readings of one of them 1.1 (`measure/handover.py`)."""
 
@@ -234,7 +234,7 @@ def make_record(**fields: Any) -> Record:
         field = FIELD_BY_NAME.get(name)
         if field is None:
             raise TypeError(f"the record has no field {name!r}")
-        problem = problem_with(field, value)
+        problem = value_problem(field, value)
         if problem:
             raise TypeError(f"record field {name!r} must be {problem}, came {value!r}")
     return {"schema_version": SCHEMA_VERSION, **fields}
@@ -279,7 +279,7 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
 """Field that holds a number → least, greatest, and how to say so."""
 
 
-def problem_with(field: Field, value: Any) -> str:
+def value_problem(field: Field, value: Any) -> str:
     """Return what the value should have been, or nothing when it is as it should be."""
     if not is_kind(value, field.kind):
         return field.kind.__name__

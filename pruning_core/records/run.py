@@ -25,7 +25,7 @@ from pruning_core.records.fields import (
     Field,
     Record,
     is_kind,
-    problem_with,
+    value_problem,
 )
 from pruning_core.records.run_json import MOST_ENTRIES, read_fast, read_run_bytes, read_slowly
 
@@ -178,7 +178,7 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
                 continue
         if name in _CUT and isinstance(value, str) and len(value) > _CUT[name]:
             value = f"{value[: _CUT[name]]}…"
-        problem = problem_with(field, value)
+        problem = value_problem(field, value)
         if problem:
             raise RecordError(
                 f"{path}: entry {shown(info['cell'])} has {name} = {shown(value)}, not {problem}"

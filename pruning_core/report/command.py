@@ -12,7 +12,7 @@ from pruning_core.records.garbage import no_garbage_collection
 from pruning_core.records.run import Run, read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.dataset_names import FOLDER, content_of, is_folder_name
-from pruning_core.report.figure import PICTURES, draw_picture
+from pruning_core.report.figure import FIGURE_FORMATS, draw_figure
 from pruning_core.report.page import page_pieces
 from pruning_core.report.writers import report_pieces
 
@@ -50,10 +50,10 @@ def write_report(
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]
         report = build_report(_with_titles(runs, dataset_titles or {}), columns)
-    if form in PICTURES:
+    if form in FIGURE_FORMATS:
         if output is None:
             raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
-        draw_picture(report, output, form)
+        draw_figure(report, output, form)
     elif baseline is not None:
         from pruning_core.gate.compare import Policy, compare
 

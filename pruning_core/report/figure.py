@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-PICTURES = ("svg", "png")
+FIGURE_FORMATS = ("svg", "png")
 
 # Okabe and Ito's palette: told apart by the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#882255", "#4D4D4D")
@@ -60,7 +60,7 @@ class _Part:
     name: str
 
 
-def draw_picture(report: Report, path: Path, form: str) -> None:
+def draw_figure(report: Report, path: Path, form: str) -> None:
     """Draw the first model, dataset and device that was timed, at its largest batch size, by every method.
 
     Args:

@@ -17,7 +17,7 @@ from rich.text import Text
 from pruning_core.console.escaping import printable
 from pruning_core.report.tables import Column, Row, Table, texts_of
 
-ROWS_AT_MOST = 2000
+MAX_ROWS = 2000
 """No table is begun after so many rows: nobody reads on, and rich would take minutes for 100,000."""
 
 
@@ -36,7 +36,7 @@ def terminal_pieces(tables: Sequence[Table], width: int, colour: bool) -> Iterat
     """
     shown = 0
     for number, table in enumerate(tables):
-        if shown > ROWS_AT_MOST:
+        if shown > MAX_ROWS:
             rows = sum(len(left.rows) for left in tables[number:])
             yield f"{len(tables) - number} more tables, {rows} rows: the other formats hold them.\n"
             return

@@ -17,7 +17,7 @@ from pruning_core.errors import OptionError, PruningBenchError
 from pruning_core.gate.backend import SUITE as BACKEND
 from pruning_core.gate.compare import Policy, compare
 from pruning_core.gate.finding import INCONCLUSIVE, REGRESSED
-from pruning_core.gate.repetitions import take_together
+from pruning_core.gate.repetitions import merge_repetitions
 from pruning_core.gate.result import GateResult
 from pruning_core.records.run import read_run
 from pruning_core.selftest.slowdown_plugin import EVERY_BACKEND, VARIABLE
@@ -144,11 +144,11 @@ def _from(first: Path, files: Sequence[Path]) -> list[Path]:
 
 def _trial(kind: Kind, befores: Sequence[Path], files: Sequence[Path], policy: Policy) -> GateTrial:
     """Judge the first of some files, and more of them with it while the verdict is inconclusive."""
-    baseline = take_together([read_run(file) for file in befores], policy)
+    baseline = merge_repetitions([read_run(file) for file in befores], policy)
     runs = []
     for file in files:
         runs.append(read_run(file))
-        result = compare(baseline, take_together(runs, policy), policy)
+        result = compare(baseline, merge_repetitions(runs, policy), policy)
         if result.verdict != INCONCLUSIVE:
             break
     return GateTrial(

@@ -17,7 +17,7 @@ from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_text_file
 from pruning_core.files.input import decode_json, read_bytes, why_unreadable
-from pruning_core.selftest.latency_trials import Condition, Setting, Trial
+from pruning_core.selftest.latency_trials import Condition, Trial, TrialConfig
 from pruning_core.stats.intervals import wilson_interval
 
 MOST_BYTES = 64_000_000
@@ -153,7 +153,7 @@ def _trial_of(item: dict[str, Any]) -> Trial:
     Raises:
         ValueError, KeyError or TypeError: If it says something that cannot be.
     """
-    setting = Setting(**item["setting"])
+    setting = TrialConfig(**item["setting"])
     trial = Trial(**{**item, "setting": setting})
     fractions = {"extra": setting.extra, "tolerance": setting.tolerance, "precision": setting.precision}
     ratios = {

@@ -25,7 +25,7 @@ from pruning_core.measure.paired import speedup_interval
 from pruning_core.models import build_model
 from pruning_core.pruning.step import prune
 from pruning_core.system.clock import Call, Clock
-from pruning_core.system.contention import MachineWatch
+from pruning_core.system.contention import ContentionMonitor
 
 Condition = Literal["quiet", "busy"]
 
@@ -42,7 +42,7 @@ BUSY_S, IDLE_S = 0.05, 0.05
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrialConfig:
     """What a trial is about."""
 
     ratio: float
@@ -57,7 +57,7 @@ class Setting:
 class Trial:
     """What came out."""
 
-    setting: Setting
+    setting: TrialConfig
     slowdown: float  # candidate time ÷ reference time, paired
     slowdown_low: float
     slowdown_high: float
@@ -78,7 +78,7 @@ class Trial:
         return _verdict(self.sequential_slowdown, self.sequential_slowdown, self.setting.tolerance)
 
 
-def plan_trials(each: int, planted: int, conditions: tuple[Condition, ...]) -> list[Setting]:
+def plan_trials(each: int, planted: int, conditions: tuple[Condition, ...]) -> list[TrialConfig]:
     """List the trials: A/A in each condition, planted slow-downs on a quiet machine, sizes in turns.
 
     Args:
@@ -98,14 +98,14 @@ def plan_trials(each: int, planted: int, conditions: tuple[Condition, ...]) -> l
         kinds.append(("busy", 0.0, 0.05, 0.03, each))
     sizes = [(ratio, batch_size) for ratio in RATIOS for batch_size in BATCH_SIZES]
     return [
-        Setting(*sizes[number % len(sizes)], extra, tolerance, precision, condition)
+        TrialConfig(*sizes[number % len(sizes)], extra, tolerance, precision, condition)
         for condition, extra, tolerance, precision, count in kinds
         for number in range(count)
     ]
 
 
 def run_trials(
-    settings: list[Setting], options: LatencyOptions, threads: int, model: str = "resnet18"
+    settings: list[TrialConfig], options: LatencyOptions, threads: int, model: str = "resnet18"
 ) -> Iterator[Trial]:
     """Run trials one after the other; a competing process runs along those that want it.
 
@@ -146,9 +146,9 @@ def with_extra_work(call: Call, extra: float, clock: Clock = time.perf_counter) 
     return call_and_work
 
 
-def _run_trial(setting: Setting, reference: Call, candidate: Call, options: LatencyOptions) -> Trial:
+def _run_trial(setting: TrialConfig, reference: Call, candidate: Call, options: LatencyOptions) -> Trial:
     start = time.perf_counter()
-    with MachineWatch("cpu") as watch:
+    with ContentionMonitor("cpu") as watch:
         precise = options.model_copy(update={"precision": setting.precision})
         timing = measure_pair(reference, candidate, precise, pool="eager")
     between = time.perf_counter()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pruning_core.config.cells import Cell
 from pruning_core.selftest.latency_trials import with_extra_work
-from pruning_core.suites.model_cache import LoadedModel, Models
+from pruning_core.suites.model_cache import LoadedModel, ModelCache
 
 VARIABLE = "PRUNING_BENCH_PLANT"
 EVERY_BACKEND = "*"
@@ -33,9 +33,9 @@ def slow_down(backend: str, extra: float) -> None:
         backend: A name in BACKENDS, or `*` for every one.
         extra: The work, as a fraction of the call's own time.
     """
-    load = Models.load_anew
+    load = ModelCache.load_copy
 
-    def load_slower(models: Models, cell: Cell) -> LoadedModel:
+    def load_slower(models: ModelCache, cell: Cell) -> LoadedModel:
         loaded = load(models, cell)
         if backend in (cell.backend, EVERY_BACKEND):
             bind = loaded.executable.bind
@@ -46,4 +46,4 @@ def slow_down(backend: str, extra: float) -> None:
             loaded.executable.bind = bind_slower  # type: ignore[method-assign,assignment]  # the plant
         return loaded
 
-    Models.load_anew = load_slower  # type: ignore[method-assign,assignment]  # likewise
+    ModelCache.load_copy = load_slower  # type: ignore[method-assign,assignment]  # likewise

@@ -76,7 +76,7 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
     return ordered[best_k - 1], ordered[n - best_k], max(coverage, 0.0)
 
 
-def why_control_fails(low: float, high: float, tolerance: float) -> str:
+def control_problem(low: float, high: float, tolerance: float) -> str:
     """Say what an A/A control has against the times of its run; empty when nothing.
 
     Two copies of a network that are clearly not equally fast show a bias, which may be in any pair of the

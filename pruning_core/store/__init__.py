@@ -33,9 +33,9 @@ from platformdirs import user_cache_path
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from pruning_core.config.spec import RECIPE_VERSION, CheckpointSpec, Frozen, PrunedSpec, key_of
+from pruning_core.config.spec import RECIPE_VERSION, CheckpointSpec, PrunedSpec, StrictModel, key_of
 from pruning_core.errors import DamagedCheckpointError, StoreError
-from pruning_core.pruning.channel_plan import Plan
+from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.store.attempts import Attempt, Attempts
 from pruning_core.store.files import MAX_WEIGHTS_BYTES, hash_regular, open_regular, parse_object, read_regular
 from pruning_core.store.files import first_line as _first_line
@@ -62,7 +62,7 @@ _HASHED = ("plan.json", "metrics.json", "weights.safetensors")
 _SPEC_ADAPTER: TypeAdapter[CheckpointSpec] = TypeAdapter(CheckpointSpec)
 
 
-class Metrics(Frozen):
+class Metrics(StrictModel):
     """What was found out about a checkpoint when it was made."""
 
     macs: int
@@ -92,10 +92,10 @@ class Metrics(Frozen):
 
 
 @dataclass(frozen=True)
-class Made:
+class NewCheckpoint:
     """What making a checkpoint gives, before it is stored."""
 
-    plan: Plan
+    plan: ChannelPlan
     weights: Mapping[str, Tensor]
     metrics: Metrics
 
@@ -106,7 +106,7 @@ class Checkpoint:
 
     key: str
     spec: CheckpointSpec
-    plan: Plan
+    plan: ChannelPlan
     metrics: Metrics
     path: Path
 
@@ -115,7 +115,7 @@ class Checkpoint:
         return safetensors.torch.load_file(self.path / "weights.safetensors")
 
 
-class Unfinished:
+class ResumeState:
     """Where the training of one key keeps its state between epochs."""
 
     def __init__(
@@ -256,7 +256,7 @@ class Store:
         store._read_only = StoreError(f"the store {root} was opened for reading")
         return store
 
-    def load_or_make(self, spec: CheckpointSpec, make: Callable[[Unfinished], Made]) -> Checkpoint:
+    def get_or_make(self, spec: CheckpointSpec, make: Callable[[ResumeState], NewCheckpoint]) -> Checkpoint:
         """Load the checkpoint of a spec, or make and store it; of several processes, one makes it.
 
         Args:
@@ -277,7 +277,7 @@ class Store:
             if found is None:
                 with self.attempts.begin(key, describe(key, spec), native_conditions()) as attempt:
                     path = self.root / "unfinished" / f"{key}.safetensors"
-                    unfinished = Unfinished(path, attempt, self._say)
+                    unfinished = ResumeState(path, attempt, self._say)
                     self._write(key, spec, make(unfinished))
                     unfinished.clear()
                 found = self.load(key)
@@ -326,7 +326,7 @@ class Store:
                 if about["sha256"][name] != hash_regular(folder / name):
                     raise DamagedCheckpointError(f"{name} was altered or is truncated")
             check_key(key, spec)
-            plan = Plan.model_validate_json(read_regular(folder / "plan.json"))
+            plan = ChannelPlan.model_validate_json(read_regular(folder / "plan.json"))
             metrics = Metrics.model_validate_json(read_regular(folder / "metrics.json"))
         except DamagedCheckpointError as error:
             raise DamagedCheckpointError(f"checkpoint {key}: {error}") from None
@@ -336,7 +336,7 @@ class Store:
             ) from None
         return Checkpoint(key, spec, plan, metrics, folder)
 
-    def walk_keys(self) -> Iterator[str]:
+    def stored_keys(self) -> Iterator[str]:
         """Walk over the keys of all finished checkpoints, sound or not."""
         with suppress(FileNotFoundError):
             for folder in sorted(self.root.iterdir()):
@@ -364,7 +364,7 @@ class Store:
         finally:
             lock.release()
 
-    def _write(self, key: str, spec: CheckpointSpec, made: Made) -> None:
+    def _write(self, key: str, spec: CheckpointSpec, made: NewCheckpoint) -> None:
         contents = {
             "plan.json": _json(made.plan.model_dump(mode="json")),
             "metrics.json": _json(made.metrics.model_dump(mode="json")),

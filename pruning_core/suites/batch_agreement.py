@@ -15,7 +15,7 @@ from pruning_core.config.cells import Cell
 from pruning_core.datasets.batches import Split
 from pruning_core.errors import BackendError, ModelError
 from pruning_core.measure.accuracy import Evaluation, agreement, evaluate, logit_difference
-from pruning_core.suites.model_cache import Models, plain_of
+from pruning_core.suites.model_cache import ModelCache, plain_of
 from pruning_core.system.hardware import set_torch_threads
 
 FEW_IMAGES, MANY_IMAGES = 64, 512
@@ -25,7 +25,7 @@ SAME_LOGITS, SAME_PLAIN_LOGITS = 0.02, 1e-3
 """Differences between two batch sizes that are rounding: of the largest logit; of eager fp32 the second."""
 
 
-def batch_agreement_fields(models: Models, cell: Cell) -> dict[str, Any]:
+def batch_agreement_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:
     """Return agreement and logit difference of a latency cell: the worst of whole split and batch size.
 
     In batches of its size a cell must agree with eager fp32 over the whole split, and with eager fp32 in
@@ -55,7 +55,7 @@ def batch_agreement_fields(models: Models, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _answer_both(models: Models, cell: Cell, n: int) -> tuple[Evaluation, Evaluation, Tensor]:
+def _answer_both(models: ModelCache, cell: Cell, n: int) -> tuple[Evaluation, Evaluation, Tensor]:
     """Answer the first images of the test split in batches of the cell's size, on its backend and on eager.
 
     Returns:
@@ -68,7 +68,7 @@ def _answer_both(models: Models, cell: Cell, n: int) -> tuple[Evaluation, Evalua
     return _answer(models, cell, chosen), _answer(models, plain_of(cell), chosen), chosen
 
 
-def _answer(models: Models, cell: Cell, chosen: Tensor) -> Evaluation:
+def _answer(models: ModelCache, cell: Cell, chosen: Tensor) -> Evaluation:
     assert cell.batch_size is not None
     dataset = models.place.dataset(cell.variant.dataset)
     key = (models.checkpoint(cell.variant).key, cell.backend, cell.precision, cell.device, cell.batch_size)

@@ -23,7 +23,7 @@ from pruning_core.models import build_model
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import prune
 from pruning_core.store import describe
-from pruning_core.suites.training_speed import OurStep
+from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
 from pruning_core.workspace import Workspace
 
@@ -128,7 +128,7 @@ def _time_steps(
             prune(network, dense, spec.method, ratio, example, train.seed)
             prune_s = time.perf_counter() - started
         with torch.random.fork_rng(devices=[]):
-            step = OurStep(network, dataset, train)
+            step = TrainerStep(network, dataset, train)
             step()  # the first one allocates
             before_s = step.total_s
             for _ in range(TIMED_STEPS):

@@ -92,9 +92,9 @@ def _say_where_the_project_lies(config: pytest.Config) -> None:
 
 def _check_names(grid: Grid, config: pytest.Config) -> None:
     """Refuse what no table holds, before anything is trained."""
-    from pruning_core.suites.validate import check_devices, check_names
+    from pruning_core.suites.validate import check_devices, validate_grid
 
-    check_names(grid)
+    validate_grid(grid)
     if config.getoption("pruning_devices"):
         check_devices(grid.devices)
 

@@ -21,12 +21,12 @@ from pruning_core.errors import NotTimedError
 from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
 from pruning_core.pruning.step import prune
 from pruning_core.records.fields import Record, make_record, pack_answers
-from pruning_core.stats.intervals import why_control_fails
+from pruning_core.stats.intervals import control_problem
 from pruning_core.store import Checkpoint
 from pruning_core.suites.batch_agreement import batch_agreement_fields
-from pruning_core.suites.latency_fields import disturbance_fields, reason_fields, timing_fields
-from pruning_core.suites.latency_session import Tours, reference_of
-from pruning_core.suites.model_cache import Models, dense_of, plain_of
+from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields
+from pruning_core.suites.latency_session import LatencySession, reference_of
+from pruning_core.suites.model_cache import ModelCache, dense_of, plain_of
 from pruning_core.suites.timing import Timer
 from pruning_core.suites.training_record import time_training
 from pruning_core.system.hardware import set_torch_threads
@@ -46,9 +46,9 @@ class Harness:
 
     def __post_init__(self) -> None:
         """Use the grid's number of threads from here on."""
-        self.models = Models(self.grid, self.place)
+        self.models = ModelCache(self.grid, self.place)
         self.timer = Timer(self.models, self.grid.latency, self.place.display)
-        self.tours = Tours(self.models, self.timer, self.planned)
+        self.tours = LatencySession(self.models, self.timer, self.planned)
         set_torch_threads(self.models.threads)
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
@@ -166,7 +166,7 @@ class Harness:
             reference=reference_cell.id,
             control=control,
             **timing_fields(measured.timing, self.grid.latency, cell.batch_size),
-            **reason_fields(
+            **efficiency_fields(
                 measured.timing,
                 self.checkpoint(cell.variant).metrics,
                 self.checkpoint(reference_cell.variant).metrics,
@@ -176,12 +176,12 @@ class Harness:
                 batch_size=cell.batch_size,
                 image_values=images[0].numel(),
             ),
-            **disturbance_fields(measured.disturbance),
+            **contention_fields(measured.disturbance),
             **({} if peak_bytes is None else {"peak_memory_bytes": peak_bytes}),
         )
         if control:
             self.controls.append(record)
-        record["contaminated"] = record["contaminated"] or bool(self.contamination())
+        record["contaminated"] = record["contaminated"] or bool(self.control_problem())
         if record["disturbance"]:
             self.disturbed.append(record)
         return record, list(measured.timing.candidate_s)
@@ -213,14 +213,14 @@ class Harness:
             self.disturbed.append(record)
         return record, samples_s
 
-    def contamination(self) -> str:
+    def control_problem(self) -> str:
         """Say which A/A controls speak against this run's times; empty when none does."""
         tolerance = self.grid.latency.tolerance
         return "; ".join(
             f"{r['cell']}: two identical models came out {r['speedup']:.3f} "
             f"[{r['speedup_low']:.3f}, {r['speedup_high']:.3f}], {problem}"
             for r in self.controls
-            if (problem := why_control_fails(r["speedup_low"], r["speedup_high"], tolerance))
+            if (problem := control_problem(r["speedup_low"], r["speedup_high"], tolerance))
         )
 
     def _check_timing(self) -> None:

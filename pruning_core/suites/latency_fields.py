@@ -15,8 +15,8 @@ from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.stats.intervals import median_interval
 from pruning_core.store import Metrics
-from pruning_core.system.contention import Disturbance, why_disturbed
-from pruning_core.system.roofline import Ceiling, least_time
+from pruning_core.system.contention import Contention, contention_reason
+from pruning_core.system.roofline import Roofline, roofline_time
 
 BYTES_PER_VALUE = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
@@ -61,7 +61,7 @@ def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, A
         options: How; its confidence is that of the bounds.
     """
     low, high, coverage = speedup_interval(timing, options.confidence)
-    handovers_s = [seconds for seconds in timing.handovers_s if seconds > 0]
+    fork_join_s = [seconds for seconds in timing.fork_join_s if seconds > 0]
     return {
         "speedup": timing.speedup,
         "speedup_low": low,
@@ -72,15 +72,15 @@ def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, A
         "looks": timing.looks,
         "rounds_left_out": timing.rounds_left_out,
         "calls_per_sample": timing.calls_per_sample,
-        **({"handover_us": median(handovers_s) * 1e6} if handovers_s else {}),
+        **({"handover_us": median(fork_join_s) * 1e6} if fork_join_s else {}),
     }
 
 
-def reason_fields(
+def efficiency_fields(
     timing: PairedTiming,
     metrics: Metrics,
     reference: Metrics,
-    ceiling: Ceiling | None,
+    ceiling: Roofline | None,
     device_time: DeviceTime | None,
     *,
     precision: str,
@@ -111,17 +111,17 @@ def reason_fields(
         width = BYTES_PER_VALUE[precision]
         # Activations are left out: a perfect program would keep them in its caches. So this is a least time.
         moved = metrics.size_bytes / BYTES_PER_VALUE["fp32"] * width + batch_size * image_values * width
-        least_s, bound = least_time(2 * metrics.macs * batch_size, moved, ceiling)
+        min_s, bound = roofline_time(2 * metrics.macs * batch_size, moved, ceiling)
         fields |= {
-            "matrix_gflops": ceiling.matrix_flops_per_s / 1e9,
+            "matrix_gflops": ceiling.peak_flops_per_s / 1e9,
             "bandwidth_gb_s": ceiling.bandwidth_bytes_per_s / 1e9,
-            "roofline_fraction": least_s / median(timing.candidate_s),
+            "roofline_fraction": min_s / median(timing.candidate_s),
             "roofline_bound": bound,
         }
     return fields
 
 
-def disturbance_fields(disturbance: Disturbance) -> dict[str, Any]:
+def contention_fields(disturbance: Contention) -> dict[str, Any]:
     """Return what else happened on the machine meanwhile; facts that it does not say are left out."""
     facts = {
         "steal_share": disturbance.steal_share,
@@ -131,6 +131,6 @@ def disturbance_fields(disturbance: Disturbance) -> dict[str, Any]:
         "gpu_mhz_low": disturbance.gpu_mhz_low,
         "gpu_mhz_high": disturbance.gpu_mhz_high,
     }
-    why = why_disturbed(disturbance)
+    why = contention_reason(disturbance)
     known = {name: float(value) for name, value in facts.items() if value is not None}
     return {"disturbance": why, "contaminated": bool(why), **known}

@@ -15,71 +15,71 @@ from pruning_core.config.cells import Cell
 from pruning_core.errors import BackendError
 from pruning_core.measure.interleaved import Group
 from pruning_core.measure.paired import PairedTiming
-from pruning_core.suites.model_cache import Models, dense_of, plain_of
+from pruning_core.suites.model_cache import ModelCache, dense_of, plain_of
 from pruning_core.suites.timing import Timer
-from pruning_core.system.contention import Disturbance
+from pruning_core.system.contention import Contention
 
-CONTROL_PATIENCE = 4
+CONTROL_BUDGET_FACTOR = 4
 """An A/A control may take so many times as long as a cell: all verdicts of a run hang on it."""
 
-TOUR_BYTES = 2_000_000_000
+SESSION_BYTES = 2_000_000_000
 """Cells go on one tour up to this size of weights, since all of them stay in memory meanwhile."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class CellTiming:
     """What was measured of a latency cell."""
 
     timing: PairedTiming
-    disturbance: Disturbance  # of the whole tour
+    disturbance: Contention  # of the whole tour
     bind_s: float  # making it ready for its batch size; `compile` compiles here
 
 
 @dataclass
-class Tours:
+class LatencySession:
     """Times latency cells, each once."""
 
-    models: Models
+    models: ModelCache
     timer: Timer
     planned: Sequence[Cell]  # that will be asked for
-    _measured: dict[Cell, Measured] = field(default_factory=dict)
+    _measured: dict[Cell, CellTiming] = field(default_factory=dict)
 
-    def measured(self, cell: Cell) -> Measured:
+    def measured(self, cell: Cell) -> CellTiming:
         """Return what was measured of a cell; measure it now, with company, if nothing was.
 
         Raises:
             BackendError: If its backend, or that of its reference, cannot run it.
         """
         if cell not in self._measured:
-            self._go(cell)
+            self._measure_session(cell)
         return self._measured[cell]
 
-    def _go(self, cell: Cell) -> None:
+    def _measure_session(self, cell: Cell) -> None:
         groups, bound = [], []
-        cells = self._company_of(cell)
+        cells = self._cells_timed_together(cell)
         what = cell.id if len(cells) == 1 else f"{cell.id} and {len(cells) - 1} more"
         with self.models.place.display.work(f"make ready: {what}") as advance:
             for members in _by_reference(cells):
                 # What another cell's backend says against it is said when that cell is asked for.
                 with suppress(*([] if cell in members else [BackendError])):
-                    group, ready = self._make_ready(members, cell)
+                    group, ready = self._prepare_group(members, cell)
                     groups.append(group)
                     bound.append(ready)
                 advance(sum(map(len, bound)), len(cells))
         threads = self.models.threads_of(cell)
         precisions = sorted({other.precision for ready in bound for other, _ in ready})
-        timings, disturbance = self.timer.time_in_turns(what, cell.device, threads, groups, precisions)
+        timings, disturbance = self.timer.time_interleaved(what, cell.device, threads, groups, precisions)
         for ready, of_group in zip(bound, timings, strict=True):
             for (other, seconds), timing in zip(ready, of_group, strict=True):
-                self._measured[other] = Measured(timing, disturbance, seconds)
+                self._measured[other] = CellTiming(timing, disturbance, seconds)
 
-    def _make_ready(self, members: Sequence[Cell], asked: Cell) -> tuple[Group, list[tuple[Cell, float]]]:
+    def _prepare_group(self, members: Sequence[Cell], asked: Cell) -> tuple[Group, list[tuple[Cell, float]]]:
         """Load and bind the cells of one reference; return their calls, and the seconds binding took each."""
         reference_cell = reference_of(members[0])
         is_control = members[0] == reference_cell
         images = self.models.images(reference_cell)
         # A control is paired with a second copy: an own set of weights at another place in memory.
-        reference = self.models.load_anew(members[0]) if is_control else self.models.loaded(reference_cell)
+        reference = self.models.load_copy(members[0]) if is_control else self.models.loaded(reference_cell)
         run_reference = reference.executable.bind(images)
         calls, ready = [], []
         for cell in members:
@@ -91,12 +91,12 @@ class Tours:
         if not calls:
             raise BackendError(f"no cell that is measured against {reference_cell.id} can be run")
         self.models.prepared_s += sum(seconds for _, seconds in ready)
-        limit_s = self.timer.options.limit_s * (CONTROL_PATIENCE if is_control else 1)
+        limit_s = self.timer.options.limit_s * (CONTROL_BUDGET_FACTOR if is_control else 1)
         names = [reference_cell.backend, *(cell.backend for cell, _ in ready)]
-        pools = [name if BACKENDS[name].shares_threads else "" for name in names]
+        pools = [name if BACKENDS[name].shared_thread_pool else "" for name in names]
         return Group(run_reference, calls, limit_s, pools), ready
 
-    def _company_of(self, cell: Cell) -> list[Cell]:
+    def _cells_timed_together(self, cell: Cell) -> list[Cell]:
         """Return a cell and those that go on its tour, in their order."""
         size_bytes, company = 0, [cell]
         threads = self.models.threads_of(cell)
@@ -109,7 +109,7 @@ class Tours:
                 continue
             metrics = self.models.checkpoint(other.variant).metrics
             size_bytes += metrics.size_bytes
-            if size_bytes > TOUR_BYTES:
+            if size_bytes > SESSION_BYTES:
                 break
             if not metrics.exhausted:  # such a cell is not asked for
                 company.append(other)

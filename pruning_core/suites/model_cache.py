@@ -18,7 +18,7 @@ from pruning_core.config.grid import Grid
 from pruning_core.datasets.batches import batches
 from pruning_core.errors import BackendError, CrashError
 from pruning_core.measure.accuracy import Evaluation, evaluate
-from pruning_core.pipeline import make_variant
+from pruning_core.pipeline import ensure_variant
 from pruning_core.store import Checkpoint
 from pruning_core.store.attempts import Attempt
 from pruning_core.system.hardware import most_threads, native_conditions, resolve_threads, set_torch_threads
@@ -28,7 +28,7 @@ from pruning_core.workspace import Workspace
 REFERENCE_BACKEND = ("eager", "fp32")
 """Backend and precision that dense models on other backends are measured against."""
 
-RESIDENT_BYTES = 2_000_000_000
+CACHE_BYTES = 2_000_000_000
 """Loaded models are kept for the next suite up to this size of weights, the last used ones."""
 
 CALIBRATION_IMAGES = 128
@@ -48,7 +48,7 @@ class LoadedModel:
 
 
 @dataclass
-class Models:
+class ModelCache:
     """Loads and evaluates the cells of one grid."""
 
     grid: Grid
@@ -74,7 +74,7 @@ class Models:
     def checkpoint(self, variant: Variant) -> Checkpoint:
         """Load a variant's checkpoint, or make it."""
         start = time.perf_counter()
-        checkpoint = make_variant(variant, self.grid, self.place)
+        checkpoint = ensure_variant(variant, self.grid, self.place)
         self.made_s += time.perf_counter() - start
         return checkpoint
 
@@ -82,15 +82,13 @@ class Models:
         """Return a cell's model, loaded once; the ones not used for long make room."""
         key = self._key(cell)
         if key not in self._loaded:
-            self._loaded[key] = self.load_anew(cell)
+            self._loaded[key] = self.load_copy(cell)
         self._loaded[key] = self._loaded.pop(key)  # the last in the dict is the last used
-        while (
-            len(self._loaded) > 1 and sum(item.size_bytes for item in self._loaded.values()) > RESIDENT_BYTES
-        ):
+        while len(self._loaded) > 1 and sum(item.size_bytes for item in self._loaded.values()) > CACHE_BYTES:
             del self._loaded[next(iter(self._loaded))]
         return self._loaded[key]
 
-    def load_anew(self, cell: Cell) -> LoadedModel:
+    def load_copy(self, cell: Cell) -> LoadedModel:
         """Load a cell's model, with weights of its own."""
         checkpoint = self.checkpoint(cell.variant)
         network = load_network(checkpoint)

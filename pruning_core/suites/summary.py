@@ -46,7 +46,7 @@ def summarize_times(harness: Harness, took_s: float) -> Iterator[str]:
     for reason in dict.fromkeys(record["disturbance"] for record in harness.disturbed):
         cells = sum(record["disturbance"] == reason for record in harness.disturbed)
         yield f"{cells} timed cells are contaminated: {reason} meanwhile."
-    problem = harness.contamination()
+    problem = harness.control_problem()
     if problem:
         yield f"This run's times are contaminated, no verdict will be given on them: {problem}."
         yield "Close what else runs on this machine, or raise [latency] rounds, and measure again."

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import Group, measure_in_turns
+from pruning_core.measure.interleaved import Group, measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.progress import ProgressDisplay
-from pruning_core.suites.model_cache import Models
-from pruning_core.system.contention import Disturbance, MachineWatch
-from pruning_core.system.fork_join import time_handover
+from pruning_core.suites.model_cache import ModelCache
+from pruning_core.system.contention import Contention, ContentionMonitor
+from pruning_core.system.fork_join import measure_fork_join
 from pruning_core.system.hardware import set_torch_threads
-from pruning_core.system.roofline import Ceiling, best_of, measure_ceiling
+from pruning_core.system.roofline import Roofline, max_of, measure_roofline
 from pruning_core.system.thread_idle import rest
 
-LOOK_EVERY_S = 15.0
+ROOFLINE_INTERVAL_S = 15.0
 """A shared machine may be slow for minutes: two looks of 2 s, before and after a tour, saw matrix ceilings of
 271 to 351 GFLOP/s over ten runs on an Intel Xeon, while the fastest calls of the networks, all along the
 tours, were within a few percent of one another. So ceilings are looked at all along too."""
@@ -28,15 +28,15 @@ tours, were within a few percent of one another. So ceilings are looked at all a
 class Timer:
     """Times calls in pairs, shows how far it is, and counts the time as spent inside what is measured."""
 
-    models: Models
+    models: ModelCache
     options: LatencyOptions
     display: ProgressDisplay
-    _ceilings: dict[tuple[str, str, int], Ceiling | None] = field(default_factory=dict)
+    _ceilings: dict[tuple[str, str, int], Roofline | None] = field(default_factory=dict)
 
-    def time_in_turns(
+    def time_interleaved(
         self, what: str, device: str, threads: int, groups: Sequence[Group], precisions: Sequence[str] = ()
-    ) -> tuple[list[list[PairedTiming]], Disturbance]:
-        """Time groups of calls, each against its reference (see `measure_in_turns`).
+    ) -> tuple[list[list[PairedTiming]], Contention]:
+        """Time groups of calls, each against its reference (see `measure_interleaved`).
 
         Args:
             what: Is shown while it runs.
@@ -65,29 +65,29 @@ class Timer:
         set_torch_threads(threads)
         with (
             self.display.work(f"time {what}", quiet=True) as advance,
-            MachineWatch(device) as watch,
+            ContentionMonitor(device) as watch,
             self.models.measuring(),
         ):
 
             def after_round(played: int, planned: int) -> None:
                 watch.sample()
                 advance(played, planned)
-                if time.perf_counter() - looked_at_s > LOOK_EVERY_S:
+                if time.perf_counter() - looked_at_s > ROOFLINE_INTERVAL_S:
                     look()
 
             look()
-            timings = measure_in_turns(
+            timings = measure_interleaved(
                 groups,
                 self.options,
                 rest=rest_and_count,
                 # One thread hands nothing over, and a GPU is another matter.
-                handover=time_handover if device == "cpu" and threads > 1 else None,
+                handover=measure_fork_join if device == "cpu" and threads > 1 else None,
                 after_round=after_round,
             )
             look()
         return timings, watch.disturbance
 
-    def ceiling(self, device: str, precision: str, threads: int) -> Ceiling | None:
+    def ceiling(self, device: str, precision: str, threads: int) -> Roofline | None:
         """Return what this machine can do on a device, in a precision, on so many threads."""
         where = (device, precision, threads)
         if where not in self._ceilings:
@@ -98,5 +98,5 @@ class Timer:
     def _look_at_ceiling(self, *where: *tuple[str, str, int]) -> None:
         """Measure what this machine can do, and keep the best of all looks of this run."""
         rest()
-        seen, before = measure_ceiling(*where), self._ceilings.get(where)
-        self._ceilings[where] = best_of(before, seen) if before and seen else before or seen
+        seen, before = measure_roofline(*where), self._ceilings.get(where)
+        self._ceilings[where] = max_of(before, seen) if before and seen else before or seen

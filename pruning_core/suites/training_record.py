@@ -13,9 +13,9 @@ from pruning_core.datasets.batches import Dataset
 from pruning_core.measure.interleaved import Group
 from pruning_core.models import build_model
 from pruning_core.pruning.cost import count_cost
-from pruning_core.suites.latency_fields import disturbance_fields, speedup_fields
+from pruning_core.suites.latency_fields import contention_fields, speedup_fields
 from pruning_core.suites.timing import Timer
-from pruning_core.suites.training_speed import FLOPS_PER_MAC, OurStep, PlainStep
+from pruning_core.suites.training_speed import FLOPS_PER_MAC, BaselineStep, TrainerStep
 
 PLAIN = "plain loop"
 """The reference of a training cell: DataLoader, image by image, float32, contiguous, plain SGD."""
@@ -38,9 +38,9 @@ def time_training(
     images = spec.dataset
     shape = (images.channels, images.height, images.width)
     network = build_model(spec.model.name, images.classes, shape, spec.train.seed)
-    ours, plain = OurStep(network, dataset, spec.train), PlainStep(network, dataset, spec.train)
+    ours, plain = TrainerStep(network, dataset, spec.train), BaselineStep(network, dataset, spec.train)
     device = str(ours.device)
-    ((timing,),), disturbance = timer.time_in_turns(
+    ((timing,),), disturbance = timer.time_interleaved(
         f"training steps of {spec.model.name} on {spec.dataset.name}",
         device,
         threads,
@@ -61,12 +61,12 @@ def time_training(
         "outside_share": ours.outside_share,
         "control": False,
         **speedup_fields(timing, timer.options),
-        **disturbance_fields(disturbance),
+        **contention_fields(disturbance),
     }
     ceiling = timer.ceiling(device, ours.precision, threads)
     if ceiling is not None:
         macs = count_cost(network, torch.zeros(1, *shape)).macs
         flops_per_s = FLOPS_PER_MAC * macs * ours.batch_size / step_s
-        fields["matrix_gflops"] = ceiling.matrix_flops_per_s / 1e9
-        fields["roofline_fraction"] = flops_per_s / ceiling.matrix_flops_per_s
+        fields["matrix_gflops"] = ceiling.peak_flops_per_s / 1e9
+        fields["roofline_fraction"] = flops_per_s / ceiling.peak_flops_per_s
     return fields, list(timing.candidate_s)

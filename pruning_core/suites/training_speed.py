@@ -19,13 +19,13 @@ from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.batches import Dataset
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.torchvision_compat import transforms
-from pruning_core.training.step import StepRunner, check_trainable, resolve_device, same_every_time
+from pruning_core.training.step import TrainStep, check_trainable, deterministic, resolve_device
 
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
 
 
-class OurStep:
+class TrainerStep:
     """One step of `training.train` a call, batch after batch, epoch after epoch."""
 
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
@@ -36,9 +36,9 @@ class OurStep:
             dataset: Its training split is used.
             spec: How to train.
         """
-        self._runner = StepRunner(copy.deepcopy(network), dataset, spec)
+        self._runner = TrainStep(copy.deepcopy(network), dataset, spec)
         self.batch_size = min(spec.batch_size, len(dataset.train.labels))
-        self._batches = self._walk()
+        self._batches = self._endless_batches()
         self.outside_s = self.total_s = 0.0
         if self.device.type != "cpu":  # the first calls on a GPU load kernels, and one is captured in a graph
             for _ in range(WARM_UP_CALLS + 1):
@@ -50,7 +50,7 @@ class OurStep:
         start = time.perf_counter()
         batch = next(self._batches)
         fetched = time.perf_counter()
-        with same_every_time(self.device):
+        with deterministic(self.device):
             loss = self._runner.step(*batch)
         _wait_for(self._runner.device)
         self.outside_s += fetched - start
@@ -82,32 +82,32 @@ class OurStep:
         """Fraction of the time so far in which batches were fetched, not trained on."""
         return self.outside_s / self.total_s if self.total_s else 0.0
 
-    def _walk(self) -> Iterator[tuple[Tensor, ...]]:
+    def _endless_batches(self) -> Iterator[tuple[Tensor, ...]]:
         epoch = 0
         while True:
-            for batch in self._runner.epoch_batches(epoch):
+            for batch in self._runner.batches_of_epoch(epoch):
                 if len(batch[0]) == self.batch_size:
                     yield batch  # no smaller last batch: a sample is one step, all alike
             epoch += 1
 
 
-class PlainStep:
+class BaselineStep:
     """One step of a loop as tutorials write it a call: DataLoader, image by image, float32, contiguous."""
 
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
-        """Prepare a copy of a network (see `OurStep`); only batch size and device are taken from `spec`."""
+        """Prepare a copy of a network (see `TrainerStep`); only batch size and device are from `spec`."""
         self._device = resolve_device(spec)
         self._network = copy.deepcopy(network).to(self._device).train()
         self._optimizer = torch.optim.SGD(self._network.parameters(), lr=0.01, momentum=0.9)
         order = torch.Generator().manual_seed(spec.seed)
         self._loader = DataLoader(
-            _OneByOne(dataset),
+            _PerImageDataset(dataset),
             batch_size=min(spec.batch_size, len(dataset.train.labels)),
             shuffle=True,
             generator=order,
             drop_last=True,
         )
-        self._batches = self._walk()
+        self._batches = self._endless_batches()
 
     def __call__(self) -> Tensor:
         """Take one step and return its loss when it is there."""
@@ -121,12 +121,12 @@ class PlainStep:
         _wait_for(self._device)
         return loss.detach()
 
-    def _walk(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _endless_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             yield from self._loader
 
 
-class _OneByOne(MapDataset[tuple[Tensor, int]]):
+class _PerImageDataset(MapDataset[tuple[Tensor, int]]):
     """Images one at a time, as torchvision's own datasets give them: PIL, ToTensor, Normalize."""
 
     def __init__(self, dataset: Dataset) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pruning_core.backends import check_backend, check_device
 from pruning_core.config.cells import dataset_labels
 from pruning_core.config.grid import Grid
-from pruning_core.config.parse import split_backend
+from pruning_core.config.parse import parse_backend
 from pruning_core.datasets import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
 from pruning_core.pruning import find_method
 
 
-def check_names(grid: Grid) -> None:
+def validate_grid(grid: Grid) -> None:
     """Look every name of a grid up.
 
     Raises:
@@ -33,7 +33,7 @@ def check_names(grid: Grid) -> None:
         check_scope(method, grid.scope)
         grid.method_spec(method)
     for item in grid.backends:
-        check_backend(*split_backend(item))
+        check_backend(*parse_backend(item))
 
 
 def check_scope(method: str, scope: str) -> None:

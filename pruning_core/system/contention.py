@@ -21,11 +21,11 @@ import torch
 
 from pruning_core.system.clock import Clock
 
-OTHERS_ALLOWED = 0.10
+MAX_OTHER_SHARE = 0.10
 """Of two cores it is a fifth of one: about what a desktop and its services take. A neighbour that takes more
 meets one of the two in a pair and not the other."""
 
-STEAL_ALLOWED = 0.05
+MAX_STEAL_SHARE = 0.05
 """Lower, as whatever the hypervisor takes is taken from us: others may have used cores that were idle."""
 
 GPU_CLOCK_STEADY_WITHIN = 0.10
@@ -39,7 +39,7 @@ READ_CLOCKS_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
-class CpuSeconds:
+class CpuTimes:
     """CPU time that was counted up to a moment, over the cores that we may use; seconds."""
 
     total: float  # idle and stolen included
@@ -49,7 +49,7 @@ class CpuSeconds:
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Contention:
     """What else happened; None where the platform does not say."""
 
     steal_share: float | None  # of the CPU time of the cores we may use, in [0, 1]
@@ -61,13 +61,13 @@ class Disturbance:
     wall_s: float
 
 
-def read_cpu_seconds() -> CpuSeconds:
+def read_cpu_seconds() -> CpuTimes:
     """Read the CPU time of the cores that we may use, and our own, by psutil; all 0 where nothing says it."""
     try:
         every, own_s = psutil.cpu_times(percpu=True), _own_cpu_s()
     except (OSError, psutil.Error):  # no /proc, as in some sandboxes
-        return CpuSeconds(0.0, 0.0, None, 0.0)
-    cores = _our_cores(len(every))
+        return CpuTimes(0.0, 0.0, None, 0.0)
+    cores = _usable_cores(len(every))
     ours = [every[core] for core in cores]
     # Not `guest`: it is in `user` already.
     busy = sum(
@@ -75,7 +75,7 @@ def read_cpu_seconds() -> CpuSeconds:
     )
     idle = sum(getattr(core, field, 0.0) for core in ours for field in ("idle", "iowait"))
     stolen = sum(core.steal for core in ours) if all(hasattr(core, "steal") for core in ours) else None
-    return CpuSeconds(busy + idle + (stolen or 0.0), busy, stolen, own_s)
+    return CpuTimes(busy + idle + (stolen or 0.0), busy, stolen, own_s)
 
 
 def read_cpu_mhz(root: Path = Path("/sys/devices/system/cpu")) -> float | None:
@@ -84,7 +84,7 @@ def read_cpu_mhz(root: Path = Path("/sys/devices/system/cpu")) -> float | None:
     Not from `/proc/cpuinfo`: in a virtual machine it repeats one nominal figure for ever.
     """
     clocks_khz = []
-    for core in _our_cores(os.cpu_count() or 1):
+    for core in _usable_cores(os.cpu_count() or 1):
         try:
             text = (root / f"cpu{core}" / "cpufreq" / "scaling_cur_freq").read_text(encoding="ascii")
             clocks_khz.append(float(text))
@@ -107,10 +107,10 @@ def read_gpu_mhz(device: str) -> float | None:
         return _ask_nvidia_smi(device)
 
 
-class MachineWatch:
+class ContentionMonitor:
     """Watches the machine while a block runs; leave the block as soon as the work is done.
 
-        with MachineWatch("cpu") as watch:
+        with ContentionMonitor("cpu") as watch:
             ...  # watch.sample() between rounds
         watch.disturbance
 
@@ -122,7 +122,7 @@ class MachineWatch:
         self,
         device: str,
         *,
-        read_cpu: Callable[[], CpuSeconds] = read_cpu_seconds,
+        read_cpu: Callable[[], CpuTimes] = read_cpu_seconds,
         read_cpu_clock: Callable[[], float | None] = read_cpu_mhz,
         read_gpu_clock: Callable[[str], float | None] = read_gpu_mhz,
         clock: Clock = time.perf_counter,
@@ -135,7 +135,7 @@ class MachineWatch:
         self._cpu_mhz: list[float] = []
         self._gpu_mhz: list[float] = []
         self._sampled_at = -math.inf
-        self._disturbance: Disturbance | None = None
+        self._disturbance: Contention | None = None
 
     def __enter__(self) -> Self:
         self._before = self._read_cpu()
@@ -159,12 +159,12 @@ class MachineWatch:
         wall_s = self._clock() - self._began
         after = self._read_cpu()
         self.sample()
-        self._disturbance = Disturbance(
+        self._disturbance = Contention(
             *_shares(self._before, after), *_range(self._cpu_mhz), *_range(self._gpu_mhz), wall_s
         )
 
     @property
-    def disturbance(self) -> Disturbance:
+    def disturbance(self) -> Contention:
         """What else happened.
 
         Raises:
@@ -175,14 +175,14 @@ class MachineWatch:
         return self._disturbance
 
 
-def why_disturbed(disturbance: Disturbance) -> str:
+def contention_reason(disturbance: Contention) -> str:
     """Say in words what harms a measurement that was made meanwhile; empty when nothing does."""
     if disturbance.wall_s < SHORTEST_WATCH_S:
         return ""
     reasons = []
-    if (others := disturbance.others_share or 0.0) > OTHERS_ALLOWED:
+    if (others := disturbance.others_share or 0.0) > MAX_OTHER_SHARE:
         reasons.append(f"other processes used {100 * others:.0f} % of the cores")
-    if (stolen := disturbance.steal_share or 0.0) > STEAL_ALLOWED:
+    if (stolen := disturbance.steal_share or 0.0) > MAX_STEAL_SHARE:
         reasons.append(f"the hypervisor took {100 * stolen:.0f} % of the CPU time")
     low, high = disturbance.gpu_mhz_low or 0.0, disturbance.gpu_mhz_high or 0.0
     if low < (1 - GPU_CLOCK_STEADY_WITHIN) * high:
@@ -190,7 +190,7 @@ def why_disturbed(disturbance: Disturbance) -> str:
     return " and ".join(reasons)
 
 
-def _shares(before: CpuSeconds, after: CpuSeconds) -> tuple[float | None, float | None]:
+def _shares(before: CpuTimes, after: CpuTimes) -> tuple[float | None, float | None]:
     """Return the hypervisor's and the others' share; both None when no tick of the clock came between."""
     total = after.total - before.total
     if total <= 0:
@@ -210,7 +210,7 @@ def _range(readings: list[float]) -> tuple[float | None, float | None]:
     return (min(readings), max(readings)) if readings else (None, None)
 
 
-def _our_cores(cores: int) -> list[int]:
+def _usable_cores(cores: int) -> list[int]:
     """Return the numbers of the cores that we may use, of so many."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(cores)
     # All of them where cores are switched off and numbers do not match places.

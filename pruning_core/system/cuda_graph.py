@@ -22,7 +22,7 @@ inside."""
 Tensors = tuple[Tensor, ...]
 
 
-class Graphed:
+class GraphedCallable:
     """A function whose calls are replayed once one of them could be captured; else it runs as it is.
 
     Only calls whose inputs have the shapes of the very first ones are replayed. A function that waits for
@@ -60,7 +60,7 @@ class Graphed:
                 return self._function(*inputs)
             if self._calls < WARM_UP_CALLS:
                 self._calls += 1
-                return self._watched(inputs)
+                return self._warm_up_call(inputs)
             if self._graph is None:
                 self._capture(inputs)
             if self._graph is None:
@@ -70,7 +70,7 @@ class Graphed:
             self._graph.replay()
             return self._output
 
-    def _watched(self, inputs: Tensors) -> Tensor:
+    def _warm_up_call(self, inputs: Tensors) -> Tensor:
         """Call the function as it is, and look whether it does what a graph could not."""
         drawn = (torch.get_rng_state(), random.getstate())
         mode = torch.cuda.get_sync_debug_mode()

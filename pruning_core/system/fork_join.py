@@ -16,10 +16,10 @@ from statistics import median
 
 import torch
 
-from pruning_core.records.fields import HANDOVER_ALIKE_WITHIN
+from pruning_core.records.fields import FORK_JOIN_SAME_WITHIN
 from pruning_core.system.clock import Call, Clock
 
-GRAIN = 32_768
+ATEN_GRAIN_SIZE = 32_768
 """PyTorch gives a thread at least so many numbers of an elementwise operation (`GRAIN_SIZE` of ATen)."""
 
 CALLS_FIRST = 10
@@ -31,7 +31,7 @@ LONGEST_S = 0.002
 """A neighbour on one of the cores may hold a call up for whole slices of time: then fewer calls will do."""
 
 
-def time_handover(clock: Clock = time.perf_counter) -> float:
+def measure_fork_join(clock: Clock = time.perf_counter) -> float:
     """Time the smallest addition that PyTorch splits between all its threads.
 
     Args:
@@ -40,7 +40,7 @@ def time_handover(clock: Clock = time.perf_counter) -> float:
     Returns:
         Seconds of one call, the median of up to 30; a third of a millisecond in all.
     """
-    numbers = torch.zeros(GRAIN * torch.get_num_threads())
+    numbers = torch.zeros(ATEN_GRAIN_SIZE * torch.get_num_threads())
     end = clock() + LONGEST_S
     for _ in range(CALLS_FIRST):
         numbers.add_(1.0)
@@ -52,7 +52,7 @@ def time_handover(clock: Clock = time.perf_counter) -> float:
     return median(seconds)
 
 
-class Mood:
+class ForkJoinMonitor:
     """How long the cores take to hand work over, read between rounds; 0 s where that is not read."""
 
     def __init__(self, handover: Callable[[], float] | None, rest: Call) -> None:
@@ -69,8 +69,8 @@ class Mood:
         return max(self._readings_s[-2:])
 
     @property
-    def usual_up_to_s(self) -> float:
+    def usual_limit_s(self) -> float:
         """What counts as usual so far: little more than the faster readings, not than one lucky one."""
         if self._handover is None:
             return 0.0
-        return HANDOVER_ALIKE_WITHIN * sorted(self._readings_s)[len(self._readings_s) // 10]
+        return FORK_JOIN_SAME_WITHIN * sorted(self._readings_s)[len(self._readings_s) // 10]

@@ -26,7 +26,7 @@ from pruning_core.system.clock import Call, Clock
 from pruning_core.system.hardware import resolve_threads, set_torch_threads
 from pruning_core.system.memory import available_memory_bytes
 
-Work = tuple[float, Call]
+Workload = tuple[float, Call]
 """How much one call does (operations, or bytes moved), and the call."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
@@ -40,7 +40,7 @@ SIDES = (256, 512, 1024, 2048, 4096, 8192)
 IMAGES = (2, 8, 32, 128, 512)
 """Sides of square matrices and sizes of batches, ascending: many cores and GPUs need the large ones."""
 
-CHANNELS, MAP = 256, 16
+CHANNELS, FEATURE_MAP = 256, 16
 """Of the convolution, in and out, and the side of what comes out: a layer from the middle of a ResNet-18."""
 
 LONGEST_CALL_S = 0.010
@@ -53,7 +53,7 @@ LEAST_STREAM_BYTES = 256 * 2**20
 CACHES_STREAMED = 4
 """An array is at least this many times as large as all last-level caches together."""
 
-PIECES = 16
+CHUNKS = 16
 """On a CPU a call streams a piece of the array, for the sake of short samples (see `CALLS_PER_SAMPLE`)."""
 
 CUDA_STREAM_BYTES = 512 * 2**20
@@ -61,10 +61,10 @@ CUDA_STREAM_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
-class Ceiling:
+class Roofline:
     """What no network can exceed here, with that device, precision and number of threads."""
 
-    matrix_flops_per_s: float  # a multiply-add is two
+    peak_flops_per_s: float  # a multiply-add is two
     bandwidth_bytes_per_s: float  # read and written
 
 
@@ -76,7 +76,7 @@ class Stopwatch:
     wait: Callable[[], object]  # returns when the device has done what it was asked to
     clock: Clock
 
-    def best_s(self, call: Call) -> float:
+    def fastest_call_s(self, call: Call) -> float:
         """Return seconds per call in the fastest sample, after a warm-up: a ceiling is not an average."""
         call()
         self.wait()
@@ -90,9 +90,9 @@ class Stopwatch:
         return min(samples_s) / self.calls
 
 
-def measure_ceiling(
+def measure_roofline(
     device: str, precision: str, threads: int, *, clock: Clock = time.perf_counter
-) -> Ceiling | None:
+) -> Roofline | None:
     """Measure both ceilings of a device; takes about a second, two below fp32.
 
     fp32 means what PyTorch is set to at that moment (TF32 or not). int8 is `torch._int_mm`, which has fast
@@ -123,18 +123,18 @@ def measure_ceiling(
             return None
         if precision != "fp32" and matrix <= _matrix_ceiling(device, torch.float32, stopwatch):
             return None
-        return Ceiling(matrix, _best_rate(_streams(device), stopwatch))
+        return Roofline(matrix, _best_rate(_memory_sweep(device), stopwatch))
 
 
-def best_of(one: Ceiling, other: Ceiling) -> Ceiling:
+def max_of(one: Roofline, other: Roofline) -> Roofline:
     """Return the higher of two ceilings, each for itself: no look sees more than the machine can do."""
-    return Ceiling(
-        max(one.matrix_flops_per_s, other.matrix_flops_per_s),
+    return Roofline(
+        max(one.peak_flops_per_s, other.peak_flops_per_s),
         max(one.bandwidth_bytes_per_s, other.bandwidth_bytes_per_s),
     )
 
 
-def least_time(flops: float, bytes_moved: float, ceiling: Ceiling) -> tuple[float, str]:
+def roofline_time(flops: float, bytes_moved: float, ceiling: Roofline) -> tuple[float, str]:
     """Return the shortest time that work can take under a roofline, and which ceiling bounds it.
 
     Args:
@@ -145,7 +145,7 @@ def least_time(flops: float, bytes_moved: float, ceiling: Ceiling) -> tuple[floa
     Returns:
         Seconds, and `matrix` or `bandwidth`.
     """
-    matrix_s = flops / ceiling.matrix_flops_per_s
+    matrix_s = flops / ceiling.peak_flops_per_s
     bandwidth_s = bytes_moved / ceiling.bandwidth_bytes_per_s
     return (matrix_s, "matrix") if matrix_s >= bandwidth_s else (bandwidth_s, "bandwidth")
 
@@ -157,34 +157,36 @@ def _matrix_ceiling(device: str, dtype: torch.dtype, stopwatch: Stopwatch) -> fl
     return max(products, _best_rate(_convolutions(device, dtype), stopwatch))
 
 
-def _best_rate(works: Iterator[Work], stopwatch: Stopwatch) -> float:
+def _best_rate(works: Iterator[Workload], stopwatch: Stopwatch) -> float:
     best = 0.0
     for amount, call in works:
-        seconds = stopwatch.best_s(call)
+        seconds = stopwatch.fastest_call_s(call)
         best = max(best, amount / seconds)
         if seconds > LONGEST_CALL_S:
             break
     return best
 
 
-def _products(device: str, dtype: torch.dtype) -> Iterator[Work]:
+def _products(device: str, dtype: torch.dtype) -> Iterator[Workload]:
     for side in SIDES:
-        a = _numbers((side, side), device, dtype)
+        a = _random_tensor((side, side), device, dtype)
         # Transposed: the one layout that cuBLASLt takes for int8. Layout hardly matters to the others.
-        b = _numbers((side, side), device, dtype).t()
+        b = _random_tensor((side, side), device, dtype).t()
         multiply = torch._int_mm if dtype == torch.int8 else torch.mm
         yield 2.0 * side**3, lambda multiply=multiply, a=a, b=b: multiply(a, b)  # type: ignore[misc]
 
 
-def _convolutions(device: str, dtype: torch.dtype) -> Iterator[Work]:
-    kernel = _numbers((CHANNELS, CHANNELS, 3, 3), device, dtype).to(memory_format=torch.channels_last)
+def _convolutions(device: str, dtype: torch.dtype) -> Iterator[Workload]:
+    kernel = _random_tensor((CHANNELS, CHANNELS, 3, 3), device, dtype).to(memory_format=torch.channels_last)
     for images in IMAGES:
-        x = _numbers((images, CHANNELS, MAP + 2, MAP + 2), device, dtype)  # (N, C, H + 2, W + 2)
+        x = _random_tensor(
+            (images, CHANNELS, FEATURE_MAP + 2, FEATURE_MAP + 2), device, dtype
+        )  # (N, C, H + 2, W + 2)
         x = x.to(memory_format=torch.channels_last)
-        yield 2.0 * images * (CHANNELS * 3 * MAP) ** 2, lambda x=x: F.conv2d(x, kernel)  # type: ignore[misc]
+        yield 2.0 * images * (CHANNELS * 3 * FEATURE_MAP) ** 2, lambda x=x: F.conv2d(x, kernel)  # type: ignore[misc]
 
 
-def _numbers(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> torch.Tensor:
+def _random_tensor(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> torch.Tensor:
     # Not zeros: a GPU needs less power for those, and clocks higher. Of their own generator: to measure a
     # machine must not change what a seed gives.
     generator = torch.Generator().manual_seed(0)
@@ -193,14 +195,14 @@ def _numbers(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> torch.T
     return torch.randn(shape, generator=generator).to(device, dtype)
 
 
-def _streams(device: str) -> Iterator[Work]:
+def _memory_sweep(device: str) -> Iterator[Workload]:
     """Scale an array in place, piece after piece: when a piece comes again, no cache holds it any more.
 
     Not a copy: a CPU reads a line of memory before it writes to it (write-allocate), so a copy moves three
     bytes for each two that are counted (on that core of Zen 4: 27 GB/s, and 50 in place).
     """
     array = torch.ones(_stream_bytes(device) // 4, device=device)  # (N,) float32
-    pieces = array.chunk(1 if device.startswith("cuda") else PIECES)
+    pieces = array.chunk(1 if device.startswith("cuda") else CHUNKS)
     coming = cycle(pieces)
     yield 2.0 * pieces[0].nbytes, lambda: next(coming).mul_(1.0)
 
@@ -211,7 +213,7 @@ def _stream_bytes(device: str) -> int:
     wanted = max(LEAST_STREAM_BYTES, CACHES_STREAMED * _last_level_cache_bytes())
     if available := available_memory_bytes():
         wanted = min(wanted, available // 8)
-    return wanted // (4 * PIECES) * (4 * PIECES)  # float32, in pieces of one size
+    return wanted // (4 * CHUNKS) * (4 * CHUNKS)  # float32, in pieces of one size
 
 
 def _last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu")) -> int:

@@ -15,10 +15,10 @@ from pathlib import Path
 TASKS = Path("/proc/self/task")
 """Where Linux tells the state of each thread. Elsewhere the CPU time of the process has to do."""
 
-LOOK_EVERY_S = 0.0005
+POLL_EVERY_S = 0.0005
 """How long after a look the next one follows. A look takes 40 to 110 µs (AMD EPYC, some 20 threads)."""
 
-QUIET_LOOKS = 2
+IDLE_POLLS = 2
 """At rest no other thread runs in so many looks in a row: one may fall between two tasks of a pool."""
 
 CPU_STEP_S = 0.010
@@ -27,7 +27,7 @@ CPU_STEP_S = 0.010
 CPU_SHARE = 0.25
 """At rest a process uses less than this part of one core. One thread that spins uses all of it."""
 
-LONGEST_REST_S = 0.5
+MAX_WAIT_S = 0.5
 """A process that never comes to rest, because a thread of its own works on, is measured all the same."""
 
 
@@ -48,14 +48,14 @@ def rest(
         _rest_by_cpu_time(wait, cpu_clock)
         return
     quiet = 0
-    for _ in range(round(LONGEST_REST_S / LOOK_EVERY_S)):
-        quiet = 0 if others_run(tasks) else quiet + 1
-        if quiet == QUIET_LOOKS:
+    for _ in range(round(MAX_WAIT_S / POLL_EVERY_S)):
+        quiet = 0 if other_threads_running(tasks) else quiet + 1
+        if quiet == IDLE_POLLS:
             return
-        wait(LOOK_EVERY_S)
+        wait(POLL_EVERY_S)
 
 
-def others_run(tasks: Path = TASKS) -> bool:
+def other_threads_running(tasks: Path = TASKS) -> bool:
     """Return whether a thread of this process, other than the one that asks, runs or waits for a core.
 
     Args:
@@ -76,7 +76,7 @@ def _runs(stat_file: str) -> bool:
 
 
 def _rest_by_cpu_time(wait: Callable[[float], object], cpu_clock: Callable[[], float]) -> None:
-    for _ in range(round(LONGEST_REST_S / CPU_STEP_S)):
+    for _ in range(round(MAX_WAIT_S / CPU_STEP_S)):
         used_s = cpu_clock()
         wait(CPU_STEP_S)
         if cpu_clock() - used_s < CPU_SHARE * CPU_STEP_S:

@@ -13,7 +13,7 @@ from pruning_core.training.step import derive_seed, place, resolve_device
 _BATCH_SIZE = 256
 
 
-def renew_norms(network: nn.Module, dataset: Dataset, spec: FineTuneSpec) -> None:
+def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTuneSpec) -> None:
     """Take the statistics of all batch norms anew from training images, in place; weights stay.
 
     Pruning removes inputs that a norm's mean and variance were taken over: until they are renewed, even a
@@ -30,7 +30,7 @@ def renew_norms(network: nn.Module, dataset: Dataset, spec: FineTuneSpec) -> Non
     if not norms or spec.norm_images == 0:
         return
     device = resolve_device(spec)
-    momenta = [norm.momentum for norm in norms]
+    momentum_buffers = [norm.momentum for norm in norms]
     place(network, device, torch.channels_last)
     network.eval()
     for norm in norms:
@@ -43,7 +43,7 @@ def renew_norms(network: nn.Module, dataset: Dataset, spec: FineTuneSpec) -> Non
     with torch.inference_mode():
         for images, _ in batches(split, dataset.spec, _BATCH_SIZE, device=device):
             network(images.contiguous(memory_format=torch.channels_last))
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, momentum in zip(norms, momentum_buffers, strict=True):
         norm.momentum = momentum
     place(network, torch.device("cpu"), torch.contiguous_format)
     network.eval()

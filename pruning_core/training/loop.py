@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.batches import Dataset
 from pruning_core.errors import TrainingError
-from pruning_core.training.step import Distillation, StepRunner, derive_seed, same_every_time
+from pruning_core.training.step import Distillation, TrainStep, derive_seed, deterministic
 
 _DIV_FACTOR = 25.0  # onecycle starts at peak / 25 …
 _FINAL_DIV_FACTOR = 1e4  # … and ends at a ten-thousandth of that: the defaults of torch's OneCycleLR
@@ -77,7 +77,7 @@ def train(
         TrainingError: If the loss is no longer a number.
         UnavailableError: If the device asked for is not there.
     """
-    runner = StepRunner(network, dataset, spec, distillation=distillation, zeros=zeros)
+    runner = TrainStep(network, dataset, spec, distillation=distillation, zeros=zeros)
     device = runner.device
     done, losses, seconds, outside_s = 0, [], 0.0, 0.0
     if resume is not None:
@@ -87,13 +87,13 @@ def train(
     steps_per_epoch = math.ceil(len(dataset.train.labels) / spec.batch_size)
     steps = steps_per_epoch * spec.epochs
     saved_at = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), same_every_time(device):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic(device):
         for epoch in range(done, spec.epochs):
             started, in_steps_s = time.perf_counter(), 0.0
             torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
             loss_sum = torch.zeros((), device=device)
             diverged_at = torch.full((), steps, device=device)  # the first step whose loss is no number
-            for index, batch in enumerate(runner.epoch_batches(epoch)):
+            for index, batch in enumerate(runner.batches_of_epoch(epoch)):
                 step = epoch * steps_per_epoch + index
                 begun = time.perf_counter()
                 runner.set_learning_rate(learning_rate(spec, step, steps))
@@ -180,19 +180,21 @@ def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
     )
 
 
-def _tensors_of(network: nn.Module, runner: StepRunner) -> dict[str, Tensor]:
+def _tensors_of(network: nn.Module, runner: TrainStep) -> dict[str, Tensor]:
     # Copies: the parameters go on changing while the caller holds the state.
     tensors = {f"model.{name}": _copy(tensor) for name, tensor in network.state_dict().items()}
-    return tensors | {f"momentum.{name}": _copy(momentum) for name, momentum in runner.momenta().items()}
+    return tensors | {
+        f"momentum.{name}": _copy(momentum) for name, momentum in runner.momentum_buffers().items()
+    }
 
 
 def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _restore(network: nn.Module, runner: StepRunner, state: EpochState) -> None:
+def _restore(network: nn.Module, runner: TrainStep, state: EpochState) -> None:
     network.load_state_dict(_under("model.", state))
-    runner.set_momenta(_under("momentum.", state))
+    runner.set_momentum_buffers(_under("momentum.", state))
 
 
 def _under(prefix: str, state: EpochState) -> dict[str, Tensor]:

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.batches import Dataset, Split, batches, compose, draw
+from pruning_core.datasets.batches import Dataset, Split, batches, draw, make_batch
 from pruning_core.errors import TrainingError, UnavailableError
-from pruning_core.system.cuda_graph import Graphed
+from pruning_core.system.cuda_graph import GraphedCallable
 from pruning_core.system.hardware import fast_bf16, training_memory_format
 from pruning_core.training.muon import Muon
 
-_SPLIT_SHARE = 0.25
+MAX_DATA_FRACTION = 0.25
 """A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
 
-_WORTH_STEPS = 20
+MIN_STEPS_FOR_GRAPH = 20
 """Capturing a CUDA graph took 25 ms for a ResNet-18 on an H200, as long as three steps kernel by kernel."""
 
 
@@ -40,7 +40,7 @@ class Distillation:
     temperature: float
 
 
-class StepRunner:
+class TrainStep:
     """A network, its optimizer and its images on the device, ready to take steps."""
 
     def __init__(
@@ -76,18 +76,18 @@ class StepRunner:
         self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
         parameters = dict(network.named_parameters())
         self._zeros = [(parameters[name], zero.to(self.device)) for name, zero in (zeros or {}).items()]
-        self._graphed: Graphed | None = None
+        self._graphed: GraphedCallable | None = None
         # A batch is made inside of the step's graph where its images are on the device.
-        self._composes = False
+        self._batch_in_graph = False
         steps = spec.epochs * (len(dataset.train.labels) // spec.batch_size)  # of whole batches
-        if self.device.type == "cuda" and steps >= _WORTH_STEPS:
-            self._composes = self.split.images.device.type == self.device.type
+        if self.device.type == "cuda" and steps >= MIN_STEPS_FOR_GRAPH:
+            self._batch_in_graph = self.split.images.device.type == self.device.type
             self._graph_steps()
 
     def _graph_steps(self) -> None:
         """Launch each step as one CUDA graph."""
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch lacks its annotations
-        self._graphed = Graphed(self._take_step, stream)
+        self._graphed = GraphedCallable(self._take_step, stream)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 # A graph would repeat the number that it was captured with; a tensor it reads anew.
@@ -115,32 +115,32 @@ class StepRunner:
                 else:
                     group["lr"] = own
 
-    def momenta(self) -> dict[str, Tensor]:
+    def momentum_buffers(self) -> dict[str, Tensor]:
         """Return the momentum of each parameter that has one by now, by the parameter's name."""
         states = {p: state for optimizer in self.optimizers for p, state in optimizer.state.items()}
         found = {n: states.get(p, {}).get("momentum_buffer") for n, p in self.network.named_parameters()}
         return {name: momentum for name, momentum in found.items() if momentum is not None}
 
-    def set_momenta(self, momenta: Mapping[str, Tensor]) -> None:
-        """Go on with momenta that `momenta` gave."""
+    def set_momentum_buffers(self, buffers: Mapping[str, Tensor]) -> None:
+        """Go on with what `momentum_buffers` gave."""
         names = {parameter: name for name, parameter in self.network.named_parameters()}
         for optimizer in self.optimizers:
             for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-                if names[parameter] in momenta:
+                if names[parameter] in buffers:
                     # empty_like keeps the parameter's memory format: another one would sum in another order.
-                    buffer = torch.empty_like(parameter).copy_(momenta[names[parameter]]).detach()
+                    buffer = torch.empty_like(parameter).copy_(buffers[names[parameter]]).detach()
                     optimizer.state[parameter]["momentum_buffer"] = buffer
 
     def step(self, *batch: Tensor) -> Tensor:  # -> ()
         """Take one step and return the loss, valid until the next one, without waiting for the device.
 
         Args:
-            batch: One that `epoch_batches` gave.
+            batch: One that `batches_of_epoch` gave.
         """
         return self._graphed(*batch) if self._graphed is not None else self._take_step(*batch)
 
     def _take_step(self, *batch: Tensor) -> Tensor:
-        images, labels = self._compose(batch[0]) if self._composes else batch
+        images, labels = self._compose(batch[0]) if self._batch_in_graph else batch
         images = images.contiguous(memory_format=self.memory_format)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.network(images)  # (N, classes)
@@ -148,7 +148,7 @@ class StepRunner:
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.spec.label_smoothing)
         if self._distillation is not None:
             loss = torch.lerp(
-                loss, self._distance(self._distillation, images, logits), self._distillation.weight
+                loss, self._distillation_loss(self._distillation, images, logits), self._distillation.weight
             )
         self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
@@ -159,7 +159,7 @@ class StepRunner:
                 weight.masked_fill_(zero, 0.0)
         return loss.detach()
 
-    def _distance(self, distillation: Distillation, images: Tensor, logits: Tensor) -> Tensor:
+    def _distillation_loss(self, distillation: Distillation, images: Tensor, logits: Tensor) -> Tensor:
         with (
             torch.no_grad(),
             torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
@@ -171,10 +171,10 @@ class StepRunner:
         return t * t * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
     def _compose(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        return compose(self.split, self._images, drawn, self.device)
+        return make_batch(self.split, self._images, drawn, self.device)
 
-    def epoch_batches(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
-        """Walk over the training images in the order, and with the variation, of an epoch.
+    def batches_of_epoch(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
+        """Walk over the training images in the order, and with the augmentation, of an epoch.
 
         Args:
             epoch: Counted from 0.
@@ -185,14 +185,15 @@ class StepRunner:
         """
         seed, size = self.spec.seed, self.spec.batch_size
         order = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
-        augmentation = torch.Generator().manual_seed(derive_seed(seed, epoch, "augmentation"))
-        variation = augmentation if self.spec.augment else None
-        if self._composes:
-            drawn = draw(len(self.split.labels), self._images, size, order, variation).to(self.device)
+        # The label is older than the argument; another one would draw other images for the same seed.
+        varied = torch.Generator().manual_seed(derive_seed(seed, epoch, "variation"))
+        augmentation = varied if self.spec.augment else None
+        if self._batch_in_graph:
+            drawn = draw(len(self.split.labels), self._images, size, order, augmentation).to(self.device)
             yield from zip(torch.split(drawn, size))
         else:
             yield from batches(
-                self.split, self._images, size, order=order, variation=variation, device=self.device
+                self.split, self._images, size, order=order, augmentation=augmentation, device=self.device
             )
 
     def release(self) -> None:
@@ -258,8 +259,8 @@ def make_optimizers(
     turned: list[nn.Parameter] = []
     left: list[nn.Parameter] = []
     for p in (p for p in network.parameters() if p.requires_grad):  # frozen ones stay as they are
-        behind_the_first = spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels
-        (turned if behind_the_first else left).append(p)
+        after_first_conv = spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels
+        (turned if after_first_conv else left).append(p)
     groups = [
         {"params": [p for p in left if p.ndim >= 2], "weight_decay": spec.weight_decay},
         {"params": [p for p in left if p.ndim < 2], "weight_decay": 0.0},
@@ -282,7 +283,7 @@ def make_optimizers(
     return optimizers
 
 
-def same_every_time(device: torch.device) -> AbstractContextManager[None]:
+def deterministic(device: torch.device) -> AbstractContextManager[None]:
     """Let steps on a device give the same weights every time."""
     if device.type != "cuda":
         return nullcontext()
@@ -300,6 +301,6 @@ def _on_device(split: Split, device: torch.device) -> Split:
     if device.type != "cuda":
         return split
     free_bytes, _ = torch.cuda.mem_get_info(device)
-    if split.images.nbytes > _SPLIT_SHARE * free_bytes:
+    if split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
         return split
     return Split(split.images.to(device), split.labels.to(device))

@@ -40,7 +40,7 @@ def test_whatever_is_missing_one_line_names_what_to_do(monkeypatch, name, precis
     monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, package=None: None)
     monkeypatch.setattr(shutil, "which", lambda program: None)
     monkeypatch.setattr(openvino, "cpu_bf16", lambda: "none")
-    reason = BACKENDS[name].why_unavailable(precision, device)
+    reason = BACKENDS[name].unavailable_reason(precision, device)
     if reason is None:
         assert name in ("eager", "cudagraph")  # these are PyTorch, which is there
     else:
@@ -53,7 +53,7 @@ def test_a_cuda_graph_needs_cuda(precision) -> None:
     """The backend `cudagraph` is there on every CUDA device, and on no other."""
     with pytest.raises(UnavailableError, match="CUDA graphs run on CUDA only, not on cpu"):
         load_executable("cudagraph", Tiny(), EXAMPLE, precision, "cpu", 1)
-    assert BACKENDS["cudagraph"].why_unavailable(precision, "cuda:1") is None
+    assert BACKENDS["cudagraph"].unavailable_reason(precision, "cuda:1") is None
 
 
 @pytest.mark.parametrize(("name", "provider"), [("onnxruntime", "CUDA"), ("tensorrt", "Tensorrt")])
@@ -62,16 +62,16 @@ def test_a_build_of_onnx_runtime_without_a_provider_says_which(monkeypatch, name
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    reason = BACKENDS[name].why_unavailable("fp32", "cuda")
+    reason = BACKENDS[name].unavailable_reason("fp32", "cuda")
     assert reason is not None
     assert f"has no {provider}ExecutionProvider. Install with: pip install onnxruntime-gpu" in reason
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [f"{provider}ExecutionProvider"])
-    assert BACKENDS[name].why_unavailable("fp32", "cuda") is None
+    assert BACKENDS[name].unavailable_reason("fp32", "cuda") is None
 
 
 def test_int8_of_onnx_runtime_is_for_the_cpu() -> None:
     """ONNX Runtime has no int8 convolutions on CUDA, and names TensorRT, which has."""
-    assert "Use tensorrt:int8" in str(BACKENDS["onnxruntime"].why_unavailable("int8", "cuda"))
+    assert "Use tensorrt:int8" in str(BACKENDS["onnxruntime"].unavailable_reason("int8", "cuda"))
 
 
 def test_openvinos_int8_needs_onnx_runtime_to_quantize(monkeypatch) -> None:
@@ -80,8 +80,8 @@ def test_openvinos_int8_needs_onnx_runtime_to_quantize(monkeypatch) -> None:
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda wanted, package=None: None if wanted == "onnxruntime" else there
     )
-    assert "not installed: onnxruntime." in str(BACKENDS["openvino"].why_unavailable("int8", "cpu"))
-    assert BACKENDS["openvino"].why_unavailable("fp32", "cpu") is None
+    assert "not installed: onnxruntime." in str(BACKENDS["openvino"].unavailable_reason("int8", "cpu"))
+    assert BACKENDS["openvino"].unavailable_reason("fp32", "cpu") is None
 
 
 def test_compile_without_a_compiler_says_so(monkeypatch) -> None:
@@ -95,7 +95,7 @@ def test_compile_without_a_compiler_says_so(monkeypatch) -> None:
 def test_a_precision_this_cpu_lacks_is_unavailable(monkeypatch) -> None:
     """OpenVINO would run fp32 in place of bf16 on a CPU without it, so it is refused there."""
     monkeypatch.setattr(openvino, "cpu_bf16", lambda: "none")
-    assert "OpenVINO would run fp32 instead" in str(BACKENDS["openvino"].why_unavailable("bf16", "cpu"))
+    assert "OpenVINO would run fp32 instead" in str(BACKENDS["openvino"].unavailable_reason("bf16", "cpu"))
 
 
 def test_fp16_on_a_cpu_is_unavailable() -> None:

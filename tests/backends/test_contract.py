@@ -13,7 +13,7 @@ from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
 from pruning_core.system.hardware import usable_cores
-from pruning_core.system.thread_idle import LOOK_EVERY_S, TASKS, others_run
+from pruning_core.system.thread_idle import ROOFLINE_INTERVAL_S, TASKS, other_threads_running
 
 THREADS = 2
 EXAMPLE = torch.zeros(1, 3, 12, 12)
@@ -89,7 +89,7 @@ def load_pair(pair: tuple[str, str], net: nn.Module) -> Executable:
 def _pairs_here() -> Iterator[object]:
     for name, backend in BACKENDS.items():
         for precision in backend.precisions:
-            if backend.why_unavailable(precision, "cpu") is None:
+            if backend.unavailable_reason(precision, "cpu") is None:
                 marks = [pytest.mark.slow] if name == "compile" else []
                 yield pytest.param((name, precision), id=f"{name}-{precision}", marks=marks)
 
@@ -197,15 +197,15 @@ def test_threads_come_to_rest_after_a_call(executable) -> None:
     """No runtime spins until its next call: however busy the machine is, its threads are all seen asleep."""
     executable.bind(images_of(2))()
     looks = 0
-    while others_run() and looks < 20_000:
+    while other_threads_running() and looks < 20_000:
         looks += 1
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(ROOFLINE_INTERVAL_S)
     assert looks < 20_000
 
 
 def test_openvino_fp32_is_not_silently_bf16() -> None:
     """On a CPU with bfloat16, OpenVINO left alone takes it for float32 models; ours computes in float32."""
-    if BACKENDS["openvino"].why_unavailable("fp32", "cpu"):
+    if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not here")
     net, images = small_net(), images_of(7)
     right = right_answers(net, images)
@@ -222,7 +222,7 @@ def test_openvino_fp32_is_not_silently_bf16() -> None:
 )
 def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> None:
     """Each stream gets as many images, 16 at least, and each image its own answer, in every call."""
-    if BACKENDS["openvino"].why_unavailable("fp32", "cpu"):
+    if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not installed")
     net = small_net()
     loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", threads)
@@ -238,7 +238,7 @@ def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> N
 
 def test_openvino_waits_for_all_streams() -> None:
     """No call returns before the last image has its answer."""
-    if BACKENDS["openvino"].why_unavailable("fp32", "cpu"):
+    if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not installed")
     run = load_executable("openvino", small_net(32), EXAMPLE, "fp32", "cpu", 2).bind(images_of(256))
     for _ in range(100):
@@ -250,7 +250,7 @@ def test_openvino_waits_for_all_streams() -> None:
 
 def test_openvino_that_runs_another_precision_is_an_error(monkeypatch) -> None:
     """If OpenVINO does not run the precision it was asked for, no number is produced."""
-    if BACKENDS["openvino"].why_unavailable("bf16", "cpu"):
+    if BACKENDS["openvino"].unavailable_reason("bf16", "cpu"):
         pytest.skip("OpenVINO has no bf16 here")
     monkeypatch.setitem(openvino.PRECISIONS, "fp32", ("bf16", "f32", 0.01))
     with pytest.raises(BackendError, match="asked for bf16 and runs bf16"):
@@ -260,7 +260,7 @@ def test_openvino_that_runs_another_precision_is_an_error(monkeypatch) -> None:
 @pytest.mark.slow
 def test_compiling_many_networks_of_one_class_does_not_give_up() -> None:
     """Networks of one class, pruned to unlike widths, are all compiled in one process."""
-    if BACKENDS["compile"].why_unavailable("fp32", "cpu"):
+    if BACKENDS["compile"].unavailable_reason("fp32", "cpu"):
         pytest.skip("no C++ compiler here")
     with torch._dynamo.config.patch(recompile_limit=1):
         for width in (4, 6):
@@ -287,7 +287,7 @@ class Branching(SmallNet):
 
 def test_an_export_that_answers_otherwise_is_refused() -> None:
     """A network whose forward branches on its input gives an error, not other answers."""
-    if BACKENDS["onnxruntime"].why_unavailable("fp32", "cpu"):
+    if BACKENDS["onnxruntime"].unavailable_reason("fp32", "cpu"):
         pytest.skip("ONNX Runtime is not here")
     with pytest.raises(BackendError, match="may branch on its input") as caught:
         load_executable("onnxruntime", Branching(), EXAMPLE, "fp32", "cpu", THREADS)
@@ -305,7 +305,7 @@ class Broken(nn.Module):
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_model_that_cannot_be_exported_is_one_line(name) -> None:
     """A backend that cannot take a model says why in one line."""
-    if BACKENDS[name].why_unavailable("fp32", "cpu"):
+    if BACKENDS[name].unavailable_reason("fp32", "cpu"):
         pytest.skip(f"{name} is not here")
     with pytest.raises(BackendError, match=r"cannot export this model to ONNX: first line$"):
         load_executable(name, Broken(), EXAMPLE, "fp32", "cpu", THREADS)

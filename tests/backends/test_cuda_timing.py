@@ -152,7 +152,7 @@ def test_peak_memory_includes_weights_statistics_and_images(monkeypatch) -> None
 @pytest.mark.parametrize("name", [name for name in BACKENDS if name not in ("cudagraph", "tensorrt")])
 def test_on_a_cpu_the_hosts_clock_is_the_devices(name) -> None:
     """Every backend on the CPU has neither a device time nor a device memory to tell."""
-    reason = BACKENDS[name].why_unavailable("fp32", "cpu")
+    reason = BACKENDS[name].unavailable_reason("fp32", "cpu")
     if reason:
         pytest.skip(reason)
     images = torch.zeros(2, 3, 8, 8)

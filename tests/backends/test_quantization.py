@@ -254,6 +254,6 @@ def largest_weight(onnx_bytes: bytes) -> int:
 def test_every_backend_with_int8_is_tested_here_or_needs_a_gpu() -> None:
     """A backend that gains int8 on the CPU must join this file's list."""
     have = {name for name, backend in BACKENDS.items() if "int8" in backend.precisions}
-    assert {name for name in have if BACKENDS[name].why_unavailable("int8", "cpu") is None} == set(
+    assert {name for name in have if BACKENDS[name].unavailable_reason("int8", "cpu") is None} == set(
         INT8_ON_CPU
     )

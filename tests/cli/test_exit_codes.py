@@ -218,14 +218,14 @@ def test_it_works_where_there_is_no_proc(files: dict[str, Path], monkeypatch: py
     """Without `/proc` memory is still known or 0, others' work is unknown, and a finished run is not lost."""
     import psutil
 
-    from pruning_core.system.contention import MachineWatch
+    from pruning_core.system.contention import ContentionMonitor
     from pruning_core.system.machine import describe_machine
     from pruning_core.system.memory import available_memory_bytes
 
     monkeypatch.setattr(psutil, "PROCFS_PATH", "/nonexistent")
     assert describe_machine()["memory_bytes"] >= 0
     assert available_memory_bytes() >= 0
-    with MachineWatch("cpu") as watch:
+    with ContentionMonitor("cpu") as watch:
         pass
     assert watch.disturbance.others_share is None
 

@@ -12,7 +12,7 @@ from pruning_core.config.thresholds import read_thresholds
 from pruning_core.errors import OptionError
 from pruning_core.gate.policy import read_policy
 from pruning_core.models import build_model
-from pruning_core.suites.validate import check_names
+from pruning_core.suites.validate import validate_grid
 
 STARTER = {
     "conftest.py",
@@ -49,7 +49,7 @@ def test_an_empty_repository_gets_a_whole_starter(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(mine))
     grid = read_grid(own_grid(mine))
     assert (grid.model, grid.dataset) == (("my_nets:build",), ("digits",))
-    check_names(grid)
+    validate_grid(grid)
     assert read_thresholds(mine / "bench" / "thresholds.toml").entries
     assert read_policy(mine / "gate.toml").tolerances.inconclusive == "report"
 

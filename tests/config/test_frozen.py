@@ -11,7 +11,7 @@ from pruning_core.errors import TrainingError
 from pruning_core.pruning import METHODS
 from pruning_core.pruning.channel_plan import load_pruned
 from pruning_core.pruning.step import prune
-from pruning_core.suites.training_speed import PlainStep
+from pruning_core.suites.training_speed import BaselineStep
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
 from tests.helpers.small_runs import grid_of, make_all, place_in
@@ -110,5 +110,5 @@ def test_a_network_that_is_frozen_whole_is_one_line():
         train(build(("",)), bright_images(), spec)
     assert "\n" not in str(caught.value)
     with pytest.raises(TrainingError, match="nothing in this network can be trained"):
-        PlainStep(build(("",)), bright_images(), spec)()
+        BaselineStep(build(("",)), bright_images(), spec)()
     train(build(("",)), bright_images(), spec.model_copy(update={"epochs": 0}))

@@ -8,8 +8,8 @@ from pruning_core.config.cells import (
     accuracy_cells,
     dataset_labels,
     explain_labels,
-    label_of,
     latency_cells,
+    short_name,
     variants,
 )
 from pruning_core.config.grid import explain_other_chain, make_grid, read_grid
@@ -131,9 +131,9 @@ def test_ids_are_unique_and_readable():
 
 def test_labels_hold_no_path():
     """An id never holds a slash, whatever the dataset is called."""
-    assert label_of("folder:/data/cifar10/") == "folder-cifar10"
-    assert label_of("my.nets:tiny") == "my.nets-tiny"
-    assert label_of("digits") == "digits"
+    assert short_name("folder:/data/cifar10/") == "folder-cifar10"
+    assert short_name("my.nets:tiny") == "my.nets-tiny"
+    assert short_name("digits") == "digits"
 
 
 def test_latency_begins_with_its_controls():
@@ -323,7 +323,7 @@ def test_folders_of_one_name_are_told_apart(datasets, labels):
     grid = make_grid({"dataset": datasets, "ratios": [0.5]})
     ids = [cell.id for walk in (accuracy_cells, latency_cells) for cell in walk(grid)]
     assert len(ids) == len(set(ids))
-    assert bool(explain_labels(datasets)) == (labels != [label_of(name) for name in datasets])
+    assert bool(explain_labels(datasets)) == (labels != [short_name(name) for name in datasets])
 
 
 def test_thresholds_follow_the_label():

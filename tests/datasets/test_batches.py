@@ -14,7 +14,6 @@ from pruning_core.datasets.batches import (
     draw,
     make_dataset,
     normalise,
-    vary,
 )
 
 CROP_AND_FLIP = AugmentSpec(flip=True, crop_padding=2)
@@ -43,11 +42,11 @@ def seeded(seed: int = 0) -> torch.Generator:
 def vary_by(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
     """Vary a batch by what is drawn for it."""
     spec = make_small(augment=augment).spec
-    return vary(images, draw(len(images), spec, len(images), None, generator)[:, 1:])
+    return augment(images, draw(len(images), spec, len(images), None, generator)[:, 1:])
 
 
 def crop_one_by_one(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
-    """Do what `vary` does, one image after another, with a padded copy."""
+    """Do what `augment` does, one image after another, with a padded copy."""
     count, _, height, width = images.shape
     padding = augment.crop_padding
     offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)[:, :, 0].tolist()
@@ -76,7 +75,7 @@ def test_varies_each_image_on_its_own() -> None:
 
 
 def test_does_not_vary_without_border_and_mirror() -> None:
-    """A dataset without augmentation keeps its pixels even when variation is asked for."""
+    """A dataset without augmentation keeps its pixels even when augmentation is asked for."""
     images = make_split().images
     assert torch.equal(vary_by(images, AugmentSpec(flip=False, crop_padding=0), seeded()), images)
 
@@ -136,11 +135,13 @@ def test_images_keep_their_labels_when_shuffled() -> None:
 
 
 def test_order_depends_on_the_seed_alone() -> None:
-    """The same seed gives the same order and variation, another seed another."""
+    """The same seed gives the same order and augmentation, another seed another."""
 
-    def walk(order: int, variation: int) -> Tensor:
+    def walk(order: int, augmentation: int) -> Tensor:
         dataset = make_small()
-        found = batches(dataset.train, dataset.spec, 4, order=seeded(order), variation=seeded(variation))
+        found = batches(
+            dataset.train, dataset.spec, 4, order=seeded(order), augmentation=seeded(augmentation)
+        )
         return torch.cat([images for images, _ in found])
 
     assert torch.equal(walk(1, 2), walk(1, 2))
@@ -152,7 +153,7 @@ def test_order_does_not_depend_on_the_variation() -> None:
     """Switching augmentation off leaves the order as it was."""
     dataset = make_small()
     plain = batches(dataset.train, dataset.spec, 4, order=seeded())
-    varied = batches(dataset.train, dataset.spec, 4, order=seeded(), variation=seeded(5))
+    varied = batches(dataset.train, dataset.spec, 4, order=seeded(), augmentation=seeded(5))
     for (_, labels), (_, other_labels) in zip(plain, varied, strict=True):
         assert torch.equal(labels, other_labels)
 
@@ -219,7 +220,9 @@ def test_spec_describes_the_tensors() -> None:
 def test_batches_come_on_the_device_asked_for() -> None:
     """With generators of the CPU, shuffled and varied batches come on another device."""
     dataset = make_small(10)
-    found = list(batches(dataset.train, dataset.spec, 4, order=seeded(), variation=seeded(1), device="meta"))
+    found = list(
+        batches(dataset.train, dataset.spec, 4, order=seeded(), augmentation=seeded(1), device="meta")
+    )
     assert [(images.device.type, labels.device.type) for images, labels in found] == [("meta", "meta")] * 3
     assert [tuple(images.shape) for images, _ in found] == [(4, 3, 6, 8), (4, 3, 6, 8), (2, 3, 6, 8)]
 
@@ -233,8 +236,8 @@ def test_batches_are_the_same_on_a_gpu(resident: bool) -> None:
     split = Split(
         *(part.to("cuda" if resident else "cpu") for part in (dataset.train.images, dataset.train.labels))
     )
-    here = batches(dataset.train, dataset.spec, 4, order=seeded(), variation=seeded(1))
-    there = batches(split, dataset.spec, 4, order=seeded(), variation=seeded(1), device="cuda")
+    here = batches(dataset.train, dataset.spec, 4, order=seeded(), augmentation=seeded(1))
+    there = batches(split, dataset.spec, 4, order=seeded(), augmentation=seeded(1), device="cuda")
     for (images, labels), (gpu_images, gpu_labels) in zip(here, there, strict=True):
         assert (gpu_images.device.type, gpu_labels.device.type) == ("cuda", "cuda")
         torch.testing.assert_close(gpu_images.cpu(), images)

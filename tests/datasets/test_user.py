@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 def test_loads_arrays(folder: Folder) -> None:
-    """Arrays become tensors; name, shape, classes and statistics come from the content, without variation."""
+    """Arrays become tensors; name, shape, classes and statistics come from the content, no augmentation."""
     name = folder.write("return (images, labels), (images[:2], labels[:2])")
     dataset = load_dataset(name)
     spec = dataset.spec

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pruning_core.gate.compare import SHARES, _levels_of
+from pruning_core.gate.compare import ALPHA_WEIGHTS, _levels_of
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import (
     ACC,
@@ -66,4 +66,4 @@ def test_a_ceiling_needs_all_its_fields(tmp_path: Path, name: str) -> None:
 def test_the_chance_of_a_false_alarm_goes_to_the_families_that_there_are() -> None:
     """Where no accuracy is in question its share is not lost; all levels together are the policy's."""
     assert _levels_of(["speed", "ceiling"], 0.05) == {"speed": 0.025, "ceiling": 0.025}
-    assert sum(_levels_of(SHARES, 0.05).values()) == pytest.approx(0.05)
+    assert sum(_levels_of(ALPHA_WEIGHTS, 0.05).values()) == pytest.approx(0.05)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pruning_core.gate.compare import Policy
-from pruning_core.gate.fork_join import alike, why_unlike
-from pruning_core.gate.repetitions import take_together
+from pruning_core.gate.fork_join import alike, state_difference
+from pruning_core.gate.repetitions import merge_repetitions
 from tests.helpers import record_factory as factory
 from tests.helpers.backend_runs import OPENVINO, planted
 from tests.helpers.backend_runs import run as run_of_backends
@@ -72,7 +72,7 @@ def test_runs_taken_together_are_those_of_the_best_mood(tmp_path: Path) -> None:
     for content in contents[:1]:
         slower(2.0)(content)
     runs = [factory.as_run(content, tmp_path, f"{i}.json") for i, content in enumerate(contents)]
-    (record,) = [r for r in take_together(runs, Policy()).records if (r["suite"], r["cell"]) == LAT]
+    (record,) = [r for r in merge_repetitions(runs, Policy()).records if (r["suite"], r["cell"]) == LAT]
     assert record["rounds"] == 20
     expected = [factory.find(content, LAT)["log_ratios"] for content in contents[1:]]
     assert record["log_ratios"] == expected[0] + expected[1]
@@ -83,5 +83,10 @@ def test_records_that_do_not_say_are_neither_slow_nor_left_out() -> None:
     silent, slow, fast = {"cell": "a"}, {"handover_us": 7.0}, {"handover_us": 5.0}
     assert alike([silent, slow, fast]) == [silent, fast]
     assert alike([silent]) == [silent]
-    assert why_unlike([silent], [slow]) == why_unlike([fast], [silent]) == why_unlike([], []) == ""
-    assert why_unlike([silent, fast, fast], [slow, slow, fast]) != "", "medians of those that do say"
+    assert (
+        state_difference([silent], [slow])
+        == state_difference([fast], [silent])
+        == state_difference([], [])
+        == ""
+    )
+    assert state_difference([silent, fast, fast], [slow, slow, fast]) != "", "medians of those that do say"

@@ -24,7 +24,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
     assert policy.tolerances_of("latency", "x-b1") == Tolerances(
         slowdown=0.4, accuracy_drop=0.5, inconclusive="report"
     )
-    assert policy.false_alarm == 0.01
+    assert policy.familywise_error == 0.01
     path.write_text('[[cells]]\nmatch = "x-*"\nslowdown = 0.4\n')
     assert read_policy(path).tolerances_of("latency", "x-b1").slowdown == 0.4
     assert read_policy(path).tolerances_of("latency", "y-x-b1").slowdown == 0.05
@@ -39,7 +39,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
         ("slowdown = nan", "slowdown must be a number"),
         ('slowdown = "5 %"', "came '5 %'"),
         ('inconclusive = "maybe"', "one of stop, fail, report, pass; came 'maybe'"),
-        ('[[cells]]\nmatch = "*"\nfalse_alarm = 0.1', r"no key 'false_alarm' here[\s\S]*line 3"),
+        ('[[cells]]\nmatch = "*"\nfalse_alarm = 0.1', r"no key 'familywise_error' here[\s\S]*line 3"),
         ("slowdown = 0.1\n[[cells]]\nslowdown = 0.1", r"entry 1 needs match.*line 2"),
         ("[cells]\na = 1", "must be written as"),
         ("cells = [1]", "must be written as"),
@@ -48,7 +48,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
         ("[[cells]]\nmatch = 3", "entry 1 needs match"),
         ("slowdown = 10.5", r"in \[0, 10\]; came 10.5"),
         ("accuracy_drop = 2", r"in \[0, 1\]; came 2"),
-        ('times_on_other_machine = "maybe"', "one of cannot-compare, skip; came 'maybe'"),
+        ('on_other_machine = "maybe"', "one of cannot-compare, skip; came 'maybe'"),
         ("zzz = 1", r"no key 'zzz' here in a policy\.\n  known: slowdown, .*cells"),
         ("slowdown = 1\nslowdown = x\n", "no TOML.*line 2"),
     ],
@@ -67,7 +67,7 @@ def test_policy_errors_name_key_and_line(tmp_path: Path, text: str, words: str) 
     ("key", "value"),
     [
         *(("inconclusive", word) for word in ("stop", "fail", "report", "pass")),
-        *(("times_on_other_machine", word) for word in ("cannot-compare", "skip")),
+        *(("on_other_machine", word) for word in ("cannot-compare", "skip")),
         *(("slowdown", number) for number in (0, 10, 0.5)),
         *(("control_tolerance", number) for number in (0.0, 1)),
         ("accuracy_floor", 1.0),

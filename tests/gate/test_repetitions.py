@@ -12,7 +12,7 @@ from pruning_core import cli
 from pruning_core.errors import RecordError
 from pruning_core.gate.compare import GateResult, Policy, compare
 from pruning_core.gate.render import summarize
-from pruning_core.gate.repetitions import take_together
+from pruning_core.gate.repetitions import merge_repetitions
 from pruning_core.process.ending import Verdict
 from pruning_core.records.run import Run
 from tests.helpers import record_factory as factory
@@ -47,7 +47,7 @@ def as_runs(folder: Path, *contents: Content) -> list[Run]:
 
 def together(folder: Path, *contents: Content) -> Run:
     """Take runs together by the built-in policy."""
-    return take_together(as_runs(folder, *contents), Policy())
+    return merge_repetitions(as_runs(folder, *contents), Policy())
 
 
 def judge(folder: Path, baseline: Content, *contents: Content) -> GateResult:
@@ -64,7 +64,7 @@ def record_of(run: Run, identity: tuple[str, str]) -> Record:
 def test_a_single_run_is_left_as_it_is(tmp_path: Path) -> None:
     """Nothing is said or changed where there is nothing to take together."""
     (run,) = as_runs(tmp_path, small())
-    assert take_together([run], Policy()) is run
+    assert merge_repetitions([run], Policy()) is run
 
 
 def test_rounds_of_all_and_the_fastest_calls_of_any(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from torch import nn
 
 from pruning_core.config.spec import AugmentSpec, DatasetSpec, DenseSpec, ModelSpec, TrainSpec
 from pruning_core.datasets.batches import Dataset, Split
-from pruning_core.pruning.channel_plan import Plan, make_plan
-from pruning_core.store import Made, Metrics
+from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
+from pruning_core.store import Metrics, NewCheckpoint
 
 # Ratio → MACs in G and parameters in M, as the tutorial published them.
 TUTORIAL = {
@@ -69,7 +69,7 @@ def tiny_model(classes: int, channels: int) -> nn.Module:
     return Tiny(classes, channels)
 
 
-def made(seed: int = 0) -> Made:
+def made(seed: int = 0) -> NewCheckpoint:
     """Make what a checkpoint holds, decided by `seed`."""
     torch.manual_seed(seed)
     network = Tiny()
@@ -92,10 +92,10 @@ def made(seed: int = 0) -> Made:
         torch=torch.__version__,
         created="2026-01-01T00:00:00+00:00",
     )
-    return Made(make_plan(Tiny(), network), network.state_dict(), metrics)
+    return NewCheckpoint(make_plan(Tiny(), network), network.state_dict(), metrics)
 
 
-def tiny_plan() -> Plan:
+def tiny_plan() -> ChannelPlan:
     """Return the plan of an unpruned network."""
     return make_plan(Tiny(), Tiny())
 

@@ -8,7 +8,7 @@ from tests.helpers.gate_changes import Change, nothing
 DEFAULT = Policy()
 TWO_POINTS = Policy(Tolerances(accuracy_drop=0.02))
 NINE_IMAGES = Policy(Tolerances(accuracy_drop=0.025))
-SKIP_TIMES = Policy(times_on_other_machine="skip")
+SKIP_TIMES = Policy(on_other_machine="skip")
 INT8_LOOSE = Policy(overrides=(("latency/*-onnxruntime-*", {"slowdown": 0.5}),))
 
 

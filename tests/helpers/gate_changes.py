@@ -15,7 +15,7 @@ from tests.helpers import record_factory as factory
 Content = dict[str, Any]
 Change = Callable[[Content], object]
 
-Identity = tuple[str, str]
+CellKey = tuple[str, str]
 
 COST = ("cost", "resnet18-digits-magnitude-0.5")
 ACC = ("accuracy", "resnet18-digits-magnitude-0.5-onnxruntime-fp32-cpu")
@@ -30,17 +30,17 @@ def small(seed: int = 0, **options: Any) -> Content:
     return factory.make_content(seed=seed, **{**shape, **options})
 
 
-def setting(identity: Identity, /, **fields: Any) -> Change:
+def setting(identity: CellKey, /, **fields: Any) -> Change:
     """Return a change that gives a cell's record other values."""
     return lambda content: factory.find(content, identity).update(fields)
 
 
-def lacking(identity: Identity, field: str) -> Change:
+def lacking(identity: CellKey, field: str) -> Change:
     """Return a change that takes a field out of a cell's record."""
     return lambda content: factory.find(content, identity).pop(field)
 
 
-def without(identity: Identity) -> Change:
+def without(identity: CellKey) -> Change:
     """Return a change that takes a cell out."""
     return lambda content: factory.remove(content, identity)
 
@@ -68,7 +68,7 @@ def remade(content: Content) -> None:
     factory.find(content, ACC).update(key="e" * 32)
 
 
-def slower(factor: float, identity: Identity = LAT) -> Change:
+def slower(factor: float, identity: CellKey = LAT) -> Change:
     """Return a change that makes a cell slower."""
     return lambda content: factory.slow_down(factory.find(content, identity), factor)
 

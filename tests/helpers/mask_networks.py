@@ -3,7 +3,7 @@
 import torch
 
 from pruning_core.config.spec import MethodSpec
-from pruning_core.pruning import METHODS, Pruning
+from pruning_core.pruning import METHODS, PruningStep
 from tests.helpers.factories import Tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -21,7 +21,7 @@ def build_tiny():
 def mask(network, name, ratio, seed=0, **fields):
     """Mask a network to a ratio of its weights or channels, its last layer named fc protected."""
     spec = MethodSpec(name=name, **fields)
-    step = Pruning(spec, ratio, network, EXAMPLE, protected=("fc",), seed=seed)
+    step = PruningStep(spec, ratio, network, EXAMPLE, protected=("fc",), seed=seed)
     assert METHODS[name].prune(network, step) == {}  # no width was asked for
     return network
 

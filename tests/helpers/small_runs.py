@@ -5,7 +5,7 @@ import torch
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.datasets.batches import Dataset, Split
-from pruning_core.pipeline import make_variant
+from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.workspace import Workspace
@@ -37,4 +37,4 @@ def grid_of(model, **fields):
 
 def make_all(grid, place):
     """Make every checkpoint of a grid, in order."""
-    return [make_variant(variant, grid, place) for variant in variants(grid)]
+    return [ensure_variant(variant, grid, place) for variant in variants(grid)]

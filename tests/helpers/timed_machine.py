@@ -4,7 +4,7 @@ import math
 import random
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import Group, measure_in_turns
+from pruning_core.measure.interleaved import Group, measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 
 GROWING = LatencyOptions(rounds=10, max_rounds=40, precision=0.02, warmup_ms=0, sample_ms=1)
@@ -42,7 +42,9 @@ AT_REST = {"rest": lambda: None}
 
 def measure_together(reference, candidates, options: LatencyOptions, **others) -> list[PairedTiming]:
     """Measure one group."""
-    return measure_in_turns([Group(reference, candidates, options.limit_s)], options, **AT_REST, **others)[0]
+    return measure_interleaved([Group(reference, candidates, options.limit_s)], options, **AT_REST, **others)[
+        0
+    ]
 
 
 def measure_pair(reference, candidate, options: LatencyOptions, **others) -> PairedTiming:

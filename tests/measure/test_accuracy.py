@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pruning_core.datasets.batches import Split
 from pruning_core.errors import DatasetError, ModelError
-from pruning_core.measure.accuracy import NO_ANSWER, agreement, evaluate, logit_difference
+from pruning_core.measure.accuracy import NO_PREDICTION, agreement, evaluate, logit_difference
 from pruning_core.stats.intervals import wilson_interval
 from tests.helpers.factories import DIGITS_8
 
@@ -96,7 +96,7 @@ def test_logits_that_are_no_numbers_are_no_answer() -> None:
 
     evaluation = evaluate(broken, split_of([0, 0, 0]), DIGITS_8)
     assert evaluation.correct == 0
-    assert evaluation.predictions.tolist() == [NO_ANSWER] * 3
+    assert evaluation.predictions.tolist() == [NO_PREDICTION] * 3
     assert agreement(evaluation, evaluation) == 0.0
 
 

@@ -42,7 +42,7 @@ def test_noise_that_both_share_in_a_round_cancels() -> None:
 
 
 def test_a_round_runs_reference_candidate_candidate_reference() -> None:
-    """Timed samples come in the order A B B A; short calls are let settle after a switch, long ones wait."""
+    """Timed samples come in the order A B B A; short calls are let rewarm after a switch, long ones wait."""
     machine = Machine()
 
     def model(name: str):

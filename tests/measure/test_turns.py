@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import Group, measure_in_turns
+from pruning_core.measure.interleaved import Group, measure_interleaved
 from tests.helpers.timed_machine import AT_REST, GROWING, ONE_CALL_A_SAMPLE, Machine
 
 
@@ -18,7 +18,7 @@ def test_groups_play_one_round_each_in_turns() -> None:
         Group(machine.model("a", 0.1), [machine.model("b", 0.2)], 60.0),
         Group(machine.model("c", 0.3), [machine.model("d", 0.1), machine.model("e", 0.1)], 60.0),
     ]
-    (first,), second = measure_in_turns(
+    (first,), second = measure_interleaved(
         groups, ONE_CALL_A_SAMPLE, clock=machine.clock, rest=lambda: rests.append(len(machine.log))
     )
     turns = ("".join(machine.log))[len("ab" + "cde") :]
@@ -51,7 +51,7 @@ def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
 
     options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
     group = Group(spinner, [other], 60.0)
-    ((timing,),) = measure_in_turns([group], options, clock=machine.clock, rest=rest)
+    ((timing,),) = measure_interleaved([group], options, clock=machine.clock, rest=rest)
     assert timing.candidate_s == pytest.approx([0.01] * 10)
     assert timing.speedup == pytest.approx(2.0)
 
@@ -61,7 +61,7 @@ def test_one_pool_of_threads_goes_on_without_a_rest() -> None:
     machine, rests = Machine(), []
     calls = [machine.model(name, 0.1) for name in "abcde"]
     group = Group(calls[0], calls[1:], 60.0, pools=["one", "one", "other", "", ""])
-    measure_in_turns(
+    measure_interleaved(
         [group], ONE_CALL_A_SAMPLE, clock=machine.clock, rest=lambda: rests.append(len(machine.log))
     )
     played = rests[5:]  # the first five were before the number of calls in a sample was planned
@@ -83,7 +83,7 @@ def test_all_groups_end_together() -> None:
 
     groups = [Group(noisy(1.0), [noisy(1.0)], 100.0), Group(noisy(0.02), [noisy(0.02)], 100.0)]
     rounds_at: list[tuple[float, int]] = []
-    ((slow,), (fast,)) = measure_in_turns(
+    ((slow,), (fast,)) = measure_interleaved(
         groups,
         GROWING,
         clock=machine.clock,
@@ -109,7 +109,7 @@ def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:
 
     options = LatencyOptions(rounds=20, max_rounds=20, warmup_ms=0, sample_ms=1)
     groups = [Group(reference, [candidate], 60.0) for _ in range(2)]
-    for (timing,) in measure_in_turns(groups, options, clock=machine.clock, **AT_REST):
+    for (timing,) in measure_interleaved(groups, options, clock=machine.clock, **AT_REST):
         moods = [ratio > 0.2 for ratio in timing.log_ratios]
         assert 5 <= sum(moods) <= 15
 
@@ -123,7 +123,7 @@ def test_a_group_that_is_known_leaves_the_others_alone() -> None:
         machine.now += 0.1 * math.exp(noise.gauss(0, 0.3))
 
     steady = Group(machine.model("a", 0.1), [machine.model("b", 0.1)], 1.0)
-    (known,), (open_one,) = measure_in_turns(
+    (known,), (open_one,) = measure_interleaved(
         [steady, Group(noisy, [noisy], 60.0)], GROWING, clock=machine.clock, **AT_REST
     )
     assert (known.rounds, open_one.rounds) == (10, 40)

@@ -8,8 +8,8 @@ import torch
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError, UnknownNameError
 from pruning_core.models import build_model, find_classifier
-from pruning_core.pruning import METHODS, Pruning, find_method
-from pruning_core.pruning.channel_plan import Plan, layer_widths, load_pruned
+from pruning_core.pruning import METHODS, PruningStep, find_method
+from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths, load_pruned
 from pruning_core.pruning.masks import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -92,7 +92,9 @@ class TestEveryMethod:
         """Plan and weights rebuild the network exactly, through JSON."""
         network = build_tiny()
         plan = prune_tiny(network, 0.6, name=name, scope=scope)
-        again = load_pruned(Tiny(), Plan.model_validate_json(plan.model_dump_json()), network.state_dict())
+        again = load_pruned(
+            Tiny(), ChannelPlan.model_validate_json(plan.model_dump_json()), network.state_dict()
+        )
         images = torch.randn(2, 3, 32, 32)
         assert torch.equal(again.eval()(images), network.eval()(images))
 
@@ -190,7 +192,7 @@ class Broken(Tiny):
 )
 def test_a_model_that_cannot_be_traced_is_one_line(kind, expected):
     """What torch-pruning cannot follow is said, never taken for a step that had nothing to remove."""
-    step = Pruning(MethodSpec(), 0.5, kind(), EXAMPLE, protected=("fc",), seed=0)
+    step = PruningStep(MethodSpec(), 0.5, kind(), EXAMPLE, protected=("fc",), seed=0)
     with pytest.raises(PruningError, match=expected):
         METHODS["magnitude"].prune(kind(), step)
 

@@ -215,7 +215,7 @@ WORDS = [
 ]
 toml_values = st.sampled_from(NUMBERS + WORDS) | st.text(max_size=12)
 KEYS = {
-    "policy": "slowdown dense_slowdown accuracy_drop inconclusive false_alarm confidence cells match",
+    "policy": "slowdown dense_slowdown accuracy_drop inconclusive familywise_error confidence cells match",
     "thresholds": "threshold dataset model ratio floor allowed_drop least_agreement up_to_ratio precision",
     "grid": "model dataset ratios threads batch_sizes round_to recipe epochs_from seed rounds epochs",
 }

@@ -103,7 +103,7 @@ def test_a_report_is_written_a_piece_at_a_time(tmp_path: Path, form: str) -> Non
 
 def test_a_page_of_many_cells_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page has less than 500 bytes for a further cell, and leaves out tables that no browser could show."""
-    monkeypatch.setattr("pruning_core.report.page.TABLES_AT_MOST", 1000)
+    monkeypatch.setattr("pruning_core.report.page.MAX_TABLES", 1000)
     paths = [factory.write_large(tmp_path / f"{i}.json", 520, seed=1000 * i) for i in range(3)]
     reports = [build_report([read_run(path) for path in some]) for some in (paths[:2], paths)]
     shorter, page = (writers(report, "html") for report in reports)

@@ -210,7 +210,7 @@ def test_report_is_written_to_a_file_or_printed(tmp_path: Path, capsys: pytest.C
 
 def test_a_terminal_gets_no_more_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many rows the terminal says how many tables and rows are left; Markdown has them all."""
-    monkeypatch.setattr("pruning_core.report.terminal.ROWS_AT_MOST", 3)
+    monkeypatch.setattr("pruning_core.report.terminal.MAX_ROWS", 3)
     report = report_on(factory.make_content(), tmp_path)
     rows = sum(len(table.rows) for table in report.tables[1:])
     text = writers(report, "terminal")

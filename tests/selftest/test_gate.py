@@ -19,7 +19,7 @@ from pruning_core.selftest.gate_command import render_gate_trials
 from pruning_core.selftest.gate_trials import judge_runs, make_runs, plan_kinds
 from pruning_core.store import Store
 from pruning_core.suites.harness import Harness
-from pruning_core.suites.model_cache import Models
+from pruning_core.suites.model_cache import ModelCache
 from pruning_core.workspace import Workspace
 from tests.helpers import record_factory as factory
 from tests.helpers.factories import write_user_model
@@ -181,7 +181,7 @@ def test_runs_take_turns_and_are_made_once(runs, monkeypatch):
 def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, planted):
     """On the backend named, each timed call is followed by work; answers and other backends stay."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(Models, "load_anew", Models.load_anew)  # put back afterwards
+    monkeypatch.setattr(ModelCache, "load_copy", ModelCache.load_copy)  # put back afterwards
     extras = []
 
     def noting(call, extra):

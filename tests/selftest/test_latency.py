@@ -10,14 +10,14 @@ from pruning_core.errors import OptionError
 from pruning_core.selftest import latency_command, latency_trials
 from pruning_core.selftest.latency_figure import check_figure_file, draw_groups
 from pruning_core.selftest.latency_summary import group_trials, read_summary, render_groups, write_summary
-from pruning_core.selftest.latency_trials import Setting, Trial, plan_trials, run_trials, with_extra_work
+from pruning_core.selftest.latency_trials import Trial, TrialConfig, plan_trials, run_trials, with_extra_work
 
 QUICK = LatencyOptions(rounds=6, max_rounds=6, warmup_ms=0, sample_ms=0.2)
 
 
 def trial(low=0.99, high=1.01, sequential=1.0, extra=0.0, tolerance=0.05, condition="quiet"):
     """A trial that found this interval."""
-    setting = Setting(0.9, 1, extra, tolerance, 0.02, condition)
+    setting = TrialConfig(0.9, 1, extra, tolerance, 0.02, condition)
     return Trial(setting, (low + high) / 2, low, high, 10, 2.0, sequential, 1.0, 0.0)
 
 
@@ -97,7 +97,10 @@ def test_a_trial_is_measured_both_ways_beside_its_competitor(monkeypatch):
 
     monkeypatch.setattr(latency_trials.subprocess, "Popen", noting)
     monkeypatch.setattr(latency_trials, "SEQUENTIAL_CALLS", 3)
-    settings = [Setting(0.9, 1, 0.0, 0.05, 0.03, "quiet"), *[Setting(0.9, 1, 0.1, 0.05, 0.03, "busy")] * 2]
+    settings = [
+        TrialConfig(0.9, 1, 0.0, 0.05, 0.03, "quiet"),
+        *[TrialConfig(0.9, 1, 0.1, 0.05, 0.03, "busy")] * 2,
+    ]
     done = []
     for result in run_trials(settings, QUICK, threads=1):
         assert len(started) == (result.setting.condition == "busy")

@@ -6,7 +6,7 @@ import random
 import pytest
 from scipy import stats
 
-from pruning_core.stats.intervals import median_interval, why_control_fails, wilson_interval
+from pruning_core.stats.intervals import control_problem, median_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_median_interval_covers_whatever_the_distribution() -> None:
 )
 def test_a_control_fails_when_it_is_clearly_off_or_hopeless(low, high, tolerance, problem):
     """Two copies that are clearly not equally fast speak against a run; noise does only beyond all use."""
-    assert why_control_fails(low, high, tolerance) == problem
+    assert control_problem(low, high, tolerance) == problem

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pruning_core.config.spec import key_of
 from pruning_core.errors import PruningBenchError, StoreError
-from pruning_core.store import MARKER, Store, Unfinished
+from pruning_core.store import MARKER, ResumeState, Store
 from pruning_core.training.loop import EpochState
 from tests.helpers.factories import dense_spec, made
 
@@ -68,7 +68,7 @@ def alterations(draw):
 def stored(tmp_path_factory):
     """Store one checkpoint; return its store and the bytes of its files."""
     store = Store(tmp_path_factory.mktemp("fuzz") / "store")
-    path = store.load_or_make(dense_spec(), lambda _: made()).path
+    path = store.get_or_make(dense_spec(), lambda _: made()).path
     return store, {name: (path / name).read_bytes() for name in FILES}
 
 
@@ -102,7 +102,7 @@ def test_an_altered_state_is_never_resumed(tmp_path, alter):
     """A state is resumed as it was saved, or dropped in one line."""
     said = []
     path = tmp_path / f"{KEY}.safetensors"
-    unfinished = Unfinished(path, say=said.append)
+    unfinished = ResumeState(path, say=said.append)
     unfinished.save(STATE)
     content = path.read_bytes()
     path.write_bytes(alter(content))
@@ -133,8 +133,8 @@ def test_an_altered_marker_or_note_is_no_traceback(stored, alter, name):
     refused = "one line"
     try:
         opened = Store(store.root)
-        assert opened.load_or_make(dense_spec(), lambda _: made()).key == KEY
-        opened.load_or_make(dense_spec(5), lambda _: made())
+        assert opened.get_or_make(dense_spec(), lambda _: made()).key == KEY
+        opened.get_or_make(dense_spec(5), lambda _: made())
         shutil.rmtree(store.root / key_of(dense_spec(5)))
         opened.collect_garbage()
     except PruningBenchError as error:

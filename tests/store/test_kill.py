@@ -43,7 +43,7 @@ def prepare(folder: Path, kill_after_s: float | None = None) -> int:
 def contents(folder: Path) -> dict[str, bytes]:
     """Return key → bytes of the weights, of all checkpoints, each verified."""
     store = Store(folder / "store")
-    return {key: (store.load(key).path / "weights.safetensors").read_bytes() for key in store.walk_keys()}
+    return {key: (store.load(key).path / "weights.safetensors").read_bytes() for key in store.stored_keys()}
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import ModelSpec, TrainSpec, key_of
 from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError, TrainingError
-from pruning_core.pipeline import make_variant
+from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
-from pruning_core.store import MARKER, Store, Unfinished, files
+from pruning_core.store import MARKER, ResumeState, Store, files
 from pruning_core.training.loop import EpochState
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import bright_images, dense_spec, made, write_user_model
@@ -121,12 +121,12 @@ def test_what_another_process_works_on_stays(store):
 
 def test_locks_that_nobody_holds_are_removed(store):
     """A collection leaves no lock files behind, and a store works on afterwards."""
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
     for number in range(40):
         (store.root / "locks" / f"{number:032x}.lock").touch()
     store.collect_garbage()
     assert list((store.root / "locks").iterdir()) == []
-    store.load_or_make(dense_spec(1), lambda _: made(1))
+    store.get_or_make(dense_spec(1), lambda _: made(1))
 
 
 def test_leftovers_of_killed_decodes_are_removed(store):
@@ -154,7 +154,7 @@ def test_what_cannot_be_deleted_is_named(run, store, tmp_path):
 @pytest.mark.parametrize("target", ["rmtree", "unlink"])
 def test_a_failed_deletion_is_named_and_left(run, store, monkeypatch, target):
     """Whatever the system says against a deletion, the rest is done, and exit code 2 tells."""
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
     (store.root / "set-aside" / f"{KEY}-1").mkdir(parents=True)
     (store.root / "unfinished").mkdir(exist_ok=True)
     (store.root / "unfinished" / f"{KEY}.writing").touch()
@@ -178,7 +178,7 @@ def test_a_failed_deletion_is_named_and_left(run, store, monkeypatch, target):
 )
 def test_a_passing_read_error_is_no_damage(store, said, monkeypatch, number):
     """A file that cannot be read just now says nothing about the checkpoint: nothing is moved."""
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
     really_open = os.open
 
     def refuse(path, *arguments, **others):
@@ -201,7 +201,7 @@ def test_a_passing_read_error_is_no_damage(store, said, monkeypatch, number):
 @pytest.mark.parametrize("kind", ["pipe", "endless", "sparse", "folder", "dangling", "deep", "digits"])
 def test_what_is_no_file_of_ours_is_damage_without_a_wait(store, said, name, kind):
     """Pipes, devices, huge, deep and linked files in place of a checkpoint's are found at once."""
-    path = store.load_or_make(dense_spec(), lambda _: made()).path / name
+    path = store.get_or_make(dense_spec(), lambda _: made()).path / name
     path.unlink()
     match kind:
         case "pipe":
@@ -232,14 +232,14 @@ def test_a_key_that_is_no_folder_is_found_before_training(store, said, kind):
     """What stands in the place of a checkpoint is set aside before it is made."""
     path = store.root / KEY
     path.write_text("") if kind == "file" else path.symlink_to("nowhere")
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
     assert "it is no folder" in said[0]
     assert store.find(dense_spec()) is not None
 
 
 def test_another_recipe_version_is_named_and_left(run, store, monkeypatch):
     """A sound checkpoint of another recipe version is neither damaged nor moved; the others are listed."""
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
     other = dense_spec(7)
     key = key_of(other, 1)
     shutil.copytree(store.root / KEY, store.root / key)
@@ -266,7 +266,7 @@ def test_another_recipe_version_is_named_and_left(run, store, monkeypatch):
 
 def test_another_format_is_named_and_left(store, said):
     """A checkpoint of a format that this program does not read is not set aside: it may be sound."""
-    path = store.load_or_make(dense_spec(), lambda _: made()).path / "spec.json"
+    path = store.get_or_make(dense_spec(), lambda _: made()).path / "spec.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(OtherVersionError, match="format 99"):
         store.find(dense_spec())
@@ -280,7 +280,7 @@ def test_another_format_is_named_and_left(store, said):
 
 def test_a_store_from_before_the_marker_is_one(run, store):
     """A folder with a checkpoint of ours is read, and marked when it is written to."""
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
     (store.root / MARKER).unlink()
     code, out, _ = run("store", "verify", "--store", str(store.root))
     assert (code, "1 sound" in out) == (0, True)
@@ -291,7 +291,7 @@ def test_a_store_from_before_the_marker_is_one(run, store):
 
 def test_a_store_that_cannot_be_written_can_be_read(run, store, monkeypatch):
     """Of a read-only store checkpoints load and are listed; making one is one line, before any training."""
-    store.load_or_make(dense_spec(), lambda _: made())
+    store.get_or_make(dense_spec(), lambda _: made())
 
     def refuse(*arguments, **_):
         raise OSError(errno.EROFS, "Read-only file system")
@@ -300,7 +300,7 @@ def test_a_store_that_cannot_be_written_can_be_read(run, store, monkeypatch):
     opened = Store(store.root)
     assert opened.find(dense_spec()) is not None
     with pytest.raises(StoreError, match="Read-only file system"):
-        opened.load_or_make(dense_spec(1), lambda _: pytest.fail("must not train"))
+        opened.get_or_make(dense_spec(1), lambda _: pytest.fail("must not train"))
     assert run("store", "ls", "--store", str(store.root))[0] == 0
     assert run("store", "verify", "--store", str(store.root))[0] == 0
 
@@ -309,7 +309,7 @@ def test_a_store_that_cannot_be_written_can_be_read(run, store, monkeypatch):
 def test_an_altered_state_is_not_resumed(tmp_path, seed):
     """A state with any byte altered, cut or of another key is dropped in one line, never used."""
     said = []
-    unfinished = Unfinished(tmp_path / f"{KEY}.safetensors", say=said.append)
+    unfinished = ResumeState(tmp_path / f"{KEY}.safetensors", say=said.append)
     unfinished.save(STATE)
     path = tmp_path / f"{KEY}.safetensors"
     content = bytearray(path.read_bytes())
@@ -330,10 +330,10 @@ def test_an_altered_state_is_not_resumed(tmp_path, seed):
 def test_a_state_of_another_training_is_not_resumed(tmp_path):
     """A state that lies under another key's name is dropped."""
     said = []
-    Unfinished(tmp_path / f"{KEY}.safetensors").save(STATE)
+    ResumeState(tmp_path / f"{KEY}.safetensors").save(STATE)
     other = f"{key_of(dense_spec(3))}.safetensors"
     (tmp_path / f"{KEY}.safetensors").rename(tmp_path / other)
-    assert Unfinished(tmp_path / other, say=said.append).load() is None
+    assert ResumeState(tmp_path / other, say=said.append).load() is None
     assert len(said) == 1
 
 
@@ -345,7 +345,7 @@ def test_a_state_from_before_hashes_is_dropped(tmp_path):
     about = {"epoch": 1, "seconds": 1.0, "outside_s": 0.1, "losses": [1.0]}
     path = tmp_path / f"{KEY}.safetensors"
     path.write_bytes(safetensors.torch.save(STATE.tensors, metadata={"state": json.dumps(about)}))
-    assert Unfinished(path, say=said.append).load() is None
+    assert ResumeState(path, say=said.append).load() is None
     assert len(said) == 1
 
 
@@ -386,9 +386,9 @@ def test_what_diverges_is_not_stored(tmp_path, monkeypatch, when):
     place = Workspace(Store(tmp_path / "store"), ProgressDisplay())
     place._datasets["digits"] = bright_images()
     with pytest.raises(TrainingError, match=r"[Nn]othing was stored") as caught:
-        make_variant(next(iter(variants(grid))), grid, place)
+        ensure_variant(next(iter(variants(grid))), grid, place)
     assert len(str(caught.value).splitlines()) == 1
-    assert list(place.store.walk_keys()) == []
+    assert list(place.store.stored_keys()) == []
     assert not list((tmp_path / "store" / "unfinished").glob("*"))
     if when == "loss":
         assert "It began at step" in str(caught.value)
@@ -409,7 +409,7 @@ def test_gc_beside_a_training_harms_nothing(tmp_path):
     assert process.returncode == 0, process.stderr.read()
     process.stderr.close()
     store = Store.open_existing(tmp_path / "store")
-    assert len([store.load(key) for key in store.walk_keys()]) == 2
+    assert len([store.load(key) for key in store.stored_keys()]) == 2
 
 
 def test_the_model_of_a_spec_is_told(store):

@@ -13,7 +13,7 @@ import torch
 from pruning_core import store as store_module
 from pruning_core.config.spec import key_of
 from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError
-from pruning_core.store import Store, Unfinished, default_root
+from pruning_core.store import ResumeState, Store, default_root
 from pruning_core.training.loop import EpochState
 from tests.helpers.factories import dense_spec, made
 
@@ -38,8 +38,8 @@ def store(tmp_path, said):
 def test_what_is_stored_comes_back(store):
     """A checkpoint loads with the spec, plan, metrics and weights that were stored, and is not made again."""
     spec, content = dense_spec(), made()
-    store.load_or_make(spec, lambda _: content)
-    loaded = store.load_or_make(spec, never)
+    store.get_or_make(spec, lambda _: content)
+    loaded = store.get_or_make(spec, never)
     assert (loaded.spec, loaded.plan, loaded.metrics) == (spec, content.plan, content.metrics)
     weights = loaded.weights()
     assert weights.keys() == content.weights.keys()
@@ -48,7 +48,7 @@ def test_what_is_stored_comes_back(store):
 
 def test_another_spec_is_another_checkpoint(store):
     """Specs that differ in one field do not share a checkpoint."""
-    store.load_or_make(dense_spec(0), lambda _: made(0))
+    store.get_or_make(dense_spec(0), lambda _: made(0))
     assert store.find(dense_spec(1)) is None
 
 
@@ -60,7 +60,7 @@ FILES = ("spec.json", "plan.json", "metrics.json", "weights.safetensors")
 def test_damage_is_said_set_aside_and_made_again(store, said, name, damage):
     """A checkpoint with any file damaged is never used: it is set aside and made again."""
     spec = dense_spec()
-    path = store.load_or_make(spec, lambda _: made()).path / name
+    path = store.get_or_make(spec, lambda _: made()).path / name
     content = path.read_bytes()
     if damage == "missing":
         path.unlink()
@@ -71,7 +71,7 @@ def test_damage_is_said_set_aside_and_made_again(store, said, name, damage):
         )
     with pytest.raises(DamagedCheckpointError, match=key_of(spec)):
         store.load(key_of(spec))
-    again = store.load_or_make(spec, lambda _: made())
+    again = store.get_or_make(spec, lambda _: made())
     assert len(said) == 1
     assert "set aside" in said[0]
     assert len(list((store.root / "set-aside").iterdir())) == 1
@@ -81,16 +81,16 @@ def test_damage_is_said_set_aside_and_made_again(store, said, name, damage):
 def test_a_foreign_checkpoint_is_not_used(store, said):
     """A sound checkpoint under another's key is not taken for it."""
     right, wrong = dense_spec(0), dense_spec(1)
-    store.load_or_make(wrong, lambda _: made(1))
+    store.get_or_make(wrong, lambda _: made(1))
     os.rename(store.root / key_of(wrong), store.root / key_of(right))
-    found = store.load_or_make(right, lambda _: made(0))
+    found = store.get_or_make(right, lambda _: made(0))
     assert found.spec == right
     assert "another key" in said[0]
 
 
 def test_a_newer_format_is_not_read(store):
     """A checkpoint of a later format is refused, not guessed at."""
-    path = store.load_or_make(dense_spec(), lambda _: made()).path / "spec.json"
+    path = store.get_or_make(dense_spec(), lambda _: made()).path / "spec.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(OtherVersionError, match="format 99"):
         store.load(key_of(dense_spec()))
@@ -103,9 +103,9 @@ def test_a_failed_making_leaves_nothing(store):
         raise RuntimeError("out of luck")
 
     with pytest.raises(RuntimeError):
-        store.load_or_make(dense_spec(), fail)
-    assert list(store.walk_keys()) == []
-    assert store.load_or_make(dense_spec(), lambda _: made()).spec == dense_spec()
+        store.get_or_make(dense_spec(), fail)
+    assert list(store.stored_keys()) == []
+    assert store.get_or_make(dense_spec(), lambda _: made()).spec == dense_spec()
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
@@ -117,14 +117,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
 
     monkeypatch.setattr(store_module, "_write_file", full)
     with pytest.raises(StoreError, match=r"no space left for the store .*--store"):
-        store.load_or_make(dense_spec(), lambda _: made())
-    assert list(store.walk_keys()) == []
+        store.get_or_make(dense_spec(), lambda _: made())
+    assert list(store.stored_keys()) == []
     assert list((store.root / "temporary").iterdir()) == []
 
 
 def test_a_full_disk_keeps_the_state_before(store, monkeypatch):
     """When the state after an epoch cannot be written, the one before stays."""
-    unfinished = Unfinished(store.root / "unfinished" / "key.safetensors")
+    unfinished = ResumeState(store.root / "unfinished" / "key.safetensors")
     unfinished.save(EpochState(1, {"model.a": torch.ones(2)}, 0.5, 0.1, (1.0,)))
 
     def full(path, content):
@@ -144,7 +144,7 @@ def test_a_damaged_state_is_not_resumed(tmp_path, content):
     """A state that cannot be read is as good as none."""
     path = tmp_path / "key.safetensors"
     path.write_bytes(content)
-    assert Unfinished(path).load() is None
+    assert ResumeState(path).load() is None
 
 
 def test_a_store_that_cannot_be_made(tmp_path):
@@ -164,11 +164,11 @@ def test_root_from_the_environment(monkeypatch, tmp_path):
 
 def test_garbage_is_what_no_run_will_use(store):
     """gc deletes leftovers and what was set aside, and keeps checkpoints and resumable states."""
-    kept = store.load_or_make(dense_spec(0), lambda _: made())
+    kept = store.get_or_make(dense_spec(0), lambda _: made())
     folder = store.root / "unfinished"
     state = EpochState(1, {"model.a": torch.ones(2)}, 0.5, 0.1, (1.0,))
-    Unfinished(folder / f"{kept.key}.safetensors").save(state)  # superseded
-    resumable = Unfinished(folder / f"{key_of(dense_spec(1))}.safetensors")
+    ResumeState(folder / f"{kept.key}.safetensors").save(state)  # superseded
+    resumable = ResumeState(folder / f"{key_of(dense_spec(1))}.safetensors")
     resumable.save(state)
     (folder / f"{key_of(dense_spec(2))}.writing").write_bytes(b"12")
     (store.root / "temporary" / f"{key_of(dense_spec(2))}-abc").mkdir()
@@ -190,7 +190,7 @@ def _ask(root: str, log: str) -> None:
         time.sleep(0.3)
         return made()
 
-    Store(Path(root)).load_or_make(dense_spec(), make)
+    Store(Path(root)).get_or_make(dense_spec(), make)
     with Path(log).open("a") as file:
         file.write("got\n")
 

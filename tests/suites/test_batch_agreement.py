@@ -13,7 +13,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import batch_agreement
 from pruning_core.suites.batch_agreement import batch_agreement_fields
-from pruning_core.suites.model_cache import LoadedModel, Models
+from pruning_core.suites.model_cache import LoadedModel, ModelCache
 from pruning_core.workspace import Workspace
 
 NETS = """
@@ -40,7 +40,7 @@ def open_models(folder, monkeypatch, module, answer, backends="eager"):
     train = {"epochs": 0, "precision": "fp32"}
     options = {"model": f"{module}:build", "ratios": "0.5", "backends": backends, "batch_sizes": "1,3"}
     grid = make_grid({**options, "threads": 1, "train": train, "fine_tune": train})
-    return Models(grid, Workspace(Store(folder / "store"), ProgressDisplay()))
+    return ModelCache(grid, Workspace(Store(folder / "store"), ProgressDisplay()))
 
 
 def fields_of(models):

@@ -8,7 +8,7 @@ import torch
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.errors import CrashError
-from pruning_core.pipeline import make_variant
+from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import forecast
@@ -47,7 +47,7 @@ def test_it_is_said_before_the_first_training_and_once(tmp_path, model):
     wanted = list(variants(grid))
     place.before_first_training = lambda: announce(wanted, grid, place)
     for variant in wanted:
-        make_variant(variant, grid, place)
+        ensure_variant(variant, grid, place)
     first, *others = stream.getvalue().splitlines()
     assert first.startswith("making 4 checkpoints takes about ")
     assert first.endswith(" s on this machine")
@@ -60,9 +60,9 @@ def test_only_what_is_missing_counts(tmp_path, model):
     grid = grid_of(model)
     wanted = list(variants(grid))
     assert len(missing_specs(wanted, grid, place)) == 4
-    make_variant(wanted[2], grid, place)
+    ensure_variant(wanted[2], grid, place)
     assert [spec.ratio for _, spec in missing_specs(wanted, grid, place)] == [0.75]
-    make_variant(wanted[3], grid, place)
+    ensure_variant(wanted[3], grid, place)
     before = stream.getvalue()
     announce(wanted, grid, place)
     assert stream.getvalue() == before
@@ -76,7 +76,7 @@ def test_it_changes_nothing_that_is_trained(tmp_path, model):
         wanted = list(variants(grid))
         if name == "with":
             place.before_first_training = lambda wanted=wanted, place=place: announce(wanted, grid, place)
-        weights.append([make_variant(variant, grid, place).weights() for variant in wanted])
+        weights.append([ensure_variant(variant, grid, place).weights() for variant in wanted])
     for first, second in zip(*weights, strict=True):
         assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -14,9 +14,9 @@ from pruning_core.store import Store
 from pruning_core.suites import latency_session, model_cache, timing
 from pruning_core.suites.harness import Harness
 from pruning_core.suites.latency_session import reference_of
-from pruning_core.suites.model_cache import Models
+from pruning_core.suites.model_cache import ModelCache
 from pruning_core.system import roofline
-from pruning_core.system.contention import Disturbance, MachineWatch
+from pruning_core.system.contention import Contention, ContentionMonitor
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import write_user_model
 
@@ -67,13 +67,13 @@ def test_the_chain_of_references(harness, cell, reference):
 
 def watch_tours(monkeypatch, note):
     """Let `note` see the groups and options of each tour."""
-    measure = timing.measure_in_turns
+    measure = timing.measure_interleaved
 
     def noting(groups, options, **others):
         note(groups)
         return measure(groups, options, **others)
 
-    monkeypatch.setattr(timing, "measure_in_turns", noting)
+    monkeypatch.setattr(timing, "measure_interleaved", noting)
 
 
 def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
@@ -89,10 +89,10 @@ def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
     assert seen == [[1, 3, 2]]
 
 
-@pytest.mark.parametrize(("shares_threads", "pool"), [(True, "eager"), (False, "")])
-def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shares_threads, pool):
-    """Models of a backend share a pool of threads if it says so; else each has its own."""
-    monkeypatch.setattr(BACKENDS["eager"], "shares_threads", shares_threads)
+@pytest.mark.parametrize(("shared_thread_pool", "pool"), [(True, "eager"), (False, "")])
+def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shared_thread_pool, pool):
+    """ModelCache of a backend share a pool of threads if it says so; else each has its own."""
+    monkeypatch.setattr(BACKENDS["eager"], "shared_thread_pool", shared_thread_pool)
     seen = []
     watch_tours(monkeypatch, lambda groups: seen.extend(group.pools for group in groups))
     harness.latency_record(cell_of(harness, ENDS[0]))
@@ -102,7 +102,7 @@ def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shares_thre
 def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):
     """What does not fit goes on the next tour, and every cell is measured once."""
     size = harness.checkpoint(cell_of(harness, ENDS[0]).variant).metrics.size_bytes
-    monkeypatch.setattr(latency_session, "TOUR_BYTES", size)
+    monkeypatch.setattr(latency_session, "SESSION_BYTES", size)
     seen = []
     watch_tours(monkeypatch, lambda groups: seen.append(sum(len(group.candidates) for group in groups)))
     cells = [c for c in harness.planned if not harness.checkpoint(c.variant).metrics.exhausted]
@@ -119,13 +119,13 @@ def test_ceilings_are_looked_at_before_and_after_a_tour(harness, monkeypatch):
     def look(device, precision, threads):
         looks.append(precision)
         better = len(looks) == 1
-        return roofline.Ceiling(2e12 if better else 1e12, 1e9 if better else 3e9)
+        return roofline.Roofline(2e12 if better else 1e12, 1e9 if better else 3e9)
 
-    monkeypatch.setattr(timing, "measure_ceiling", look)
+    monkeypatch.setattr(timing, "measure_roofline", look)
     watch_tours(monkeypatch, lambda groups: looks.append("tour"))
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
     assert looks == ["bf16", "fp32", "tour", "bf16", "fp32"]
-    assert harness.timer.ceiling("cpu", "bf16", 1) == roofline.Ceiling(2e12, 3e9)
+    assert harness.timer.ceiling("cpu", "bf16", 1) == roofline.Roofline(2e12, 3e9)
     assert record["matrix_gflops"] == 1e3  # fp32 had no better moment
 
 
@@ -135,10 +135,10 @@ def test_ceilings_are_looked_at_all_along_a_tour(harness, monkeypatch):
 
     def look(device, precision, threads):
         looks.append(precision)
-        return roofline.Ceiling(1e12, 1e9) if precision == "fp32" else None
+        return roofline.Roofline(1e12, 1e9) if precision == "fp32" else None
 
-    monkeypatch.setattr(timing, "LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(timing, "measure_ceiling", look)
+    monkeypatch.setattr(timing, "ROOFLINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(timing, "measure_roofline", look)
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
     assert record["rounds"] == 5
     assert looks == ["bf16", *["fp32"] * (1 + 3 * 5 + 1)]  # three groups
@@ -149,14 +149,14 @@ def test_ceilings_are_looked_at_all_along_a_tour(harness, monkeypatch):
 def test_a_backend_that_cannot_run_a_cell_costs_the_others_nothing(harness, monkeypatch, end):
     """Its error comes when that cell is asked for, or one that is measured against it, and not before."""
     broken = cell_of(harness, end)
-    loaded = Models.loaded
+    loaded = ModelCache.loaded
 
     def load(models, cell):
         if replace(cell, batch_size=2) == broken:
             raise BackendError("cannot run this")
         return loaded(models, cell)
 
-    monkeypatch.setattr(Models, "loaded", load)
+    monkeypatch.setattr(ModelCache, "loaded", load)
     outcome = {}
     for cell in harness.planned:
         if not harness.checkpoint(cell.variant).metrics.exhausted:
@@ -172,11 +172,11 @@ def test_a_backend_that_cannot_run_a_cell_costs_the_others_nothing(harness, monk
 
 def test_the_oldest_models_make_room(harness, monkeypatch):
     """Loaded models are kept up to a size, the last used ones, and never fewer than the one in use."""
-    monkeypatch.setattr(model_cache, "RESIDENT_BYTES", 1)
+    monkeypatch.setattr(model_cache, "CACHE_BYTES", 1)
     for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-fp32-cpu-b2"):
         harness.evaluate(cell_of(harness, end))
     assert len(harness.models._loaded) == 1
-    monkeypatch.setattr(model_cache, "RESIDENT_BYTES", 10**9)
+    monkeypatch.setattr(model_cache, "CACHE_BYTES", 10**9)
     harness.evaluate(cell_of(harness, "magnitude-0.9-eager-fp32-cpu-b2"))
     assert len(harness.models._loaded) == 2
 
@@ -229,18 +229,18 @@ def test_a_training_record_compares_whole_steps(harness):
     assert record["images_per_s"] == pytest.approx(128e3 / record["step_ms"])
     assert 0 < record["outside_share"] < 1
     assert record["roofline_fraction"] > 0
-    assert list(harness.place.store.walk_keys()) == []
+    assert list(harness.place.store.keys()) == []
 
 
 def test_a_disturbed_measurement_is_marked(harness, monkeypatch):
     """What kept the machine busy stands in the records of all cells that were timed together."""
-    busy = Disturbance(0.0, 0.38, None, None, None, None, 5.0)
-    monkeypatch.setattr(MachineWatch, "disturbance", property(lambda watch: busy))
+    busy = Contention(0.0, 0.38, None, None, None, None, 5.0)
+    monkeypatch.setattr(ContentionMonitor, "disturbance", property(lambda watch: busy))
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
     assert record["contaminated"] is True
     assert record["disturbance"] == "other processes used 38 % of the cores"
     assert harness.disturbed == [record]
-    assert harness.contamination() == ""  # no control has left the tolerance
+    assert harness.control_problem() == ""  # no control has left the tolerance
 
 
 def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):

@@ -9,12 +9,12 @@ from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.interleaved import PairedTiming
 from pruning_core.records.fields import make_record
 from pruning_core.store import Metrics
-from pruning_core.suites.latency_fields import disturbance_fields, reason_fields, timing_fields
-from pruning_core.system.contention import Disturbance
-from pruning_core.system.roofline import Ceiling
+from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields
+from pruning_core.system.contention import Contention
+from pruning_core.system.roofline import Roofline
 
 OPTIONS = LatencyOptions(rounds=10)
-QUIET = Disturbance(0.0, 0.01, None, None, None, None, 5.0)
+QUIET = Contention(0.0, 0.01, None, None, None, None, 5.0)
 
 
 def timing(calls: int = 200, candidate_s: float = 0.01) -> PairedTiming:
@@ -60,7 +60,7 @@ def reasons(**changes):
         "batch_size": 8,
         "image_values": 3072,
     }
-    return reason_fields(**{**arguments, **changes})
+    return efficiency_fields(**{**arguments, **changes})
 
 
 def test_times_are_in_milliseconds_and_speed_is_paired():
@@ -101,12 +101,12 @@ def test_saved_macs_are_compared_with_saved_time():
 
 def test_the_roofline_is_this_machines_own():
     """The least time is that of the slower ceiling; bytes shrink with the precision."""
-    fast_memory = Ceiling(matrix_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
+    fast_memory = Roofline(peak_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
     fields = reasons(ceiling=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
     assert fields["roofline_fraction"] == pytest.approx(0.1)
     assert fields["roofline_bound"] == "matrix"
     assert (fields["matrix_gflops"], fields["bandwidth_gb_s"]) == (16.0, 1000.0)
-    slow_memory = Ceiling(matrix_flops_per_s=1e15, bandwidth_bytes_per_s=1e9)
+    slow_memory = Roofline(peak_flops_per_s=1e15, bandwidth_bytes_per_s=1e9)
     moved = 4_000_000 + 8 * 3072 * 4
     in_fp32, in_int8 = (reasons(ceiling=slow_memory, precision=p) for p in ("fp32", "int8"))
     assert in_fp32["roofline_bound"] == "bandwidth"
@@ -124,13 +124,13 @@ def test_a_launch_bound_cell_is_flagged():
 
 def test_a_disturbed_cell_is_contaminated_and_says_by_what():
     """What the machine does not say is left out; what harmed stands in words."""
-    assert disturbance_fields(QUIET) == {
+    assert contention_fields(QUIET) == {
         "disturbance": "",
         "contaminated": False,
         "steal_share": 0.0,
         "others_share": 0.01,
     }
-    fields = disturbance_fields(Disturbance(0.2, 0.01, 2600.0, 3100.0, None, None, 5.0))
+    fields = contention_fields(Contention(0.2, 0.01, 2600.0, 3100.0, None, None, 5.0))
     assert fields["contaminated"] is True
     assert fields["disturbance"] == "the hypervisor took 20 % of the CPU time"
     assert (fields["cpu_mhz_low"], fields["cpu_mhz_high"]) == (2600.0, 3100.0)

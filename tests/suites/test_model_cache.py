@@ -1,4 +1,4 @@
-"""Models that stay loaded: once each, for as many threads as the cell asks for."""
+"""ModelCache that stay loaded: once each, for as many threads as the cell asks for."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from pruning_core.config.grid import make_grid
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import model_cache
-from pruning_core.suites.model_cache import Models, dense_of, plain_of
+from pruning_core.suites.model_cache import ModelCache, dense_of, plain_of
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import write_user_model
 
@@ -30,7 +30,7 @@ def models(tmp_path, monkeypatch):
         }
     )
     threads = torch.get_num_threads()
-    yield Models(grid, Workspace(Store(tmp_path / "store"), ProgressDisplay()))
+    yield ModelCache(grid, Workspace(Store(tmp_path / "store"), ProgressDisplay()))
     torch.set_num_threads(threads)
 
 
@@ -69,7 +69,7 @@ def test_int8_is_calibrated(models, monkeypatch):
     for precision in ("fp32", "int8"):
         cell = model_cache.replace(next(latency_cells(models.grid)), precision=precision)
         with pytest.raises(InterruptedError):
-            models.load_anew(cell)
+            models.load_copy(cell)
     assert seen == [None, 128]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.batches import Dataset, Split
-from pruning_core.suites.training_speed import OurStep, PlainStep
+from pruning_core.suites.training_speed import BaselineStep, TrainerStep
 from tests.helpers.factories import DIGITS_8, Tiny
 
 SPEC = TrainSpec(batch_size=16, learning_rate=0.02, precision="fp32", device="cpu")
@@ -20,7 +20,7 @@ def images():
     return Dataset(DIGITS_8, tuple("0123456789"), split, split)
 
 
-@pytest.fixture(params=[OurStep, PlainStep])
+@pytest.fixture(params=[TrainerStep, BaselineStep])
 def step(request, images):
     """One of the two, over a small network."""
     torch.manual_seed(1)
@@ -37,14 +37,14 @@ def test_the_network_stays_as_it_is(images):
     """Each of the two trains a copy: the next one starts from the same weights."""
     network = Tiny()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    for kind in (OurStep, PlainStep):
+    for kind in (TrainerStep, BaselineStep):
         kind(network, images, SPEC)()
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_every_step_has_a_whole_batch(images, monkeypatch):
     """A smaller last batch of an epoch is left out: all samples are of one size."""
-    ours = OurStep(Tiny(), images, SPEC)
+    ours = TrainerStep(Tiny(), images, SPEC)
     sizes = []
     take = ours._runner.step
     monkeypatch.setattr(ours._runner, "step", lambda x, y: (sizes.append(len(y)), take(x, y))[1])
@@ -55,8 +55,8 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
 
 def test_both_see_the_same_pixels(images):
     """Image by image or in whole batches, a training image is normalised to the same values."""
-    plain = PlainStep(Tiny(), images, SPEC)
-    ours = OurStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
+    plain = BaselineStep(Tiny(), images, SPEC)
+    ours = TrainerStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
     (one, label), (batch, labels) = plain._loader.dataset[7], next(ours._batches)
     place = int((labels == label).nonzero()[0])
     assert torch.allclose(batch[place], one, atol=1e-5)
@@ -64,7 +64,7 @@ def test_both_see_the_same_pixels(images):
 
 def test_time_to_fetch_is_part_of_the_step(images):
     """What was spent on batches is counted, and is less than the whole."""
-    ours = OurStep(Tiny(), images, SPEC)
+    ours = TrainerStep(Tiny(), images, SPEC)
     assert ours.outside_share == 0
     ours()
     assert 0 < ours.outside_share < 1

@@ -11,16 +11,16 @@ import pytest
 
 from pruning_core.system import contention as watch_module
 from pruning_core.system.contention import (
-    CpuSeconds,
-    Disturbance,
-    MachineWatch,
+    Contention,
+    ContentionMonitor,
+    CpuTimes,
+    contention_reason,
     read_cpu_mhz,
     read_cpu_seconds,
     read_gpu_mhz,
-    why_disturbed,
 )
 
-QUIET = Disturbance(
+QUIET = Contention(
     steal_share=0.01,
     others_share=0.02,
     cpu_mhz_low=None,
@@ -34,34 +34,34 @@ BURN = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: 
 """A stranger that would end by itself if the test could not end it."""
 
 
-def watched(*readings: CpuSeconds) -> Disturbance:
+def watched(*readings: CpuTimes) -> Contention:
     """Watch nothing, with planted CPU times before and after."""
     planted = iter(readings)
-    with MachineWatch("cpu", read_cpu=lambda: next(planted)) as watch:
+    with ContentionMonitor("cpu", read_cpu=lambda: next(planted)) as watch:
         pass
     return watch.disturbance
 
 
 def test_shares_are_of_all_cpu_time_of_our_cores() -> None:
     """Of 20 s, 3 stolen and 12 busy, 7 of these our own: 15 % stolen, 25 % used by others."""
-    found = watched(CpuSeconds(100, 50, 4, 40), CpuSeconds(120, 62, 7, 47))
+    found = watched(CpuTimes(100, 50, 4, 40), CpuTimes(120, 62, 7, 47))
     assert found.steal_share == pytest.approx(0.15)
     assert found.others_share == pytest.approx(0.25)
 
 
 def test_others_never_use_less_than_nothing() -> None:
     """Our own time may be counted a tick early; then others used nothing."""
-    assert watched(CpuSeconds(0, 0, 0, 0), CpuSeconds(10, 5, 0, 6)).others_share == 0.0
+    assert watched(CpuTimes(0, 0, 0, 0), CpuTimes(10, 5, 0, 6)).others_share == 0.0
 
 
 def test_what_the_platform_does_not_say_is_none() -> None:
     """Without stolen time there is no share of it; without a tick there are no shares at all."""
-    silent = watched(CpuSeconds(0, 0, None, 0), CpuSeconds(10, 6, None, 1))
+    silent = watched(CpuTimes(0, 0, None, 0), CpuTimes(10, 6, None, 1))
     assert silent.steal_share is None
     assert silent.others_share == pytest.approx(0.5)
-    still = watched(CpuSeconds(10, 6, 0, 1), CpuSeconds(10, 6, 0, 1))
+    still = watched(CpuTimes(10, 6, 0, 1), CpuTimes(10, 6, 0, 1))
     assert (still.steal_share, still.others_share) == (None, None)
-    assert why_disturbed(silent) == why_disturbed(still) == ""  # neither lasted 0.2 s
+    assert contention_reason(silent) == contention_reason(still) == ""  # neither lasted 0.2 s
 
 
 def test_only_the_cores_that_we_may_use_count(monkeypatch) -> None:
@@ -93,7 +93,7 @@ def test_clocks_are_read_in_the_middle_and_at_the_end() -> None:
     """The lowest and the highest reading remain; before the work there is none."""
     now = [0.0]
     cpu, gpu = iter([3000.0, 2500.0, 2800.0]), iter([1410.0, None, 1980.0])
-    watch = MachineWatch(
+    watch = ContentionMonitor(
         "cuda",
         read_cpu_clock=lambda: next(cpu),
         read_gpu_clock=lambda device: next(gpu),
@@ -119,7 +119,7 @@ def test_sampling_often_costs_nothing() -> None:
         reads.append(now[0])
         return 1980.0
 
-    with MachineWatch("cuda", read_gpu_clock=read, clock=lambda: now[0]) as watch:
+    with ContentionMonitor("cuda", read_gpu_clock=read, clock=lambda: now[0]) as watch:
         for _ in range(30):
             now[0] += 0.1
             watch.sample()
@@ -128,13 +128,13 @@ def test_sampling_often_costs_nothing() -> None:
 
 def test_a_watch_has_no_answer_before_its_end() -> None:
     """Asking inside the block is a mistake of ours."""
-    with MachineWatch("cpu") as watch, pytest.raises(RuntimeError, match="has ended"):
+    with ContentionMonitor("cpu") as watch, pytest.raises(RuntimeError, match="has ended"):
         _ = watch.disturbance
 
 
 def test_a_failure_inside_comes_out_and_is_watched() -> None:
     """The watch swallows no exception, and has its answer even so."""
-    watch = MachineWatch("cpu")
+    watch = ContentionMonitor("cpu")
     with pytest.raises(KeyError), watch:
         raise KeyError("ours")
     assert watch.disturbance.wall_s >= 0
@@ -212,7 +212,7 @@ def test_the_fastest_of_our_cores_tells_the_cpu_clock(tmp_path, monkeypatch) -> 
 )
 def test_what_harms_is_said_in_words(change, why) -> None:
     """Each cause beyond its threshold is named with its figure; quiet or very short watches say nothing."""
-    assert why_disturbed(dataclasses.replace(QUIET, **change)) == why
+    assert contention_reason(dataclasses.replace(QUIET, **change)) == why
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a process that keeps to one core")
@@ -222,7 +222,7 @@ def test_a_busy_stranger_shows_up() -> None:
     stranger = psutil.Process(program.pid)
     try:
         stranger.cpu_affinity(stranger.cpu_affinity()[-1:])
-        with MachineWatch("cpu") as watch:
+        with ContentionMonitor("cpu") as watch:
             before, cores_before = stranger.cpu_times(), read_cpu_seconds()
             while stranger.cpu_times().user - before.user < 0.5:  # however busy the machine is
                 time.sleep(0.05)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.system.cuda_graph import WARM_UP_CALLS, Graphed
+from pruning_core.system.cuda_graph import WARM_UP_CALLS, GraphedCallable
 from pruning_core.training import step
 from pruning_core.training.loop import train
 from pruning_core.training.step import Distillation
@@ -104,7 +104,7 @@ def right_each_time(graphed, sizes):
 def test_calls_are_replayed_on_new_inputs(machine):
     """After the warm-up the function is called once more, for the capture, and all answers are right."""
     function, calls = doubling(machine)
-    graphed = Graphed(function, StandInStream())
+    graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 10)
     assert len(calls) == WARM_UP_CALLS + 1
     assert graphed.captured
@@ -114,7 +114,7 @@ def test_calls_are_replayed_on_new_inputs(machine):
 def test_another_shape_runs_as_it_is(machine):
     """A smaller last batch is no part of the graph, which goes on afterwards."""
     function, calls = doubling(machine)
-    graphed = Graphed(function, StandInStream())
+    graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4, 4, 4, 4, 3, 4, 3, 4])
     assert calls == [4, 4, 4, 4, 3, 3]
 
@@ -123,7 +123,7 @@ def test_another_shape_runs_as_it_is(machine):
 def test_what_draws_on_the_cpu_is_not_captured(machine, draw):
     """A graph would repeat the one choice that was made in the capture."""
     function, calls = doubling(machine, lambda call: draw())
-    graphed = Graphed(function, StandInStream())
+    graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 6)
     assert len(calls) == 6
     assert graphed.refused == "it draws from a generator of the CPU"
@@ -139,7 +139,7 @@ def test_what_waits_for_the_device_is_not_captured(machine, waits_in, captured):
             warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=1)
 
     function, _ = doubling(machine, wait)
-    graphed = Graphed(function, StandInStream())
+    graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 6)
     assert graphed.captured == captured
     assert graphed.refused == ("" if captured else "it waits for the device")
@@ -153,7 +153,7 @@ def test_other_warnings_reach_the_user(machine):
             warnings.warn("this layer is deprecated", DeprecationWarning, stacklevel=1)
 
     function, _ = doubling(machine, warn)
-    graphed = Graphed(function, StandInStream())
+    graphed = GraphedCallable(function, StandInStream())
     with pytest.warns(DeprecationWarning, match="this layer is deprecated"):
         assert right_each_time(graphed, [4] * 5)
     assert graphed.captured
@@ -168,7 +168,7 @@ def test_a_capture_that_fails_is_given_up_for_good(machine):
             raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     function, calls = doubling(machine, fail)
-    graphed = Graphed(function, StandInStream())
+    graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 7)
     assert graphed.refused == "operation not permitted when stream is capturing"
     assert machine.captures == 2
@@ -229,7 +229,7 @@ def test_a_graph_trains_as_kernel_by_kernel(images, monkeypatch, taught, masked)
     if masked:
         others["zeros"] = {"inner.weight": torch.rand(Tiny().inner.weight.shape) < 0.5}
     weights, _, result = run(images, kind=Tiny, **others)
-    monkeypatch.setattr(step, "_WORTH_STEPS", 10**9)
+    monkeypatch.setattr(step, "MIN_STEPS_FOR_GRAPH", 10**9)
     plain, _, plain_result = run(images, kind=Tiny, **others)
     assert (result.graphed, plain_result.graphed) == (True, False)
     assert result.losses == pytest.approx(plain_result.losses, rel=2e-2)
@@ -259,7 +259,7 @@ def test_what_cannot_or_must_not_be_captured_runs_as_it_is(images, monkeypatch, 
     """The training goes on kernel by kernel, with the weights that it has without any graph."""
     random.seed(0)
     weights, _, result = run(images, kind=kind)
-    monkeypatch.setattr(step, "_WORTH_STEPS", 10**9)
+    monkeypatch.setattr(step, "MIN_STEPS_FOR_GRAPH", 10**9)
     random.seed(0)
     plain, _, _ = run(images, kind=kind)
     assert not result.graphed

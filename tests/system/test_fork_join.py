@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import Group, measure_in_turns
+from pruning_core.measure.interleaved import Group, measure_interleaved
 from pruning_core.measure.paired import PairedTiming
-from pruning_core.system.fork_join import GRAIN, Mood, time_handover
+from pruning_core.system.fork_join import ATEN_GRAIN_SIZE, ForkJoinMonitor, measure_fork_join
 from tests.helpers.timed_machine import AT_REST, GROWING, Machine
 
 FAST_S, SLOW_S = 4e-6, 6e-6
@@ -58,7 +58,7 @@ class MoodyMachine(Machine):
         pairs = [Group(large, [small], limit_s), Group(large, [never_known], 10.0)]
         if together:
             pairs = [Group(large, [small, never_known], limit_s)]
-        return measure_in_turns(pairs, options, clock=self.clock, handover=self.handover, **AT_REST)[0][0]
+        return measure_interleaved(pairs, options, clock=self.clock, handover=self.handover, **AT_REST)[0][0]
 
 
 def test_rounds_in_a_slow_mood_do_not_count() -> None:
@@ -69,7 +69,7 @@ def test_rounds_in_a_slow_mood_do_not_count() -> None:
     assert max(timing.calls_s) < 0.011
     assert timing.rounds_left_out >= 3
     assert len(timing.candidate_s) == len(timing.reference_s) == len(timing.calls_s) == 2 * timing.rounds
-    assert list(timing.handovers_s) == [FAST_S] * timing.rounds
+    assert list(timing.fork_join_s) == [FAST_S] * timing.rounds
 
 
 def test_samples_stay_with_the_reference_of_their_own_round() -> None:
@@ -86,7 +86,7 @@ def test_samples_stay_with_the_reference_of_their_own_round() -> None:
 def test_a_round_in_which_the_mood_changed_does_not_count() -> None:
     """The slower of the readings before and after a round is that of the round."""
     readings = iter([FAST_S, SLOW_S, FAST_S, FAST_S])
-    mood = Mood(lambda: next(readings), lambda: None)
+    mood = ForkJoinMonitor(lambda: next(readings), lambda: None)
     assert [mood.read() for _ in range(4)] == [FAST_S, SLOW_S, SLOW_S, FAST_S]
 
 
@@ -116,7 +116,7 @@ def test_to_measure_again_has_an_end() -> None:
         timing = machine.measure(limit_s=limit_s)
         assert timing.rounds == pytest.approx(expected, abs=2 if expected < 40 else 0)
         assert timing.rounds_left_out == 0
-        assert set(timing.handovers_s) == {SLOW_S}
+        assert set(timing.fork_join_s) == {SLOW_S}
 
 
 def test_who_is_measured_again_goes_on_until_it_is_known() -> None:
@@ -136,8 +136,8 @@ def test_too_few_rounds_are_no_answer() -> None:
     """Where fewer rounds fell into the usual mood than the first look takes, all count, and scatter shows."""
     timing = MoodyMachine(lambda now: now > 3.0).measure(limit_s=4.0)
     assert timing.rounds_left_out == 0
-    assert 1 <= list(timing.handovers_s).count(FAST_S) < 10
-    assert SLOW_S in timing.handovers_s
+    assert 1 <= list(timing.fork_join_s).count(FAST_S) < 10
+    assert SLOW_S in timing.fork_join_s
 
 
 def test_a_machine_that_is_always_slow_is_measured_as_it_is() -> None:
@@ -152,10 +152,10 @@ def test_what_is_usual_is_little_more_than_the_faster_readings() -> None:
     readings_s = [0.1 * FAST_S, *[FAST_S] * 10, *[SLOW_S] * 9]
     random.Random(0).shuffle(readings_s)
     source = iter(readings_s)
-    mood = Mood(lambda: next(source), lambda: None)
+    mood = ForkJoinMonitor(lambda: next(source), lambda: None)
     for _ in readings_s:
         mood.read()
-    assert mood.usual_up_to_s == pytest.approx(1.25 * FAST_S)
+    assert mood.usual_limit_s == pytest.approx(1.25 * FAST_S)
 
 
 def test_the_reading_comes_at_rest() -> None:
@@ -167,7 +167,7 @@ def test_the_reading_comes_at_rest() -> None:
         events.append("call")
 
     machine = Machine()
-    measure_in_turns(
+    measure_interleaved(
         [Group(call, [call], 60.0)],
         LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1),
         clock=machine.clock,
@@ -184,9 +184,9 @@ def test_without_a_reading_nothing_is_left_out() -> None:
     """On one thread, or a GPU, no hand-over is read, and the record says none."""
     machine = Machine(noise=0.1)
     group = Group(machine.model("a", 0.1), [machine.model("b", 0.1)], 60.0)
-    ((timing,),) = measure_in_turns([group], GROWING, clock=machine.clock, **AT_REST)
+    ((timing,),) = measure_interleaved([group], GROWING, clock=machine.clock, **AT_REST)
     assert timing.rounds_left_out == 0
-    assert set(timing.handovers_s) == {0.0}
+    assert set(timing.fork_join_s) == {0.0}
 
 
 def test_a_handover_is_timed_in_seconds() -> None:
@@ -198,7 +198,7 @@ def test_a_handover_is_timed_in_seconds() -> None:
         now += 1e-5
         return now
 
-    assert time_handover(clock) == pytest.approx(1e-5)
+    assert measure_fork_join(clock) == pytest.approx(1e-5)
 
 
 def test_a_neighbour_does_not_hold_the_reading_up() -> None:
@@ -210,7 +210,7 @@ def test_a_neighbour_does_not_hold_the_reading_up() -> None:
         now, asked = now + 0.004, asked + 1
         return now
 
-    assert time_handover(clock) == pytest.approx(0.004)
+    assert measure_fork_join(clock) == pytest.approx(0.004)
     assert asked <= 5
 
 
@@ -219,5 +219,5 @@ def test_the_addition_is_the_smallest_that_all_threads_share(monkeypatch) -> Non
     sizes: list[int] = []
     zeros = torch.zeros
     monkeypatch.setattr(torch, "zeros", lambda size: sizes.append(size) or zeros(size))
-    assert math.isfinite(time_handover())
-    assert sizes == [GRAIN * torch.get_num_threads()]
+    assert math.isfinite(measure_fork_join())
+    assert sizes == [ATEN_GRAIN_SIZE * torch.get_num_threads()]

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_core.system import roofline
-from pruning_core.system.roofline import Ceiling, Stopwatch, least_time, measure_ceiling
+from pruning_core.system.roofline import Roofline, Stopwatch, measure_roofline, roofline_time
 
 MATRIX_BOUND = 100.0  # operations per second
 BANDWIDTH_BOUND = 10.0  # bytes per second
@@ -41,32 +41,32 @@ def test_the_fastest_sample_counts_after_a_warm_up() -> None:
     times = iter([0.0, 5.0, 10.0, 11.0, 20.0, 29.0])  # samples of 5, 1 and 9 seconds
     waited = []
     stopwatch = Stopwatch(calls=2, wait=lambda: waited.append(len(done)), clock=lambda: next(times))
-    assert stopwatch.best_s(lambda: done.append("call")) == 0.5  # of two calls
+    assert stopwatch.fastest_call_s(lambda: done.append("call")) == 0.5  # of two calls
     assert len(done) == 1 + 3 * 2
     assert waited == [1, 3, 5, 7]
 
 
 def test_rates_are_work_by_time() -> None:
     """With samples of one millisecond, the largest product makes one ceiling, a piece of memory the other."""
-    ceiling = measure_ceiling("cpu", "fp32", 1, clock=steady_clock(1e-3))
+    ceiling = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
     assert ceiling is not None
-    assert ceiling.matrix_flops_per_s == pytest.approx(2 * 64**3 * 1e3)
-    assert ceiling.bandwidth_bytes_per_s == pytest.approx(2 * 2**16 / roofline.PIECES * 1e3)
+    assert ceiling.peak_flops_per_s == pytest.approx(2 * 64**3 * 1e3)
+    assert ceiling.bandwidth_bytes_per_s == pytest.approx(2 * 2**16 / roofline.CHUNKS * 1e3)
 
 
 def test_convolutions_count_too(monkeypatch) -> None:
     """Where convolutions are the faster, they make the ceiling: TF32 is allowed to them alone."""
     monkeypatch.setattr(roofline, "CHANNELS", 64)
-    ceiling = measure_ceiling("cpu", "fp32", 1, clock=steady_clock(1e-3))
+    ceiling = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
     assert ceiling is not None
-    assert ceiling.matrix_flops_per_s == pytest.approx(2 * 2 * (64 * 3 * 16) ** 2 * 1e3)
+    assert ceiling.peak_flops_per_s == pytest.approx(2 * 2 * (64 * 3 * 16) ** 2 * 1e3)
 
 
 def test_no_larger_work_after_a_long_call() -> None:
     """A slow machine ends with the smallest work; the next would take many times as long."""
-    ceiling = measure_ceiling("cpu", "fp32", 1, clock=steady_clock(1.0))
+    ceiling = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1.0))
     assert ceiling is not None
-    assert ceiling.matrix_flops_per_s == pytest.approx(2 * 32**3)
+    assert ceiling.peak_flops_per_s == pytest.approx(2 * 32**3)
 
 
 @pytest.mark.parametrize("kind", ["_products", "_convolutions"])
@@ -82,11 +82,11 @@ def test_operations_are_counted_as_pytorch_counts_them(kind) -> None:
 
 def test_streaming_goes_over_the_whole_array() -> None:
     """Each call takes the next piece, so that none is still in a cache when it comes again."""
-    ((moved, call),) = roofline._streams("cpu")
-    places = [call().data_ptr() for _ in range(roofline.PIECES + 1)]
-    assert len(set(places)) == roofline.PIECES
+    ((moved, call),) = roofline._memory_sweep("cpu")
+    places = [call().data_ptr() for _ in range(roofline.CHUNKS + 1)]
+    assert len(set(places)) == roofline.CHUNKS
     assert places[0] == places[-1]
-    assert moved * roofline.PIECES == 2 * 2**16
+    assert moved * roofline.CHUNKS == 2 * 2**16
 
 
 def test_threads_are_set_and_restored() -> None:
@@ -99,7 +99,7 @@ def test_threads_are_set_and_restored() -> None:
         seen.add(torch.get_num_threads())
         return tick()
 
-    measure_ceiling("cpu", "fp32", before + 1, clock=clock)
+    measure_roofline("cpu", "fp32", before + 1, clock=clock)
     assert seen == {before + 1}
     assert torch.get_num_threads() == before
 
@@ -113,7 +113,7 @@ def test_a_failure_restores_the_threads_too(monkeypatch) -> None:
     before = torch.get_num_threads()
     monkeypatch.setattr(torch, "mm", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        measure_ceiling("cpu", "fp32", before + 1)
+        measure_roofline("cpu", "fp32", before + 1)
     assert torch.get_num_threads() == before
 
 
@@ -122,7 +122,7 @@ def test_measuring_changes_no_seed() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    measure_ceiling("cpu", "fp32", 1, clock=steady_clock(1e-3))
+    measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
     assert torch.rand(1) == expected
 
 
@@ -130,9 +130,9 @@ def test_measuring_changes_no_seed() -> None:
 def test_a_precision_that_is_emulated_has_no_ceiling(monkeypatch, bf16_flops_per_s, known) -> None:
     """Below fp32, only what is faster than fp32 runs on instructions of its own."""
     rates(monkeypatch, {torch.float32: 2.0, torch.bfloat16: bf16_flops_per_s})
-    ceiling = measure_ceiling("cpu", "bf16", 1)
+    ceiling = measure_roofline("cpu", "bf16", 1)
     assert (ceiling is not None) == known
-    assert ceiling is None or ceiling.matrix_flops_per_s == bf16_flops_per_s
+    assert ceiling is None or ceiling.peak_flops_per_s == bf16_flops_per_s
 
 
 def test_a_precision_that_is_not_supported_has_no_ceiling(monkeypatch) -> None:
@@ -142,12 +142,12 @@ def test_a_precision_that_is_not_supported_has_no_ceiling(monkeypatch) -> None:
         raise NotImplementedError("no kernel")
 
     monkeypatch.setattr(torch, "_int_mm", fail)
-    assert measure_ceiling("cpu", "int8", 1) is None
+    assert measure_roofline("cpu", "int8", 1) is None
 
 
 def test_other_devices_have_no_ceiling() -> None:
     """A device that we do not know how to time has none."""
-    assert measure_ceiling("mps", "fp32", 1) is None
+    assert measure_roofline("mps", "fp32", 1) is None
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_other_devices_have_no_ceiling() -> None:
 )
 def test_the_slower_of_both_bounds_the_time(flops, bytes_moved, seconds, bound) -> None:
     """Under a roofline, work takes as long as its operations or its bytes, whichever is longer."""
-    assert least_time(flops, bytes_moved, Ceiling(MATRIX_BOUND, BANDWIDTH_BOUND)) == (seconds, bound)
+    assert roofline_time(flops, bytes_moved, Roofline(MATRIX_BOUND, BANDWIDTH_BOUND)) == (seconds, bound)
 
 
 def test_only_last_level_caches_are_added_up_each_once(tmp_path) -> None:
@@ -178,9 +178,9 @@ def test_only_last_level_caches_are_added_up_each_once(tmp_path) -> None:
 
 def test_a_real_ceiling_is_a_number() -> None:
     """On the machine at hand, both ceilings are positive and finite."""
-    ceiling = measure_ceiling("cpu", "fp32", 1)
+    ceiling = measure_roofline("cpu", "fp32", 1)
     assert ceiling is not None
-    for rate in (ceiling.matrix_flops_per_s, ceiling.bandwidth_bytes_per_s):
+    for rate in (ceiling.peak_flops_per_s, ceiling.bandwidth_bytes_per_s):
         assert 0 < rate < math.inf
 
 
@@ -190,8 +190,8 @@ def test_a_real_ceiling_is_a_number() -> None:
 def test_a_gpu_has_ceilings(monkeypatch, precision) -> None:
     """On a GPU every precision either has two positive ceilings or none."""
     monkeypatch.undo()  # tiny work is as slow in each precision
-    ceiling = measure_ceiling("cuda", precision, 1)
+    ceiling = measure_roofline("cuda", precision, 1)
     assert ceiling is not None or precision != "fp32"
     if ceiling is not None:
-        assert 0 < ceiling.matrix_flops_per_s < math.inf
+        assert 0 < ceiling.peak_flops_per_s < math.inf
         assert 0 < ceiling.bandwidth_bytes_per_s < math.inf

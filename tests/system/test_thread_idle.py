@@ -10,10 +10,10 @@ import pytest
 
 from pruning_core.system.thread_idle import (
     CPU_STEP_S,
-    LONGEST_REST_S,
-    LOOK_EVERY_S,
-    QUIET_LOOKS,
-    others_run,
+    IDLE_POLLS,
+    MAX_WAIT_S,
+    POLL_EVERY_S,
+    other_threads_running,
     rest,
 )
 
@@ -31,19 +31,19 @@ def write_threads(folder: Path, **states: str) -> None:
 def test_the_state_of_another_thread_is_read(tmp_path: Path, state: str, runs: bool) -> None:
     """Running, or ready to run, counts; asleep, waiting for a disk, or dead does not."""
     write_threads(tmp_path, t1="S", t2=state)
-    assert others_run(tmp_path) is runs
+    assert other_threads_running(tmp_path) is runs
 
 
 def test_the_thread_that_asks_does_not_count(tmp_path: Path) -> None:
     """It runs, or it could not ask."""
     write_threads(tmp_path, **{str(threading.get_native_id()): "R"})
-    assert not others_run(tmp_path)
+    assert not other_threads_running(tmp_path)
 
 
 def test_a_thread_that_ends_while_we_look_is_at_rest(tmp_path: Path) -> None:
     """Its folder was listed, its file is gone."""
     (tmp_path / "t1").mkdir()
-    assert not others_run(tmp_path)
+    assert not other_threads_running(tmp_path)
 
 
 def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
@@ -57,15 +57,15 @@ def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
 
     write_threads(tmp_path, t1="R")
     rest(wait=wait, tasks=tmp_path)
-    assert waits == [LOOK_EVERY_S] * 6
-    assert QUIET_LOOKS == 2
+    assert waits == [POLL_EVERY_S] * 6
+    assert IDLE_POLLS == 2
 
 
 def test_a_process_at_rest_waits_for_one_look_more(tmp_path: Path) -> None:
     """That is what a turn costs at least."""
     waits: list[float] = []
     rest(wait=waits.append, tasks=tmp_path)
-    assert waits == [LOOK_EVERY_S]
+    assert waits == [POLL_EVERY_S]
 
 
 @pytest.mark.parametrize("states_are_seen", [True, False])
@@ -74,7 +74,7 @@ def test_a_process_that_never_rests_is_let_go(tmp_path: Path, states_are_seen: b
     write_threads(tmp_path, t1="R")
     waits: list[float] = []
     rest(wait=waits.append, tasks=tmp_path if states_are_seen else NOWHERE, cpu_clock=lambda: sum(waits))
-    assert sum(waits) == pytest.approx(LONGEST_REST_S)
+    assert sum(waits) == pytest.approx(MAX_WAIT_S)
 
 
 def test_where_states_are_not_told_cpu_time_does() -> None:

@@ -9,9 +9,9 @@ import torch
 from pruning_core.config.spec import FineTuneSpec, TrainSpec
 from pruning_core.datasets.batches import Dataset, Split
 from pruning_core.errors import TrainingError, UnavailableError
-from pruning_core.training.batch_norm import renew_norms
+from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.training.loop import learning_rate, train
-from pruning_core.training.step import Distillation, StepRunner, derive_seed, resolve_precision
+from pruning_core.training.step import Distillation, TrainStep, derive_seed, resolve_precision
 from tests.helpers.factories import DIGITS_8, Tiny, bright_images
 
 
@@ -217,7 +217,7 @@ def test_norms_are_renewed_from_training_images(images):
     weights = {name: tensor.clone() for name, tensor in network.named_parameters()}
     seen = []
     hook = network.stem.register_forward_hook(lambda _, __, output: seen.append(output))
-    renew_norms(network, images, FineTuneSpec(norm_images=60))
+    recalibrate_batch_norms(network, images, FineTuneSpec(norm_images=60))
     hook.remove()
     assert torch.allclose(network.norm.running_mean, seen[0].cpu().mean((0, 2, 3)), atol=1e-4)
     assert torch.allclose(network.norm.running_var, seen[0].cpu().var((0, 2, 3)), rtol=1e-3)
@@ -230,7 +230,7 @@ def test_norms_stay_when_no_images_are_asked_for(images):
     """Without `norm_images` the statistics stay what they were."""
     network = Tiny()
     before = network.norm.running_var.clone()
-    renew_norms(network, images, FineTuneSpec(norm_images=0))
+    recalibrate_batch_norms(network, images, FineTuneSpec(norm_images=0))
     assert torch.equal(before, network.norm.running_var)
 
 
@@ -259,9 +259,9 @@ def test_a_step_may_make_its_own_batch(images, augment):
     losses = []
     for composes in (False, True):
         torch.manual_seed(1)
-        runner = StepRunner(Tiny(), images, spec)
-        runner._composes = composes
-        batches = list(runner.epoch_batches(3))
+        runner = TrainStep(Tiny(), images, spec)
+        runner._batch_in_graph = composes
+        batches = list(runner.batches_of_epoch(3))
         assert [len(batch[0]) for batch in batches] == [16, 16, 16, 12]
         assert {len(batch) for batch in batches} == {1 if composes else 2}
         losses.append([float(runner.step(*batch)) for batch in batches])

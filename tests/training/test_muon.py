@@ -6,7 +6,7 @@ import torch
 from pruning_core.config.spec import TrainSpec, canonical_json
 from pruning_core.training.loop import train
 from pruning_core.training.muon import Muon, orthogonalise
-from pruning_core.training.step import StepRunner
+from pruning_core.training.step import TrainStep
 from tests.helpers.factories import Tiny, bright_images
 
 SPEC = TrainSpec(
@@ -78,7 +78,7 @@ def test_momentum_goes_on(nesterov):
 def test_it_is_for_convolutions_behind_the_first(images):
     """Convolutions on the image, norms, biases and the classifier are SGD's; each weight is of one."""
     network = Tiny()
-    sgd, muon = StepRunner(network, images, SPEC).optimizers
+    sgd, muon = TrainStep(network, images, SPEC).optimizers
     names = {parameter: name for name, parameter in network.named_parameters()}
     of_muon = {names[p] for group in muon.param_groups for p in group["params"]}
     of_sgd = {names[p] for group in sgd.param_groups for p in group["params"]}
@@ -88,13 +88,13 @@ def test_it_is_for_convolutions_behind_the_first(images):
 
 def test_the_rate_follows_the_schedule(images):
     """Half of SGD's peak is half of Muon's."""
-    runner = StepRunner(Tiny(), images, SPEC)
+    runner = TrainStep(Tiny(), images, SPEC)
     runner.set_learning_rate(0.025)
     assert [o.param_groups[0]["lr"] for o in runner.optimizers] == pytest.approx([0.025, 0.075])
 
 
 def test_an_interrupted_training_is_as_if_it_never_was(images):
-    """The momenta of both optimizers go on: the same weights to the last bit."""
+    """The momentum_buffers of both optimizers go on: the same weights to the last bit."""
     ends, states = [], []
     for resume in (None, 0, 1):
         torch.manual_seed(1)

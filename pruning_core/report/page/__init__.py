@@ -22,10 +22,10 @@ from pruning_core.report.tables import Column, Report, Table, texts_of
 if TYPE_CHECKING:
     from pruning_core.gate.result import GateResult
 
-ROWS_AT_MOST = 500
+MAX_ROWS = 500
 """Rows of the table of cells that are drawn at once; filtering finds the others."""
 
-TABLES_AT_MOST = 60_000
+MAX_TABLES = 60_000
 """Numbers in the tables that are on the page, about: with more a browser is slow. Other formats hold all."""
 
 WARNINGS_AT_MOST = 50
@@ -62,7 +62,7 @@ def _data(report: Report) -> Iterator[str]:
     content = {
         "columns": [{"id": c.id, "head": c.head, "kind": c.kind} for c in COLUMNS],
         "widths": list(_widths(report)),
-        "most": ROWS_AT_MOST,
+        "most": MAX_ROWS,
         **point_columns(report),
     }
     end = "{"
@@ -115,7 +115,7 @@ def _warnings(report: Report) -> str:
 
 
 def _tables(tables: Sequence[Table]) -> Iterator[str]:
-    room = TABLES_AT_MOST
+    room = MAX_TABLES
     for number, table in enumerate(tables):
         room -= len(table.rows) * len(table.columns)
         if room < 0:
