@@ -11,7 +11,7 @@ def test_accuracy(accuracy_cell, harness, thresholds, benchmark):
     benchmark.pedantic(harness.evaluate, args=(accuracy_cell,), rounds=1)
     record = harness.accuracy_record(accuracy_cell, threshold)
     benchmark.extra_info.update(record)
-    agreement, floor = record["agreement"], record["agreement_floor"]
+    agreement, floor = record["agreement"], record["min_agreement"]
     assert agreement >= floor, (
         f"only {agreement:.4f} of the answers are those of eager fp32, below {floor:.4f}"
     )

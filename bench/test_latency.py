@@ -16,7 +16,7 @@ def test_latency(latency_cell, harness, thresholds, benchmark):
     threshold = thresholds.find(latency_cell.variant, latency_cell.backend, latency_cell.precision)
     record, samples_s = harness.latency_record(latency_cell, threshold)
     record_samples(benchmark, samples_s, record)
-    agreement, floor = record["agreement"], record["agreement_floor"]
+    agreement, floor = record["agreement"], record["min_agreement"]
     assert agreement >= floor, (
         f"only {agreement:.4f} of the answers are those of eager fp32, below {floor:.4f}"
     )

@@ -8,4 +8,4 @@ def test_training(dense_variant, harness, benchmark):
     skip_unless_timing(benchmark)
     record, samples_s = harness.training_record(dense_variant)
     record_samples(benchmark, samples_s, record)
-    assert record["outside_share"] < 1, "a step is more than fetching its images"
+    assert record["data_share"] < 1, "a step is more than fetching its images"

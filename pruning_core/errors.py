@@ -1,7 +1,7 @@
 """Every error that this program raises on purpose.
 
     PruningBenchError            a user can mend it; the command line prints one line and exits with 2
-    ├── OptionError              an option, a grid file or a spec says something that cannot be
+    ├── OptionError              an option, a grid file or a spec has an invalid value
     │   └── UnknownNameError     a name that no table holds: did you mean …
     ├── DatasetError             a dataset is not there, or is not what its layout promises
     ├── ModelError               a model does not fit the dataset, or cannot be built
@@ -26,7 +26,7 @@ from pruning_core.console.escaping import for_terminal
 
 
 class PruningBenchError(Exception):
-    """A problem that the user can mend; its text says what came, what is allowed and what to do."""
+    """A problem that the user can mend; its text says what it got, what is allowed and what to do."""
 
     exit_code = 2
 
@@ -36,18 +36,18 @@ class PruningBenchError(Exception):
 
 
 class OptionError(PruningBenchError):
-    """An option, a grid file or a spec says something that cannot be."""
+    """An option, a grid file or a spec has an invalid value."""
 
 
 class UnknownNameError(OptionError):
     """A name that no table of ours holds."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
-        """Say which name came, what is closest to it, and which names there are.
+        """Say which name it got, what is closest to it, and which names there are.
 
         Args:
             kind: What was looked up, for example "pruning method".
-            name: The name that came.
+            name: The name it got.
             known: The names that there are.
             note: What else is allowed, for example "or module:function".
         """

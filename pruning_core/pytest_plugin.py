@@ -296,7 +296,7 @@ def _harness_of(config: pytest.Config) -> Harness:
                 display=display,
                 data_root=Path(data_root) if data_root else None,
                 download=config.getoption("--download"),
-                pixels=grid.pixels,
+                normalize=grid.normalize,
             )
             if config.getoption("pruning_ratios"):
                 note = explain_other_chain(grid_path(config), grid)

@@ -21,7 +21,7 @@ class Workspace:
     display: ProgressDisplay
     data_root: Path | None = None
     download: bool = False
-    pixels: Literal["dataset", "half"] = "dataset"
+    normalize: Literal["dataset", "[-1,1]"] = "dataset"
     before_first_training: Callable[[], None] | None = None  # says how long all of it will take
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Workspace:
             dataset = load_dataset(
                 name, data_root=self.data_root, cache=cache, download=self.download, display=self.display
             )
-            if self.pixels == "half":  # to [−1, 1], as tutorials do
+            if self.normalize == "[-1,1]":
                 halves = (0.5,) * dataset.spec.channels
                 spec = dataset.spec.model_copy(update={"mean": halves, "std": halves})
                 dataset = replace(dataset, spec=spec)

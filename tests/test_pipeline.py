@@ -204,9 +204,12 @@ def test_masked_weights_stay_zero_along_a_chain(tmp_path, model):
 
 
 def test_pixels_in_halves_change_what_is_trained(tmp_path, model):
-    """With `pixels = "half"` images are normalised by 0.5 and 0.5, and the key is another one."""
+    """With `normalize = "[-1,1]"` images are normalised by 0.5 and 0.5, and the key is another one."""
     grid = grid_of(model)
-    plain, halved = place_in(tmp_path), Workspace(Store(tmp_path / "store"), ProgressDisplay(), pixels="half")
+    plain, halved = (
+        place_in(tmp_path),
+        Workspace(Store(tmp_path / "store"), ProgressDisplay(), normalize="[-1,1]"),
+    )
     dense = next(iter(variants(make_grid({"dataset": "digits", "model": model}))))
     specs = [chain_specs(dense, grid, place)[0] for place in (plain, halved)]
     assert specs[1].dataset.mean == specs[1].dataset.std == (0.5, 0.5, 0.5)
@@ -227,8 +230,8 @@ def test_norms_are_renewed_before_the_pruned_network_is_judged(tmp_path, model):
 
 
 def test_epochs_of_a_step_follow_the_grid(tmp_path, model):
-    """A step has the epochs that `epochs_from` gives its ratio."""
-    grid = grid_of(model, epochs_from=[[0.5, 0], [0.75, 1]])
+    """A step has the epochs that `epochs_by_ratio` gives its ratio."""
+    grid = grid_of(model, epochs_by_ratio=[[0.5, 0], [0.75, 1]])
     losses = [len(made.metrics.train_losses) for made in make_all(grid, place_in(tmp_path))]
     assert losses == [2, 2, 0, 1]
 
@@ -238,7 +241,7 @@ def test_a_step_without_epochs_is_tested_once(tmp_path, model, monkeypatch):
     tested = []
     evaluate = pipeline.evaluate_network
     monkeypatch.setattr(pipeline, "evaluate_network", lambda *a: tested.append(a) or evaluate(*a))
-    step = make_all(grid_of(model, ratios="0.5", epochs_from=[[0.5, 0]]), place_in(tmp_path))[-1]
+    step = make_all(grid_of(model, ratios="0.5", epochs_by_ratio=[[0.5, 0]]), place_in(tmp_path))[-1]
     assert len(tested) == 2  # dense, and pruned
     assert step.metrics.accuracy == step.metrics.accuracy_pruned
 

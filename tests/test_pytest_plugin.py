@@ -49,7 +49,7 @@ tolerance = 0.9
 """
 LENIENT = """
 [[threshold]]
-least_agreement = 0.9  # a network that is hardly trained is never sure
+min_agreement = 0.9  # a network that is hardly trained is never sure
 """
 
 
@@ -111,7 +111,7 @@ def test_the_main_job(suites, pytester):
     assert next(iter(by_cell)) == f"{head}-digits-dense-eager-fp32-cpu-b1"
     for name, record in by_cell.items():
         assert record["speedup_low"] <= record["speedup"] <= record["speedup_high"]
-        assert record["control"] == (record["reference"] == name)
+        assert record["is_control"] == (record["reference"] == name)
         assert len(record["log_ratios"]) == record["rounds"] == 5
     assert by_cell[f"{head}-digits-magnitude-0.5-eager-bf16-cpu-b3"]["reference"] == (
         f"{head}-digits-dense-eager-bf16-cpu-b3"
@@ -154,7 +154,7 @@ MISTAKES = {
     "backend": (["--backends=eagre"], "no backend 'eagre'. Did you mean 'eager'"),
     "precision": (["--backends=eager:fp7"], "no precision 'fp7'"),
     "precision of a backend": (["--backends=onnxruntime:bf16"], "onnxruntime"),
-    "ratios": (["--ratios=0.5,2"], "in [0, 1]; came 2"),
+    "ratios": (["--ratios=0.5,2"], "in [0, 1]; got 2"),
     "batch sizes": (["--batch-sizes=0"], "at least 1"),
     "device": (["--devices=cuda:7"], "cuda:7"),
     "device name": (["--devices=gpu"], "gpu"),
@@ -207,14 +207,14 @@ def test_devices_that_are_absent_are_skipped_with_the_reason(suites, pytester):
 
 
 def test_precision_is_asked_for_on_the_command_line(suites, pytester):
-    """Rounds grow until the interval is narrower than --precision, or as many as allowed are done."""
+    """Rounds grow until the interval is narrower than --target-error, or as many as allowed are done."""
     grid = pytester.path / "bench" / "grids" / "quick.toml"
     grid.write_text(GRID.replace("max_rounds = 5", "max_rounds = 40"))
     # On one thread, where no round is left out for the mood of the machine.
     asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager", "--ratios=0.5", "--threads=1")
-    suites(*asked, "--precision=0.9999")
+    suites(*asked, "--target-error=0.9999")
     assert {r["rounds"] for r in records(pytester)} == {10}  # five are too few for any interval of 95 %
-    suites(*asked, "--precision=0.00001")
+    suites(*asked, "--target-error=0.00001")
     assert {(r["rounds"], r["looks"]) for r in records(pytester)} == {(40, 4)}
 
 
@@ -282,14 +282,14 @@ def test_a_backend_named_on_the_command_line_must_be_there(suites, missing_runti
 def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
     """A cell below its floor fails, and its record says so with the figures."""
     (pytester.path / "bench" / "thresholds.toml").write_text(
-        "[[threshold]]\nmethod = 'magnitude'\nfloor = 1.0\nleast_agreement = 0.9\n" + LENIENT
+        "[[threshold]]\nmethod = 'magnitude'\nfloor = 1.0\nmin_agreement = 0.9\n" + LENIENT
     )
     result = suites("-k", "accuracy")
     result.assert_outcomes(passed=2, failed=2)
     failed = [r for r in records(pytester) if r["status"] == "failed"]
     assert len(failed) == 2
     assert all("is below its floor 1.0000" in r["failure"] for r in failed)
-    assert {r["accuracy_floor"] for r in failed} == {1.0}
+    assert {r["min_accuracy"] for r in failed} == {1.0}
 
 
 @pytest.fixture

@@ -55,8 +55,8 @@ def require_calibration(calibration: Tensor | None, example: Tensor) -> Tensor:
     if calibration is None or not len(calibration):
         raise OptionError("int8 takes its ranges from training images: pass some as `calibration`")
     if calibration.shape[1:] != example.shape[1:] or calibration.dtype != example.dtype:
-        came, wanted = (f"{tuple(x.shape[1:])} {x.dtype}" for x in (calibration, example))
-        raise OptionError(f"calibration images are {came}; the model takes {wanted}")
+        got, wanted = (f"{tuple(x.shape[1:])} {x.dtype}" for x in (calibration, example))
+        raise OptionError(f"calibration images are {got}; the model takes {wanted}")
     return calibration
 
 

@@ -102,7 +102,7 @@ def prepare(
     if renamed := explain_labels(wanted.dataset):
         display.say(renamed)
     store = Store(root or default_root(), say=display.say)
-    place = Workspace(store, display, data_root, download, wanted.pixels)
+    place = Workspace(store, display, data_root, download, wanted.normalize)
     all_variants = list(variants(wanted))
     if ratios is not None and (note := explain_other_chain(path, wanted)):
         display.say(note)
@@ -314,6 +314,6 @@ def _image_shape(text: str) -> tuple[int, int, int]:
         if 0 < channels * height * width <= MOST_IMAGE_VALUES:
             return channels, height, width
     raise OptionError(
-        f"--image: channels, height and width as 3x32x32; came {shown(text)}. "
+        f"--image: channels, height and width as 3x32x32; got {shown(text)}. "
         f"At most {MOST_IMAGE_VALUES:,} numbers in all"
     )

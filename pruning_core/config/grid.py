@@ -37,12 +37,12 @@ from pruning_core.files.input import read_toml
 class LatencyOptions(StrictModel):
     """How long and how closely latency is measured."""
 
-    rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
+    min_rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
     max_rounds: int = Field(40, ge=5, le=1000, description="Rounds double from look to look, up to this.")
-    precision: float = Field(
+    target_error: float = Field(
         0.02, gt=0, lt=1, description="A cell is done when its interval is narrower than ± this."
     )
-    limit_s: float = Field(
+    budget_s: float = Field(
         60.0,
         gt=0,
         le=86_400,
@@ -53,14 +53,14 @@ class LatencyOptions(StrictModel):
     )
     sample_ms: float = Field(20.0, gt=0, le=60_000, description="A sample is enough calls to last this long.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
-    tolerance: float = Field(
+    control_tolerance: float = Field(
         0.05, gt=0, lt=1, description="An A/A control clearly farther than this from 1 spoils the times."
     )
 
     @property
     def looks(self) -> tuple[int, ...]:
         """After how many rounds the intervals are looked at: 10, 20, 40."""
-        looks = [self.rounds]
+        looks = [self.min_rounds]
         while 2 * looks[-1] <= self.max_rounds:
             looks.append(2 * looks[-1])
         return tuple(looks)
@@ -81,12 +81,12 @@ class Grid(StrictModel):
     batch_sizes: tuple[int, ...] = (1, 32)
     threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
     recipe: str = Field("", description="A name in RECIPES: what the rest of the file leaves open.")
-    pixels: Literal["dataset", "half"] = Field(
+    normalize: Literal["dataset", "[-1,1]"] = Field(
         "dataset", description="Normalised by the dataset's own mean and deviation, or by 0.5 and 0.5."
     )
     train: TrainSpec = TrainSpec()
     fine_tune: FineTuneSpec = FineTuneSpec(epochs=2, learning_rate=0.02)
-    epochs_from: tuple[tuple[float, int], ...] = Field(
+    epochs_by_ratio: tuple[tuple[float, int], ...] = Field(
         (), description="[ratio, epochs]: from this ratio on a step is fine-tuned for so many epochs."
     )
     latency: LatencyOptions = LatencyOptions()
@@ -122,7 +122,7 @@ class Grid(StrictModel):
     def _threads(cls, value: object) -> object:
         return parse_threads(value)
 
-    @field_validator("epochs_from", mode="before")
+    @field_validator("epochs_by_ratio", mode="before")
     @classmethod
     def _epochs_from(cls, value: object) -> object:
         if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
@@ -137,7 +137,7 @@ class Grid(StrictModel):
             if not fine or ratios != sorted(set(ratios)):
                 raise ValueError(
                     f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MOST_EPOCHS}; "
-                    f"came {shown(value)}"
+                    f"got {shown(value)}"
                 )
             value = tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
         return value
@@ -151,7 +151,7 @@ class Grid(StrictModel):
 
     def fine_tune_at(self, ratio: float) -> FineTuneSpec:
         """Return how the step to `ratio` is fine-tuned."""
-        epochs = [epochs for start, epochs in self.epochs_from if start <= ratio]
+        epochs = [epochs for start, epochs in self.epochs_by_ratio if start <= ratio]
         return self.fine_tune.model_copy(update={"epochs": epochs[-1]}) if epochs else self.fine_tune
 
     def method_spec(self, name: str) -> MethodSpec:
@@ -169,11 +169,11 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
 
     Args:
         path: A TOML file with the fields of `Grid`.
-        options: Field name → value from the command line, `latency.precision` for a field of a section;
+        options: Field name → value from the command line, `latency.target_error` for a field of a section;
             None values are left out.
 
     Raises:
-        OptionError: If the file is not there, is no TOML, or says something that cannot be; the message
+        OptionError: If the file is not there, is not valid TOML, or has an invalid value; the message
             names file and line.
     """
     content, text = read_toml(path, "grid file")
@@ -188,7 +188,7 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
     """Build a grid from plain values, for example those of the command line.
 
     Args:
-        content: Field name → value; `latency.precision` for a field of a section.
+        content: Field name → value; `latency.target_error` for a field of a section.
 
     Raises:
         OptionError: One line a field that cannot be.
@@ -253,8 +253,8 @@ def _option_line(item: Any) -> str:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"no option {shown(name)} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
     message = shortened(str(item["msg"]).removeprefix("Value error, "), 1000)
-    came = "" if item["type"] == "value_error" else f"; came {shown(item['input'])}"
-    return f"{shortened(name, 100)}: {message[:1].lower()}{message[1:]}{came}"
+    got = "" if item["type"] == "value_error" else f"; got {shown(item['input'])}"
+    return f"{shortened(name, 100)}: {message[:1].lower()}{message[1:]}{got}"
 
 
 def _line_of(location: tuple[int | str, ...], text: str) -> int | None:

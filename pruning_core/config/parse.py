@@ -38,12 +38,10 @@ def parse_names(value: object) -> object:
         _check_length(value)
         for item in value:
             if isinstance(item, str) and (len(item) > LONGEST_NAME or "\0" in item):
-                raise ValueError(
-                    f"a name has at most {LONGEST_NAME} characters, none NUL; came {shown(item)}"
-                )
+                raise ValueError(f"a name has at most {LONGEST_NAME} characters, none NUL; got {shown(item)}")
         repeated = sorted({str(item) for item in value if value.count(item) > 1})
         if repeated:
-            raise ValueError(f"names each thing once; repeated: {shortened(', '.join(repeated), 200)}")
+            raise ValueError(f"has duplicates: {shortened(', '.join(repeated), 200)}")
         return tuple(value)
     return value
 
@@ -64,12 +62,12 @@ def parse_ratios(value: object) -> object:
     ratios = [float(item) if type(item) is int and 0 <= item <= 1 else item for item in value]
     for ratio in ratios:
         if type(ratio) is int:
-            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; came {shown(ratio)}")
+            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; got {shown(ratio)}")
     if not all(isinstance(item, float) for item in ratios):
         return tuple(ratios)
     for ratio in ratios:
         if not 0.0 <= ratio <= 1.0:
-            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; came {ratio:g}")
+            raise ValueError(f"a ratio is the fraction of channels removed, in [0, 1]; got {ratio:g}")
     for before, after in pairwise(ratios):
         if after <= before:
             raise ValueError(f"a schedule only goes up; {after:g} follows {before:g}")
@@ -107,15 +105,13 @@ def _whole_numbers(value: object, what: str, most: int) -> object:
         try:
             value = [_whole_number(part) for part in value.split(",", LONGEST_AXIS)]
         except ValueError:
-            raise ValueError(f"{what} are whole numbers separated by commas; came {shown(value)}") from None
+            raise ValueError(f"{what} are whole numbers separated by commas; got {shown(value)}") from None
     if isinstance(value, int) and not isinstance(value, bool):
         value = [value]
     if isinstance(value, list | tuple) and all(type(item) is int for item in value):
         _check_length(value)
         if not value or not all(1 <= item <= most for item in value) or len(set(value)) < len(value):
-            raise ValueError(
-                f"{what} are at least 1 and at most {most}, each once; came {shown(list(value))}"
-            )
+            raise ValueError(f"{what} are at least 1 and at most {most}, each once; got {shown(list(value))}")
         return tuple(value)
     return value
 
@@ -145,7 +141,7 @@ def _range_of(part: str) -> list[float]:
     if len(numbers) == 1:
         return [float(numbers[0])]
     if len(numbers) != 3 or numbers[2] <= 0:
-        raise ValueError(f"a ratio, or start:stop:step with a step above 0; came {shown(part)}")
+        raise ValueError(f"a ratio, or start:stop:step with a step above 0; got {shown(part)}")
     start, stop, step = numbers
     if (stop - start) / step > LONGEST_AXIS:
         raise ValueError(f"{shown(part)} is more than {LONGEST_AXIS} ratios")

@@ -34,7 +34,7 @@ _FAST: dict[str, Any] = {
 RECIPES: dict[str, dict[str, Any]] = {
     # As published, to the letter: see "Reproduce the tutorial" in results/README.md.
     "tutorial": {
-        "pixels": "half",
+        "normalize": "[-1,1]",
         "round_to": 2,
         "train": {**_PLAIN_SGD, "epochs": 10},
         "fine_tune": {**_PLAIN_SGD, "epochs": 1},

@@ -191,7 +191,7 @@ def explain(error: ValidationError, where: str = "") -> OptionError:
     """
     prefix = f"{where}: " if where else ""
     return OptionError(
-        lines_of(error, lambda item: f"{prefix}{_dotted(item['loc'])}: {item['msg'].lower()}{_came(item)}")
+        lines_of(error, lambda item: f"{prefix}{_dotted(item['loc'])}: {item['msg'].lower()}{_got(item)}")
     )
 
 
@@ -206,5 +206,5 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     return shortened(".".join(str(part) for part in location), 100) or "value"
 
 
-def _came(item: Any) -> str:
-    return "" if item["type"] in ("missing", "extra_forbidden") else f" (came: {shown(item['input'])})"
+def _got(item: Any) -> str:
+    return "" if item["type"] in ("missing", "extra_forbidden") else f" (got: {shown(item['input'])})"

@@ -17,7 +17,7 @@ from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.input import read_toml
 
-LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
+MIN_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
 """Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
 
 What rounding may decide, and one image of a few hundred. Below that a backend runs another network, or one
@@ -39,9 +39,9 @@ class Threshold(StrictModel):
     backend: Pattern = "*"
     precision: Pattern = "*"
     up_to_ratio: float = Field(1.0, ge=0, le=1, description="Cells of a higher ratio do not match.")
-    floor: float = Field(0.0, ge=0, le=1, description="Least accuracy, fraction.")
-    allowed_drop: float = Field(1.0, ge=0, le=1, description="Largest loss against dense, fraction.")
-    least_agreement: float | None = Field(
+    min_accuracy: float = Field(0.0, ge=0, le=1, description="Lowest accuracy that passes, fraction.")
+    max_accuracy_drop: float = Field(1.0, ge=0, le=1, description="Largest loss against dense, fraction.")
+    min_agreement: float | None = Field(
         None, ge=0, le=1, description="Least fraction of answers as eager fp32 gives; by precision otherwise."
     )
 
@@ -69,18 +69,18 @@ class Thresholds:
         return None
 
 
-def least_agreement(threshold: Threshold | None, precision: str) -> float:
+def min_agreement(threshold: Threshold | None, precision: str) -> float:
     """Return the least fraction of test images that must get the same answer as from eager fp32."""
-    if threshold is not None and threshold.least_agreement is not None:
-        return threshold.least_agreement
-    return LEAST_AGREEMENT[precision]
+    if threshold is not None and threshold.min_agreement is not None:
+        return threshold.min_agreement
+    return MIN_AGREEMENT[precision]
 
 
 def read_thresholds(path: Path) -> Thresholds:
     """Read a file of `[[threshold]]` tables.
 
     Raises:
-        OptionError: If it cannot be read, is no TOML, or says something that cannot be.
+        OptionError: If it cannot be read, is not valid TOML, or has an invalid value.
     """
     content, _ = read_toml(path, "thresholds")
     for name in content:
@@ -88,7 +88,7 @@ def read_thresholds(path: Path) -> Thresholds:
             close = difflib.get_close_matches(name[:60], ["threshold"])
             hint = " Did you mean 'threshold'?" if close else ""
             raise OptionError(
-                f"thresholds {path}: only [[threshold]] tables are allowed; came {shown(name)}.{hint}"
+                f"thresholds {path}: only [[threshold]] tables are allowed; got {shown(name)}.{hint}"
             )
     if len(content.get("threshold", [])) > MOST_ENTRIES:
         raise OptionError(f"thresholds {path}: at most {MOST_ENTRIES} [[threshold]] tables are read")

@@ -89,21 +89,21 @@ def _check_split(where: str, images: Any, labels: Any) -> Split:
     images, labels = _as_tensor(f"{where} images", images), _as_tensor(f"{where} labels", labels)
     shape = tuple(images.shape)
     if images.dtype != torch.uint8:
-        raise DatasetError(f"{where} images must be uint8, 0 to 255; came {_dtype(images)}")
+        raise DatasetError(f"{where} images must be uint8, 0 to 255; got {_dtype(images)}")
     if len(shape) != 4 or 0 in shape:
-        raise DatasetError(f"{where} images must be (N, C, H, W), none of them 0; came {shape}")
+        raise DatasetError(f"{where} images must be (N, C, H, W), none of them 0; got {shape}")
     if shape[3] in (1, 3) and shape[1] not in (1, 3):
         raise DatasetError(
-            f"{where} images must be (N, C, H, W); came {shape}, which looks like (N, H, W, C): "
+            f"{where} images must be (N, C, H, W); got {shape}, which looks like (N, H, W, C): "
             "transpose them with (0, 3, 1, 2)"
         )
     if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
-        raise DatasetError(f"{where} labels must be whole numbers; came {_dtype(labels)}")
+        raise DatasetError(f"{where} labels must be whole numbers; got {_dtype(labels)}")
     if tuple(labels.shape) != shape[:1]:
-        raise DatasetError(f"{where} labels must be ({shape[0]},), one an image; came {tuple(labels.shape)}")
+        raise DatasetError(f"{where} labels must be ({shape[0]},), one an image; got {tuple(labels.shape)}")
     labels = labels.to(torch.int64)
     if int(labels.min()) < 0:
-        raise DatasetError(f"{where} labels must be 0 or more; came {int(labels.min())}")
+        raise DatasetError(f"{where} labels must be 0 or more; got {int(labels.min())}")
     return Split(images.contiguous(), labels.contiguous())
 
 
@@ -111,14 +111,14 @@ def _check_pair(name: str, train: Split, test: Split, classes: int) -> None:
     sizes, test_sizes = tuple(train.images.shape[1:]), tuple(test.images.shape[1:])
     if sizes != test_sizes:
         raise DatasetError(
-            f"dataset {name}: train and test images must be of one (C, H, W); came {sizes} and {test_sizes}"
+            f"dataset {name}: train and test images must be of one (C, H, W); got {sizes} and {test_sizes}"
         )
     if classes < 2:
-        raise DatasetError(f"dataset {name}: train labels must be of at least 2 classes; came {classes}")
+        raise DatasetError(f"dataset {name}: train labels must be of at least 2 classes; got {classes}")
     for split, labels in (("train", train.labels), ("test", test.labels)):
         if int(labels.max()) >= classes:
             raise DatasetError(
-                f"dataset {name}: {split} labels must be 0 to {classes - 1}; came {int(labels.max())}"
+                f"dataset {name}: {split} labels must be 0 to {classes - 1}; got {int(labels.max())}"
             )
     present: list[int] = sorted(set(train.labels.tolist()))
     if len(present) < classes:

@@ -81,7 +81,7 @@ def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
         What it says, and its text.
 
     Raises:
-        OptionError: If it cannot be read, is too large or too deep, or is no TOML.
+        OptionError: If it cannot be read, is too large or too deep, or is not valid TOML.
     """
     try:
         text = read_bytes(path, MOST_TOML_BYTES).decode("utf-8")
@@ -95,9 +95,11 @@ def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
     try:
         content = tomllib.loads(text)
     except RecursionError:
-        raise OptionError(f"{what} {path} is no TOML that makes sense: it is nested too deep") from None
+        raise OptionError(
+            f"{what} {path} is not valid TOML that makes sense: it is nested too deep"
+        ) from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        raise OptionError(f"{what} {path} is no TOML: {shortened(str(error), 200)}") from None
+        raise OptionError(f"{what} {path} is not valid TOML: {shortened(str(error), 200)}") from None
     if _is_deeper(content, MOST_TOML_DEPTH):
         raise OptionError(f"{what} {path}: nested more than {MOST_TOML_DEPTH} deep")
     return content, text

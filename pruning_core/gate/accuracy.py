@@ -32,13 +32,13 @@ def accuracy_findings(
     n = new["accuracy_n"]
     right_before, right_now = round(baseline["accuracy"] * n), round(new["accuracy"] * n)
     yield _drop_finding(baseline, new, (right_before, right_now, n), tolerances, around)
-    floor = tolerances.accuracy_floor
+    floor = tolerances.min_accuracy
     if floor > 0:
         confidence = around.policy.confidence
         low, high = wilson_interval(right_now, n, 2 * confidence - 1)
         reason = f"accuracy {right_now / n:.2%} [{low:.2%}, {high:.2%}], floor {floor:.2%}"
         p_value = statistics.p_accuracy_below(right_now, n, floor)
-        yield Finding("accuracy_floor", "", reason, None, right_now / n, p_value=p_value, within=low >= floor)
+        yield Finding("min_accuracy", "", reason, None, right_now / n, p_value=p_value, within=low >= floor)
 
 
 def _drop_finding(
@@ -97,12 +97,12 @@ def _discordant(
     baseline: Record, new: Record, counts: tuple[int, int, int]
 ) -> tuple[float, float] | str | None:
     """Count the images right before only and right now only; None when the records do not tell."""
-    a, b = baseline.get("right_answers"), new.get("right_answers")
+    a, b = baseline.get("correct_bits"), new.get("correct_bits")
     if not a or not b:
         return None
     digits = -(-counts[2] // 4)
     for which, text, right in (("the baseline", a, counts[0]), ("this run", b, counts[1])):
         if len(text) != digits or int(text, 16).bit_count() != right:
-            return f"right_answers of {which} does not fit its accuracy: the record is damaged"
+            return f"correct_bits of {which} does not fit its accuracy: the record is damaged"
     was, now = int(a, 16), int(b, 16)
     return (was & ~now).bit_count(), (now & ~was).bit_count()

@@ -75,7 +75,7 @@ def _why_not(run: Run) -> str:
         return f"has failed cells: {failed[0]}{more}"
     for record in run.records:
         if record.get("contaminated"):
-            reason = record.get("disturbance") or "its A/A control left the tolerance"
+            reason = record.get("contention") or "its A/A control left the tolerance"
             return f"is contaminated ({record['cell']}: {reason}). Measure again on a quieter machine"
     return ""
 

@@ -31,7 +31,7 @@ MATCHING_FIELDS = (
     "accuracy_n",
     "batch_size",
     "reference",
-    "control",
+    "is_control",
 )
 """Where two records differ in one of these, they do not speak of the same thing."""
 

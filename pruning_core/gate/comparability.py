@@ -72,7 +72,7 @@ def notes_on(
                 f"{unlike} as in the baseline: small networks gain or lose by that, and a regression may "
                 "hide. Measure the run with the slower ones again"
             )
-        if not any(record.get("control") for record in new.records):
+        if not any(record.get("is_control") for record in new.records):
             yield "this run has no A/A control: nothing says whether its times can be trusted"
     remade = _remade_checkpoints(baseline, new)
     if remade:
@@ -89,7 +89,7 @@ def _on_common_slowdowns(baseline: Run, new: Run, around: Comparability) -> str:
     if around.machine_difference:
         return text + "between unlike machines this gate cannot see it"
     for which, run in (("the baseline", baseline), ("this run", new)):
-        if not any(r.get("control") and all(name in r for name in NEEDED) for r in run.records):
+        if not any(r.get("is_control") and all(name in r for name in NEEDED) for r in run.records):
             return text + f"{which} has no ceiling to judge the dense model by, so this gate cannot see it"
     return (
         text + "it is looked for in the dense eager model, against this machine's own ceiling; where it "
@@ -102,7 +102,7 @@ def spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
     spoiled: dict[str, str] = {}
     worst: dict[str, float] = {}
     for record in run.records:
-        if record["suite"] != "latency" or not record.get("control"):
+        if record["suite"] != "latency" or not record.get("is_control"):
             continue
         low, high = record.get("speedup_low"), record.get("speedup_high")
         interval, distance = "A/A control without an interval", math.inf
@@ -117,9 +117,9 @@ def spoiled_devices(run: Run, tolerance: float) -> dict[str, str]:
             continue
         worst[device] = distance
         if record.get("contaminated"):
-            disturbance = record.get("disturbance")
+            contention = record.get("contention")
             spoiled[device] = (
-                f"contaminated ({disturbance})" if disturbance else f"marked as contaminated ({interval})"
+                f"contaminated ({contention})" if contention else f"marked as contaminated ({interval})"
             )
         else:
             spoiled[device] = f"contaminated ({problem})"

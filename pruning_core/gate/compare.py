@@ -74,7 +74,7 @@ def run_gate(
 
     Raises:
         RecordError: If a benchmark file cannot be used, or two of them hold the same run.
-        OptionError: If the policy says something that cannot be, or a file is nowhere that could be written.
+        OptionError: If the policy has an invalid value, or a file is nowhere that could be written.
     """
     for path in (junit, markdown, json_file):
         if path is not None:

@@ -12,7 +12,7 @@ from statistics import median
 
 from pruning_core.records.fields import FORK_JOIN_SAME_WITHIN, Record
 
-HANDOVER = "handover_us"
+HANDOVER = "fork_join_us"
 
 
 def state_difference(baseline: Iterable[Record], new: Iterable[Record]) -> str:

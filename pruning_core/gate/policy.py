@@ -5,7 +5,7 @@ A policy file is TOML; every key may be left out:
     slowdown = 0.05                # of a cell's time relative to its reference's; found only beyond noise
     dense_slowdown = 0.15          # of the dense eager model's, relative to the machine's ceiling
     accuracy_drop = 0.01           # fraction of all test images
-    accuracy_floor = 0.0           # least accuracy
+    min_accuracy = 0.0           # least accuracy
     inconclusive = "stop"          # exit code 3; in JUnit <skipped>, since nothing has failed
                                    # "fail": exit code 3 too, in JUnit <failure>; "report": listed, exit code
                                    # 0, in JUnit <skipped>; "pass": counted as pass
@@ -46,7 +46,7 @@ class Tolerances:
     slowdown: float = 0.05
     dense_slowdown: float = 0.15
     accuracy_drop: float = 0.01
-    accuracy_floor: float = 0.0
+    min_accuracy: float = 0.0
     inconclusive: str = "stop"
 
 
@@ -85,7 +85,7 @@ _ALLOWED: dict[str, tuple[float, float] | tuple[str, ...]] = {
     "slowdown": (0.0, 10.0),
     "dense_slowdown": (0.0, 10.0),
     "accuracy_drop": (0.0, 1.0),
-    "accuracy_floor": (0.0, 1.0),
+    "min_accuracy": (0.0, 1.0),
     "inconclusive": ON_INCONCLUSIVE,
     "familywise_error": (1e-6, 0.5),
     "confidence": (0.5, 0.9999),
@@ -99,7 +99,7 @@ def read_policy(path: Path) -> Policy:
     """Read a policy file.
 
     Raises:
-        OptionError: If the file cannot be read, is no TOML, or says something that cannot be; the message
+        OptionError: If the file cannot be read, is not valid TOML, or has an invalid value; the message
             names the key and its line.
     """
     content, text = read_toml(path, "policy file")
@@ -108,11 +108,9 @@ def read_policy(path: Path) -> Policy:
     for key, value in content.items():
         _check(key, value, tuple(_ALLOWED), places.of(key, 0), more="cells")
     if not isinstance(sections, list) or not all(isinstance(item, dict) for item in sections):
-        raise OptionError(
-            f"cells must be written as [[cells]]; came {shown(sections)}{places.of('cells', 0)}"
-        )
+        raise OptionError(f"cells must be written as [[cells]]; got {shown(sections)}{places.of('cells', 0)}")
     if len(sections) > MOST_SECTIONS:
-        raise OptionError(f"at most {MOST_SECTIONS} [[cells]]; came {len(sections)}   (in policy {path})")
+        raise OptionError(f"at most {MOST_SECTIONS} [[cells]]; got {len(sections)}   (in policy {path})")
     overrides = []
     for number, section in enumerate(sections, start=1):
         pattern = section.pop("match", None)
@@ -139,7 +137,7 @@ def _check(key: str, value: object, known: tuple[str, ...], place: str, more: st
     if isinstance(allowed[0], str):
         if value not in allowed:
             raise OptionError(
-                f"{key} must be one of {', '.join(map(str, allowed))}; came {shown(value)}{place}"
+                f"{key} must be one of {', '.join(map(str, allowed))}; got {shown(value)}{place}"
             )
         return
     low, high = allowed
@@ -148,7 +146,7 @@ def _check(key: str, value: object, known: tuple[str, ...], place: str, more: st
         or not isinstance(value, int | float)
         or not float(low) <= value <= float(high)
     ):
-        raise OptionError(f"{key} must be a number in [{low:g}, {high:g}]; came {shown(value)}{place}")
+        raise OptionError(f"{key} must be a number in [{low:g}, {high:g}]; got {shown(value)}{place}")
 
 
 class _Places:

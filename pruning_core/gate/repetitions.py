@@ -22,7 +22,7 @@ from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
 from pruning_core.stats.intervals import median_interval
 
-_OF_PAIRS = ("log_ratios", "rounds", "speedup", "control", P05_FIELD)
+_OF_PAIRS = ("log_ratios", "rounds", "speedup", "is_control", P05_FIELD)
 
 
 def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:

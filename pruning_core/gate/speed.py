@@ -30,7 +30,7 @@ def speed_findings(
         fastest: How much slower its fastest calls became than its reference's, as a logarithm, where known.
     """
     lacking = missing_fields(
-        baseline, new, "log_ratios", "rounds", "speedup", "control", "contaminated", "threads", "device"
+        baseline, new, "log_ratios", "rounds", "speedup", "is_control", "contaminated", "threads", "device"
     )
     barrier = around.machine_difference or (
         f"{differs('torch_threads', baseline.get('threads'), new.get('threads'))}. "
@@ -80,7 +80,7 @@ def _speed_finding(
     if device in around.spoiled_new or new["contaminated"]:
         why = around.spoiled_new.get(device) or _contaminated(new)
         return Finding("speed", INCONCLUSIVE, f"speed not judged: this run is {why}. Measure again")
-    if new["control"]:
+    if new["is_control"]:
         return Finding("control", PASS, f"A/A control within tolerance: {new['speedup']:.3f}×")
     before, now = baseline["log_ratios"], new["log_ratios"]
     margin, confidence = math.log1p(tolerances.slowdown), around.policy.confidence
@@ -138,8 +138,8 @@ def _roofline_finding(
 
 
 def _contaminated(record: Record) -> str:
-    disturbance = record.get("disturbance")
-    return f"contaminated ({disturbance})" if disturbance else "marked as contaminated"
+    contention = record.get("contention")
+    return f"contaminated ({contention})" if contention else "marked as contaminated"
 
 
 def _spread(before: list[float], now: list[float]) -> float:

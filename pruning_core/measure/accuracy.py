@@ -63,7 +63,7 @@ def evaluate(
         if tuple(logits.shape) != expected:
             raise ModelError(
                 f"a model for {spec.name} must return logits of shape (N, classes) = {expected} "
-                f"for a batch of {len(images)} images; came {tuple(logits.shape)}"
+                f"for a batch of {len(images)} images; got {tuple(logits.shape)}"
             )
         answers = _predictions(logits)
         correct += int((answers == labels.cpu()).sum())
@@ -82,7 +82,7 @@ def agreement(a: Evaluation, b: Evaluation) -> float:
         ValueError: If the two were not evaluated on as many images: a mistake of ours.
     """
     if a.n != b.n:
-        raise ValueError(f"evaluations of one split agree or not; came {a.n} and {b.n} images")
+        raise ValueError(f"evaluations of one split agree or not; got {a.n} and {b.n} images")
     same = (a.predictions == b.predictions) & (a.predictions != NO_PREDICTION)
     return int(same.sum()) / a.n
 

@@ -47,7 +47,7 @@ class Group:
 
     reference: Call
     candidates: Sequence[Call]  # at least one
-    limit_s: float  # of time for each candidate; but rounds before the first look are always taken
+    budget_s: float  # of time for each candidate; but rounds before the first look are always taken
     pools: Sequence[str] = ()  # which pool of threads works for each, the reference first; "": one of its own
 
 
@@ -68,7 +68,7 @@ def measure_pair(
         pool: Of the threads that work for both; empty if each has its own.
         clock: Seconds that only go up; another one in tests.
     """
-    group = Group(reference, [candidate], options.limit_s, [pool, pool])
+    group = Group(reference, [candidate], options.budget_s, [pool, pool])
     return measure_interleaved([group], options, clock=clock, handover=measure_fork_join)[0][0]
 
 
@@ -125,7 +125,7 @@ class _Play:
         self.done = 0  # rounds
         self.left = list(range(1, len(group.candidates) + 1))  # places of the candidates that need more
         self._calls = [group.reference, *group.candidates]
-        self._limit_s = group.limit_s * len(group.candidates)
+        self._budget_s = group.budget_s * len(group.candidates)
         self._spent_s = 0.0
         self._options = options
         self._least_rounds = options.looks[0]
@@ -146,7 +146,7 @@ class _Play:
 
     def used(self, of_a_round: float) -> float:
         """Return which part of its rounds or of its time is used, the larger, and some of a round more."""
-        part = max(self.done / self._options.looks[-1], self._spent_s / self._limit_s)
+        part = max(self.done / self._options.looks[-1], self._spent_s / self._budget_s)
         return part * (1 + of_a_round / max(self.done, 1))
 
     def round(self) -> None:
@@ -199,16 +199,16 @@ class _Play:
         return self._plan(next((look for look in self._looks if look > self.done), self.done))
 
     def _plan(self, until: int) -> bool:
-        if self._spent_s * until > self._limit_s * self.done:
+        if self._spent_s * until > self._budget_s * self.done:
             # How long a round takes says nothing about the ratio: a look may be brought forward for it.
-            until, self._looks = int(self._limit_s / self._spent_s * self.done), iter(())
+            until, self._looks = int(self._budget_s / self._spent_s * self.done), iter(())
         self.until = max(self.done, until)
         return self.until > self.done
 
     def _is_narrow(self, place: int) -> bool:
         level = (1 - self._options.confidence) / len(self._options.looks)
         low, high, coverage = median_interval(self._timing(place).log_ratios, 1 - level)
-        return coverage >= 1 - level and (high - low) / 2 <= math.log1p(self._options.precision)
+        return coverage >= 1 - level and (high - low) / 2 <= math.log1p(self._options.target_error)
 
     def timings(self) -> list[PairedTiming]:
         """Return what was measured of each candidate."""
@@ -240,5 +240,5 @@ class _Play:
 
     def _usual(self, place: int) -> list[int]:
         """Return which of the rounds that a candidate ran in fell into the usual mood, by their place."""
-        limit_s = self._mood.usual_limit_s
-        return [at for at, number in enumerate(self._rounds[place]) if self._handovers_s[number] <= limit_s]
+        budget_s = self._mood.usual_limit_s
+        return [at for at, number in enumerate(self._rounds[place]) if self._handovers_s[number] <= budget_s]

@@ -23,7 +23,7 @@ class PairedTiming:
     looks: int = 1  # planned: how often the interval might have been looked at
     calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
     fork_join_s: Sequence[float] = ()  # one a round, the slower of before and after it; 0 where not read
-    rounds_left_out: int = 0  # in which the cores handed work over more slowly than usual
+    rounds_rejected: int = 0  # in which the cores handed work over more slowly than usual
 
     @property
     def rounds(self) -> int:

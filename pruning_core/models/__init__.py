@@ -162,7 +162,7 @@ def _build_theirs(
             raise ModelError(f"model {name} cannot be built: {module.explain(error)}") from error
         if not isinstance(network, nn.Module):
             raise ModelError(
-                f"model {name}: the function must return a torch.nn.Module; came {type(network).__name__}"
+                f"model {name}: the function must return a torch.nn.Module; got {type(network).__name__}"
             )
         check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
     own_buffers(network)
@@ -193,9 +193,9 @@ def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int,
         what = f"images of {_shape(image)}" + (", one alone" if n == 1 else "")
         raise ModelError(f"model {name} cannot take {what}: {one_line(error)}") from error
     if not isinstance(logits, Tensor) or logits.shape != (n, classes):
-        came = _shape(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        got = _shape(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         images = "1 image" if n == 1 else f"{n} images"
-        raise ModelError(f"model {name}: for {images} it must return logits of {n}×{classes}; came {came}")
+        raise ModelError(f"model {name}: for {images} it must return logits of {n}×{classes}; got {got}")
 
 
 def find_classifier(network: nn.Module, example: Tensor) -> str:

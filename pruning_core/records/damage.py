@@ -20,10 +20,10 @@ ROUNDED = 1e-3
 
 _NETWORK = ("model", "dataset", "method", "ratio")
 _RUNS = (*_NETWORK, "backend", "precision", "device")
-_TIMES = ("batch_size", "reference", "control", "contaminated", "rounds", "log_ratios", "confidence")
+_TIMES = ("batch_size", "reference", "is_control", "contaminated", "rounds", "log_ratios", "confidence")
 _SPEEDS = ("speedup", "speedup_low", "speedup_high")
 _LATENCIES = ("latency_ms", "latency_low_ms", "latency_high_ms")
-_MEASURED = {*_SPEEDS, *_LATENCIES, "rounds", "log_ratios", "control", "accuracy"}
+_MEASURED = {*_SPEEDS, *_LATENCIES, "rounds", "log_ratios", "is_control", "accuracy"}
 
 REQUIRED = {
     "cost": _NETWORK,
@@ -68,7 +68,7 @@ def _contradictions(record: Record) -> Iterator[str]:
                 yield f"has {lower} = {record[lower]:g} above {upper} = {record[upper]:g}"
     if "log_ratios" in record:
         yield from _of_rounds(record)
-    if record["suite"] == "latency" and "control" in record:
+    if record["suite"] == "latency" and "is_control" in record:
         yield from _of_times(record)
     for time in ("latency_ms", "step_ms"):
         if time in record and "images_per_s" in record and "batch_size" in record:
@@ -103,10 +103,10 @@ def _of_rounds(record: Record) -> Iterator[str]:
 
 
 def _of_times(record: Record) -> Iterator[str]:
-    if record["control"] != (record["reference"] == record["cell"]):
+    if record["is_control"] != (record["reference"] == record["cell"]):
         yield (
             "is an A/A control with another reference than itself"
-            if record["control"]
+            if record["is_control"]
             else "is its own reference, but no A/A control"
         )
     latency, speedup = record["latency_ms"], record["speedup"]
@@ -146,9 +146,9 @@ def _of_accuracy(record: Record) -> Iterator[str]:
             f"has accuracy_low = {record['accuracy_low']:g} and accuracy_high = {record['accuracy_high']:g}, "
             f"{right} of {n} images say {low:g} and {high:g}"
         )
-    answers = record.get("right_answers")
+    answers = record.get("correct_bits")
     if answers and (len(answers) != -(-n // 4) or int(answers, 16).bit_count() != right):
-        yield f"has right_answers that are not {right} of {n}"
+        yield f"has correct_bits that are not {right} of {n}"
     drop = record.get("accuracy_drop")
     if (
         drop is not None

@@ -7,6 +7,7 @@ Schema history:
     1  first.
     2  latency_p95_ms is of single calls, no longer of samples; agreement stands in latency records too; new
        optional fields: why a cell is not faster, what disturbed it, how long it took to make it ready.
+    3  the field's names (`OLD_NAMES`, `OLD_VALUES` read the others); new: backend_options.
 
 Not for: reading files (`run_files.py`), measuring (`measure/`), tables (`report/`), verdicts (`gate.py`).
 Must not import torch.
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ FIELDS: tuple[Field, ...] = (
     Field("sparsity", float, "fraction", _COST, "weights of convolutions and linear layers that are 0"),
     Field("train_precision", str, "", "cost, training", "what the training precision resolved to"),
     Field("train_device", str, "", _COST, "what the training device resolved to"),
-    Field("train_graphed", bool, "", "cost, training", "steps were launched as one CUDA graph each"),
+    Field("train_cuda_graph", bool, "", "cost, training", "steps were launched as one CUDA graph each"),
     Field("train_memory_format", str, "", "cost, training", "how images and weights lay in memory meanwhile"),
     Field("train_s", float, "s", _COST, "seconds of training or fine-tuning, over all interruptions"),
-    Field("train_outside_s", float, "s", _COST, "of these, outside of the steps: batches, progress, saving"),
+    Field("train_overhead_s", float, "s", _COST, "of these, outside of the steps: batches, progress, saving"),
     Field("epochs", int, "", _COST, "epochs of training (dense) or fine-tuning (pruned)"),
     Field("backend", str, "", _RUN, "what executes the checkpoint"),
     Field("precision", str, "", _RUN, "`fp32`, `bf16`, `fp16` or `int8`"),
@@ -86,8 +87,8 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("dense_accuracy", float, "fraction", _ACC, "of the dense model on the same backend and precision"),
     Field("accuracy_drop", float, "fraction", _ACC, "dense_accuracy − accuracy"),
-    Field("accuracy_floor", float, "fraction", _ACC, "least accuracy that passes"),
-    Field("accuracy_allowed_drop", float, "fraction", _ACC, "largest drop that passes"),
+    Field("min_accuracy", float, "fraction", _ACC, "least accuracy that passes"),
+    Field("max_accuracy_drop", float, "fraction", _ACC, "largest drop that passes"),
     Field(
         "agreement",
         float,
@@ -95,12 +96,13 @@ FIELDS: tuple[Field, ...] = (
         _RUN,
         "test images with the same top-1 as eager fp32; latency: also in batches of this size, the least",
     ),
-    Field("agreement_floor", float, "fraction", _RUN, "least agreement that passes"),
+    Field("min_agreement", float, "fraction", _RUN, "least agreement that passes"),
     Field("logit_difference", float, "logits", _RUN, "largest difference of a logit from eager fp32"),
+    Field("backend_options", str, "", _RUN, "what the runtime was told that is not its default"),
     Field("memory_format", str, "", _RUN, "how images lie in memory; `backend`: it decides by itself"),
-    Field("load_s", float, "s", _RUN, "seconds to export, compile or quantize the model for the backend"),
+    Field("setup_s", float, "s", _RUN, "seconds to export, compile or quantize the model for the backend"),
     Field(
-        "right_answers",
+        "correct_bits",
         str,
         "hex",
         _ACC,
@@ -108,8 +110,8 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("batch_size", int, "images", _TIMED, "images in one call or step"),
     Field("step_ms", float, "ms", _TRAIN, "median time of one training step, fetching its images included"),
-    Field("outside_share", float, "fraction", _TRAIN, "of that time, spent fetching images"),
-    Field("reference_images_per_s", float, "1/s", _TRAIN, "of the plain loop: DataLoader, fp32, contiguous"),
+    Field("data_share", float, "fraction", _TRAIN, "of that time, spent fetching images"),
+    Field("reference_images_per_s", float, "1/s", _TRAIN, "of a loop with DataLoader, fp32, contiguous"),
     Field("latency_ms", float, "ms", _LAT, "median time of one call"),
     Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
     Field("latency_high_ms", float, "ms", _LAT, "upper bound of that median"),
@@ -120,7 +122,11 @@ FIELDS: tuple[Field, ...] = (
     Field("calls_timed", int, "", _LAT, "single calls that the percentiles are of"),
     Field("images_per_s", float, "1/s", _TIMED, "batch size ÷ time of one call or step"),
     Field(
-        "reference", str, "", _TIMED, "id of the cell that this one is paired with; `plain loop` in training"
+        "reference",
+        str,
+        "",
+        _TIMED,
+        "id of the cell it is paired with; `baseline loop` in training",
     ),
     Field("reference_latency_ms", float, "ms", _LAT, "median time of one call of the reference, same rounds"),
     Field("speedup", float, "ratio", _TIMED, "reference time ÷ this time, from pairs"),
@@ -132,18 +138,18 @@ FIELDS: tuple[Field, ...] = (
     Field("log_ratios", list, "ln ratio", _TIMED, "one ln(this ÷ reference) a round"),
     Field("rounds", int, "", _TIMED, "A B B A rounds"),
     Field(
-        "rounds_left_out",
+        "rounds_rejected",
         int,
         "",
         _TIMED,
         "further rounds, left out: the cores handed work over more slowly than usual",
     ),
     Field(
-        "handover_us", float, "µs", _TIMED, "time in which the cores hand work over; on a CPU with threads"
+        "fork_join_us", float, "µs", _TIMED, "time in which the cores hand work over; on a CPU with threads"
     ),
     Field("looks", int, "", _TIMED, "planned looks at the interval; the chance of error is split over them"),
     Field("calls_per_sample", int, "", _TIMED, "calls that one sample is the mean of"),
-    Field("control", bool, "", _TIMED, "A/A control: paired with a copy of itself"),
+    Field("is_control", bool, "", _TIMED, "A/A control: paired with a copy of itself"),
     Field(
         "contaminated",
         bool,
@@ -152,10 +158,10 @@ FIELDS: tuple[Field, ...] = (
         "not to be trusted: the A/A control of this run left the tolerance, or the machine was disturbed",
     ),
     Field(
-        "disturbance", str, "", _TIMED, "what disturbed the machine meanwhile, in words; empty when nothing"
+        "contention", str, "", _TIMED, "what disturbed the machine meanwhile, in words; empty when nothing"
     ),
     Field("steal_share", float, "fraction", _TIMED, "of our cores' time, taken by the hypervisor"),
-    Field("others_share", float, "fraction", _TIMED, "of our cores' time, used by other processes"),
+    Field("other_cpu_share", float, "fraction", _TIMED, "of our cores' time, used by other processes"),
     Field("cpu_mhz_low", float, "MHz", _TIMED, "lowest clock of the CPU seen"),
     Field("cpu_mhz_high", float, "MHz", _TIMED, "highest clock of the CPU seen"),
     Field("gpu_mhz_low", float, "MHz", _TIMED, "lowest clock of the GPU seen"),
@@ -168,7 +174,7 @@ FIELDS: tuple[Field, ...] = (
     Field("launch_ms", float, "ms", _LAT, "time in which the host hands a call to the GPU"),
     Field("launch_bound", bool, "", _LAT, "the GPU waits for the host: launch_ms is most of device_ms"),
     Field("peak_memory_bytes", int, "bytes", _LAT, "most memory in use in a call, where the device says"),
-    Field("matrix_gflops", float, "GFLOP/s", _TIMED, "fastest matrix product of this run, this precision"),
+    Field("peak_gflops", float, "GFLOP/s", _TIMED, "fastest matrix product of this run, this precision"),
     Field("bandwidth_gb_s", float, "GB/s", _LAT, "fastest stream through memory of this run"),
     Field(
         "roofline_fraction",
@@ -177,8 +183,33 @@ FIELDS: tuple[Field, ...] = (
         _TIMED,
         "least time by those two (arithmetic; weights and images moved once; training: arithmetic) ÷ time",
     ),
-    Field("roofline_bound", str, "", _LAT, "which of the two: `matrix` or `bandwidth`"),
+    Field("roofline_bound", str, "", _LAT, "which of the two: `compute` or `memory`"),
 )
+
+OLD_NAMES: Mapping[str, str] = {
+    "accuracy_floor": "min_accuracy",
+    "accuracy_allowed_drop": "max_accuracy_drop",
+    "agreement_floor": "min_agreement",
+    "control": "is_control",
+    "disturbance": "contention",
+    "handover_us": "fork_join_us",
+    "load_s": "setup_s",
+    "matrix_gflops": "peak_gflops",
+    "others_share": "other_cpu_share",
+    "outside_share": "data_share",
+    "right_answers": "correct_bits",
+    "rounds_left_out": "rounds_rejected",
+    "train_graphed": "train_cuda_graph",
+    "train_outside_s": "train_overhead_s",
+}
+"""What schema 1 and 2 called a field → its name."""
+
+OLD_VALUES: Mapping[tuple[str, str], str] = {
+    ("roofline_bound", "matrix"): "compute",
+    ("roofline_bound", "bandwidth"): "memory",
+    ("reference", "plain loop"): "baseline loop",
+}
+"""Field and what schema 1 and 2 wrote there → what is written there now."""
 
 FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
@@ -203,8 +234,8 @@ LONGEST_TEXT = {
     "cell": 1000,
     "reference": 1000,
     "failure": 20_000,
-    "disturbance": 20_000,
-    "right_answers": 2_500_000,
+    "contention": 20_000,
+    "correct_bits": 2_500_000,
 }
 """Characters that a text may have: ids are made of several names, and answers are a digit for four images."""
 
@@ -236,7 +267,7 @@ def make_record(**fields: Any) -> Record:
             raise TypeError(f"the record has no field {name!r}")
         problem = value_problem(field, value)
         if problem:
-            raise TypeError(f"record field {name!r} must be {problem}, came {value!r}")
+            raise TypeError(f"record field {name!r} must be {problem}, got {value!r}")
     return {"schema_version": SCHEMA_VERSION, **fields}
 
 
@@ -248,7 +279,7 @@ def field_table() -> str:
 
 
 def pack_answers(right: Iterable[bool]) -> str:
-    """Return which answers were right as hex digits, for the field `right_answers`.
+    """Return which answers were right as hex digits, for the field `correct_bits`.
 
     The first image is the highest bit of the first digit; the last digit is filled up with zeros. So that
     the gate can compare two runs image by image.

@@ -19,6 +19,8 @@ from pruning_core.errors import RecordError
 from pruning_core.records.damage import why_damaged
 from pruning_core.records.fields import (
     FIELDS,
+    OLD_NAMES,
+    OLD_VALUES,
     RANGES,
     SCHEMA_VERSION,
     STATUSES,
@@ -29,8 +31,11 @@ from pruning_core.records.fields import (
 )
 from pruning_core.records.run_json import MOST_ENTRIES, read_fast, read_run_bytes, read_slowly
 
-_KNOWN: dict[str, tuple[Field, type, tuple[Any, Any, str] | None]] = {
-    field.name: (field, field.kind, RANGES.get(field.name)) for field in FIELDS
+_Known = tuple[Field, type, tuple[Any, Any, str] | None]
+_KNOWN: dict[str, _Known] = {field.name: (field, field.kind, RANGES.get(field.name)) for field in FIELDS}
+_KNOWN_BEFORE_3: dict[str, _Known] = {
+    **{name: known for name, known in _KNOWN.items() if name not in OLD_NAMES.values()},
+    **{old: _KNOWN[name] for old, name in OLD_NAMES.items()},
 }
 
 MOST_ROUNDS_IN_ALL = 4_000_000
@@ -40,7 +45,7 @@ MOST_LAYERS_IN_ALL = 1_000_000
 _LONGEST_FACT = 500
 """Characters of a machine's fact."""
 
-_CUT = {"failure": 2000, "disturbance": 2000}
+_CUT = {"failure": 2000, "contention": 2000}
 """Texts that say something at length: longer ones are cut, not refused."""
 
 _NO_COMMIT = ("unversioned", "unknown")
@@ -163,8 +168,9 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             f"allowed: {', '.join(STATUSES)}"
         )
     record: Record = {}
+    fields = _KNOWN if version >= 3 else _KNOWN_BEFORE_3
     for name, value in info.items():
-        known = _KNOWN.get(name)
+        known = fields.get(name)
         if known is None:
             continue  # a user's own; our outputs are made of the table's fields only
         field, kind, limits = known
@@ -173,11 +179,13 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             if limits and limits[0] <= value <= limits[1]:
                 record[field.name] = value  # the table's own name: one text for all records
                 continue
-            if kind is str and not field.unit and value in shared:
+            if kind is str and not field.unit and value in shared and version >= 3:
                 record[field.name] = shared[value]
                 continue
-        if name in _CUT and isinstance(value, str) and len(value) > _CUT[name]:
-            value = f"{value[: _CUT[name]]}…"
+        if field.name in _CUT and isinstance(value, str) and len(value) > _CUT[field.name]:
+            value = f"{value[: _CUT[field.name]]}…"
+        if version < 3 and isinstance(value, str):
+            value = OLD_VALUES.get((field.name, value), value)
         problem = value_problem(field, value)
         if problem:
             raise RecordError(

@@ -151,7 +151,7 @@ class RunIndex:
         """
         value = low = high = 1.0
         seen: set[str] = set()
-        while not record.get("control"):
+        while not record.get("is_control"):
             if record["cell"] in seen or not {"speedup", "reference"} <= record.keys():
                 return None
             seen.add(record["cell"])

@@ -154,7 +154,7 @@ def _backend_table(index: RunIndex, group: Group, device: str) -> Table:
 
 def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
     batch_sizes = index.batch_sizes(group, device)
-    columns = [RATIO, BACKEND, Column("mac_reduction", "MACs ÷", "factor"), Column("load_s", "load s", "ms")]
+    columns = [RATIO, BACKEND, Column("mac_reduction", "MACs ÷", "factor"), Column("setup_s", "load s", "ms")]
     for b in batch_sizes:
         columns += [
             Column(f"mac_efficiency_b{b}", f"b{b} used", "share"),
@@ -176,7 +176,7 @@ def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
             row: Row = {"ratio": ratio, "backend": " ".join(backend), "marks": marks_of(records)}
             row["key"] = next((r["key"] for r in records if "key" in r), "")
             row["mac_reduction"] = records[0].get("mac_reduction") if ratio else None
-            row["load_s"] = max((r["load_s"] for r in records if "load_s" in r), default=None)
+            row["setup_s"] = max((r["setup_s"] for r in records if "setup_s" in r), default=None)
             for b, record in latencies.items():
                 for name in ("roofline_fraction", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms"):
                     row[f"{name}_b{b}"] = record.get(name) if record else None
@@ -203,9 +203,9 @@ def _reason_table(index: RunIndex, group: Group, device: str) -> Table:
 
 def _ceilings(index: RunIndex, group: Group, device: str) -> Iterator[str]:
     found = {
-        (r["precision"], r["threads"]): (r["matrix_gflops"], r["bandwidth_gb_s"])
+        (r["precision"], r["threads"]): (r["peak_gflops"], r["bandwidth_gb_s"])
         for r in index.records_of(group, device)
-        if {"precision", "threads", "matrix_gflops", "bandwidth_gb_s"} <= r.keys()
+        if {"precision", "threads", "peak_gflops", "bandwidth_gb_s"} <= r.keys()
     }
     if found:
         parts = (f"{p} {flops:.0f} GFLOP/s, {gb:.0f} GB/s" for (p, _), (flops, gb) in sorted(found.items()))
@@ -232,7 +232,7 @@ def latency_of(record: Record | None) -> Estimate | None:
 
 def speedup_of(record: Record | None) -> Estimate | None:
     """Return the speed-up over the reference with its bounds; none for an A/A control, which has no gain."""
-    if record and record.get("control"):
+    if record and record.get("is_control"):
         return None
     return estimate_of(record, "speedup", "speedup_low", "speedup_high")
 
@@ -270,7 +270,7 @@ def warnings_of(records: list[Record]) -> tuple[str, ...]:
             "~ contaminated: the A/A control of this run left its tolerance, or the machine was disturbed; "
             "these times are not to be trusted"
         )
-        reasons = dict.fromkeys(r["disturbance"] for r in records if r.get("disturbance"))
+        reasons = dict.fromkeys(r["contention"] for r in records if r.get("contention"))
         lines += [f"~ while timing: {reason}" for reason in reasons]
     if any(r.get("exhausted") for r in records):
         lines.append("† exhausted: this step removed nothing that the one before had not")
@@ -301,7 +301,7 @@ def _footer(index: RunIndex, group: Group, device: str) -> Iterator[str]:
     facts = [index.facts()]
     facts += _range_of(records, "threads", "{} threads")
     facts += _range_of(records, "rounds", "{} rounds")
-    facts += _range_of(records, "handover_us", "work handed over between cores in {} µs", digits=1)
+    facts += _range_of(records, "fork_join_us", "work handed over between cores in {} µs", digits=1)
     facts += _range_of(records, "accuracy_n", "{} test images")
     reached = [r["confidence"] for r in records if "confidence" in r]
     if reached:

@@ -18,7 +18,7 @@ _COLUMNS = (
     Column("reference_images_per_s", "plain images/s", "rate"),
     Column("speedup", "speed-up", "factor"),
     Column("roofline_fraction", "roof", "share"),
-    Column("outside_share", "fetching %", "percent"),
+    Column("data_share", "fetching %", "percent"),
 )
 
 

@@ -20,6 +20,9 @@ from pruning_core.files.input import decode_json, read_bytes, why_unreadable
 from pruning_core.selftest.latency_trials import Condition, Trial, TrialConfig
 from pruning_core.stats.intervals import wilson_interval
 
+OLD_NAMES = {"precision": "target_error"}
+"""What earlier files called a field → its name."""
+
 MOST_BYTES = 64_000_000
 """Of a file that is read: a trial takes 500."""
 
@@ -151,11 +154,11 @@ def _trial_of(item: dict[str, Any]) -> Trial:
     """Check what a file says of a trial, and return it.
 
     Raises:
-        ValueError, KeyError or TypeError: If it says something that cannot be.
+        ValueError, KeyError or TypeError: If it has an invalid value.
     """
-    setting = TrialConfig(**item["setting"])
+    setting = TrialConfig(**{OLD_NAMES.get(name, name): value for name, value in item["setting"].items()})
     trial = Trial(**{**item, "setting": setting})
-    fractions = {"extra": setting.extra, "tolerance": setting.tolerance, "precision": setting.precision}
+    fractions = {"extra": setting.extra, "tolerance": setting.tolerance, "target_error": setting.target_error}
     ratios = {
         "slowdown": trial.slowdown,
         "slowdown_low": trial.slowdown_low,

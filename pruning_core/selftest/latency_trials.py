@@ -49,7 +49,7 @@ class TrialConfig:
     batch_size: int
     extra: float  # work added to the candidate, as a fraction of its own; 0 for A/A
     tolerance: float  # slow-downs within it are no finding
-    precision: float  # rounds grow until the interval is narrower than ± this
+    target_error: float  # rounds grow until the interval is narrower than ± this
     condition: Condition
 
 
@@ -65,7 +65,7 @@ class Trial:
     seconds: float  # that the paired measurement took
     sequential_slowdown: float
     sequential_seconds: float
-    others_share: float | None  # of our cores' time, used by other processes meanwhile
+    other_cpu_share: float | None  # of our cores' time, used by other processes meanwhile
 
     @property
     def verdict(self) -> str:
@@ -98,8 +98,8 @@ def plan_trials(each: int, planted: int, conditions: tuple[Condition, ...]) -> l
         kinds.append(("busy", 0.0, 0.05, 0.03, each))
     sizes = [(ratio, batch_size) for ratio in RATIOS for batch_size in BATCH_SIZES]
     return [
-        TrialConfig(*sizes[number % len(sizes)], extra, tolerance, precision, condition)
-        for condition, extra, tolerance, precision, count in kinds
+        TrialConfig(*sizes[number % len(sizes)], extra, tolerance, target_error, condition)
+        for condition, extra, tolerance, target_error, count in kinds
         for number in range(count)
     ]
 
@@ -149,7 +149,7 @@ def with_extra_work(call: Call, extra: float, clock: Clock = time.perf_counter) 
 def _run_trial(setting: TrialConfig, reference: Call, candidate: Call, options: LatencyOptions) -> Trial:
     start = time.perf_counter()
     with ContentionMonitor("cpu") as watch:
-        precise = options.model_copy(update={"precision": setting.precision})
+        precise = options.model_copy(update={"target_error": setting.target_error})
         timing = measure_pair(reference, candidate, precise, pool="eager")
     between = time.perf_counter()
     sequential = _mean_s(candidate) / _mean_s(reference)
@@ -164,7 +164,7 @@ def _run_trial(setting: TrialConfig, reference: Call, candidate: Call, options: 
         seconds=between - start,
         sequential_slowdown=sequential,
         sequential_seconds=end - between,
-        others_share=watch.disturbance.others_share,
+        other_cpu_share=watch.contention.other_cpu_share,
     )
 
 

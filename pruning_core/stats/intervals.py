@@ -29,7 +29,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     """
     if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"need 0 <= successes <= n and n >= 1; came successes={successes}, n={n}")
+        raise ValueError(f"need 0 <= successes <= n and n >= 1; got successes={successes}, n={n}")
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     p = successes / n
     centre = p + z * z / (2 * n)

@@ -30,7 +30,7 @@ import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from pruning_core.config.spec import RECIPE_VERSION, CheckpointSpec, PrunedSpec, StrictModel, key_of
@@ -75,12 +75,19 @@ class Metrics(StrictModel):
     sparsity: float = Field(description="Weights of convolutions and linear layers that are 0, fraction.")
     prune_s: float
     train_s: float
-    train_outside_s: float = Field(description="Of train_s, outside of the training steps.")
+    train_overhead_s: float = Field(
+        validation_alias=AliasChoices("train_overhead_s", "train_outside_s"),
+        description="Of train_s, outside of the training steps.",
+    )
     train_losses: tuple[float, ...]
     train_precision: str
     train_device: str
     train_threads: int
-    train_graphed: bool = Field(False, description="Steps were launched as one CUDA graph.")
+    train_cuda_graph: bool = Field(
+        False,
+        validation_alias=AliasChoices("train_cuda_graph", "train_graphed"),
+        description="Steps were launched as one CUDA graph.",
+    )
     train_memory_format: str = Field(
         "channels_last", description="How images and weights lay in memory; earlier versions knew one way."
     )

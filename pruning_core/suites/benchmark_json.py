@@ -12,7 +12,7 @@ from pruning_core.config.cells import Cell, Variant
 _NAME = r"[^\s/\\'\",;:()<>\[\]{}]+"
 _POSIX = re.compile(rf"(?<![\w/.~-])(?:/|~/|(?:\.\./)+)(?:{_NAME}/)*({_NAME})/?")
 _WINDOWS = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]:|\\)[\\/](?:[^\\/:*?\"'<>|\n]+[\\/])*([^\\/:*?\"'<>|\s]+)")
-_TEXTS = ("failure", "disturbance")
+_TEXTS = ("failure", "contention")
 
 
 def keep_names_only(content: dict[str, Any]) -> None:

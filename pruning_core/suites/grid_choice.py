@@ -63,14 +63,14 @@ def grid_of(config: pytest.Config) -> Grid:
     """Return the grid of this run; read once, its names looked up.
 
     Raises:
-        OptionError: If an option or the file says something that cannot be.
+        OptionError: If an option or the file has an invalid value.
     """
     if _GRID not in config.stash:
         from pruning_core.config.grid import read_grid
 
         options = {name: config.getoption(f"pruning_{name}") for name in AXES}
         options["scope"] = config.getoption("--scope")
-        options["latency.precision"] = config.getoption("--precision")
+        options["latency.target_error"] = config.getoption("--target-error")
         options["train.seed"] = options["fine_tune.seed"] = config.getoption("--seed")
         grid = read_grid(grid_path(config), options)
         _say_where_the_project_lies(config)

@@ -16,7 +16,7 @@ from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec, key_of
-from pruning_core.config.thresholds import Threshold, least_agreement
+from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.errors import NotTimedError
 from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
 from pruning_core.pruning.step import prune
@@ -96,10 +96,10 @@ class Harness:
             dense_widths=checkpoint.plan.dense_widths,
             train_precision=metrics.train_precision,
             train_device=metrics.train_device,
-            train_graphed=metrics.train_graphed,
+            train_cuda_graph=metrics.train_cuda_graph,
             train_memory_format=metrics.train_memory_format,
             train_s=metrics.train_s,
-            train_outside_s=metrics.train_outside_s,
+            train_overhead_s=metrics.train_overhead_s,
             epochs=epochs,
         )
 
@@ -115,7 +115,7 @@ class Harness:
         limits = (
             {}
             if threshold is None
-            else {"accuracy_floor": threshold.floor, "accuracy_allowed_drop": threshold.allowed_drop}
+            else {"min_accuracy": threshold.min_accuracy, "max_accuracy_drop": threshold.max_accuracy_drop}
         )
         labels = self.place.dataset(variant.dataset).test.labels
         return make_record(
@@ -124,11 +124,11 @@ class Harness:
             **self._identity(variant),
             **self._where(cell),
             **self._answers(cell, threshold),
-            load_s=self.models.loaded(cell).load_s,
+            setup_s=self.models.loaded(cell).setup_s,
             accuracy_pruned=self.checkpoint(variant).metrics.accuracy_pruned,
             dense_accuracy=dense.accuracy,
             accuracy_drop=dense.accuracy - evaluation.accuracy,
-            right_answers=pack_answers((evaluation.predictions == labels).tolist()),
+            correct_bits=pack_answers((evaluation.predictions == labels).tolist()),
             **limits,
         )
 
@@ -161,10 +161,10 @@ class Harness:
             **self._identity(cell.variant),
             **self._where(cell),
             **answers,
-            load_s=loaded.load_s + measured.bind_s,
+            setup_s=loaded.setup_s + measured.bind_s,
             batch_size=cell.batch_size,
             reference=reference_cell.id,
-            control=control,
+            is_control=control,
             **timing_fields(measured.timing, self.grid.latency, cell.batch_size),
             **efficiency_fields(
                 measured.timing,
@@ -176,13 +176,13 @@ class Harness:
                 batch_size=cell.batch_size,
                 image_values=images[0].numel(),
             ),
-            **contention_fields(measured.disturbance),
+            **contention_fields(measured.contention),
             **({} if peak_bytes is None else {"peak_memory_bytes": peak_bytes}),
         )
         if control:
             self.controls.append(record)
         record["contaminated"] = record["contaminated"] or bool(self.control_problem())
-        if record["disturbance"]:
+        if record["contention"]:
             self.disturbed.append(record)
         return record, list(measured.timing.candidate_s)
 
@@ -209,13 +209,13 @@ class Harness:
             exhausted=False,
             **fields,
         )
-        if record["disturbance"]:
+        if record["contention"]:
             self.disturbed.append(record)
         return record, samples_s
 
     def control_problem(self) -> str:
         """Say which A/A controls speak against this run's times; empty when none does."""
-        tolerance = self.grid.latency.tolerance
+        tolerance = self.grid.latency.control_tolerance
         return "; ".join(
             f"{r['cell']}: two identical models came out {r['speedup']:.3f} "
             f"[{r['speedup_low']:.3f}, {r['speedup_high']:.3f}], {problem}"
@@ -271,7 +271,7 @@ class Harness:
             "accuracy_high": high,
             "accuracy_n": evaluation.n,
             "agreement": agreement(evaluation, plain),
-            "agreement_floor": least_agreement(threshold, cell.precision),
+            "min_agreement": min_agreement(threshold, cell.precision),
             **({} if difference is None else {"logit_difference": difference}),
             "memory_format": self.models.loaded(cell).executable.memory_format,
         }

@@ -70,9 +70,9 @@ def speedup_fields(timing: PairedTiming, options: LatencyOptions) -> dict[str, A
         "log_ratios": list(timing.log_ratios),
         "rounds": timing.rounds,
         "looks": timing.looks,
-        "rounds_left_out": timing.rounds_left_out,
+        "rounds_rejected": timing.rounds_rejected,
         "calls_per_sample": timing.calls_per_sample,
-        **({"handover_us": median(fork_join_s) * 1e6} if fork_join_s else {}),
+        **({"fork_join_us": median(fork_join_s) * 1e6} if fork_join_s else {}),
     }
 
 
@@ -113,7 +113,7 @@ def efficiency_fields(
         moved = metrics.size_bytes / BYTES_PER_VALUE["fp32"] * width + batch_size * image_values * width
         min_s, bound = roofline_time(2 * metrics.macs * batch_size, moved, ceiling)
         fields |= {
-            "matrix_gflops": ceiling.peak_flops_per_s / 1e9,
+            "peak_gflops": ceiling.peak_flops_per_s / 1e9,
             "bandwidth_gb_s": ceiling.bandwidth_bytes_per_s / 1e9,
             "roofline_fraction": min_s / median(timing.candidate_s),
             "roofline_bound": bound,
@@ -121,16 +121,16 @@ def efficiency_fields(
     return fields
 
 
-def contention_fields(disturbance: Contention) -> dict[str, Any]:
+def contention_fields(contention: Contention) -> dict[str, Any]:
     """Return what else happened on the machine meanwhile; facts that it does not say are left out."""
     facts = {
-        "steal_share": disturbance.steal_share,
-        "others_share": disturbance.others_share,
-        "cpu_mhz_low": disturbance.cpu_mhz_low,
-        "cpu_mhz_high": disturbance.cpu_mhz_high,
-        "gpu_mhz_low": disturbance.gpu_mhz_low,
-        "gpu_mhz_high": disturbance.gpu_mhz_high,
+        "steal_share": contention.steal_share,
+        "other_cpu_share": contention.other_cpu_share,
+        "cpu_mhz_low": contention.cpu_mhz_low,
+        "cpu_mhz_high": contention.cpu_mhz_high,
+        "gpu_mhz_low": contention.gpu_mhz_low,
+        "gpu_mhz_high": contention.gpu_mhz_high,
     }
-    why = contention_reason(disturbance)
+    why = contention_reason(contention)
     known = {name: float(value) for name, value in facts.items() if value is not None}
-    return {"disturbance": why, "contaminated": bool(why), **known}
+    return {"contention": why, "contaminated": bool(why), **known}

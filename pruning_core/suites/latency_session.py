@@ -31,7 +31,7 @@ class CellTiming:
     """What was measured of a latency cell."""
 
     timing: PairedTiming
-    disturbance: Contention  # of the whole tour
+    contention: Contention  # of the whole tour
     bind_s: float  # making it ready for its batch size; `compile` compiles here
 
 
@@ -68,10 +68,10 @@ class LatencySession:
                 advance(sum(map(len, bound)), len(cells))
         threads = self.models.threads_of(cell)
         precisions = sorted({other.precision for ready in bound for other, _ in ready})
-        timings, disturbance = self.timer.time_interleaved(what, cell.device, threads, groups, precisions)
+        timings, contention = self.timer.time_interleaved(what, cell.device, threads, groups, precisions)
         for ready, of_group in zip(bound, timings, strict=True):
             for (other, seconds), timing in zip(ready, of_group, strict=True):
-                self._measured[other] = CellTiming(timing, disturbance, seconds)
+                self._measured[other] = CellTiming(timing, contention, seconds)
 
     def _prepare_group(self, members: Sequence[Cell], asked: Cell) -> tuple[Group, list[tuple[Cell, float]]]:
         """Load and bind the cells of one reference; return their calls, and the seconds binding took each."""
@@ -91,10 +91,10 @@ class LatencySession:
         if not calls:
             raise BackendError(f"no cell that is measured against {reference_cell.id} can be run")
         self.models.prepared_s += sum(seconds for _, seconds in ready)
-        limit_s = self.timer.options.limit_s * (CONTROL_BUDGET_FACTOR if is_control else 1)
+        budget_s = self.timer.options.budget_s * (CONTROL_BUDGET_FACTOR if is_control else 1)
         names = [reference_cell.backend, *(cell.backend for cell, _ in ready)]
         pools = [name if BACKENDS[name].shared_thread_pool else "" for name in names]
-        return Group(run_reference, calls, limit_s, pools), ready
+        return Group(run_reference, calls, budget_s, pools), ready
 
     def _cells_timed_together(self, cell: Cell) -> list[Cell]:
         """Return a cell and those that go on its tour, in their order."""

@@ -44,7 +44,7 @@ class LoadedModel:
 
     executable: Executable
     size_bytes: int  # of its weights in the store
-    load_s: float
+    setup_s: float
 
 
 @dataclass
@@ -107,9 +107,9 @@ class ModelCache:
                 self.threads_of(cell),
                 calibration=calibration,
             )
-        load_s = time.perf_counter() - start
-        self.prepared_s += load_s
-        return LoadedModel(executable, checkpoint.metrics.size_bytes, load_s)
+        setup_s = time.perf_counter() - start
+        self.prepared_s += setup_s
+        return LoadedModel(executable, checkpoint.metrics.size_bytes, setup_s)
 
     def evaluate(self, cell: Cell) -> Evaluation:
         """Evaluate a cell's variant on its backend over the whole test split, once in a run."""

@@ -24,7 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--grid": {"metavar": "NAME|FILE", "help": "grid file, or its name in bench/grids (default: quick)"},
     **{f"--{name.replace('_', '-')}": {"metavar": "LIST", "help": text} for name, text in AXES.items()},
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
-    "--precision": {
+    "--target-error": {
         "type": float,
         "metavar": "FRACTION",
         "help": "a latency cell is done when its speed-up is known within ± this (default: 0.02)",

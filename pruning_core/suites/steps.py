@@ -73,7 +73,7 @@ def require_speedup(record: Record, at_least: float) -> None:
             f"{record.get('suite', '?')!r}"
         )
     if record["contaminated"]:
-        why = record["disturbance"] or "an A/A control of this run left the tolerance"
+        why = record["contention"] or "an A/A control of this run left the tolerance"
         pytest.skip(f"{CONTAMINATED}: {why} ({_measured(record)})")
     if record["speedup_low"] >= at_least:
         return

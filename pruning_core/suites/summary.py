@@ -43,8 +43,8 @@ def summarize_times(harness: Harness, took_s: float) -> Iterator[str]:
         f"measured, {models.waited_s:.0f} s waiting for threads to rest, {models.made_s:.0f} s to make "
         f"or load checkpoints, {models.prepared_s:.0f} s to make them ready for backends."
     )
-    for reason in dict.fromkeys(record["disturbance"] for record in harness.disturbed):
-        cells = sum(record["disturbance"] == reason for record in harness.disturbed)
+    for reason in dict.fromkeys(record["contention"] for record in harness.disturbed):
+        cells = sum(record["contention"] == reason for record in harness.disturbed)
         yield f"{cells} timed cells are contaminated: {reason} meanwhile."
     problem = harness.control_problem()
     if problem:

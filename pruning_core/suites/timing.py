@@ -85,7 +85,7 @@ class Timer:
                 after_round=after_round,
             )
             look()
-        return timings, watch.disturbance
+        return timings, watch.contention
 
     def ceiling(self, device: str, precision: str, threads: int) -> Roofline | None:
         """Return what this machine can do on a device, in a precision, on so many threads."""

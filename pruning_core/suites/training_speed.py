@@ -78,7 +78,7 @@ class TrainerStep:
         return self._runner.device
 
     @property
-    def outside_share(self) -> float:
+    def data_share(self) -> float:
         """Fraction of the time so far in which batches were fetched, not trained on."""
         return self.outside_s / self.total_s if self.total_s else 0.0
 

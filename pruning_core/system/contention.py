@@ -53,7 +53,7 @@ class Contention:
     """What else happened; None where the platform does not say."""
 
     steal_share: float | None  # of the CPU time of the cores we may use, in [0, 1]
-    others_share: float | None  # likewise: used by other processes
+    other_cpu_share: float | None  # likewise: used by other processes
     cpu_mhz_low: float | None  # of the fastest core, over the readings
     cpu_mhz_high: float | None
     gpu_mhz_low: float | None  # of the multiprocessors, over the readings; only for a CUDA device
@@ -112,7 +112,7 @@ class ContentionMonitor:
 
         with ContentionMonitor("cpu") as watch:
             ...  # watch.sample() between rounds
-        watch.disturbance
+        watch.contention
 
     Clocks are read by `sample` and at the end, not at the start: a device that has yet to do something
     clocks low. The readings run in the caller's thread, so that none of them falls into a timed sample.
@@ -164,7 +164,7 @@ class ContentionMonitor:
         )
 
     @property
-    def disturbance(self) -> Contention:
+    def contention(self) -> Contention:
         """What else happened.
 
         Raises:
@@ -175,16 +175,16 @@ class ContentionMonitor:
         return self._disturbance
 
 
-def contention_reason(disturbance: Contention) -> str:
+def contention_reason(contention: Contention) -> str:
     """Say in words what harms a measurement that was made meanwhile; empty when nothing does."""
-    if disturbance.wall_s < SHORTEST_WATCH_S:
+    if contention.wall_s < SHORTEST_WATCH_S:
         return ""
     reasons = []
-    if (others := disturbance.others_share or 0.0) > MAX_OTHER_SHARE:
+    if (others := contention.other_cpu_share or 0.0) > MAX_OTHER_SHARE:
         reasons.append(f"other processes used {100 * others:.0f} % of the cores")
-    if (stolen := disturbance.steal_share or 0.0) > MAX_STEAL_SHARE:
+    if (stolen := contention.steal_share or 0.0) > MAX_STEAL_SHARE:
         reasons.append(f"the hypervisor took {100 * stolen:.0f} % of the CPU time")
-    low, high = disturbance.gpu_mhz_low or 0.0, disturbance.gpu_mhz_high or 0.0
+    low, high = contention.gpu_mhz_low or 0.0, contention.gpu_mhz_high or 0.0
     if low < (1 - GPU_CLOCK_STEADY_WITHIN) * high:
         reasons.append(f"the GPU clock moved between {low:.0f} and {high:.0f} MHz")
     return " and ".join(reasons)

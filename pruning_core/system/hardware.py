@@ -121,7 +121,7 @@ def resolve_threads(asked: int) -> int:
         OptionError: If it is negative.
     """
     if asked < 0:
-        raise OptionError(f"threads must be 1 or more, or 0 for all usable cores; came {asked}")
+        raise OptionError(f"threads must be 1 or more, or 0 for all usable cores; got {asked}")
     return asked or usable_cores()
 
 

@@ -147,7 +147,7 @@ def roofline_time(flops: float, bytes_moved: float, ceiling: Roofline) -> tuple[
     """
     matrix_s = flops / ceiling.peak_flops_per_s
     bandwidth_s = bytes_moved / ceiling.bandwidth_bytes_per_s
-    return (matrix_s, "matrix") if matrix_s >= bandwidth_s else (bandwidth_s, "bandwidth")
+    return (matrix_s, "compute") if matrix_s >= bandwidth_s else (bandwidth_s, "memory")
 
 
 def _matrix_ceiling(device: str, dtype: torch.dtype, stopwatch: Stopwatch) -> float:

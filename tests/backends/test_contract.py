@@ -54,7 +54,7 @@ def images_of(n: int, seed: int = 0) -> Tensor:
     return torch.randn(n, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
 
 
-def right_answers(net: nn.Module, images: Tensor) -> Tensor:
+def correct_bits(net: nn.Module, images: Tensor) -> Tensor:
     """Run a network in eager fp32 and leave it as it was."""
     was_training = net.training
     net.eval()
@@ -112,7 +112,7 @@ def executable(pair: tuple[str, str]) -> Executable:
 def test_answers_like_eager_fp32_for_any_batch_size(pair, executable, n) -> None:
     """Logits agree with the eager fp32 network in evaluation mode, in batches of any size."""
     images = images_of(n, seed=n)
-    assert_right(executable.predict(images), right_answers(small_net(), images), pair[1])
+    assert_right(executable.predict(images), correct_bits(small_net(), images), pair[1])
 
 
 def test_keeps_the_order_of_many_images(pair, executable) -> None:
@@ -120,7 +120,7 @@ def test_keeps_the_order_of_many_images(pair, executable) -> None:
     if pair[0] == "compile":
         pytest.skip("would compile for 33 images; padding is tested by the small batches")
     images = images_of(33, seed=33)
-    assert_right(executable.predict(images), right_answers(small_net(), images), pair[1])
+    assert_right(executable.predict(images), correct_bits(small_net(), images), pair[1])
 
 
 def test_an_answer_outlives_the_next_call(pair, executable) -> None:
@@ -135,7 +135,7 @@ def test_an_answer_outlives_the_next_call(pair, executable) -> None:
 def test_bound_callables_keep_their_own_images(pair, executable) -> None:
     """Two callables bound to different images answer for their own, however they take turns."""
     one, two = (images_of(7, seed=seed).to(memory_format=torch.channels_last) for seed in (1, 2))
-    right_one, right_two = right_answers(small_net(), one), right_answers(small_net(), two)
+    right_one, right_two = correct_bits(small_net(), one), correct_bits(small_net(), two)
     run_one, run_two = executable.bind(one), executable.bind(two)
     one.zero_()  # what a caller does with its images later is its own affair
     for _ in range(2):
@@ -208,7 +208,7 @@ def test_openvino_fp32_is_not_silently_bf16() -> None:
     if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not here")
     net, images = small_net(), images_of(7)
-    right = right_answers(net, images)
+    right = correct_bits(net, images)
     loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", THREADS)
     scale = float(right.abs().max())
     # bfloat16 keeps 8 bits: it would be off by 1e-3 of the scale and more.
@@ -233,7 +233,7 @@ def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> N
     if threads <= usable_cores():  # OpenVINO makes no more streams than there are cores
         assert loaded._by_batch[n].get_property("NUM_STREAMS") == streams
     for _ in range(3):
-        torch.testing.assert_close(run(), right_answers(net, images), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(run(), correct_bits(net, images), rtol=1e-3, atol=1e-3)
 
 
 def test_openvino_waits_for_all_streams() -> None:
@@ -266,7 +266,7 @@ def test_compiling_many_networks_of_one_class_does_not_give_up() -> None:
         for width in (4, 6):
             net, images = small_net(width), images_of(2)
             loaded = load_executable("compile", net, EXAMPLE, "fp32", "cpu", THREADS)
-            assert_right(loaded.predict(images), right_answers(net, images), "fp32")
+            assert_right(loaded.predict(images), correct_bits(net, images), "fp32")
 
 
 def test_an_export_of_a_network_is_the_same_bytes_every_time() -> None:
@@ -329,7 +329,7 @@ def test_threads_are_set_for_pytorch() -> None:
     try:
         load_executable("eager", small_net(), EXAMPLE, "fp32", "cpu", 1)
         assert torch.get_num_threads() == 1
-        with pytest.raises(OptionError, match="came -1"):
+        with pytest.raises(OptionError, match="got -1"):
             load_executable("eager", small_net(), EXAMPLE, "fp32", "cpu", -1)
     finally:
         torch.set_num_threads(before)
@@ -348,6 +348,6 @@ def test_smaller_batches_do_not_compile_again(monkeypatch) -> None:
     loaded = compile.InductorExecutable(net.eval(), dtype=torch.float32, device="cpu")
     for n in (4, 3, 1, 4, 5):
         images = images_of(n, seed=n)
-        assert_right(loaded.predict(images), right_answers(net, images), "fp32")
+        assert_right(loaded.predict(images), correct_bits(net, images), "fp32")
     loaded.bind(images_of(2))()
     assert compiled == [4, 5, 2]  # a timed batch is never padded

@@ -72,10 +72,10 @@ MISTAKES = {
     "method": (("plan", "--method", "magnitud"), "no pruning method 'magnitud'. Did you mean 'magnitude'"),
     "ratio": (
         ("plan", "--ratios", "0.5,1.5"),
-        "a ratio is the fraction of channels removed, in [0, 1]; came 1.5",
+        "a ratio is the fraction of channels removed, in [0, 1]; got 1.5",
     ),
     "schedule down": (("plan", "--ratios", "0.5,0.25"), "a schedule only goes up; 0.25 follows 0.5"),
-    "image": (("plan", "--image", "32"), "--image: channels, height and width as 3x32x32; came '32'"),
+    "image": (("plan", "--image", "32"), "--image: channels, height and width as 3x32x32; got '32'"),
     "option": (("plan", "--ratio", "0.5"), "No such option"),
     "command": (("plna",), "No such command 'plna'"),
     "round": (("plan", "--round-to", "0"), "--round-to"),

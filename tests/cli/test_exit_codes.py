@@ -227,7 +227,7 @@ def test_it_works_where_there_is_no_proc(files: dict[str, Path], monkeypatch: py
     assert available_memory_bytes() >= 0
     with ContentionMonitor("cpu") as watch:
         pass
-    assert watch.disturbance.others_share is None
+    assert watch.contention.other_cpu_share is None
 
 
 def test_a_child_inherits_streams_that_lead_somewhere() -> None:

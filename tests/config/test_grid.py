@@ -45,8 +45,8 @@ def test_ratios(text, expected):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"ratios": "0.5,1.5"}, r"ratios: a ratio is the fraction .* in \[0, 1\]; came 1.5"),
-        ({"ratios": [-0.1]}, r"came -0.1"),
+        ({"ratios": "0.5,1.5"}, r"ratios: a ratio is the fraction .* in \[0, 1\]; got 1.5"),
+        ({"ratios": [-0.1]}, r"got -0.1"),
         ({"ratios": "0.5,0.25"}, "a schedule only goes up; 0.25 follows 0.5"),
         ({"ratios": "0.5,0.5"}, "a schedule only goes up"),
         ({"ratios": "half"}, "start:stop:step"),
@@ -62,7 +62,7 @@ def test_ratios(text, expected):
         ({"backends": "eager,,onnx"}, "no empty ones"),
         ({"model": "a,a"}, "repeated: a"),
         ({"modle": "resnet18"}, "Did you mean 'model'"),
-        ({"latency": {"rounds": 2}}, "latency.rounds: .*greater than or equal to 5; came 2"),
+        ({"latency": {"min_rounds": 2}}, "latency.min_rounds: .*greater than or equal to 5; got 2"),
         ({"train": {"epochs": 1.5}}, "train.epochs"),
     ],
 )
@@ -177,12 +177,12 @@ def test_threads_that_cannot_be_are_refused(threads):
 
 
 def test_an_option_reaches_into_a_section(tmp_path):
-    """`latency.precision` replaces that field of the section and leaves the others; a wrong one is named."""
-    path = write(tmp_path, "[latency]\nrounds = 12\n")
-    latency = read_grid(path, {"latency.precision": 0.01, "ratios": None}).latency
-    assert (latency.rounds, latency.precision) == (12, 0.01)
+    """`latency.target_error` replaces that field of the section, and no other; a wrong one is named."""
+    path = write(tmp_path, "[latency]\nmin_rounds = 12\n")
+    latency = read_grid(path, {"latency.target_error": 0.01, "ratios": None}).latency
+    assert (latency.min_rounds, latency.target_error) == (12, 0.01)
     with pytest.raises(OptionError, match=r"latency\.precision"):
-        read_grid(path, {"latency.precision": 2.0})
+        read_grid(path, {"latency.target_error": 2.0})
 
 
 def test_the_tutorials_recipe_is_the_tutorials():
@@ -192,7 +192,7 @@ def test_the_tutorials_recipe_is_the_tutorials():
         assert (spec.epochs, spec.batch_size, spec.learning_rate, spec.momentum) == (epochs, 128, 0.01, 0.9)
         assert (spec.lr_schedule, spec.nesterov, spec.weight_decay) == ("constant", False, 0.0)
         assert (spec.label_smoothing, spec.augment, spec.precision) == (0.0, False, "fp32")
-    assert (grid.pixels, grid.round_to) == ("half", 2)
+    assert (grid.normalize, grid.round_to) == ("[-1,1]", 2)
     assert (grid.fine_tune.norm_images, grid.fine_tune.distill_weight) == (0, 0.0)
 
 
@@ -213,8 +213,8 @@ def test_an_unknown_recipe_is_named(tmp_path):
 
 
 def test_epochs_can_depend_on_the_ratio():
-    """From each ratio of `epochs_from` on a step has that many epochs; before the first, fine_tune's."""
-    grid = make_grid({"fine_tune": {"epochs": 1}, "epochs_from": [[0.5, 2], [0.9, 0]]})
+    """From each ratio of `epochs_by_ratio` on a step has that many epochs; before the first, fine_tune's."""
+    grid = make_grid({"fine_tune": {"epochs": 1}, "epochs_by_ratio": [[0.5, 2], [0.9, 0]]})
     assert [grid.fine_tune_at(ratio).epochs for ratio in (0.25, 0.5, 0.75, 0.9, 1.0)] == [1, 2, 2, 0, 0]
     assert grid.fine_tune_at(0.5) == grid.fine_tune.model_copy(update={"epochs": 2})
 
@@ -222,8 +222,8 @@ def test_epochs_can_depend_on_the_ratio():
 @pytest.mark.parametrize("value", [[[0.9, 1], [0.5, 2]], [[0.5, -1]], [0.5, 1], [[0.5, 1.5]]])
 def test_epochs_from_that_cannot_be_are_refused(value):
     """Ratios rise, epochs are whole numbers of 0 or more."""
-    with pytest.raises(OptionError, match="epochs_from"):
-        make_grid({"epochs_from": value})
+    with pytest.raises(OptionError, match="epochs_by_ratio"):
+        make_grid({"epochs_by_ratio": value})
 
 
 def test_distillation_is_no_option_of_dense_training():
@@ -261,7 +261,7 @@ def test_post_long_is_post_fast_with_more_epochs_at_its_end():
     assert [long.fine_tune_at(ratio) for ratio in shared] == [fast.fine_tune_at(ratio) for ratio in shared]
     assert long.train.epochs + sum(long.fine_tune_at(ratio).epochs for ratio in long.ratios) == 40
     assert (last, long.fine_tune_at(last).epochs) == (0.75, 24)
-    assert long.model_copy(update={"ratios": fast.ratios, "epochs_from": fast.epochs_from}) == fast
+    assert long.model_copy(update={"ratios": fast.ratios, "epochs_by_ratio": fast.epochs_by_ratio}) == fast
 
 
 def test_post_muon_is_post_fast_but_for_the_dense_training():

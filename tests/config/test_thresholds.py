@@ -4,7 +4,7 @@ import pytest
 
 from pruning_core.config.cells import DENSE, Variant
 from pruning_core.config.parse import PRECISIONS
-from pruning_core.config.thresholds import LEAST_AGREEMENT, Threshold, least_agreement, read_thresholds
+from pruning_core.config.thresholds import MIN_AGREEMENT, Threshold, min_agreement, read_thresholds
 from pruning_core.errors import OptionError
 
 TEXT = """
@@ -12,16 +12,16 @@ TEXT = """
 dataset = "digits"
 method = "magn*"
 up_to_ratio = 0.5
-floor = 0.9
+min_accuracy = 0.9
 
 [[threshold]]
 dataset = "folder-*"
 precision = "bf16"
-allowed_drop = 0.02
+max_accuracy_drop = 0.02
 
 [[threshold]]
 dataset = "digits"
-floor = 0.7
+min_accuracy = 0.7
 """
 
 
@@ -40,17 +40,17 @@ def test_the_first_that_matches_counts(tmp_path, variant, precision, expected):
     path = tmp_path / "thresholds.toml"
     path.write_text(TEXT)
     found = read_thresholds(path).find(variant, "eager", precision)
-    assert (found and (found.floor, found.allowed_drop)) == expected
+    assert (found and (found.floor, found.max_accuracy_drop)) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("[[threshold]]\nflor = 0.5\n", r"number 1: flor"),
-        ("[[threshold]]\nfloor = 1.5\n", r"floor: .*less than or equal to 1 \(came: 1.5\)"),
+        ("[[threshold]]\nfloor = 1.5\n", r"min_accuracy: .*less than or equal to 1 \(got: 1.5\)"),
         ("[threshold]\nfloor = 0.5\n", r"only \[\[threshold\]\] tables"),
         ("[[thresholds]]\nfloor = 0.5\n", "Did you mean 'threshold'"),
-        ("floor = \n", "no TOML"),
+        ("min_accuracy = \n", "not valid TOML"),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, expected):
@@ -69,6 +69,6 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_agreement_has_a_bound_for_every_precision():
     """Without a word in the file, the bound is that of the precision; a threshold may set another."""
-    assert set(LEAST_AGREEMENT) == set(PRECISIONS)
-    assert least_agreement(None, "int8") == least_agreement(Threshold(floor=0.5), "int8") == 0.95
-    assert least_agreement(Threshold(least_agreement=0.0), "fp32") == 0.0
+    assert set(MIN_AGREEMENT) == set(PRECISIONS)
+    assert min_agreement(None, "int8") == min_agreement(Threshold(floor=0.5), "int8") == 0.95
+    assert min_agreement(Threshold(min_agreement=0.0), "fp32") == 0.0

@@ -202,7 +202,7 @@ def test_one_spoiled_control_spoils_the_backends_of_its_device(tmp_path: Path) -
     """Times that their A/A control speaks against are not pooled either."""
     new = run(1)
     for record in factory.records_of(new, "latency"):
-        if record["control"]:
+        if record["is_control"]:
             factory.set_bounds(record, 1.2, 1.3)
     planted(1.5)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {}

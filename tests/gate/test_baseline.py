@@ -75,7 +75,7 @@ def test_a_baseline_without_date_and_commit_is_kept_too(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (setting(LAT, contaminated=True), "its A/A control left the tolerance"),
-        (setting(LAT, contaminated=True, disturbance="other processes used 38 % of the cores"), "38 %"),
+        (setting(LAT, contaminated=True, contention="other processes used 38 % of the cores"), "38 %"),
         (setting(COST, status="failed"), "has failed cells: cost/"),
         (without(LAT), "lacks cells of the baseline: latency/.*--allow-missing"),
     ],

@@ -146,7 +146,7 @@ def test_a_machine_without_a_name_is_said_in_either_run(tmp_path: Path) -> None:
     ("fields", "words"),
     [
         ({"contaminated": True}, "marked as contaminated (A/A control "),
-        ({"contaminated": True, "disturbance": "a build"}, "contaminated (a build)"),
+        ({"contaminated": True, "contention": "a build"}, "contaminated (a build)"),
         ({"bounds": (0.7, 1.0)}, "contaminated (A/A control 0.700 to "),
         ({"bounds": (1.0, 1.3)}, " to 1.300, not known within 1 ± 0.25)"),
         ({"bounds": (1.06, 1.08)}, "A/A control 1.060 to 1.080, beyond 1 ± 0.05)"),

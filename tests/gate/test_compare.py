@@ -110,7 +110,7 @@ def test_one_checkpoint_is_counted_not_estimated(tmp_path: Path) -> None:
 
 
 def test_a_new_checkpoint_whose_images_are_not_paired_needs_more_of_a_drop(tmp_path: Path) -> None:
-    """Without right_answers the noise of both runs counts: three points of 360 images tell nothing."""
+    """Without correct_bits the noise of both runs counts: three points of 360 images tell nothing."""
     new, baseline = small(paired=False), small(paired=False)
     right(337)(new)
     remade(new)
@@ -148,7 +148,7 @@ def test_accuracy_of_a_latency_run_is_judged(tmp_path: Path) -> None:
         "accuracy_n",
         "batch_size",
         "reference",
-        "control",
+        "is_control",
     ],
 )
 def test_records_of_different_things_are_not_compared(tmp_path: Path, name: str) -> None:

@@ -188,7 +188,7 @@ def test_answers_of_another_length_are_damage(tmp_path: Path) -> None:
     """As many right answers over more images than there are is a damaged record."""
     baseline, new = (factory.as_run(small(), tmp_path) for _ in range(2))
     (record,) = [r for r in new.records if (r["suite"], r["cell"]) == ACC]
-    record["right_answers"] += "0"
+    record["correct_bits"] += "0"
     cell = cell_of(compare(baseline, new, Policy()), ACC)
     assert (cell.verdict, "damaged" in cell.reason) == ("cannot-compare", True)
 
@@ -234,7 +234,7 @@ def test_only_times_have_controls(tmp_path: Path) -> None:
     """A record of another suite that calls itself a control spoils no times."""
     new, baseline = small(), small()
     for content in (new, baseline):
-        setting(ACC, control=True)(content)
+        setting(ACC, is_control=True)(content)
     assert cell_of(judge(tmp_path, new, baseline), LAT).verdict == "pass"
 
 
@@ -245,7 +245,7 @@ def test_one_contaminated_cell_of_the_baseline_is_enough(tmp_path: Path) -> None
     cell = cell_of(judge(tmp_path, small(), baseline), LAT)
     assert cell.verdict == "cannot-compare"
     assert "the baseline is marked as contaminated. Measure it again" in cell.reason
-    setting(LAT, disturbance="a build")(baseline)
+    setting(LAT, contention="a build")(baseline)
     assert "the baseline is contaminated (a build)" in cell_of(judge(tmp_path, small(), baseline), LAT).reason
 
 

@@ -15,10 +15,10 @@ from tests.helpers.gate_changes import LAT, Content, all_latencies, cell_of, jud
 HIDDEN = "as in the baseline: small networks gain or lose by that, and a regression may hide"
 
 
-def with_handovers(content: Content, handover_us: float | None) -> Content:
+def with_handovers(content: Content, fork_join_us: float | None) -> Content:
     """Let all timed cells of a run say how long a hand-over took; None: they do not say."""
-    if handover_us is not None:
-        all_latencies(handover_us=handover_us)(content)
+    if fork_join_us is not None:
+        all_latencies(fork_join_us=fork_join_us)(content)
     return content
 
 
@@ -80,7 +80,7 @@ def test_runs_taken_together_are_those_of_the_best_mood(tmp_path: Path) -> None:
 
 def test_records_that_do_not_say_are_neither_slow_nor_left_out() -> None:
     """Records of before, and of GPUs."""
-    silent, slow, fast = {"cell": "a"}, {"handover_us": 7.0}, {"handover_us": 5.0}
+    silent, slow, fast = {"cell": "a"}, {"fork_join_us": 7.0}, {"fork_join_us": 5.0}
     assert alike([silent, slow, fast]) == [silent, fast]
     assert alike([silent]) == [silent]
     assert (

@@ -75,7 +75,7 @@ def test_rounds_that_are_all_alike_tell_nothing(tmp_path: Path) -> None:
     for seed in (0, 1):
         content = small(seed=seed)
         for record in factory.records_of(content, "latency"):
-            factory.set_rounds(record, [-0.0 if record["control"] else -0.5] * 10)
+            factory.set_rounds(record, [-0.0 if record["is_control"] else -0.5] * 10)
         pair.append(written(tmp_path, f"{seed}.json", content))
     assert run_gate(*pair) == 0
 
@@ -149,7 +149,7 @@ def test_a_smaller_file_of_the_same_network_is_improved(tmp_path: Path) -> None:
 def test_a_control_is_believed_by_its_rounds(tmp_path: Path) -> None:
     """A control whose rounds say 0.136× does not pass by stored bounds of 0.97 to 1.07."""
     content = small(seed=1)
-    (control,) = [r for r in factory.records_of(content, "latency") if r["control"]]
+    (control,) = [r for r in factory.records_of(content, "latency") if r["is_control"]]
     stored = {name: control[name] for name in ("speedup", "speedup_low", "speedup_high")}
     factory.set_bounds(control, 0.13, 0.142)
     honest = written(tmp_path, "honest.json", content)

@@ -241,11 +241,11 @@ def test_the_command_takes_a_baseline_of_several_runs(
     """`--baseline-again` is taken together with the baseline; one slow baseline then hides no slow-down."""
     slow = small(seed=0, rounds=40)
     for record in factory.records_of(slow, "latency"):
-        if record["control"]:
+        if record["is_control"]:
             record["latency_p05_ms"] *= 1.3
     worse = small(seed=2, rounds=40)
     for record in factory.records_of(worse, "latency"):
-        if record["control"]:
+        if record["is_control"]:
             record["latency_p05_ms"] *= 1.35
     contents = {"slow": slow, "usual": small(seed=1, rounds=40), "worse": worse}
     files = {

@@ -58,7 +58,7 @@ def of_images(count: int) -> Change:
         low, high = wilson_interval(count * 7 // 8, count)
         record.update(accuracy=(count * 7 // 8) / count, accuracy_n=count)
         record.update(accuracy_low=low, accuracy_high=high)
-        del record["right_answers"]
+        del record["correct_bits"]
 
     return change
 

@@ -138,7 +138,7 @@ TIME_CASES = [
             CONTROL,
             roofline_fraction=0.1,
             contaminated=True,
-            disturbance="other processes used 38 % of the cores",
+            contention="other processes used 38 % of the cores",
         ),
     ),
     Case(

@@ -59,7 +59,7 @@ def cost_record(ratio: float) -> dict[str, Any]:
         train_precision="fp32",
         train_device="cpu",
         train_s=60.0,
-        train_outside_s=1.5,
+        train_overhead_s=1.5,
         epochs=2 if ratio else 10,
     )
 
@@ -82,10 +82,10 @@ def accuracy_fields(right: int) -> dict[str, Any]:
 def _answer_fields(backend: str) -> dict[str, Any]:
     return {
         "agreement": 1.0 if backend == "eager:fp32" else 359 / 360,
-        "agreement_floor": 0.98,
+        "min_agreement": 0.98,
         "logit_difference": 0.0 if backend == "eager:fp32" else 0.02,
         "memory_format": "channels_last" if backend.startswith("eager") else "backend",
-        "load_s": 0.2,
+        "setup_s": 0.2,
     }
 
 
@@ -108,10 +108,10 @@ def accuracy_record(ratio: float, backend: str, device: str, paired: bool) -> di
         accuracy_pruned=(right - 60 * (ratio > 0)) / IMAGES,
         dense_accuracy=dense / IMAGES,
         accuracy_drop=(dense - right) / IMAGES,
-        accuracy_floor=0.5,
-        accuracy_allowed_drop=0.3,
+        min_accuracy=0.5,
+        max_accuracy_drop=0.3,
         **_answer_fields(backend),
-        **({"right_answers": answers_of(right)} if paired else {}),
+        **({"correct_bits": answers_of(right)} if paired else {}),
     )
 
 
@@ -175,7 +175,7 @@ def latency_record(
         reference=reference,
         **times,
         calls_per_sample=5,
-        control=is_control,
+        is_control=is_control,
         contaminated=False,
     )
 
@@ -189,13 +189,13 @@ def _reason_fields(ratio: float, speedup: float) -> dict[str, Any]:
         "launch_ms": 0.5,
         "launch_bound": False,
         "peak_memory_bytes": 50_000_000,
-        "matrix_gflops": 200.0,
+        "peak_gflops": 200.0,
         "bandwidth_gb_s": 20.0,
         "roofline_fraction": 0.4,
-        "roofline_bound": "matrix",
-        "disturbance": "",
+        "roofline_bound": "compute",
+        "contention": "",
         "steal_share": 0.0,
-        "others_share": 0.02,
+        "other_cpu_share": 0.02,
         "cpu_mhz_low": 2600.0,
         "cpu_mhz_high": 3100.0,
         "gpu_mhz_low": 1980.0,

@@ -7,8 +7,8 @@ from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.interleaved import Group, measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 
-GROWING = LatencyOptions(rounds=10, max_rounds=40, precision=0.02, warmup_ms=0, sample_ms=1)
-ONE_CALL_A_SAMPLE = LatencyOptions(rounds=7, max_rounds=7, warmup_ms=0.0, sample_ms=1.0)
+GROWING = LatencyOptions(min_rounds=10, max_rounds=40, target_error=0.02, warmup_ms=0, sample_ms=1)
+ONE_CALL_A_SAMPLE = LatencyOptions(min_rounds=7, max_rounds=7, warmup_ms=0.0, sample_ms=1.0)
 
 
 class Machine:
@@ -42,9 +42,9 @@ AT_REST = {"rest": lambda: None}
 
 def measure_together(reference, candidates, options: LatencyOptions, **others) -> list[PairedTiming]:
     """Measure one group."""
-    return measure_interleaved([Group(reference, candidates, options.limit_s)], options, **AT_REST, **others)[
-        0
-    ]
+    return measure_interleaved(
+        [Group(reference, candidates, options.budget_s)], options, **AT_REST, **others
+    )[0]
 
 
 def measure_pair(reference, candidate, options: LatencyOptions, **others) -> PairedTiming:

@@ -77,7 +77,7 @@ def test_interval_is_wilsons() -> None:
 )
 def test_logits_of_another_shape_are_refused(shape_of) -> None:
     """A model with too few classes, or with no class axis, gives one line with both shapes."""
-    with pytest.raises(ModelError, match=r"\(N, classes\) = \(4, 10\).*; came") as caught:
+    with pytest.raises(ModelError, match=r"\(N, classes\) = \(4, 10\).*; got") as caught:
         evaluate(lambda images: torch.zeros(shape_of(len(images))), split_of([1, 2, 3, 4]), DIGITS_8)
     assert "\n" not in str(caught.value)
 
@@ -116,7 +116,7 @@ def test_agreement_is_the_fraction_of_equal_predictions() -> None:
 
 def test_agreement_on_unlike_splits_is_a_mistake() -> None:
     """Evaluations of another number of images cannot be compared."""
-    with pytest.raises(ValueError, match="came 2 and 3"):
+    with pytest.raises(ValueError, match="got 2 and 3"):
         agreement(
             evaluate(reader, split_of([1, 2]), DIGITS_8), evaluate(reader, split_of([1, 2, 3]), DIGITS_8)
         )

@@ -20,7 +20,7 @@ from tests.helpers.timed_machine import (
 
 def test_recovers_a_planted_speedup() -> None:
     """Without noise, the speed-up is the quotient of the two costs, and so are the raw samples."""
-    timing = measure(Machine(), 0.003, 0.001, LatencyOptions(rounds=5, max_rounds=5))
+    timing = measure(Machine(), 0.003, 0.001, LatencyOptions(min_rounds=5, max_rounds=5))
     assert timing.speedup == pytest.approx(3.0, rel=1e-9)
     assert timing.reference_s == pytest.approx([0.003] * 10)
     assert timing.candidate_s == pytest.approx([0.001] * 10)
@@ -36,7 +36,7 @@ def test_a_steady_drift_cancels_exactly() -> None:
 def test_noise_that_both_share_in_a_round_cancels() -> None:
     """The speed-up under noise is much closer to the truth than the noise of one sample is."""
     timing = measure(
-        Machine(noise=0.1, seed=3), 0.020, 0.010, LatencyOptions(rounds=200, max_rounds=200, warmup_ms=0)
+        Machine(noise=0.1, seed=3), 0.020, 0.010, LatencyOptions(min_rounds=200, max_rounds=200, warmup_ms=0)
     )
     assert timing.speedup == pytest.approx(2.0, rel=0.03)
 
@@ -70,7 +70,7 @@ def test_a_short_call_is_settled_after_each_switch() -> None:
 
         return call
 
-    options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=5)
+    options = LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=0, sample_ms=5)
     measure_pair(model("A"), model("B"), options, clock=machine.clock)
     assert (
         "".join(machine.log[-5 * 10 :]) == "AAABBBBAAA" * 5
@@ -88,7 +88,7 @@ def test_candidates_of_one_reference_share_its_samples() -> None:
 
         return call
 
-    options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
+    options = LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
     slow, fast = (model("B", 0.2), model("C", 0.05))
     timings = measure_together(model("A", 0.1), [slow, fast], options, clock=machine.clock)
     assert [timing.speedup for timing in timings] == pytest.approx([0.5, 2.0])
@@ -109,7 +109,7 @@ def test_a_steady_drift_cancels_for_every_candidate() -> None:
 
 def test_every_sample_lasts_as_long_as_asked() -> None:
     """The calls of a sample last at least `sample_ms`, for the fast and for the slow of a pair."""
-    timing = measure(Machine(), 0.003, 0.0007, LatencyOptions(rounds=5, max_rounds=5, sample_ms=20))
+    timing = measure(Machine(), 0.003, 0.0007, LatencyOptions(min_rounds=5, max_rounds=5, sample_ms=20))
     assert timing.reference_calls_per_sample == 7  # 21 ms
     assert timing.calls_per_sample == 29  # 20.3 ms
 
@@ -123,7 +123,10 @@ def test_a_sample_that_comes_out_too_short_is_made_longer() -> None:
         machine.log.append("A")
 
     timing = measure_pair(
-        warms_up_late, warms_up_late, LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0), clock=machine.clock
+        warms_up_late,
+        warms_up_late,
+        LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=0),
+        clock=machine.clock,
     )
     assert timing.calls_per_sample == pytest.approx(20, abs=1)
 
@@ -138,7 +141,7 @@ def test_a_stall_at_the_end_of_warm_up_does_not_shorten_samples() -> None:
         machine.now += 0.2 if warming_up else 0.001
 
     timing = measure_pair(
-        stalls, stalls, LatencyOptions(rounds=5, max_rounds=5, warmup_ms=150), clock=machine.clock
+        stalls, stalls, LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=150), clock=machine.clock
     )
     assert timing.calls_per_sample == pytest.approx(20, abs=1)
     assert timing.reference_calls_per_sample == pytest.approx(20, abs=1)
@@ -147,7 +150,7 @@ def test_a_stall_at_the_end_of_warm_up_does_not_shorten_samples() -> None:
 def test_warm_up_lasts_for_each_of_the_pair() -> None:
     """Both are warmed up for `warmup_ms`, not both together, and in turns."""
     machine = Machine()
-    measure(machine, 0.011, 0.011, LatencyOptions(rounds=5, max_rounds=5, warmup_ms=300, sample_ms=20))
+    measure(machine, 0.011, 0.011, LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=300, sample_ms=20))
     warm_up = list("AABB") * 14  # bursts of 22 ms; 14 of them are 308 ms
     assert machine.log[:57] == [*warm_up, "A"]
 
@@ -163,7 +166,7 @@ def test_warm_up_goes_on_until_steady() -> None:
 
         return call
 
-    options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=1100, sample_ms=1)
+    options = LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=1100, sample_ms=1)
     timing = measure_pair(model("A"), model("B"), options, clock=machine.clock)
     assert timing.reference_s == pytest.approx([0.011] * 10)
 
@@ -171,7 +174,7 @@ def test_warm_up_goes_on_until_steady() -> None:
 def test_warm_up_does_not_go_on_for_ever() -> None:
     """A model that never settles is measured all the same, after twice the least warm-up."""
     machine = Machine(drift=0.05)
-    measure(machine, 0.010, 0.010, LatencyOptions(rounds=5, max_rounds=5, warmup_ms=200, sample_ms=1))
+    measure(machine, 0.010, 0.010, LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=200, sample_ms=1))
     turns = "".join(machine.log).index("AA") // 2  # A B A B …, then the first round: A settles, and is timed
     a_spent = [0.010 * math.exp(0.05 * place) for place in range(0, 2 * turns, 2)]
     assert sum(a_spent[:-1]) < 0.4 <= sum(a_spent)
@@ -180,7 +183,9 @@ def test_warm_up_does_not_go_on_for_ever() -> None:
 def test_calls_of_a_plan_are_equal_in_every_round() -> None:
     """A and B run exactly as many timed calls in each round as the plan says."""
     machine = Machine()
-    timing = measure(machine, 0.004, 0.004, LatencyOptions(rounds=6, max_rounds=6, sample_ms=8, warmup_ms=0))
+    timing = measure(
+        machine, 0.004, 0.004, LatencyOptions(min_rounds=6, max_rounds=6, sample_ms=8, warmup_ms=0)
+    )
     assert timing.calls_per_sample == timing.reference_calls_per_sample == 2
     one_round = list("AAAA" + "AA" + "BBBB" + "BBBB" + "AAAA" + "AA")  # 15 ms of settling are 4 calls
     assert machine.log[-len(one_round) * 6 :] == one_round * 6
@@ -226,7 +231,7 @@ def test_garbage_collector_stays_off_when_it_was_off() -> None:
 def test_interval_holds_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 400 noisy runs, the planted speed-up lies in the interval at least as often as its coverage."""
     monkeypatch.setattr(gc, "collect", lambda: 0)  # 400 real collections would take seconds
-    options = LatencyOptions(rounds=10, max_rounds=10, warmup_ms=0, sample_ms=1)
+    options = LatencyOptions(min_rounds=10, max_rounds=10, warmup_ms=0, sample_ms=1)
     hits, coverage = 0, 0.0
     for seed in range(400):
         timing = measure(Machine(noise=0.2, seed=seed), 0.020, 0.015, options)
@@ -248,7 +253,7 @@ def test_interval_stands_the_right_way_round() -> None:
 def test_a_model_against_its_copy_is_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """The A/A control of a noisy machine: over 100 runs, intervals hold 1 as they say, and are narrow."""
     monkeypatch.setattr(gc, "collect", lambda: 0)  # 100 real collections would take seconds
-    options = LatencyOptions(rounds=30, max_rounds=30, warmup_ms=0, sample_ms=1)
+    options = LatencyOptions(min_rounds=30, max_rounds=30, warmup_ms=0, sample_ms=1)
     hits = 0
     for seed in range(100):
         low, high, _ = speedup_interval(measure(Machine(noise=0.02, seed=seed), 0.020, 0.020, options), 0.95)
@@ -260,8 +265,8 @@ def test_a_model_against_its_copy_is_as_fast_as_itself(monkeypatch: pytest.Monke
 def test_looks_double_up_to_the_most_rounds() -> None:
     """Intervals are looked at after 10, 20, 40 rounds; where doubling would pass the most, it ends."""
     assert GROWING.looks == (10, 20, 40)
-    assert LatencyOptions(rounds=10, max_rounds=39).looks == (10, 20)
-    assert LatencyOptions(rounds=50, max_rounds=40).looks == (50,)
+    assert LatencyOptions(min_rounds=10, max_rounds=39).looks == (10, 20)
+    assert LatencyOptions(min_rounds=50, max_rounds=40).looks == (50,)
 
 
 def test_stops_when_the_interval_is_narrow_enough() -> None:
@@ -289,11 +294,11 @@ def test_a_candidate_that_is_known_leaves_the_round() -> None:
 
 def test_the_time_of_a_cell_is_bounded() -> None:
     """As many rounds as fit into the limit are taken, no more, however wide the interval is."""
-    options = GROWING.model_copy(update={"limit_s": 10.0})  # a round of four calls of 0.1 s: 0.4 s
+    options = GROWING.model_copy(update={"budget_s": 10.0})  # a round of four calls of 0.1 s: 0.4 s
     machine = Machine(noise=0.2)
     assert measure(machine, 0.1, 0.1, options).rounds > 20
     assert 9.0 < machine.now < 11.0
-    once = options.model_copy(update={"limit_s": 0.1})
+    once = options.model_copy(update={"budget_s": 0.1})
     assert measure(Machine(noise=0.2), 0.1, 0.1, once).rounds == 10
 
 
@@ -322,7 +327,9 @@ def test_looking_several_times_keeps_the_promised_coverage(monkeypatch: pytest.M
 
 def test_single_calls_are_kept_for_percentiles() -> None:
     """Each timed call of the candidate stands for itself, and they add up to the samples."""
-    timing = measure(Machine(noise=0.1), 0.004, 0.004, LatencyOptions(rounds=6, max_rounds=6, sample_ms=8))
+    timing = measure(
+        Machine(noise=0.1), 0.004, 0.004, LatencyOptions(min_rounds=6, max_rounds=6, sample_ms=8)
+    )
     assert len(timing.calls_s) == timing.calls_per_sample * 2 * 6
     first = sum(timing.calls_s[: timing.calls_per_sample]) / timing.calls_per_sample
     assert first == pytest.approx(timing.candidate_s[0])

@@ -49,7 +49,7 @@ def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
     def rest() -> None:
         machine.now = max(machine.now, spins_until)
 
-    options = LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
+    options = LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1)
     group = Group(spinner, [other], 60.0)
     ((timing,),) = measure_interleaved([group], options, clock=machine.clock, rest=rest)
     assert timing.candidate_s == pytest.approx([0.01] * 10)
@@ -107,7 +107,7 @@ def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:
     def candidate() -> None:
         machine.now += 0.1 if machine.now < 6.0 else 0.15
 
-    options = LatencyOptions(rounds=20, max_rounds=20, warmup_ms=0, sample_ms=1)
+    options = LatencyOptions(min_rounds=20, max_rounds=20, warmup_ms=0, sample_ms=1)
     groups = [Group(reference, [candidate], 60.0) for _ in range(2)]
     for (timing,) in measure_interleaved(groups, options, clock=machine.clock, **AT_REST):
         moods = [ratio > 0.2 for ratio in timing.log_ratios]

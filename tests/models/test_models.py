@@ -79,12 +79,12 @@ def test_a_users_own_model(at_home):
     ("body", "expected"),
     [
         ("def f(classes, channels):\n    raise RuntimeError('no')\n", "cannot be built: RuntimeError: no"),
-        ("def f(classes, channels):\n    return 3\n", "must return a torch.nn.Module; came int"),
+        ("def f(classes, channels):\n    return 3\n", "must return a torch.nn.Module; got int"),
         ("def g(classes, channels):\n    return 3\n", "has no function 'f'; it has: g"),
         ("import nothing_of_that_name\n", "cannot import"),
         (
             "from torch import nn\ndef f(classes, channels):\n    return nn.Conv2d(channels, classes, 3)\n",
-            "must return logits of 2×10; came 2×10×30×30",
+            "must return logits of 2×10; got 2×10×30×30",
         ),
         (
             "from torch import nn\ndef f(classes, channels):\n    return nn.Linear(5, classes)\n",

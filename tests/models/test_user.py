@@ -135,7 +135,7 @@ REFUSED = {
     "one image": (
         "class One(Net):\n    def forward(self, x):\n        return super().forward(x).squeeze()\n"
         "def build(c, i):\n    return One(c, i)\n",
-        "for 1 image it must return logits of 1×10; came 10",
+        "for 1 image it must return logits of 1×10; got 10",
     ),
     "one image alone": (
         "class One(Net):\n    def forward(self, x):\n"

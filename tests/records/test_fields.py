@@ -80,13 +80,13 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("rounds", 2**64, "not a count"),
         ("rounds", 2.5, "not int"),
         ("contaminated", 1, "not bool"),
-        ("control", "no", "not bool"),
+        ("is_control", "no", "not bool"),
         ("log_ratios", [0.1, "x"], "not a list of numbers"),
         ("log_ratios", [0.1, float("nan")], "not a list of numbers"),
         ("log_ratios", [1000.0], "not a list of numbers"),
         ("log_ratios", 0.1, "not list"),
         ("widths", {"conv1": -1}, "not a count for each layer"),
-        ("right_answers", "xyz", "not hex digits"),
+        ("correct_bits", "xyz", "not hex digits"),
     ],
 )
 def test_values_that_cannot_be_are_refused(tmp_path: Path, field: str, value: object, words: str) -> None:
@@ -299,7 +299,15 @@ def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:
     compared = {
         "cost": ("macs", "params", "size_bytes", "seed", "round_to", "schedule", "dataset_fingerprint"),
         "accuracy": ("accuracy", "accuracy_n", "key", "precision", "device"),
-        "latency": ("log_ratios", "rounds", "speedup", "control", "contaminated", "reference", "batch_size"),
+        "latency": (
+            "log_ratios",
+            "rounds",
+            "speedup",
+            "is_control",
+            "contaminated",
+            "reference",
+            "batch_size",
+        ),
     }
     whole = read_text(json.dumps(small()), tmp_path)
     for suite, names in compared.items():

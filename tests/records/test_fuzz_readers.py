@@ -216,8 +216,8 @@ WORDS = [
 toml_values = st.sampled_from(NUMBERS + WORDS) | st.text(max_size=12)
 KEYS = {
     "policy": "slowdown dense_slowdown accuracy_drop inconclusive familywise_error confidence cells match",
-    "thresholds": "threshold dataset model ratio floor allowed_drop least_agreement up_to_ratio precision",
-    "grid": "model dataset ratios threads batch_sizes round_to recipe epochs_from seed rounds epochs",
+    "thresholds": "threshold dataset ratio min_accuracy max_accuracy_drop min_agreement up_to_ratio",
+    "grid": "model dataset ratios threads batch_sizes round_to recipe epochs_by_ratio seed rounds epochs",
 }
 HEADS = [
     "",
@@ -257,7 +257,7 @@ PIECES = st.sampled_from(
     [*NUMBERS, ":", ",", "x", "e", "-", "sNaN", "0.1:0.9:0.1", "0:1e999999:1e-999999", "٣", "\0"]
 )
 texts = st.lists(PIECES, max_size=6).map("".join) | st.text(max_size=20)
-AXES = [*Grid.model_fields, "train.seed", "fine_tune.epochs", "latency.precision", "latency.rounds"]
+AXES = [*Grid.model_fields, "train.seed", "fine_tune.epochs", "latency.target_error", "latency.min_rounds"]
 
 
 @tries(250)

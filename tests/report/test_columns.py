@@ -21,9 +21,9 @@ TRAINING = {
     "schema_version": 2, "suite": "training", "cell": "resnet18-digits-dense-training", "status": "ok",
     "failure": "", "model": "resnet18", "dataset": "digits", "method": "dense", "ratio": 0.0, "key": "k" * 32,
     "device": "cpu", "threads": 2, "train_precision": "bf16", "batch_size": 128, "step_ms": 640.0,
-    "images_per_s": 200.0, "reference": "plain loop", "reference_images_per_s": 50.0, "outside_share": 0.004,
-    **rounds_fields(factory.rounds_within(3.9, 16 / 3.9)), "control": False, "contaminated": False,
-    "disturbance": "", "roofline_fraction": 0.8,
+    "images_per_s": 200.0, "reference": "baseline loop", "reference_images_per_s": 50.0, "data_share": 0.004,
+    **rounds_fields(factory.rounds_within(3.9, 16 / 3.9)), "is_control": False, "contaminated": False,
+    "contention": "", "roofline_fraction": 0.8,
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_training_has_a_table_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("slower", "verdict"), [(0.0, "pass"), (0.3, "regressed")])
 def test_the_gate_judges_training_steps(tmp_path: Path, slower: float, verdict: str) -> None:
-    """Steps that are slower beside the plain loop than before are a regression, as a latency would be."""
+    """Steps that are slower beside the baseline loop than before are a regression, as a latency would be."""
     values = [-math.log(4) + slower + 1e-3 * i for i in range(-9, 11)]
     steady = [-math.log(4) + 1e-3 * i for i in range(-9, 11)]
 

@@ -114,7 +114,7 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
         assert point["latency"] == cell["latency_ms"]
         assert point["accuracy"] == cell["accuracy"]
         assert point["total"] == cell["total_speedup"]
-        assert point["speedup"] == (None if cell["control"] else cell["speedup"])
+        assert point["speedup"] == (None if cell["is_control"] else cell["speedup"])
         assert point["macs"] == MACS[cell["ratio"]]
         bounds = Estimate(*(cell[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms")))
         assert tuple(column[number] for column in latencies) == number_text(bounds, "ms")

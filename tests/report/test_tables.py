@@ -29,7 +29,7 @@ def test_what_disturbed_a_cell_is_said(tmp_path: Path) -> None:
     """Below a table with a disturbed cell stands what disturbed it, once."""
     content = factory.make_content(ratios=(0.5,))
     for entry in content["benchmarks"][-2:]:
-        entry["extra_info"].update(contaminated=True, disturbance="other processes used 38 % of the cores")
+        entry["extra_info"].update(contaminated=True, contention="other processes used 38 % of the cores")
     table = report_on(content, tmp_path).tables[0]
     assert table.warnings.count("~ while timing: other processes used 38 % of the cores") == 1
 

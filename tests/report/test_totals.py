@@ -49,11 +49,11 @@ def test_coverage_of_a_total_is_stated(tmp_path: Path) -> None:
 def test_impossible_chain_has_no_total(tmp_path: Path) -> None:
     """A product beyond all numbers, as a damaged file may give, is absent instead of infinite."""
     content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), suites=("latency",))
-    (dense, *_) = [e for e in content["benchmarks"] if e["extra_info"]["control"]]
+    (dense, *_) = [e for e in content["benchmarks"] if e["extra_info"]["is_control"]]
     last = dense["extra_info"]["cell"]
     for number in range(60):
         entry = json.loads(json.dumps(dense))
-        entry["extra_info"].update(cell=f"link{number}", reference=last, control=False)
+        entry["extra_info"].update(cell=f"link{number}", reference=last, is_control=False)
         factory.set_rounds(entry["extra_info"], [-math.log(1e9)] * 10)
         last = f"link{number}"
         content["benchmarks"].append(entry)

@@ -49,7 +49,7 @@ sample_ms = 1.0
 def all_slower(content):
     """Let every dense eager cell reach a fraction less of its ceiling."""
     for record in factory.records_of(content, "latency"):
-        if record["control"]:
+        if record["is_control"]:
             for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "latency_p05_ms"):
                 record[name] *= 1.3
             record["roofline_fraction"] /= 1.3
@@ -199,7 +199,7 @@ def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, plan
             "threads": 1,
             "train": {"epochs": 0},
             "fine_tune": {"epochs": 0},
-            "latency": {"rounds": 5, "max_rounds": 5, "warmup_ms": 0, "sample_ms": 0.5},
+            "latency": {"min_rounds": 5, "max_rounds": 5, "warmup_ms": 0, "sample_ms": 0.5},
         }
     )
     harness = Harness(grid, Workspace(Store(tmp_path / "store"), ProgressDisplay()))

@@ -12,7 +12,7 @@ from pruning_core.selftest.latency_figure import check_figure_file, draw_groups
 from pruning_core.selftest.latency_summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.latency_trials import Trial, TrialConfig, plan_trials, run_trials, with_extra_work
 
-QUICK = LatencyOptions(rounds=6, max_rounds=6, warmup_ms=0, sample_ms=0.2)
+QUICK = LatencyOptions(min_rounds=6, max_rounds=6, warmup_ms=0, sample_ms=0.2)
 
 
 def trial(low=0.99, high=1.01, sequential=1.0, extra=0.0, tolerance=0.05, condition="quiet"):

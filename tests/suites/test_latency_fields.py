@@ -13,7 +13,7 @@ from pruning_core.suites.latency_fields import contention_fields, efficiency_fie
 from pruning_core.system.contention import Contention
 from pruning_core.system.roofline import Roofline
 
-OPTIONS = LatencyOptions(rounds=10)
+OPTIONS = LatencyOptions(min_rounds=10)
 QUIET = Contention(0.0, 0.01, None, None, None, None, 5.0)
 
 
@@ -42,7 +42,7 @@ def metrics(macs: int, size_bytes: int = 4_000_000) -> Metrics:
         train_precision="fp32",
         train_device="cpu",
         train_threads=1,
-        train_outside_s=0.0,
+        train_overhead_s=0.0,
         torch="",
         created="",
     )
@@ -104,12 +104,12 @@ def test_the_roofline_is_this_machines_own():
     fast_memory = Roofline(peak_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
     fields = reasons(ceiling=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
     assert fields["roofline_fraction"] == pytest.approx(0.1)
-    assert fields["roofline_bound"] == "matrix"
-    assert (fields["matrix_gflops"], fields["bandwidth_gb_s"]) == (16.0, 1000.0)
+    assert fields["roofline_bound"] == "compute"
+    assert (fields["peak_gflops"], fields["bandwidth_gb_s"]) == (16.0, 1000.0)
     slow_memory = Roofline(peak_flops_per_s=1e15, bandwidth_bytes_per_s=1e9)
     moved = 4_000_000 + 8 * 3072 * 4
     in_fp32, in_int8 = (reasons(ceiling=slow_memory, precision=p) for p in ("fp32", "int8"))
-    assert in_fp32["roofline_bound"] == "bandwidth"
+    assert in_fp32["roofline_bound"] == "memory"
     assert in_fp32["roofline_fraction"] == pytest.approx(moved / 1e9 / 0.01)
     assert in_int8["roofline_fraction"] == pytest.approx(in_fp32["roofline_fraction"] / 4)
     assert make_record(**in_fp32)
@@ -125,13 +125,13 @@ def test_a_launch_bound_cell_is_flagged():
 def test_a_disturbed_cell_is_contaminated_and_says_by_what():
     """What the machine does not say is left out; what harmed stands in words."""
     assert contention_fields(QUIET) == {
-        "disturbance": "",
+        "contention": "",
         "contaminated": False,
         "steal_share": 0.0,
-        "others_share": 0.01,
+        "other_cpu_share": 0.01,
     }
     fields = contention_fields(Contention(0.2, 0.01, 2600.0, 3100.0, None, None, 5.0))
     assert fields["contaminated"] is True
-    assert fields["disturbance"] == "the hypervisor took 20 % of the CPU time"
+    assert fields["contention"] == "the hypervisor took 20 % of the CPU time"
     assert (fields["cpu_mhz_low"], fields["cpu_mhz_high"]) == (2600.0, 3100.0)
     assert make_record(**fields)

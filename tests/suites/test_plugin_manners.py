@@ -204,7 +204,7 @@ def speedup_record(low, value, high, **fields):
         "speedup_low": low,
         "speedup_high": high,
         "contaminated": False,
-        "disturbance": "",
+        "contention": "",
         **fields,
     }
 
@@ -218,11 +218,11 @@ def test_a_required_speedup_is_known_or_fails_with_figures():
         pytest_plugin.require_speedup(speedup_record(1.9, 2.1, 2.3), at_least=2.0)
 
 
-@pytest.mark.parametrize("disturbance", ["other processes took 40 % of the CPU", ""])
-def test_contaminated_times_prove_nothing(disturbance):
+@pytest.mark.parametrize("contention", ["other processes took 40 % of the CPU", ""])
+def test_contaminated_times_prove_nothing(contention):
     """A contaminated record is skipped with what disturbed it, fast or slow."""
-    record = speedup_record(0.3, 0.36, 0.4, contaminated=True, disturbance=disturbance)
-    with pytest.raises(pytest.skip.Exception, match=disturbance or "an A/A control"):
+    record = speedup_record(0.3, 0.36, 0.4, contaminated=True, contention=contention)
+    with pytest.raises(pytest.skip.Exception, match=contention or "an A/A control"):
         pytest_plugin.require_speedup(record, at_least=2.0)
 
 

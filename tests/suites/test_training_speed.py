@@ -65,6 +65,6 @@ def test_both_see_the_same_pixels(images):
 def test_time_to_fetch_is_part_of_the_step(images):
     """What was spent on batches is counted, and is less than the whole."""
     ours = TrainerStep(Tiny(), images, SPEC)
-    assert ours.outside_share == 0
+    assert ours.data_share == 0
     ours()
-    assert 0 < ours.outside_share < 1
+    assert 0 < ours.data_share < 1

@@ -22,7 +22,7 @@ from pruning_core.system.contention import (
 
 QUIET = Contention(
     steal_share=0.01,
-    others_share=0.02,
+    other_cpu_share=0.02,
     cpu_mhz_low=None,
     cpu_mhz_high=None,
     gpu_mhz_low=1950.0,
@@ -39,28 +39,28 @@ def watched(*readings: CpuTimes) -> Contention:
     planted = iter(readings)
     with ContentionMonitor("cpu", read_cpu=lambda: next(planted)) as watch:
         pass
-    return watch.disturbance
+    return watch.contention
 
 
 def test_shares_are_of_all_cpu_time_of_our_cores() -> None:
     """Of 20 s, 3 stolen and 12 busy, 7 of these our own: 15 % stolen, 25 % used by others."""
     found = watched(CpuTimes(100, 50, 4, 40), CpuTimes(120, 62, 7, 47))
     assert found.steal_share == pytest.approx(0.15)
-    assert found.others_share == pytest.approx(0.25)
+    assert found.other_cpu_share == pytest.approx(0.25)
 
 
 def test_others_never_use_less_than_nothing() -> None:
     """Our own time may be counted a tick early; then others used nothing."""
-    assert watched(CpuTimes(0, 0, 0, 0), CpuTimes(10, 5, 0, 6)).others_share == 0.0
+    assert watched(CpuTimes(0, 0, 0, 0), CpuTimes(10, 5, 0, 6)).other_cpu_share == 0.0
 
 
 def test_what_the_platform_does_not_say_is_none() -> None:
     """Without stolen time there is no share of it; without a tick there are no shares at all."""
     silent = watched(CpuTimes(0, 0, None, 0), CpuTimes(10, 6, None, 1))
     assert silent.steal_share is None
-    assert silent.others_share == pytest.approx(0.5)
+    assert silent.other_cpu_share == pytest.approx(0.5)
     still = watched(CpuTimes(10, 6, 0, 1), CpuTimes(10, 6, 0, 1))
-    assert (still.steal_share, still.others_share) == (None, None)
+    assert (still.steal_share, still.other_cpu_share) == (None, None)
     assert contention_reason(silent) == contention_reason(still) == ""  # neither lasted 0.2 s
 
 
@@ -104,7 +104,7 @@ def test_clocks_are_read_in_the_middle_and_at_the_end() -> None:
             now[0] = seconds
             watch.sample()
         now[0] = 15.0
-    found = watch.disturbance
+    found = watch.contention
     assert (found.cpu_mhz_low, found.cpu_mhz_high) == (2500.0, 3000.0)
     assert (found.gpu_mhz_low, found.gpu_mhz_high) == (1410.0, 1980.0)
     assert found.wall_s == 15.0
@@ -129,7 +129,7 @@ def test_sampling_often_costs_nothing() -> None:
 def test_a_watch_has_no_answer_before_its_end() -> None:
     """Asking inside the block is a mistake of ours."""
     with ContentionMonitor("cpu") as watch, pytest.raises(RuntimeError, match="has ended"):
-        _ = watch.disturbance
+        _ = watch.contention
 
 
 def test_a_failure_inside_comes_out_and_is_watched() -> None:
@@ -137,7 +137,7 @@ def test_a_failure_inside_comes_out_and_is_watched() -> None:
     watch = ContentionMonitor("cpu")
     with pytest.raises(KeyError), watch:
         raise KeyError("ours")
-    assert watch.disturbance.wall_s >= 0
+    assert watch.contention.wall_s >= 0
 
 
 def test_a_cpu_measurement_asks_no_gpu(monkeypatch) -> None:
@@ -196,16 +196,16 @@ def test_the_fastest_of_our_cores_tells_the_cpu_clock(tmp_path, monkeypatch) -> 
     ("change", "why"),
     [
         ({}, ""),
-        ({"others_share": 0.38}, "other processes used 38 % of the cores"),
-        ({"others_share": 0.10}, ""),
+        ({"other_cpu_share": 0.38}, "other processes used 38 % of the cores"),
+        ({"other_cpu_share": 0.10}, ""),
         ({"steal_share": 0.12}, "the hypervisor took 12 % of the CPU time"),
         ({"steal_share": 0.05}, ""),
         ({"gpu_mhz_low": 1410.0}, "the GPU clock moved between 1410 and 1980 MHz"),
         ({"gpu_mhz_low": 1782.0}, ""),
-        ({"gpu_mhz_low": None, "gpu_mhz_high": None, "steal_share": None, "others_share": None}, ""),
-        ({"others_share": 0.9, "steal_share": 0.9, "gpu_mhz_low": 300.0, "wall_s": 0.19}, ""),
+        ({"gpu_mhz_low": None, "gpu_mhz_high": None, "steal_share": None, "other_cpu_share": None}, ""),
+        ({"other_cpu_share": 0.9, "steal_share": 0.9, "gpu_mhz_low": 300.0, "wall_s": 0.19}, ""),
         (
-            {"others_share": 0.5, "steal_share": 0.2},
+            {"other_cpu_share": 0.5, "steal_share": 0.2},
             "other processes used 50 % of the cores and the hypervisor took 20 % of the CPU time",
         ),
     ],
@@ -231,7 +231,7 @@ def test_a_busy_stranger_shows_up() -> None:
     finally:
         program.kill()
         program.wait()
-    share = watch.disturbance.others_share
+    share = watch.contention.other_cpu_share
     assert share is not None
     # Half, for the ticks that the kernel counts to the one and to the cores at different moments.
     assert share >= 0.5 * used_s / whole_s > 0

@@ -39,13 +39,13 @@ class MoodyMachine(Machine):
         return SLOW_S if self._is_slow(self.now) else FAST_S
 
     def measure(
-        self, options: LatencyOptions = GROWING, limit_s: float = 60.0, together: bool = False
+        self, options: LatencyOptions = GROWING, budget_s: float = 60.0, together: bool = False
     ) -> PairedTiming:
         """Measure a small network against a large one, which has no moods, beside one that is never known.
 
         Args:
             options: Of the measurement.
-            limit_s: Of time for the small network.
+            budget_s: Of time for the small network.
             together: Whether both networks are candidates of one reference.
         """
         noise = random.Random(1)
@@ -55,9 +55,9 @@ class MoodyMachine(Machine):
             for _ in range(noise.choice([1, 2, 3])):
                 large()
 
-        pairs = [Group(large, [small], limit_s), Group(large, [never_known], 10.0)]
+        pairs = [Group(large, [small], budget_s), Group(large, [never_known], 10.0)]
         if together:
-            pairs = [Group(large, [small, never_known], limit_s)]
+            pairs = [Group(large, [small, never_known], budget_s)]
         return measure_interleaved(pairs, options, clock=self.clock, handover=self.handover, **AT_REST)[0][0]
 
 
@@ -67,7 +67,7 @@ def test_rounds_in_a_slow_mood_do_not_count() -> None:
     assert timing.speedup == pytest.approx(10.0, rel=0.002)
     assert max(timing.candidate_s) < 0.011
     assert max(timing.calls_s) < 0.011
-    assert timing.rounds_left_out >= 3
+    assert timing.rounds_rejected >= 3
     assert len(timing.candidate_s) == len(timing.reference_s) == len(timing.calls_s) == 2 * timing.rounds
     assert list(timing.fork_join_s) == [FAST_S] * timing.rounds
 
@@ -76,9 +76,9 @@ def test_samples_stay_with_the_reference_of_their_own_round() -> None:
     """A drift that only pairs can cancel does cancel, though rounds in between are left out."""
     machine = MoodyMachine(lambda now: now % 3.0 > 2.0, noise=0.0, drift=0.002)
     timing = machine.measure(
-        LatencyOptions(rounds=10, max_rounds=40, precision=1e-9, warmup_ms=0, sample_ms=1)
+        LatencyOptions(min_rounds=10, max_rounds=40, target_error=1e-9, warmup_ms=0, sample_ms=1)
     )
-    assert timing.rounds_left_out > 0
+    assert timing.rounds_rejected > 0
     assert timing.reference_s[-1] > 1.2 * timing.reference_s[0]  # the drift is there
     assert timing.speedup == pytest.approx(10.0, rel=0.005)
 
@@ -94,7 +94,7 @@ def test_who_was_known_in_a_slow_mood_is_measured_again() -> None:
     """An interval that was narrow before it showed that the mood was an unusual one is not the last word."""
     timing = MoodyMachine(lambda now: now < 8.0).measure()
     assert timing.speedup == pytest.approx(10.0, rel=0.002)
-    assert timing.rounds_left_out == 10, "known at the first look"
+    assert timing.rounds_rejected == 10, "known at the first look"
     assert timing.rounds == 10
 
 
@@ -102,20 +102,20 @@ def test_rounds_in_between_are_no_one_elses() -> None:
     """Who is measured again after others went on is paired with the reference of its own, later rounds."""
     machine = MoodyMachine(lambda now: now < 8.0, noise=0.0, drift=0.001)
     timing = machine.measure(together=True)
-    assert (timing.rounds, timing.rounds_left_out) == (10, 10)
+    assert (timing.rounds, timing.rounds_rejected) == (10, 10)
     assert timing.reference_s[0] > 0.12, "long after the first rounds, which took 0.1 s"
     assert timing.speedup == pytest.approx(10.0, rel=0.01)
 
 
 def test_to_measure_again_has_an_end() -> None:
     """A network that never meets the usual mood has as many rounds as any may have, or as its time allows."""
-    for limit_s, expected in ((60.0, 40), (4.0, 14)):
+    for budget_s, expected in ((60.0, 40), (4.0, 14)):
         machine = MoodyMachine(lambda now: True)
         # Its own hand-overs are slow, those between rounds of the other one are fast.
         machine.handover = lambda machine=machine: SLOW_S if "small" in machine.log[-5:] else FAST_S
-        timing = machine.measure(limit_s=limit_s)
+        timing = machine.measure(budget_s=budget_s)
         assert timing.rounds == pytest.approx(expected, abs=2 if expected < 40 else 0)
-        assert timing.rounds_left_out == 0
+        assert timing.rounds_rejected == 0
         assert set(timing.fork_join_s) == {SLOW_S}
 
 
@@ -129,13 +129,13 @@ def test_who_is_measured_again_goes_on_until_it_is_known() -> None:
 
     machine.small = lambda cost_s: steady_when_slow
     timing = machine.measure()
-    assert (timing.rounds, timing.rounds_left_out) == (30, 10)
+    assert (timing.rounds, timing.rounds_rejected) == (30, 10)
 
 
 def test_too_few_rounds_are_no_answer() -> None:
     """Where fewer rounds fell into the usual mood than the first look takes, all count, and scatter shows."""
-    timing = MoodyMachine(lambda now: now > 3.0).measure(limit_s=4.0)
-    assert timing.rounds_left_out == 0
+    timing = MoodyMachine(lambda now: now > 3.0).measure(budget_s=4.0)
+    assert timing.rounds_rejected == 0
     assert 1 <= list(timing.fork_join_s).count(FAST_S) < 10
     assert SLOW_S in timing.fork_join_s
 
@@ -143,7 +143,7 @@ def test_too_few_rounds_are_no_answer() -> None:
 def test_a_machine_that_is_always_slow_is_measured_as_it_is() -> None:
     """What is usual is what most rounds are like; nothing is left out, and it takes no longer."""
     timing = MoodyMachine(lambda now: True).measure()
-    assert (timing.rounds, timing.rounds_left_out) == (10, 0)
+    assert (timing.rounds, timing.rounds_rejected) == (10, 0)
     assert timing.speedup == pytest.approx(5.0, rel=0.002)
 
 
@@ -169,7 +169,7 @@ def test_the_reading_comes_at_rest() -> None:
     machine = Machine()
     measure_interleaved(
         [Group(call, [call], 60.0)],
-        LatencyOptions(rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1),
+        LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=0, sample_ms=1),
         clock=machine.clock,
         rest=lambda: events.append("rest"),
         handover=lambda: events.append("read") or FAST_S,
@@ -185,7 +185,7 @@ def test_without_a_reading_nothing_is_left_out() -> None:
     machine = Machine(noise=0.1)
     group = Group(machine.model("a", 0.1), [machine.model("b", 0.1)], 60.0)
     ((timing,),) = measure_interleaved([group], GROWING, clock=machine.clock, **AT_REST)
-    assert timing.rounds_left_out == 0
+    assert timing.rounds_rejected == 0
     assert set(timing.fork_join_s) == {0.0}
 
 

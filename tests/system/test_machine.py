@@ -217,5 +217,5 @@ def test_threads_asked_for_are_threads_used() -> None:
     """A number stands; 0 is all usable cores; a negative number is refused."""
     assert resolve_threads(3) == 3
     assert resolve_threads(0) == usable_cores()
-    with pytest.raises(OptionError, match="came -1"):
+    with pytest.raises(OptionError, match="got -1"):
         resolve_threads(-1)

@@ -153,10 +153,10 @@ def test_other_devices_have_no_ceiling() -> None:
 @pytest.mark.parametrize(
     ("flops", "bytes_moved", "seconds", "bound"),
     [
-        (400.0, 10.0, 4.0, "matrix"),
-        (100.0, 70.0, 7.0, "bandwidth"),
-        (100.0, 10.0, 1.0, "matrix"),
-        (0.0, 5.0, 0.5, "bandwidth"),
+        (400.0, 10.0, 4.0, "compute"),
+        (100.0, 70.0, 7.0, "memory"),
+        (100.0, 10.0, 1.0, "compute"),
+        (0.0, 5.0, 0.5, "memory"),
     ],
 )
 def test_the_slower_of_both_bounds_the_time(flops, bytes_moved, seconds, bound) -> None:

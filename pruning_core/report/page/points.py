@@ -47,7 +47,7 @@ _OF_RECORD = {
 }
 """Value of a point → field of its record."""
 
-_HIDDEN = {"right_answers", "log_ratios", "widths", "dense_widths", "schema_version", "dataset_fingerprint"}
+_HIDDEN = {"correct_bits", "log_ratios", "widths", "dense_widths", "schema_version", "dataset_fingerprint"}
 """Too long, or of no use, for a note beside a point."""
 
 Values = list[Any]
@@ -100,7 +100,7 @@ def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Va
     yield "dataset", datasets
     for name in ("speedup", "speedup_low", "speedup_high"):
         # A control has no gain, and its reference is itself.
-        yield name, [None if s.record.get("control") else _finite(s.record.get(name)) for s in sources]
+        yield name, [None if s.record.get("is_control") else _finite(s.record.get(name)) for s in sources]
     for name in ("macs", "params", "size_bytes"):
         yield name, [source.cost.get(name) for source in sources]
     for name, part in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
