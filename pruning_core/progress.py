@@ -1,7 +1,7 @@
 """Progress of long work: what is done, how far it is, how long it will take.
 
 On a terminal a live bar; elsewhere (a CI log, a file) a plain line every ten seconds at most. A step that
-does not end is spoken of (`silence.py`), but never while something is timed.
+does not end is spoken of (`console/silence.py`), but never while something is timed.
 """
 
 import sys

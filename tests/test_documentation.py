@@ -123,3 +123,25 @@ def test_every_option_that_a_message_names_exists():
     """Advice that is given can be followed: each option in a text of ours is one there is."""
     known = option_names() | OTHER_PROGRAMS
     assert [(where, option) for where, option in messages() if option not in known] == []
+
+
+def named_files(text):
+    """Return the files that the docstrings of a source text name in backquotes."""
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Expr)]
+    texts = [
+        n.value.value for n in nodes if isinstance(n.value, ast.Constant) and isinstance(n.value.value, str)
+    ]
+    return {name for doc in texts for name in re.findall(r"`([\w/]+\.(?:py|md|js))`", doc)}
+
+
+def test_files_that_a_docstring_names_exist():
+    """A file in backquotes lies beside the one that names it, or below the package or the repository."""
+    package = ROOT / "pruning_core"
+    gone = [
+        (str(path.relative_to(package)), name)
+        for path in sorted(package.rglob("*.py"))
+        for name in named_files(path.read_text())
+        if not any((folder / name).exists() for folder in (path.parent, package, ROOT))
+    ]
+    assert gone == []
+    assert named_files('"""See `gone.py`."""') == {"gone.py"}

@@ -1,7 +1,6 @@
 """Backends by name, and the one way to make a model ready to run on one.
 
 A new backend is one file with a `Backend` and one line in `BACKENDS`; the contract tests then cover it.
-Not for: timing or judging what a backend answers (`measure/`).
 """
 
 import re

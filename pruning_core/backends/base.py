@@ -1,7 +1,4 @@
-"""What a backend must do: make a model ready to run, then run it.
-
-Not for: naming backends or checking that one is there (`__init__.py`), or timing (`measure/latency.py`).
-"""
+"""What a backend must do: make a model ready to run, then run it."""
 
 import importlib.util
 from abc import ABC, abstractmethod

@@ -1,7 +1,6 @@
 """`torch.compile` with Inductor: one graph, compiled ahead for each batch size it is asked about.
 
-Compiling takes seconds to minutes and never falls into a timed call. Not for: PyTorch without compiling
-(`eager.py`).
+Compiling takes seconds to minutes and never falls into a timed call.
 """
 
 import os

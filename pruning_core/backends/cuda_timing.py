@@ -1,7 +1,4 @@
-"""What a CUDA device says of a call: how long it took, what the host took to launch it, and the memory.
-
-Not for: the paired protocol, which times by the host's clock (`measure/latency.py`).
-"""
+"""What a CUDA device says of a call: how long it took, what the host took to launch it, and the memory."""
 
 import time
 from collections.abc import Callable

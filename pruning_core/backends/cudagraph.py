@@ -3,8 +3,6 @@
 A pruned network has kernels so short that the host launches them more slowly than a GPU computes them; a
 graph takes the host out of it. Set beside `eager`, it tells what launching costs. Captured as PyTorch's
 notes on CUDA graphs say: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
-
-Not for: fusing or choosing kernels (`inductor.py`, `tensor_rt.py`).
 """
 
 from collections.abc import Callable

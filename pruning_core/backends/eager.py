@@ -3,8 +3,6 @@
 A precision is that of weights *and* activations: both are converted, nothing is left to autocast, which
 would keep float32 weights and convert them in every call. `fp32` on CUDA is what PyTorch's defaults make
 of it: convolutions may use TensorFloat-32.
-
-Not for: anything that compiles (`inductor.py`).
 """
 
 import copy

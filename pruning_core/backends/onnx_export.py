@@ -2,7 +2,6 @@
 
 Uses the exporter that traces (`dynamo=False`). It is deprecated, and much the faster: 0.4 s for the CIFAR
 ResNet-18 against 2.5 s, and needs no onnxscript. Our torch is pinned below the release that may drop it.
-Not for: running ONNX (`onnx_runtime.py`, `openvino.py`).
 """
 
 import copy

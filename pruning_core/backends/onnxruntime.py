@@ -1,8 +1,7 @@
 """ONNX Runtime, on the CPU or on CUDA.
 
 Its threads keep spinning after a call, as they do in a program that ships it, but for 2 ms and not for 50:
-the paired protocol lets them come to rest before it times something else. Not for: writing ONNX
-(`onnx_export.py`).
+the paired protocol lets them come to rest before it times something else.
 """
 
 import tempfile

@@ -1,7 +1,7 @@
 """OpenVINO, on the CPU.
 
 Left alone, OpenVINO runs a float32 model in bfloat16 on a CPU that has such instructions. So the precision
-is always said, and what came of it is checked. Not for: writing ONNX (`onnx_export.py`).
+is always said, and what came of it is checked.
 """
 
 import warnings

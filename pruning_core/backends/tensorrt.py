@@ -3,8 +3,6 @@
 TensorRT builds an engine by trying kernels, for some seconds to minutes, and for one batch size at a time:
 an engine for any size would be tuned for one of them. fp16 and int8 let it use that type where it is
 faster, and float32 (with TensorFloat-32) elsewhere.
-
-Not for: ONNX Runtime's own CUDA kernels (`onnx_runtime.py`).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,6 @@
 """The command line: `pruning-bench init | prepare | plan | report | gate | store`.
 
 Each command imports what it needs when it runs, so that `--help`, `report` and `gate` start without torch.
-Not for: the suites; they are pytest's (`pytest_plugin.py`).
 """
 
 import re
@@ -290,7 +289,7 @@ cli.add_command(selftest)
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process; see `ending.py` for exit codes."""
+    """Run the command line and end the process; see `process/ending.py` for exit codes."""
     guard_streams()
     end_process(lambda: cli.main(standalone_mode=False))
 

@@ -1,7 +1,4 @@
-"""`pruning-bench init`: write a starter into a repository of one's own. Nothing that is there is changed.
-
-Not for: what is written (`starter/`, and the suites of `bench/`).
-"""
+"""`pruning-bench init`: write a starter into a repository of one's own. Nothing that is there is changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of options that several commands share. Not for: the commands (`cli.py`)."""
+"""Kinds of options that several commands share."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""The commands `pruning-bench selftest latency | gate`.
-
-Not for: running trials (`selftest/`), or the other commands (`cli.py`).
-"""
+"""The commands `pruning-bench selftest latency | gate`."""
 
 from pathlib import Path
 

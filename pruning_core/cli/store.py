@@ -1,7 +1,4 @@
-"""The commands `pruning-bench store ls | verify | gc`.
-
-Not for: what a store is (`store.py`), or the other commands (`cli.py`).
-"""
+"""The commands `pruning-bench store ls | verify | gc`."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""The cells of a grid: what a point is called, and the order in which the suites walk over them.
-
-Not for: reading a grid (`grid.py`), making checkpoints (`pipeline.py`), or knowing whether a backend is
-installed (`backends/`).
-"""
+"""The cells of a grid: what a point is called, and the order in which the suites walk over them."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,4 @@
-"""A grid file and the options over it → a grid, which says what to measure.
-
-Not for: walking over its cells (`cells.py`), making checkpoints (`pipeline.py`), or knowing whether a backend
-is installed (`backends/`).
-"""
+"""A grid file and the options over it → a grid, which says what to measure."""
 
 import difflib
 import re

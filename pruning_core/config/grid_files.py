@@ -1,7 +1,4 @@
-"""Where grid files lie: a project's own in `bench/grids`, and those that pruning-bench brings along.
-
-Not for: reading one (`grid.py`).
-"""
+"""Where grid files lie: a project's own in `bench/grids`, and those that pruning-bench brings along."""
 
 from pathlib import Path
 

@@ -1,7 +1,6 @@
 """The axes of a grid as people write them: names, ratios, batch sizes, in a list or in one text.
 
-Each function turns what came into a tuple, or leaves what it does not know for pydantic to refuse. Not for:
-looking names up (`checks.py`).
+Each function turns what came into a tuple, or leaves what it does not know for pydantic to refuse.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Recipes: how a dense network is trained and how each step is fine-tuned, under a name.
 
 A grid says `recipe = "fast"`, and in [train] and [fine_tune] only what is to differ. A new recipe is an entry
-in RECIPES. Not for: checking values (`spec.py`), or the ratios to visit (a grid).
+in RECIPES.
 """
 
 from typing import Any

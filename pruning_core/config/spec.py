@@ -1,7 +1,7 @@
 """What decides the content of a checkpoint, and the key made of it.
 
 Every spec is frozen and validated when it is built. A key hashes all fields, defaults included, so that
-changing a default never reuses an old checkpoint. Not for: what decides a *measurement* (see `grid.py`).
+changing a default never reuses an old checkpoint.
 """
 
 import hashlib

@@ -2,8 +2,7 @@
 
 Names of files, models and datasets, and texts of failures, may hold anything: escape sequences, line ends,
 characters that turn the direction of writing, halves of characters, markup, formulas. `printable` shows what
-cannot be seen by its number, as `\\x1b`; the others add what their format needs. Not for: streams
-(`streams.py`).
+cannot be seen by its number, as `\\x1b`; the others add what their format needs.
 """
 
 import html

@@ -1,7 +1,4 @@
-"""A value from outside, as an error shows it: printable, and short however long it is.
-
-Not for: tables and pages (`report/`).
-"""
+"""A value from outside, as an error shows it: printable, and short however long it is."""
 
 import re
 

@@ -1,7 +1,7 @@
 """Long silence ends: when a step hangs, one line says what is being waited for, and for how long.
 
 A thread of its own looks at the clock, so that it speaks while the step sits in native code, which lets other
-threads run meanwhile. Not here: progress of work that moves on (`progress.py`).
+threads run meanwhile.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Standard output and standard error that never raise: a lost reader or a full disk costs no work.
 
 What cannot be written is dropped, and the first reason kept for the end (`lost_output`). Signs that an
-encoding has not become plain ones. Not for: files that are asked for by name (`text_files.py`).
+encoding has not become plain ones.
 """
 
 import codecs

@@ -4,8 +4,6 @@
     for images, labels in batches(dataset.test, dataset.spec, 256): ...
 
 A dataset of ours is a function here and a line in `DATASETS`. Nothing is downloaded unless asked for.
-Not for: decoding a folder of images (`folder_dataset.py`), a user's own function (`user_dataset.py`), or
-what becomes of the tensors afterwards (`splits.py`, whose names can be had from here too).
 """
 
 import gzip

@@ -1,7 +1,6 @@
 """Images as tensors: a split, its description, and the batches that a network is fed with.
 
 Pixels stay uint8 until a batch has been cropped and mirrored: four times less memory to move than float32.
-Not for: where images come from (`data.py`, `folder_dataset.py`).
 """
 
 import hashlib

@@ -1,8 +1,4 @@
-"""A folder of images → tensors: `train/<class>/*` and `test/<class>/*`, decoded once to upright RGB.
-
-Not for: which files are images (`image_listing.py`), resizing (images of unequal sizes are refused), or how
-decoded pixels are kept (`pixel_cache.py`).
-"""
+"""A folder of images → tensors: `train/<class>/*` and `test/<class>/*`, decoded once to upright RGB."""
 
 import hashlib
 import os

@@ -1,7 +1,7 @@
 """Which images a folder holds: those of `train/<class>/` and `test/<class>/`, each real file once.
 
 Links are followed, but not in a circle, and not to files that lie in a class of their own. What is left
-aside is said. Not for: decoding (`folder_dataset.py`).
+aside is said.
 """
 
 import os

@@ -7,8 +7,6 @@ hash when it is loaded: one altered pixel would be another accuracy under the sa
 
     .PLACE.UUID        being written, or left by a process that was killed
     .PLACE.UUID.lock   held as long as it is being written
-
-Not for: checkpoints (`store.py`), or what is decoded from where (`folder_dataset.py`).
 """
 
 import hashlib

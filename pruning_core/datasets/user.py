@@ -4,7 +4,7 @@
         return (train_images, train_labels), (test_images, test_labels)
 
 Images are uint8 (N, C, H, W), labels whole numbers from 0; arrays or tensors. A function that returns a
-`Dataset` says class names, mean, std and augmentation too. Not for: a user's own model (`models.py`).
+`Dataset` says class names, mean, std and augmentation too.
 """
 
 import dataclasses

@@ -1,7 +1,4 @@
-"""Write a file whole or not at all; light, for the report and the gate.
-
-Not for: checkpoints (`store.py`).
-"""
+"""Write a file whole or not at all; light, for the report and the gate."""
 
 import os
 import tempfile

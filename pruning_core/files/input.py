@@ -1,7 +1,4 @@
-"""Read a file that somebody gave: as bytes, JSON or TOML. Time and memory are bounded, whatever it holds.
-
-Not for: what is in it (`run_files.py`, `grid.py`, `gate_policy.py`, `thresholds.py`).
-"""
+"""Read a file that somebody gave: as bytes, JSON or TOML. Time and memory are bounded, whatever it holds."""
 
 import json
 import os

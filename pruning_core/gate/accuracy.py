@@ -1,7 +1,6 @@
 """One cell's accuracy before and now: its drop, and its floor.
 
 Of one checkpoint on the same images a loss is counted; else it carries the noise of images or of training.
-Not for: the verdict on what carries noise (`gate.py`), which depends on the other cells of the run.
 """
 
 from collections.abc import Iterator

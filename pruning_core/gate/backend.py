@@ -10,8 +10,6 @@ medians by 5 %.
 What stands for the machine is eager fp32, and with it every backend that moved as eager did: one backend has
 moods of its own, and twice as many cells tell more. A backend that moved otherwise, for better or worse, says
 nothing about the others.
-
-Not for: single cells (`gate_parts.py`), or a slow-down that eager fp32 shares (`gate_ceiling.py`).
 """
 
 import math

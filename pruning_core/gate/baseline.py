@@ -4,8 +4,6 @@
 
 One acceptance at a time: `.baseline.json.lock`, which stays, is held from reading the old one to replacing
 it. Whoever is killed meanwhile leaves the old baseline or the new one, whole.
-
-Not for: comparing with it (`gate.py`).
 """
 
 import re

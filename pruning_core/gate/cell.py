@@ -1,7 +1,7 @@
 """One cell before and now, metric by metric: what changed, by how much, and what can be said of it.
 
 Exact metrics get their verdict here. What carries noise gets a p-value and a bound here, and its verdict
-in `gate.py`, which knows how many such comparisons the run holds. Not for: which cells belong together.
+in `compare.py`, which knows how many such comparisons the run holds.
 """
 
 import math

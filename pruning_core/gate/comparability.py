@@ -1,7 +1,4 @@
-"""What holds for two runs as wholes: whether their machines are alike, whether their times can be trusted.
-
-Not for: the verdict on a cell (`gate_parts.py`) or on a run (`gate.py`).
-"""
+"""What holds for two runs as wholes: whether their machines are alike, whether their times can be trusted."""
 
 import math
 from collections.abc import Iterator, Mapping

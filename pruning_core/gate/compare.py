@@ -8,9 +8,6 @@
 
 The worst part decides a cell, the worst cell decides the run, in the order regressed (exit code 1), which is
 certain; cannot-compare (2), which needs a hand; inconclusive (3), which needs a second run; pass (0).
-
-Not for: reading files (`records.py`), what is tolerated (`gate_policy.py`), one cell's metrics
-(`gate_parts.py`), the runs as wholes (`gate_circumstances.py`), tables and files (`gate_outputs.py`).
 """
 
 import math

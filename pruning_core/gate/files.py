@@ -1,7 +1,4 @@
-"""The files of the gate: each is written whatever becomes of the others.
-
-Not for: what stands in them (`gate_outputs.py`).
-"""
+"""The files of the gate: each is written whatever becomes of the others."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What is said of one metric of a cell, and the words for it. Not for: saying it (`gate_parts.py`)."""
+"""What is said of one metric of a cell, and the words for it."""
 
 from dataclasses import dataclass, replace
 

@@ -2,9 +2,7 @@
 
 A virtual machine may have its cores side by side in one run and apart in the next: small networks on several
 threads then take twice the time, large ones little more, and speed-ups of one commit differ by as much
-(`measure/handover.py`). Rounds agree on that, and so do a cell's fastest calls; more of them would not tell.
-
-Not for: verdicts (`gate_speed.py`, `gate_backends.py`).
+(`system/fork_join.py`). Rounds agree on that, and so do a cell's fastest calls; more of them would not tell.
 """
 
 from collections.abc import Iterable

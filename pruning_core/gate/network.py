@@ -1,7 +1,4 @@
-"""Whether a cell is still of the network of the baseline: fewer MACs of another one are no gain by itself.
-
-Not for: how many there are (`gate_parts.py`), or which checkpoint it is; a new training gives a new key.
-"""
+"""Whether a cell is still of the network of the baseline: fewer MACs of another one are no gain by itself."""
 
 from pruning_core.console.shown import shortened
 from pruning_core.records.fields import Record

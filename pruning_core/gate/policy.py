@@ -17,8 +17,6 @@ A policy file is TOML; every key may be left out:
     [[cells]]                      # later entries win; `match` is compared with "suite/cell" and with "cell"
     match = "latency/*-int8-*"
     slowdown = 0.10
-
-Not for: judging (`gate.py`).
 """
 
 import difflib

@@ -1,7 +1,4 @@
-"""The gate's verdicts for people and machines: terminal, Markdown, JUnit XML, JSON.
-
-Not for: reaching them (`gate.py`).
-"""
+"""The gate's verdicts for people and machines: terminal, Markdown, JUnit XML, JSON."""
 
 import dataclasses
 import math

@@ -3,8 +3,6 @@
 On a shared machine a neighbour can slow a whole run down, and no rounds of that run tell. Another run can.
 That holds of a change, and more so of a baseline, which is measured once and compared with often. So of each
 cell the rounds of all runs are judged, and the fastest calls of any: neighbours only make calls slower.
-
-Not for: comparing with the baseline (`gate.py`).
 """
 
 import math

@@ -1,7 +1,4 @@
-"""What the gate's comparison comes to: a verdict for each cell, and one for the run.
-
-Not for: reaching them (`gate.py`), or showing them (`gate_outputs.py`).
-"""
+"""What the gate's comparison comes to: a verdict for each cell, and one for the run."""
 
 from collections import Counter
 from dataclasses import dataclass

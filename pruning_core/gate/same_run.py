@@ -2,8 +2,6 @@
 
 Copies lie under other names. So what counts is what two runs never share: rounds that were timed, to the last
 digit; or, where nothing was timed, the microsecond of the run with everything that it says.
-
-Not for: runs that belong together (`gate_repetitions.py`).
 """
 
 from collections.abc import Sequence

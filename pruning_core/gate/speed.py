@@ -1,8 +1,4 @@
-"""One cell's speed before and now, relative to its reference, and whether its times may be compared at all.
-
-Not for: the verdict on what carries noise (`gate.py`), backends as wholes (`gate_backends.py`), or the
-arithmetic of ceilings (`gate_ceiling.py`).
-"""
+"""One cell's speed before and now, relative to its reference, and whether its times may be compared."""
 
 import math
 from collections.abc import Iterator

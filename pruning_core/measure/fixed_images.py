@@ -1,7 +1,7 @@
 """What a network answers to two fixed images: it must answer so again whenever it is loaded.
 
 A key holds what decides a checkpoint, as far as one can know it beforehand. Whatever it does not hold shows
-here: a file that a network reads, a library that changed. Not here: accuracy (`measure/accuracy.py`).
+here: a file that a network reads, a library that changed.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""A pair as it was measured: its samples, and the speed-up with its bounds that follow from them.
-
-Not for: taking them (`latency.py`).
-"""
+"""A pair as it was measured: its samples, and the speed-up with its bounds that follow from them."""
 
 import math
 from collections.abc import Sequence

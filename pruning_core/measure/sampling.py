@@ -1,7 +1,4 @@
-"""One callable at a time: warm, let rewarm after another one ran, and timed in samples that last long enough.
-
-Not for: what is compared with what, and when it is known well enough (`latency.py`).
-"""
+"""One callable at a time: warm, warm again after another one ran, timed in samples that are long enough."""
 
 import math
 from array import array

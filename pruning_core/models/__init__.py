@@ -1,8 +1,7 @@
 """Networks by name, untrained, for small images.
 
 Ours are torchvision's families with the stem changed for images of about 32×32 pixels: the first
-convolution has stride 1 and early pooling is left out, as is usual for CIFAR. Not for: weights
-(`training.py`, `store.py`).
+convolution has stride 1 and early pooling is left out, as is usual for CIFAR.
 """
 
 from collections.abc import Callable

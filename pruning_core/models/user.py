@@ -1,7 +1,7 @@
 """What a user's network is before any training, so that it can enter the key: its tensors and its layers.
 
 A function that builds networks may read files, and keep what it built. So it is called twice, under one seed:
-the two networks must be two, and alike. Not here: finding the function (`user_code.py`).
+the two networks must be two, and alike.
 """
 
 import hashlib

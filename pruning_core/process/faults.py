@@ -1,7 +1,7 @@
 """A fault of this program: exit code 70, and one line that says where its traceback was written.
 
 The traceback names files, lines and the error's text; neither variables nor the environment, which may hold
-secrets. Not for: what a user can mend (`errors.py`).
+secrets.
 """
 
 import os

@@ -5,7 +5,7 @@
             →  `end_if_interrupted`: exit code 130 (SIGINT), 143 (SIGTERM), 129 (SIGHUP)
 
 A thread sees to what the interpreter cannot do: end a program that is in native code, or whose libraries
-swallow the exception. Imported before all else, so it must stay light. Not for: what is kept (`store.py`).
+swallow the exception. Imported before all else, so it must stay light.
 """
 
 import contextlib

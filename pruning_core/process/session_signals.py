@@ -1,7 +1,6 @@
 """SIGTERM and SIGHUP in a session of pytest: it ends in one line, with exit code 128 + signal.
 
-What has been measured is saved, as after Ctrl-C, which is pytest's own. Not for: the command line
-(`interrupts.py`).
+What has been measured is saved, as after Ctrl-C, which is pytest's own.
 """
 
 import sys

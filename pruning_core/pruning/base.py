@@ -1,7 +1,4 @@
-"""What every pruning method is: a name, what does its work, and a function that cuts or masks a network.
-
-Not for: fine-tuning, or deciding the order of ratios (`pipeline.py`).
-"""
+"""What every pruning method is: a name, what does its work, and a function that cuts or masks a network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

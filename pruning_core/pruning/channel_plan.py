@@ -1,7 +1,4 @@
-"""The channel plan: for every layer, dense and kept widths; how a checkpoint loads without torch-pruning.
-
-Not for: choosing channels (`methods/`).
-"""
+"""The channel plan: for every layer, dense and kept widths; how a checkpoint loads without torch-pruning."""
 
 from collections.abc import Mapping
 

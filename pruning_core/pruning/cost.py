@@ -4,8 +4,6 @@ The tutorial's numbers must come out, so its counter is ours, with its habits: i
 types it knows, by exact type. BatchNorm counts two operations an element, ReLU and pooling one, biases one
 each; whatever a forward does by functions (`F.conv2d`, `x + y`, `x.mean()`), and every module of a subclass
 (a parametrized convolution too), counts nothing. Masked weights are counted like others.
-
-Not for: bytes on disk (`store.py`) or time (`latency.py`).
 """
 
 import copy

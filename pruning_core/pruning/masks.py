@@ -3,8 +3,7 @@
 Three methods: the weights of smallest magnitude, output channels of smallest norm, weights by chance. All
 mask the weights, not the biases, of each Conv2d and Linear that is not protected. At least one weight (or
 channel) of each such layer stays, and zeros that are there stay zero: `ratio` counts them, so a chain ends
-with as many zeros as one step. The network is a plain one afterwards. Not for: holding the zeros while the
-network is fine-tuned (`training.py`), or for a gain in speed: masked weights are still computed with.
+with as many zeros as one step. The network is a plain one afterwards.
 
 What torch 2.13's `torch.nn.utils.prune` does that one must know (pinned in tests/test_mask_methods.py):
 - `random_unstructured` draws zeros again, and so prunes fewer than asked, unless a mask names them.

@@ -2,8 +2,6 @@
 
 Speed-ups and their bounds follow from the rounds, accuracies from counts. A record in which they do not was
 altered, or written by something else: nothing else that it says can be trusted either.
-
-Not for: types and ranges of single fields (`records.py`), or comparing records (`gate.py`).
 """
 
 import math

@@ -8,8 +8,6 @@ Schema history:
     2  latency_p95_ms is of single calls, no longer of samples; agreement stands in latency records too; new
        optional fields: why a cell is not faster, what disturbed it, how long it took to make it ready.
     3  the field's names (`OLD_NAMES`, `OLD_VALUES` read the others); new: backend_options.
-
-Not for: reading files (`run_files.py`), measuring (`measure/`), tables (`report/`), verdicts (`gate.py`).
 Must not import torch.
 """
 
@@ -247,7 +245,7 @@ MOST_LAYERS = 20_000
 
 FORK_JOIN_SAME_WITHIN = 1.25
 """Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.4 to 1.5
-apart, readings of one of them 1.1 (`measure/handover.py`)."""
+apart, readings of one of them 1.1 (`system/fork_join.py`)."""
 
 Record = dict[str, Any]
 

@@ -1,7 +1,4 @@
-"""The garbage collector, kept still where it only takes time.
-
-Not for: memory, which reference counts free all the same.
-"""
+"""The garbage collector, kept still where it only takes time."""
 
 import gc
 from collections.abc import Iterator

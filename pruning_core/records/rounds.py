@@ -1,7 +1,4 @@
-"""Which bounds of a speed-up its rounds can give: they are recomputed, never believed.
-
-Not for: the intervals themselves (`intervals.py`).
-"""
+"""Which bounds of a speed-up its rounds can give: they are recomputed, never believed."""
 
 import math
 from collections.abc import Iterator, Sequence

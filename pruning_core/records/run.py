@@ -1,9 +1,7 @@
 """Benchmark JSON files, as `pytest bench/ --benchmark-json` writes them → runs of records.
 
 Whatever comes from a file is checked against the table of fields, for what it lacks and where it contradicts
-itself, and made printable.
-
-Not for: the fields (`records.py`), or JSON (`run_json.py`). Must not import torch.
+itself, and made printable. Must not import torch.
 """
 
 import math

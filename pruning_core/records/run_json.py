@@ -1,8 +1,6 @@
 """The bytes of a benchmark JSON file → what we want of it, at a cost that is bounded whatever the file holds.
 
 A run's raw samples are most of its file; they are stepped over and never become objects.
-
-Not for: what the entries say (`run_files.py`).
 """
 
 from collections.abc import Iterable

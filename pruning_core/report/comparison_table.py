@@ -1,7 +1,4 @@
-"""Several machines, devices or runs side by side: the same cells, a pair of columns for each.
-
-Not for: saying which difference is more than noise (`gate.py`).
-"""
+"""Several machines, devices or runs side by side: the same cells, a pair of columns for each."""
 
 from collections.abc import Iterator, Sequence
 

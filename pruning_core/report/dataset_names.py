@@ -1,8 +1,7 @@
 """What tables call a dataset, so that one name is one content: the same pixels and labels in every run.
 
 Folders are named by their last name, which two may share, and which one folder need not have on two
-machines; in older files every folder was called `folder`. What decides is the fingerprint. Not for: titles
-that a user gives (`render.py`).
+machines; in older files every folder was called `folder`. What decides is the fingerprint.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The report as a picture for a README: accuracy against latency, and speed-up against ratio.
 
-Needs the extra `figures` (matplotlib). Not for: exploring (`page.py`).
+Needs the extra `figures` (matplotlib).
 """
 
 import importlib.util

@@ -1,7 +1,7 @@
 """How a number is printed: rounded, in the unit that its column's head or the cell itself names.
 
-One place for all formats that people read, so that the terminal and Markdown cannot disagree. Not for: CSV
-and JSON, which carry exact numbers.
+One place for all formats that people read, so that the terminal and Markdown cannot disagree. CSV and
+JSON carry exact numbers.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""Finds a cell's records within a run, and follows the chain of references of its speed-up.
-
-Not for: tables (`tables.py`).
-"""
+"""Finds a cell's records within a run, and follows the chain of references of its speed-up."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,6 @@
 """The spread over seeds: files whose checkpoints differ by nothing but the seed of their training.
 
-One seed's accuracy says little about another's; a claim of a point or two needs several. Not for: the
-interval over test images, which stands in each run's own table (`tables.py`).
+One seed's accuracy says little about another's; a claim of a point or two needs several.
 """
 
 from collections.abc import Iterator, Sequence

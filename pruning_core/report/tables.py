@@ -1,8 +1,7 @@
 """The tables of one run, as plain data: exact numbers, no rounding, no layout.
 
 For each dataset × model × method × device there is a main table, a row a ratio; where there are more
-backends than eager fp32, a table of backends; and one of why a cell is not faster than it is. Not for:
-several runs side by side (`comparison.py`).
+backends than eager fp32, a table of backends; and one of why a cell is not faster than it is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,4 @@
-"""The tables for a terminal, drawn by rich: columns that fit its width, bold heads, dim intervals.
-
-Not for: which numbers there are (`tables.py`), or how they are rounded (`numbers.py`).
-"""
+"""The tables for a terminal, drawn by rich: columns that fit its width, bold heads, dim intervals."""
 
 import io
 import re

@@ -1,7 +1,4 @@
-"""The table of training steps: how fast this machine trains, beside a loop as tutorials write it.
-
-Not for: accuracies (`tables.py`).
-"""
+"""The table of training steps: how fast this machine trains, beside a loop as tutorials write it."""
 
 from collections.abc import Iterator
 

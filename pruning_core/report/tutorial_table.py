@@ -1,7 +1,6 @@
 """The tutorial's own columns: ratio, MACs, parameters, latency ± spread, accuracy pruned and fine-tuned.
 
-So that a run of the grid `post` can be laid beside what was published. Not for: reading a run otherwise; it
-has neither speed-ups nor intervals of accuracy (`tables.py`).
+So that a run of the grid `post` can be laid beside what was published.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,7 @@
 """A report as text: terminal, Markdown and a page for people, CSV and JSON for programs.
 
 People get rounded numbers in tables; programs get every field of every record, exact. Each format is written
-a piece at a time, so that a report of 100,000 cells never stands in memory as one text. Not for: which
-tables there are (`tables.py`).
+a piece at a time, so that a report of 100,000 cells never stands in memory as one text.
 """
 
 import csv

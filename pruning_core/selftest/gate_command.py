@@ -1,4 +1,4 @@
-"""The self-test of the gate, from runs to a table. Not for: options (`cli.py`)."""
+"""The self-test of the gate, from runs to a table."""
 
 import json
 from collections.abc import Sequence

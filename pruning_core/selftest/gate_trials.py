@@ -2,7 +2,7 @@
 
 Each run is a process of its own, as in CI, and what differs between two processes differs here too. Runs with
 and without a plant take turns, so that each planted one is compared with a neighbour in time. A run that is
-there already is not made again. Not for: single pairs of models (`trials.py`).
+there already is not made again.
 """
 
 import os

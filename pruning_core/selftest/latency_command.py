@@ -1,4 +1,4 @@
-"""The whole self-test, from trials to files. Not for: options (`cli.py`)."""
+"""The whole self-test, from trials to files."""
 
 from pathlib import Path
 from typing import Any, cast

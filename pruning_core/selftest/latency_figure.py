@@ -1,6 +1,6 @@
 """Both methods in one picture: how far each of them is off, trial by trial, and how often it says so.
 
-Needs the extra `figures` (matplotlib). Not for: counting (`summary.py`).
+Needs the extra `figures` (matplotlib).
 """
 
 import importlib.util

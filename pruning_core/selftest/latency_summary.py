@@ -1,7 +1,4 @@
-"""What the trials amount to: rates of wrong and right verdicts, with intervals, as a table and as JSON.
-
-Not for: running trials (`trials.py`).
-"""
+"""What the trials amount to: rates of wrong and right verdicts, with intervals, as a table and as JSON."""
 
 import json
 from collections.abc import Callable, Sequence

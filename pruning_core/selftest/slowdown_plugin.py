@@ -2,7 +2,7 @@
 
 What to plant stands in the environment, `PRUNING_BENCH_PLANT="openvino=0.10"`: each call of that backend is
 followed by arithmetic for a tenth of its time; `*=0.30` plants in all of them. Without the variable nothing
-changes, so that runs with and without a plant are otherwise alike. Not for: judging (`gate_trials.py`).
+changes, so that runs with and without a plant are otherwise alike.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What the gate needs to know about noise: tests between two runs, their bounds, and what they can find.
 
 Nothing here assumes that times are normally distributed: the test between two runs ranks their rounds. Not
-for: intervals within one run (`intervals.py`), or what is tolerated (`gate_policy.py`).
+for: intervals within one run (`intervals.py`), or what is tolerated (`gate/policy.py`).
 """
 
 import math

@@ -10,8 +10,6 @@
 
 `spec.json` holds the spec and the hashes of the other three files. Nothing is ever unpickled. Only what was
 read whole and is wrong is set aside; what cannot be read just now, or is of another version, stays.
-Not here: reading and writing files (`store_files.py`), deleting (`store_garbage.py`), how a checkpoint is
-made (`pipeline.py`).
 """
 
 import hashlib

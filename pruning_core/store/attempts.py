@@ -6,7 +6,7 @@
 
 A segmentation fault, an abort, or an end that came after a step had hung for long is a death of that step.
 Two at one step, under the same conditions, and it is not tried a third time. A process that was killed while
-all went well is no death: nobody is kept from going on. Not here: the lock of a key (`store.py`).
+all went well is no death: nobody is kept from going on.
 """
 
 import faulthandler

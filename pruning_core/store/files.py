@@ -1,7 +1,7 @@
 """Files of a store: written and synced whole, read only if they are regular and of a sane size.
 
 A link, a pipe or a device in the place of a file is never opened as one: it could hang, or have no end. Not
-here: what the files hold (`store.py`).
+here: what the files hold (`store/__init__.py`).
 """
 
 import errno

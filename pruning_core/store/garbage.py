@@ -1,7 +1,4 @@
-"""What a store may delete: leftovers of names of ours, each under the lock of its key, never through links.
-
-Not here: the commands (`cli_store.py`), or what is sound (`store.py`).
-"""
+"""What a store may delete: leftovers of names of ours, under the lock of their key, never through links."""
 
 import re
 import shutil

@@ -1,7 +1,7 @@
 """What a store is: its marker, and of which version it and its checkpoints are.
 
 Without the marker a folder is somebody else's, however much it looks like a store; what another version of
-this program made is named and left alone. Not here: what a checkpoint holds (`store.py`).
+this program made is named and left alone.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Whether a model answers in batches of the size that is timed as it does over the whole test split.
 
 A network may take another path for one image alone; an export follows one path only. Then times and answers
-are of two models. Not here: the answers over the whole split (`resident.py`).
+are of two models.
 """
 
 from collections.abc import Callable

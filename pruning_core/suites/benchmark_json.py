@@ -1,7 +1,4 @@
-"""What pytest-benchmark writes of a run, without paths, host names and users: a file is there to be shared.
-
-Not for: reading such files (`run_files.py`), or what stands in a record (`records.py`).
-"""
+"""What pytest-benchmark writes of a run, without paths, host names and users: files are to be shared."""
 
 import re
 from pathlib import Path

@@ -1,8 +1,7 @@
 """How long making a grid's checkpoints will take on this machine, said before the first training.
 
 A few steps of the dense network and of some pruned ones are timed; ratios between those are interpolated. The
-steps are the first ones of a training, and their deaths count as its deaths. Not here: how fast a machine
-trains, with an interval (`measure/training_speed.py`).
+steps are the first ones of a training, and their deaths count as its deaths.
 """
 
 import copy

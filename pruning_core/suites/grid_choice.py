@@ -1,7 +1,4 @@
-"""Which grid a run of pytest measures: what its options say, over a file of the project's own or of ours.
-
-Not for: reading a grid file (`grid.py`), or where it lies (`grid_files.py`).
-"""
+"""Which grid a run of pytest measures: what its options say, over a file of the project's own or of ours."""
 
 from __future__ import annotations
 

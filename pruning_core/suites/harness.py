@@ -1,8 +1,4 @@
-"""What the suites in `bench/` ask for: the checkpoint of a cell, and what was measured of it, as a record.
-
-Not for: asserting anything (the suites do), loading models (`resident.py`), which cells are timed together
-(`tours.py`), or speaking to pytest (`pytest_plugin.py` does).
-"""
+"""What the suites in `bench/` ask for: the checkpoint of a cell, and what was measured of it, as a record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -1,8 +1,7 @@
 """What a paired measurement says of a cell, and why the cell is not faster than it is.
 
 A quarter of the MACs is seldom a quarter of the time. So beside the speed-up stand the reduction of MACs and
-their quotient, and how near the cell is to the fastest this machine can be. Not for: taking the samples
-(`measure/latency.py`) or deciding which cells there are (`harness.py`).
+their quotient, and how near the cell is to the fastest this machine can be.
 """
 
 from statistics import median

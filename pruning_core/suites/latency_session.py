@@ -2,7 +2,7 @@
 
 The first cell that is asked for takes the others that will be asked for along on a tour, each grouped with
 those of the same reference. So the rounds of each are spread over all of that time, and no two of them saw
-another machine. Not for: taking samples (`measure/latency.py`), or records (`harness.py`).
+another machine.
 """
 
 import time

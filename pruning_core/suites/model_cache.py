@@ -1,7 +1,4 @@
-"""Checkpoints made ready to run: each model loaded, and each accuracy evaluated, at most once in a run.
-
-Not for: timing (`harness.py`), or making checkpoints (`pipeline.py`).
-"""
+"""Checkpoints made ready to run: each model loaded, and each accuracy evaluated, at most once in a run."""
 
 import time
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""Where a run's results go: `--benchmark-json` is tried before the run, and nothing is lost after it.
-
-Not for: what stands in them (`harness.py`), or when pytest calls this (`pytest_plugin.py`).
-"""
+"""Where a run's results go: `--benchmark-json` is tried before the run, and nothing is lost after it."""
 
 import os
 import sys

@@ -1,7 +1,4 @@
-"""What a suite's test calls: hand over samples, skip where nothing is timed, ask for a speed-up.
-
-Not for: measuring (`harness.py`), or the fixtures (`pytest_plugin.py`).
-"""
+"""What a suite's test calls: hand over samples, skip where nothing is timed, ask for a speed-up."""
 
 import os
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Timing with a watch on the machine: the samples, what else happened meanwhile, and what the machine can do.
-
-Not for: how samples are taken (`measure/latency.py`), or what is timed (`harness.py`).
-"""
+"""Timing with a watch on the machine: the samples, what else happened, and what the machine can do."""
 
 import time
 from collections.abc import Sequence

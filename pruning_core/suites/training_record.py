@@ -1,7 +1,4 @@
-"""How fast this machine trains a network: our step in pairs with a loop as tutorials write it, as fields.
-
-Not for: training a checkpoint (`training.py`), or the other fields of the record (`harness.py`).
-"""
+"""How fast this machine trains a network: our step in pairs with a loop as tutorials write it, as fields."""
 
 from statistics import median
 from typing import Any

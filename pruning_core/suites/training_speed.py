@@ -1,7 +1,7 @@
 """Training steps as calls that can be timed: ours, and one written the way tutorials write it.
 
 Both take the same network, images and batch size, and both fetch their own batches: what is compared is a
-whole step, data included. Not for: timing (`latency.py`), or training for its own sake (`training.py`).
+whole step, data included.
 """
 
 import copy

@@ -1,8 +1,7 @@
 """What else happened on this machine while something was measured: neighbours, hypervisor, clocks.
 
 Pairs cancel a slow drift, not a neighbour that comes and goes. Whoever reads a doubtful number must see
-whether the machine was quiet. Not for: measuring (`latency.py`), describing the machine (`machine.py`), or
-mending anything.
+whether the machine was quiet.
 """
 
 import math

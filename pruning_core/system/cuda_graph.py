@@ -2,7 +2,7 @@
 
 A training step of a small network is some three hundred kernels, which a host launches more slowly than a
 GPU computes them. The first calls run as they are; then one is captured, and later calls replay it on new
-inputs. Not for: models that are measured (`backends/cuda_graph.py`).
+inputs.
 
 Source: "Whole-network capture" in https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """

@@ -6,8 +6,6 @@ layer by layer is slowed down, a large one less. On 2 shared cores of an AMD EPY
 5.4 µs, and with it, within 2 % each time, a ResNet-18 of ratio 0.9 at batch 1 118 or 263 µs on ONNX Runtime,
 99 or 166 µs on OpenVINO; the dense one 3.0 or 3.1 ms on ONNX Runtime. A ratio of such times says little
 without the mood it is of.
-
-Not for: what is done about it (`latency.py`, `gate_handover.py`).
 """
 
 import time

@@ -2,7 +2,7 @@
 
 Two environment variables make PyTorch use less than the CPU has, so flags alone do not decide:
 `ONEDNN_MAX_CPU_ISA` (oneDNN: convolutions, linear layers) and `ATEN_CPU_CAPABILITY` (PyTorch's own kernels).
-Evidence: `system/README.md`. Not here: the machine as a record describes it (`measure/machine.py`).
+Evidence: `system/README.md`.
 """
 
 import math

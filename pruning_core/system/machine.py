@@ -1,7 +1,6 @@
 """Which machine a measurement was made on, as a flat dictionary with a fingerprint.
 
-Versions are read from package metadata: nothing heavy is imported to name it. Not for: deciding what a
-machine can run (`system/hardware.py`, `backends/`).
+Versions are read from package metadata: nothing heavy is imported to name it.
 """
 
 import hashlib

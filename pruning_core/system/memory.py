@@ -1,7 +1,4 @@
-"""The memory of this machine, also where there is no `/proc` to read, as in some sandboxes.
-
-Not for: cores and threads (`hardware.py`).
-"""
+"""The memory of this machine, also where there is no `/proc` to read, as in some sandboxes."""
 
 import os
 

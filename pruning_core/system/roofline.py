@@ -7,8 +7,6 @@ every counted operation is done. A *network's* count has padding in it, and oneD
 convolution with padding 1 at 4×4 does (10 ÷ 12)² = 69 % of what is counted and reached 148 GFLOP/s as
 counted, 103 as done. So a ResNet may come out above the matrix ceiling by counted operations.
 
-Not for: how fast a network is (`latency.py`), or how much it computes (`cost.py`).
-
 Source: Williams, Waterman and Patterson, "Roofline", Communications of the ACM 52(4), 2009.
 """
 
@@ -138,7 +136,7 @@ def roofline_time(flops: float, bytes_moved: float, ceiling: Roofline) -> tuple[
     """Return the shortest time that work can take under a roofline, and which ceiling bounds it.
 
     Args:
-        flops: Operations, two for a multiply-add: twice what `cost.py` counts.
+        flops: Operations, two for a multiply-add: twice what `pruning/cost.py` counts.
         bytes_moved: Bytes that must be read from memory or written to it.
         ceiling: Of the device, precision and threads in question.
 

@@ -2,8 +2,7 @@
 
 Spinning threads hold cores that the next model needs. For how long depends on runtime and CPU: ONNX Runtime
 (as it comes) 12 ms on an AMD EPYC, 45 ms on an Intel Xeon, where a network on PyTorch took 11 ms a call
-meanwhile, and 3.8 ms afterwards. So we look, and do not wait a fixed time. Not for: whose turn it is
-(`latency.py`), or what other processes do (`watch.py`).
+meanwhile, and 3.8 ms afterwards. So we look, and do not wait a fixed time.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""Batch norms after pruning: their statistics, taken anew from training images.
-
-Not for: fine-tuning (`training.py`).
-"""
+"""Batch norms after pruning: their statistics, taken anew from training images."""
 
 import torch
 from torch import nn

@@ -1,8 +1,7 @@
 """Train and fine-tune: SGD in the manner that is usual for small images, resumable after an epoch.
 
 All chance is drawn from generators seeded by (seed, epoch), so that a training that was interrupted and
-resumed gives the same weights as one that was not. Not for: a single step (`training_step.py`), or where a
-checkpoint is kept (`store.py`).
+resumed gives the same weights as one that was not.
 """
 
 import math

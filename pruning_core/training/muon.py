@@ -2,8 +2,7 @@
 
 In the form that trains small networks on small images fastest: the weights of a convolution keep their
 norm, which a batch norm behind it makes meaningless, and a step turns them by a fixed fraction of it.
-torch.optim.Muon takes matrices only. Not for: norms, biases and classifiers, which SGD trains
-(`training_step.py`).
+torch.optim.Muon takes matrices only.
 
 Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and airbench94_muon
 of https://github.com/KellerJordan/cifar10-airbench.

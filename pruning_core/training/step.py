@@ -1,7 +1,6 @@
 """One step of training: what it needs on the device, and the batches it is fed with.
 
-Data stay uint8 and move to a GPU once; nothing in a step waits for it. Not for: epochs, learning rates and
-interruptions (`training.py`).
+Data stay uint8 and move to a GPU once; nothing in a step waits for it.
 """
 
 import hashlib

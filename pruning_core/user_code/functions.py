@@ -2,8 +2,7 @@
 
 Looked for in the current folder, the project's root, its `src/` and pytest's `pythonpath`; then wherever
 Python looks. The user's folder goes to the end of Python's path: a file called as a library is never run in
-its place. Each file of the user's runs from the very bytes that were hashed. Not here: which files a module
-is made of (`user_sources.py`), or what a function must return (`models.py`, `user_dataset.py`).
+its place. Each file of the user's runs from the very bytes that were hashed.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 Followed are `import` and `from … import` anywhere in a file, relative or not, also inside functions, and
 `import_module("literal")`. Python's own files, installed libraries and this program end the search: their
-versions stand elsewhere. Not here: importing (`user_code.py`).
+versions stand elsewhere.
 """
 
 import ast

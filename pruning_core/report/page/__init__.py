@@ -3,8 +3,6 @@
 The tables are those of Markdown, rounded by the same functions. The charts are drawn by `page.js` from JSON
 inside the page; we draw SVG ourselves because a charting library would add megabytes to each page, and
 points that cannot be reached by keyboard. A policy in the page forbids it to load anything.
-
-Not for: what there is to say (`tables.py`), or pictures for a README (`picture.py`).
 """
 
 import base64

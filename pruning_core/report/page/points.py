@@ -1,7 +1,6 @@
 """The points of the page's charts and of its table of cells: one for each latency cell, column by column.
 
 By columns, because a page of 100,000 points that repeats names and texts in each would be too long to open.
-Not for: how they are drawn (`page.js`), or the tables of a run (`tables.py`).
 """
 
 import math
