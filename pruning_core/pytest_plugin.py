@@ -63,7 +63,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config.stash[_STARTED] = time.perf_counter()
     config.pluginmanager.register(SessionSignals())
     config.stash[_NOT_WRITTEN] = []
-    options = ("--grid", "--scope", "--precision", "--seed", *(f"pruning_{name}" for name in AXES))
+    options = ("--grid", "--scope", "--target-error", "--seed", *(f"pruning_{name}" for name in AXES))
     with exit_on_user_error():
         if any(config.getoption(option) is not None for option in options):
             grid_of(config)

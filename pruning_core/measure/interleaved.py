@@ -11,8 +11,8 @@ by memory suffers otherwise than one that is bound by arithmetic. So the rounds 
 one go: groups take turns, next the one that has used least of its rounds and its time, so that those of
 each are spread over the whole of it.
 
-Some moods show: cores that hand work over slowly (`system/fork_join.py`) make small networks slow, and large ones
-less so. So that is read between rounds; where enough rounds fell into the usual mood, others do not count.
+Some moods show: cores that hand work over slowly (`system/fork_join.py`) make small networks slow, and large
+ones less so. So that is read between rounds; where enough rounds fell into the usual mood, others do not count.
 
 It stops when it knows enough: after 10 rounds, 20, 40, … the intervals are looked at, and a candidate whose
 interval is narrow enough leaves; where the time ends before the next look, that look is taken early. The

@@ -1,7 +1,7 @@
 """Trials whose truth is known: a model against a copy of itself, and against a copy with more work to do.
 
-Each trial is measured by the protocol of `measure/interleaved.py` and, right after, as tutorials do it: 50 calls
-of one model in a row, then 50 of the other, quotient of the means.
+Each trial is measured by the protocol of `measure/interleaved.py` and, right after, as tutorials do it: 50
+calls of one model in a row, then 50 of the other, quotient of the means.
 """
 
 import subprocess
