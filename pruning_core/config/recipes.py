@@ -41,7 +41,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     # What is known to help at the same number of epochs; what we measured of it is in results/README.md.
     "fast": {
-        "pixels": "dataset",
+        "normalize": "dataset",
         "round_to": 2,
         "train": {**_FAST, "epochs": 10, "learning_rate": 0.2},
         "fine_tune": {**_FAST, "epochs": 1, "learning_rate": 0.05, "norm_images": 2048},

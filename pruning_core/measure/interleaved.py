@@ -12,7 +12,7 @@ one go: groups take turns, next the one that has used least of its rounds and it
 each are spread over the whole of it.
 
 Some moods show: cores that hand work over slowly (`system/fork_join.py`) make small networks slow, and large
-ones less so. So that is read between rounds; where enough rounds fell into the usual mood, others do not count.
+ones less so. So that is read between rounds; where enough rounds fell into the usual mood, others count not.
 
 It stops when it knows enough: after 10 rounds, 20, 40, … the intervals are looked at, and a candidate whose
 interval is narrow enough leaves; where the time ends before the next look, that look is taken early. The

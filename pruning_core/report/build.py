@@ -2,8 +2,8 @@
 
     read the files  →  build_report: plain tables of exact numbers  →  render: words and rounding
 
-`run_index.py` finds a cell's records, `tables.py` makes the tables of one run, `comparison_table.py` puts runs
-side by side, `number_format.py` rounds, `writers.py` writes. Must not import torch.
+`run_index.py` finds a cell's records, `tables.py` makes the tables of one run, `comparison_table.py` puts
+runs side by side, `number_format.py` rounds, `writers.py` writes. Must not import torch.
 """
 
 from collections.abc import Sequence
