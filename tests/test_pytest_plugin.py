@@ -41,11 +41,11 @@ epochs = 1
 batch_size = 256
 precision = "fp32"
 [latency]
-rounds = 5
+min_rounds = 5
 max_rounds = 5
 warmup_ms = 5.0
 sample_ms = 0.5
-tolerance = 0.9
+control_tolerance = 0.9
 """
 LENIENT = """
 [[threshold]]
@@ -67,7 +67,7 @@ def suites(pytester, store, monkeypatch):
     (pytester.path / "bench" / "thresholds.toml").write_text(LENIENT)
     (pytester.path / "bench" / "grids" / "quick.toml").write_text(GRID)
     monkeypatch.syspath_prepend(str(pytester.path))
-    monkeypatch.setattr(pruning_core.measure.ceilings, "REPEAT_S", 1e-3)
+    monkeypatch.setattr(pruning_core.system.roofline, "REPEAT_S", 1e-3)
     model = write_user_model(pytester.path, "plugin_nets")
 
     def run(*arguments, model=model, folder="bench", start=pytester.runpytest_inprocess):
@@ -282,7 +282,7 @@ def test_a_backend_named_on_the_command_line_must_be_there(suites, missing_runti
 def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
     """A cell below its floor fails, and its record says so with the figures."""
     (pytester.path / "bench" / "thresholds.toml").write_text(
-        "[[threshold]]\nmethod = 'magnitude'\nfloor = 1.0\nmin_agreement = 0.9\n" + LENIENT
+        "[[threshold]]\nmethod = 'magnitude'\nmin_accuracy = 1.0\nmin_agreement = 0.9\n" + LENIENT
     )
     result = suites("-k", "accuracy")
     result.assert_outcomes(passed=2, failed=2)

@@ -236,7 +236,7 @@ def test_a_child_inherits_streams_that_lead_somewhere() -> None:
         "import os, sys\n"
         "for n in (0, 1, 2): os.close(n)\n"
         "os.execv(sys.executable, [sys.executable, '-c', 'import os\\n"
-        "from pruning_core.streams import guard_streams\\nguard_streams()\\n"
+        "from pruning_core.console.streams import guard_streams\\nguard_streams()\\n"
         "os._exit(os.open(os.devnull, 0))'])"
     )
     assert run(code=code).returncode >= 3

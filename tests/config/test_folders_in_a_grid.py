@@ -37,11 +37,11 @@ precision = "fp32"
 epochs = 0
 precision = "fp32"
 [latency]
-rounds = 5
+min_rounds = 5
 max_rounds = 5
 warmup_ms = 5.0
 sample_ms = 0.5
-tolerance = 0.9
+control_tolerance = 0.9
 """
 HEAD = "folder_nets-tiny_model"
 
@@ -67,7 +67,7 @@ def suites(pytester, monkeypatch):
     for seed, name in enumerate(("fa/parts", "fb/parts", "fb/other")):
         write_folder(pytester.path / name, seed)
     monkeypatch.syspath_prepend(str(pytester.path))
-    monkeypatch.setattr(pruning_core.measure.ceilings, "REPEAT_S", 1e-3)
+    monkeypatch.setattr(pruning_core.system.roofline, "REPEAT_S", 1e-3)
     model = write_user_model(pytester.path, "folder_nets")
 
     def run(datasets, output, *arguments):

@@ -18,7 +18,7 @@ from tests.helpers.small_runs import grid_of, make_all, place_in
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 BODY = """
-from factories import Tiny
+from tests.helpers.factories import Tiny
 def build(classes, channels):
     network = Tiny(classes, channels)
     for name, parameter in network.named_parameters():

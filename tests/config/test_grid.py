@@ -60,7 +60,7 @@ def test_ratios(text, expected):
         ({"batch_sizes": [8, 8]}, "each once"),
         ({"backends": "eager:fp8"}, "no precision 'fp8' in 'eager:fp8'; allowed: fp32, bf16, fp16, int8"),
         ({"backends": "eager,,onnx"}, "no empty ones"),
-        ({"model": "a,a"}, "repeated: a"),
+        ({"model": "a,a"}, "duplicates: a"),
         ({"modle": "resnet18"}, "Did you mean 'model'"),
         ({"latency": {"min_rounds": 2}}, "latency.min_rounds: .*greater than or equal to 5; got 2"),
         ({"train": {"epochs": 1.5}}, "train.epochs"),
@@ -181,7 +181,7 @@ def test_an_option_reaches_into_a_section(tmp_path):
     path = write(tmp_path, "[latency]\nmin_rounds = 12\n")
     latency = read_grid(path, {"latency.target_error": 0.01, "ratios": None}).latency
     assert (latency.min_rounds, latency.target_error) == (12, 0.01)
-    with pytest.raises(OptionError, match=r"latency\.precision"):
+    with pytest.raises(OptionError, match=r"latency\.target_error"):
         read_grid(path, {"latency.target_error": 2.0})
 
 
@@ -329,6 +329,6 @@ def test_folders_of_one_name_are_told_apart(datasets, labels):
 def test_thresholds_follow_the_label():
     """A limit for one of two folders of one name is not that of the other."""
     first, second = (v for v in variants(make_grid({"dataset": "folder:a/x,folder:b/x"})) if v.is_dense)
-    limits = Thresholds((Threshold(dataset="folder-x-2", floor=0.5),))
+    limits = Thresholds((Threshold(dataset="folder-x-2", min_accuracy=0.5),))
     assert limits.find(first, "eager", "fp32") is None
     assert limits.find(second, "eager", "fp32") == limits.entries[0]

@@ -40,16 +40,16 @@ def test_the_first_that_matches_counts(tmp_path, variant, precision, expected):
     path = tmp_path / "thresholds.toml"
     path.write_text(TEXT)
     found = read_thresholds(path).find(variant, "eager", precision)
-    assert (found and (found.floor, found.max_accuracy_drop)) == expected
+    assert (found and (found.min_accuracy, found.max_accuracy_drop)) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("[[threshold]]\nflor = 0.5\n", r"number 1: flor"),
-        ("[[threshold]]\nfloor = 1.5\n", r"min_accuracy: .*less than or equal to 1 \(got: 1.5\)"),
-        ("[threshold]\nfloor = 0.5\n", r"only \[\[threshold\]\] tables"),
-        ("[[thresholds]]\nfloor = 0.5\n", "Did you mean 'threshold'"),
+        ("[[threshold]]\nmin_accuracy = 1.5\n", r"min_accuracy: .*less than or equal to 1 \(got: 1.5\)"),
+        ("[threshold]\nmin_accuracy = 0.5\n", r"only \[\[threshold\]\] tables"),
+        ("[[thresholds]]\nmin_accuracy = 0.5\n", "Did you mean 'threshold'"),
         ("min_accuracy = \n", "not valid TOML"),
     ],
 )
@@ -70,5 +70,5 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_agreement_has_a_bound_for_every_precision():
     """Without a word in the file, the bound is that of the precision; a threshold may set another."""
     assert set(MIN_AGREEMENT) == set(PRECISIONS)
-    assert min_agreement(None, "int8") == min_agreement(Threshold(floor=0.5), "int8") == 0.95
+    assert min_agreement(None, "int8") == min_agreement(Threshold(min_accuracy=0.5), "int8") == 0.95
     assert min_agreement(Threshold(min_agreement=0.0), "fp32") == 0.0

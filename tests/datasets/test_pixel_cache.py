@@ -197,7 +197,7 @@ WRITE_AND_BE_KILLED = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from pruning_core.pixel_cache import load_or_make
+from pruning_core.datasets.pixel_cache import load_or_make
 
 def decode(split):
     yield np.zeros((1, 3, 4, 4), dtype=np.uint8)

@@ -52,7 +52,7 @@ def wait_for(process: subprocess.Popen[str], text: str, stream: str = "stdout") 
 # Says that its handlers are there, then imports and runs the command line.
 EARLY = """
 import sys
-import pruning_core.streams as streams
+import pruning_core.console.streams as streams
 from pruning_core import __main__
 guard = streams.guard_streams
 def guard_and_say():
@@ -174,7 +174,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
 def test_what_was_begun_is_undone(tmp_path: Path) -> None:
     """A signal while a file is written leaves neither a half file nor its draft."""
     program = STUCK.format(
-        how="from pruning_core.text_files import write_pieces; from pathlib import Path; "
+        how="from pruning_core.files.atomic import write_pieces; from pathlib import Path; "
         "write_pieces(Path('out.txt'), (time.sleep(60) or b'x' for _ in range(9)))"
     )
     process = start(program=program, folder=tmp_path)

@@ -32,7 +32,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 KEYS = {
     "policy": ("slowdown = {}", "inconclusive = {}", "[[cells]]\nmatch = {}", "{} = 1", "cells = {}"),
     "thresholds": (
-        "[[threshold]]\nfloor = {}",
+        "[[threshold]]\nmin_accuracy = {}",
         "[[threshold]]\nmodel = {}",
         "threshold = {}",
         "[[threshold]]\n{} = 1",
@@ -50,7 +50,7 @@ KEYS = {
         "[train]\nmomentum = {}",
         "[train]\nepochs = {}",
         "[fine_tune]\ndistill_temperature = {}",
-        "[latency]\nlimit_s = {}",
+        "[latency]\nbudget_s = {}",
         "[latency]\n{} = 1",
         "{} = 1",
     ),

@@ -39,7 +39,7 @@ batch_size = 4
 [fine_tune]
 epochs = 0
 [latency]
-rounds = 5
+min_rounds = 5
 max_rounds = 5
 warmup_ms = 0
 sample_ms = 1.0

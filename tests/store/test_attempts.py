@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 DIE = """
 import ctypes, faulthandler, os, signal, sys
 from pathlib import Path
-from pruning_core.attempts import Attempts
+from pruning_core.store.attempts import Attempts
 
 with Attempts(Path(sys.argv[1]), print).begin("thing", "the thing", {"torch": sys.argv[3]}) as attempt:
     attempt.step(sys.argv[4])

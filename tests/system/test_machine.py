@@ -93,7 +93,7 @@ def test_a_package_that_is_absent_has_an_empty_version(monkeypatch) -> None:
 def test_describing_imports_no_runtime() -> None:
     """Naming the versions of ONNX Runtime, OpenVINO and torchvision imports none of them."""
     code = (
-        "import sys; from pruning_core.measure.machine import describe_machine; describe_machine(1);"
+        "import sys; from pruning_core.system.machine import describe_machine; describe_machine(1);"
         "print([name for name in ('onnxruntime', 'openvino', 'onnx', 'torchvision') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -190,7 +190,7 @@ def test_what_was_hashed_is_what_runs(folder):
         folder, {"nets.py": "import blocks\ndef build(c, i):\n    return blocks.x\n", "blocks.py": "x = 1\n"}
     )
     environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}"}
-    find = "from pruning_core.user_code import find_function as find"
+    find = "from pruning_core.user_code.functions import find_function as find"
     code = f"{find}; print(find('nets:build', ValueError)[0](1, 1))"
 
     def run():
