@@ -17,9 +17,9 @@ def test_accuracy(accuracy_cell, harness, thresholds, benchmark):
     )
     if threshold is not None:
         accuracy, drop = record["accuracy"], record["accuracy_drop"]
-        assert accuracy >= threshold.floor, (
-            f"accuracy {accuracy:.4f} is below its floor {threshold.floor:.4f}"
+        assert accuracy >= threshold.min_accuracy, (
+            f"accuracy {accuracy:.4f} is below its floor {threshold.min_accuracy:.4f}"
         )
-        assert drop <= threshold.allowed_drop, (
-            f"accuracy is {drop:.4f} below dense, more than the allowed {threshold.allowed_drop:.4f}"
+        assert drop <= threshold.max_accuracy_drop, (
+            f"accuracy is {drop:.4f} below dense, more than the allowed {threshold.max_accuracy_drop:.4f}"
         )

@@ -17,7 +17,7 @@ from pruning_core.files.input import decode_json, read_bytes, why_unreadable
 from pruning_core.selftest.latency_trials import Condition, Trial, TrialConfig
 from pruning_core.stats.intervals import wilson_interval
 
-OLD_NAMES = {"precision": "target_error"}
+OLD_NAMES = {"precision": "target_error", "others_share": "other_cpu_share"}
 """What earlier files called a field → its name."""
 
 MOST_BYTES = 64_000_000
@@ -154,7 +154,8 @@ def _trial_of(item: dict[str, Any]) -> Trial:
         ValueError, KeyError or TypeError: If it has an invalid value.
     """
     setting = TrialConfig(**{OLD_NAMES.get(name, name): value for name, value in item["setting"].items()})
-    trial = Trial(**{**item, "setting": setting})
+    known = {OLD_NAMES.get(name, name): value for name, value in item.items()}
+    trial = Trial(**{**known, "setting": setting})
     fractions = {"extra": setting.extra, "tolerance": setting.tolerance, "target_error": setting.target_error}
     ratios = {
         "slowdown": trial.slowdown,

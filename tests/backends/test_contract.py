@@ -13,7 +13,7 @@ from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
 from pruning_core.system.hardware import usable_cores
-from pruning_core.system.thread_idle import ROOFLINE_INTERVAL_S, TASKS, other_threads_running
+from pruning_core.system.thread_idle import POLL_EVERY_S, TASKS, other_threads_running
 
 THREADS = 2
 EXAMPLE = torch.zeros(1, 3, 12, 12)
@@ -199,7 +199,7 @@ def test_threads_come_to_rest_after_a_call(executable) -> None:
     looks = 0
     while other_threads_running() and looks < 20_000:
         looks += 1
-        time.sleep(ROOFLINE_INTERVAL_S)
+        time.sleep(POLL_EVERY_S)
     assert looks < 20_000
 
 

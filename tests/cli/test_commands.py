@@ -164,7 +164,7 @@ def test_prepare_then_look_at_the_store(run, tmp_path):
 def test_a_checkpoint_that_was_set_aside_is_collected(run, tmp_path):
     """gc frees what damaged checkpoints take."""
     store = Store(tmp_path / "store")
-    path = store.load_or_make(dense_spec(), lambda _: made()).path / "plan.json"
+    path = store.get_or_make(dense_spec(), lambda _: made()).path / "plan.json"
     path.write_text("{")
     assert store.find(dense_spec()) is None
     code, out, _ = run("store", "gc", "--store", "store")

@@ -21,8 +21,8 @@ import pruning_core.system.machine
 import pruning_core.system.roofline
 from pruning_core.gate.compare import Policy, compare
 from pruning_core.records.run import read_run
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
+from pruning_core.report.writers import render
 from tests.helpers.factories import write_user_model
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +156,7 @@ def test_files_hold_names_only(suites, pytester):
         ]
     run = read_run(pytester.path / "a.json")
     assert run.commit == ""
-    assert "unversion" not in writers(build_report([run]), "markdown")
+    assert "unversion" not in render(build_report([run]), "markdown")
     assert platform.node() not in {v for v in content["machine_info"].values() if isinstance(v, str)}
     assert getpass.getuser() not in {v for v in content["machine_info"].values() if isinstance(v, str)}
 

@@ -14,7 +14,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
     """Keys of the head hold for all cells, a later pattern wins over an earlier one."""
     path = tmp_path / "policy.toml"
     path.write_text(
-        'slowdown = 0.2\ninconclusive = "report"\nfalse_alarm = 0.01\n'
+        'slowdown = 0.2\ninconclusive = "report"\nfamilywise_error = 0.01\n'
         '[[cells]]\nmatch = "latency/*"\nslowdown = 0.3\n'
         '[[cells]]\nmatch = "*-b1"\nslowdown = 0.4\naccuracy_drop = 0.5\n'
     )
@@ -39,7 +39,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
         ("slowdown = nan", "slowdown must be a number"),
         ('slowdown = "5 %"', "got '5 %'"),
         ('inconclusive = "maybe"', "one of stop, fail, report, pass; got 'maybe'"),
-        ('[[cells]]\nmatch = "*"\nfalse_alarm = 0.1', r"no key 'familywise_error' here[\s\S]*line 3"),
+        ('[[cells]]\nmatch = "*"\nfamilywise_error = 0.1', r"no key 'familywise_error' here[\s\S]*line 3"),
         ("slowdown = 0.1\n[[cells]]\nslowdown = 0.1", r"entry 1 needs match.*line 2"),
         ("[cells]\na = 1", "must be written as"),
         ("cells = [1]", "must be written as"),
@@ -50,7 +50,7 @@ def test_policy_file_is_read(tmp_path: Path) -> None:
         ("accuracy_drop = 2", r"in \[0, 1\]; got 2"),
         ('on_other_machine = "maybe"', "one of cannot-compare, skip; got 'maybe'"),
         ("zzz = 1", r"no key 'zzz' here in a policy\.\n  known: slowdown, .*cells"),
-        ("slowdown = 1\nslowdown = x\n", "no TOML.*line 2"),
+        ("slowdown = 1\nslowdown = x\n", "not valid TOML.*line 2"),
     ],
 )
 def test_policy_errors_name_key_and_line(tmp_path: Path, text: str, words: str) -> None:

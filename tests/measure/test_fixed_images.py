@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from pruning_core import pipeline
+from pruning_core.chain import networks
 from pruning_core.chain.networks import load_network
 from pruning_core.errors import ModelError
 from pruning_core.measure.fixed_images import answer, check_answer
@@ -50,10 +50,10 @@ def test_a_network_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
     (tmp_path / "scale.json").write_text("1.0")
     checkpoint = make_all(grid_of(name, ratios="0.5"), place_in(tmp_path))[-1]
     load_network(checkpoint)
-    monkeypatch.setattr(pipeline, "_answered", set())  # as a new process
+    monkeypatch.setattr(networks, "_answered", set())  # as a new process
     load_network(checkpoint)
     (tmp_path / "scale.json").write_text("0.5")
-    monkeypatch.setattr(pipeline, "_answered", set())
+    monkeypatch.setattr(networks, "_answered", set())
     with pytest.raises(ModelError, match="does not answer as it did when it was stored") as caught:
         load_network(checkpoint)
     assert "\n" not in str(caught.value)

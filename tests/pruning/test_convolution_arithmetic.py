@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent / "convolution_arithmetic.py"
+SCRIPT = Path(__file__).parents[1] / "helpers" / "convolution_arithmetic.py"
 
 LIMITS = {
     "as it is": {},
@@ -24,7 +24,7 @@ def check(*arguments: str, limit: str) -> list[str]:
         # Passive: threads that spin would wait for the cores of the tests beside.
         env={
             **os.environ,
-            "PYTHONPATH": str(SCRIPT.parent.parent),
+            "PYTHONPATH": str(SCRIPT.parents[2]),
             "OMP_WAIT_POLICY": "PASSIVE",
             **LIMITS[limit],
         },

@@ -14,9 +14,9 @@ from pruning_core.errors import RecordError
 from pruning_core.records.damage import REQUIRED, why_damaged
 from pruning_core.records.rounds import speedup_bounds
 from pruning_core.records.run import read_run
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
+from pruning_core.report.writers import render
 from pruning_core.stats.intervals import median_interval
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import ACC, CONTROL, COST, LAT, small
@@ -26,7 +26,7 @@ RESULTS = sorted((Path(__file__).parents[2] / "results").glob("*.json"))
 
 TRAINING = {
     **dict.fromkeys(("failure", "model", "dataset", "method", "device"), "x"),
-    "schema_version": 2,
+    "schema_version": 3,
     "suite": "training",
     "cell": "net-training",
     "status": "ok",
@@ -249,4 +249,4 @@ def test_failed_records_with_little_in_them_are_shown(tmp_path: Path) -> None:
     path = factory.write(content, tmp_path / "run.json")
     for form in ("csv", "json", "markdown", "html", "svg"):
         write_report([path], form, tmp_path / f"out.{form}")
-    assert "resnet18" in writers(build_report([read_run(path)]), "markdown")
+    assert "resnet18" in render(build_report([read_run(path)]), "markdown")

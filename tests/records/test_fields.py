@@ -10,14 +10,13 @@ import pytest
 
 from pruning_core.cli import main
 from pruning_core.errors import RecordError
-from pruning_core.gate.cell import IDENTITY
+from pruning_core.gate.cell import MATCHING_FIELDS
 from pruning_core.gate.compare import Policy, compare
 from pruning_core.gate.render import to_json, to_junit, to_markdown
-from pruning_core.records.fields import FIELDS, field_table, make_record, pack_answers
+from pruning_core.records.fields import FIELDS, OLD_NAMES, OLD_VALUES, field_table, make_record, pack_answers
 from pruning_core.records.run import read_run
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
-from pruning_core.report.writers import FORMATS
+from pruning_core.report.writers import FORMATS, render
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import COST, LAT, small
 
@@ -61,7 +60,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("schema_version", 3, "has schema 3; this program reads up to 2. Update pruning-bench"),
+        ("schema_version", 4, "has schema 4; this program reads up to 3. Update pruning-bench"),
         ("schema_version", "1", "not a whole number"),
         ("schema_version", True, "not a whole number"),
         ("schema_version", 0, "not a whole number"),
@@ -136,7 +135,7 @@ def test_what_only_python_writes_as_json_is_read(tmp_path: Path, foreign: Any) -
 
 def test_records_are_checked_when_they_are_made() -> None:
     """A field that is not in the table, or that the reader would refuse, is a mistake of ours."""
-    assert make_record(ratio=0.5) == {"schema_version": 2, "ratio": 0.5}
+    assert make_record(ratio=0.5) == {"schema_version": 3, "ratio": 0.5}
     for fields in ({"colour": "red"}, {"ratio": "0.5"}, {"ratio": 1.5}, {"ratio": True}):
         with pytest.raises(TypeError):
             make_record(**fields)
@@ -223,7 +222,7 @@ def identities(run: Any) -> set[tuple[str, str]]:
 def stands_as_before(run: Any, record: dict[str, Any]) -> bool:
     """Tell whether a run has the cell of `record` once, not failed, and about the same thing."""
     found = [r for r in run.records if (r["suite"], r["cell"]) == (record["suite"], record["cell"])]
-    alike = [all(r.get(name) == record.get(name) for name in IDENTITY) for r in found]
+    alike = [all(r.get(name) == record.get(name) for name in MATCHING_FIELDS) for r in found]
     return alike == [True] and found[0]["status"] == "ok"
 
 
@@ -256,7 +255,7 @@ def test_damaged_files_give_one_line_and_never_hide_a_cell(tmp_path: Path) -> No
             passed += 1
             assert all(stands_as_before(run, record) for record in baseline.records), data
         report = build_report([baseline, run] if number % 25 == 0 else [run])
-        writers(report, list(FORMATS)[number % len(FORMATS)]).encode()
+        render(report, list(FORMATS)[number % len(FORMATS)]).encode()
         if number % 25 == 0:
             for write in (to_json, to_junit, to_markdown):
                 write(result).encode()
@@ -322,3 +321,32 @@ def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:
             for pair in ((whole, run), (run, whole)):
                 result = compare(*pair, Policy())
                 assert {c.verdict for c in result.cells if c.suite == suite} == {"cannot-compare"}, name
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_earlier_schemas_are_read_under_the_names_of_today(version, tmp_path):
+    """A record of schema 1 or 2 is read as one of today: names and values are those of schema 3."""
+    content = small()
+    of_today = read_text(json.dumps(content), tmp_path).records
+    for entry in content["benchmarks"]:
+        info = entry["extra_info"]
+        info["schema_version"] = version
+        for old, new in OLD_NAMES.items():
+            if new in info:
+                info[old] = info.pop(new)
+        for (name, old), new in OLD_VALUES.items():
+            if info.get(name) == new:
+                info[name] = old
+    read = read_text(json.dumps(content), tmp_path).records
+    assert [{**record, "schema_version": 3} for record in read] == list(of_today)
+    assert any("correct_bits" in record for record in read)
+    assert any(record.get("roofline_bound") == "compute" for record in read)
+
+
+def test_names_of_earlier_schemas_are_not_read_in_this_one(tmp_path):
+    """A record that says schema 3 and has a field under an earlier name lacks that field."""
+    content = small()
+    info = next(e["extra_info"] for e in content["benchmarks"] if e["extra_info"]["suite"] == "latency")
+    info["control"] = info.pop("is_control")
+    with pytest.raises(RecordError, match="has no is_control"):
+        read_text(json.dumps(content), tmp_path)

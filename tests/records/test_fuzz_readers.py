@@ -26,8 +26,8 @@ from pruning_core.gate.compare import Policy, compare
 from pruning_core.gate.policy import read_policy
 from pruning_core.gate.render import to_json, to_junit, to_markdown
 from pruning_core.records.run import Run, run_of
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
+from pruning_core.report.writers import render
 from pruning_core.stats.intervals import median_interval
 from tests.helpers.gate_changes import small
 
@@ -152,7 +152,7 @@ def read_and_judge(data: bytes) -> None:
             write(result).encode()
     report = build_report([run])
     for form in ("markdown", "csv", "json"):
-        writers(report, form).encode()
+        render(report, form).encode()
 
 
 @tries(450)

@@ -12,10 +12,9 @@ from pruning_core.errors import RecordError
 from pruning_core.gate.compare import Policy, compare, run_gate
 from pruning_core.gate.render import to_json
 from pruning_core.records.run import read_run
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
-from pruning_core.report.writers import FORMATS
+from pruning_core.report.writers import FORMATS, render
 from tests.helpers import record_factory as factory
 
 MEGABYTE = 1e6
@@ -98,7 +97,7 @@ def test_a_report_is_written_a_piece_at_a_time(tmp_path: Path, form: str) -> Non
     pieces = list(map(len, FORMATS[form](report)))
     assert max(pieces) < sum(pieces) / 8
     write_report(paths, form, tmp_path / "out")
-    assert (tmp_path / "out").read_text() == writers(report, form)
+    assert (tmp_path / "out").read_text() == render(report, form)
 
 
 def test_a_page_of_many_cells_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +105,7 @@ def test_a_page_of_many_cells_stays_short(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("pruning_core.report.page.MAX_TABLES", 1000)
     paths = [factory.write_large(tmp_path / f"{i}.json", 520, seed=1000 * i) for i in range(3)]
     reports = [build_report([read_run(path) for path in some]) for some in (paths[:2], paths)]
-    shorter, page = (writers(report, "html") for report in reports)
+    shorter, page = (render(report, "html") for report in reports)
     assert (len(page) - len(shorter)) / 520 < 500
     report = reports[1]
     left_out = len(report.tables) - page.count("<details open>")

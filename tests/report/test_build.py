@@ -12,11 +12,11 @@ import pytest
 
 from pruning_core.errors import OptionError
 from pruning_core.records.fields import FIELDS
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
 from pruning_core.report.number_format import number_text
 from pruning_core.report.run_index import Estimate
+from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.reports import markdown_tables, report_on, runs
 
@@ -24,10 +24,10 @@ from tests.helpers.reports import markdown_tables, report_on, runs
 def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
     """Every number in Markdown and in the terminal is the rounding of the exact number in JSON and CSV."""
     report = build_report(runs(tmp_path))
-    exact = json.loads(writers(report, "json"))
-    shown = markdown_tables(writers(report, "markdown"))
+    exact = json.loads(render(report, "json"))
+    shown = markdown_tables(render(report, "markdown"))
     # Wide enough for intervals beside their numbers, and for no table to be split.
-    terminal = writers(report, "terminal", width=400)
+    terminal = render(report, "terminal", width=400)
     assert len(shown) == len(exact["tables"]) == 7
     compared = 0
     for table, rows in zip(exact["tables"], shown, strict=True):
@@ -48,7 +48,7 @@ def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
             pattern = r"\s+".join(re.escape(text) for text in texts)
             assert re.search(rf"^\s*{pattern}\s*$", terminal, flags=re.MULTILINE), texts
     assert compared > 500
-    cells = list(csv.DictReader(io.StringIO(writers(report, "csv"))))
+    cells = list(csv.DictReader(io.StringIO(render(report, "csv"))))
     assert len(cells) == len(exact["cells"])
     for cell, line in zip(exact["cells"], cells, strict=True):
         for name, value in cell.items():
@@ -61,7 +61,7 @@ def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
 def test_programs_get_every_field_exactly(tmp_path: Path) -> None:
     """CSV and JSON carry each field of each record as it was read, with machine, file and total speed-up."""
     read = runs(tmp_path)
-    cells = json.loads(writers(build_report(read), "json"))["cells"]
+    cells = json.loads(render(build_report(read), "json"))["cells"]
     records = [record for run in read for record in run.records]
     assert len(cells) == len(records)
     for cell, record in zip(cells, records, strict=True):
@@ -75,7 +75,7 @@ def test_programs_get_every_field_exactly(tmp_path: Path) -> None:
 def test_tables_fit_the_terminal_and_lose_nothing(tmp_path: Path, width: int) -> None:
     """No line is wider than the terminal, and every column's numbers are there at any width."""
     report = build_report(runs(tmp_path))
-    text = writers(report, "terminal", width)
+    text = render(report, "terminal", width)
     assert max(map(len, text.splitlines())) <= width
     for table in report.tables:
         for row in table.rows:
@@ -88,7 +88,7 @@ def test_tables_fit_the_terminal_and_lose_nothing(tmp_path: Path, width: int) ->
 def test_a_table_too_wide_to_fit_keeps_its_columns(tmp_path: Path) -> None:
     """On a page narrower than a row can be, lines are longer than the page and no number is lost."""
     report = build_report(runs(tmp_path))
-    text = writers(report, "terminal", 30)
+    text = render(report, "terminal", 30)
     assert "…" not in text
     assert text.count("openvino fp32") >= sum(
         row.get("backend") == "openvino fp32" for t in report.tables for row in t.rows
@@ -178,19 +178,19 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     for entry in content["benchmarks"]:
         entry["extra_info"]["model"] = "<img src=x>|[red]\x1b[31m*"
     report = report_on(content, tmp_path)
-    terminal, markdown = writers(report, "terminal", colour=False), writers(report, "markdown")
+    terminal, markdown = render(report, "terminal", colour=False), render(report, "markdown")
     assert "\x1b" not in terminal
     assert "<img src=x>|[red]" in terminal
     assert "<img" not in markdown
     assert "\\|" in markdown
-    assert json.loads(writers(report, "json"))["cells"][0]["model"] == "<img src=x>|[red]\ufffd[31m*"
+    assert json.loads(render(report, "json"))["cells"][0]["model"] == "<img src=x>|[red]\ufffd[31m*"
 
 
 def test_colour_only_where_it_is_wanted(tmp_path: Path) -> None:
     """Escape sequences are written when colour is asked for, and only then."""
     report = build_report(runs(tmp_path))
-    assert "\x1b[" in writers(report, "terminal", colour=True)
-    assert "\x1b[" not in writers(report, "terminal")
+    assert "\x1b[" in render(report, "terminal", colour=True)
+    assert "\x1b[" not in render(report, "terminal")
 
 
 def test_report_is_written_to_a_file_or_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,10 +213,10 @@ def test_a_terminal_gets_no_more_than_can_be_read(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("pruning_core.report.terminal.MAX_ROWS", 3)
     report = report_on(factory.make_content(), tmp_path)
     rows = sum(len(table.rows) for table in report.tables[1:])
-    text = writers(report, "terminal")
+    text = render(report, "terminal")
     assert text.endswith(f"{len(report.tables) - 1} more tables, {rows} rows: the other formats hold them.\n")
     assert report.tables[1].title not in text
-    assert report.tables[1].title in writers(report, "markdown")
+    assert report.tables[1].title in render(report, "markdown")
 
 
 def test_report_starts_without_torch_and_pandas(tmp_path: Path) -> None:

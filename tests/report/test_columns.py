@@ -9,16 +9,16 @@ from pruning_core.cli import main
 from pruning_core.errors import OptionError
 from pruning_core.gate.compare import Policy, compare
 from pruning_core.records.run import Run, read_run
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
+from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.made_up_records import rounds_fields
 
 RESULTS = Path(__file__).parents[2] / "results"
 
 TRAINING = {
-    "schema_version": 2, "suite": "training", "cell": "resnet18-digits-dense-training", "status": "ok",
+    "schema_version": 3, "suite": "training", "cell": "resnet18-digits-dense-training", "status": "ok",
     "failure": "", "model": "resnet18", "dataset": "digits", "method": "dense", "ratio": 0.0, "key": "k" * 32,
     "device": "cpu", "threads": 2, "train_precision": "bf16", "batch_size": 128, "step_ms": 640.0,
     "images_per_s": 200.0, "reference": "baseline loop", "reference_images_per_s": 50.0, "data_share": 0.004,
@@ -41,7 +41,7 @@ def test_the_tutorials_columns() -> None:
     assert [c.head for c in table.columns] == [
         "ratio", "MACs (G)", "params (M)", "latency (ms)", "±", "accuracy pruned (%)", "fine-tuned (%)",
     ]  # fmt: skip
-    text = writers(build_report([read_run(RESULTS / "quick.json")], "tutorial"), "markdown")
+    text = render(build_report([read_run(RESULTS / "quick.json")], "tutorial"), "markdown")
     row = next(line for line in text.splitlines() if line.lstrip("| ").startswith("0.75"))
     assert [cell.strip() for cell in row.strip("|").split("|")][1:3] == ["0.04", "0.70"]
     assert table.rows[0]["accuracy_pruned"] is None  # dense: nothing was pruned
@@ -72,7 +72,7 @@ def test_training_has_a_table_of_its_own(tmp_path: Path) -> None:
     assert [[c.head for c in t.columns] for t in others] == [
         [c.head for c in t.columns] for t in without.tables
     ]
-    assert "4.00 [3.90–4.10]" in writers(with_training, "markdown")
+    assert "4.00 [3.90–4.10]" in render(with_training, "markdown")
 
 
 @pytest.mark.parametrize(("slower", "verdict"), [(0.0, "pass"), (0.3, "regressed")])

@@ -9,10 +9,10 @@ import pytest
 
 from pruning_core.errors import OptionError
 from pruning_core.records.run import Run
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
 from pruning_core.report.tables import Report
+from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 
 Datasets = list[tuple[str, str]]
@@ -91,7 +91,7 @@ def test_runs_stand_side_by_side_where_the_content_is_one(
 def test_programs_get_the_names_in_the_records(tmp_path: Path) -> None:
     """CSV says what the file says: name and fingerprint, each in a column."""
     run = make_run(tmp_path, "a", [("folder", "aa"), ("folder", "bb")])
-    rows = list(csv.DictReader(io.StringIO(writers(build_report([run]), "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(build_report([run]), "csv"))))
     assert {(row["dataset"], row["dataset_fingerprint"]) for row in rows} == {
         ("folder", "aa"),
         ("folder", "bb"),
@@ -133,4 +133,4 @@ def test_no_commit_is_shown_where_there_is_none(tmp_path: Path, commit: str) -> 
     run = factory.as_run(content, tmp_path)
     assert run.commit == ""
     for form in ("terminal", "markdown", "csv", "json", "html"):
-        assert commit[:9] not in writers(build_report([run]), form).replace("unknown machine", "")
+        assert commit[:9] not in render(build_report([run]), form).replace("unknown machine", "")

@@ -13,13 +13,13 @@ import pytest
 
 from pruning_core.errors import OptionError
 from pruning_core.gate.compare import Policy, compare
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
 from pruning_core.report.number_format import number_text
 from pruning_core.report.page import COLUMNS, page_pieces
 from pruning_core.report.run_index import Estimate
 from pruning_core.report.tables import Report, texts_of
+from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import COST, setting
 from tests.helpers.made_up_records import MACS, speed_fields
@@ -87,9 +87,9 @@ def points_of(data: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_tables_are_those_of_every_other_format(tmp_path: Path) -> None:
     """Each table of the page holds the rounded numbers of Markdown and terminal, row by row."""
     report = report_of(tmp_path)
-    shown = [table for table in Tables(writers(report, "html")).found if table]
+    shown = [table for table in Tables(render(report, "html")).found if table]
     assert len(shown) == len(report.tables) == 7
-    markdown = writers(report, "markdown")
+    markdown = render(report, "markdown")
     for table, (heads, *rows) in zip(report.tables, shown, strict=True):
         assert heads == [column.head for column in table.columns]
         assert len(rows) == len(table.rows)
@@ -103,7 +103,7 @@ def test_the_tables_are_those_of_every_other_format(tmp_path: Path) -> None:
 def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
     """A point has the exact numbers of its record, and the rounded ones of the tables beside them."""
     report = report_of(tmp_path)
-    data = data_of(writers(report, "html"))
+    data = data_of(render(report, "html"))
     cells = [cell for cell in report.cells() if cell["suite"] == "latency"]
     points = points_of(data)
     assert len(points) == len(cells) == 64
@@ -130,7 +130,7 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     """No address but data:, and a policy under which a browser refuses all but our script."""
-    page = writers(report_of(tmp_path), "html")
+    page = render(report_of(tmp_path), "html")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     assert policy[1].startswith("default-src 'none'; ")
@@ -149,7 +149,7 @@ def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
     for entry in content["benchmarks"]:
         entry["extra_info"].update(model=EVIL, status="failed", failure=EVIL)
     content["machine_info"]["pruning_bench"]["name"] = EVIL
-    page = writers(report_of(tmp_path, content), "html")
+    page = render(report_of(tmp_path, content), "html")
     assert "<img" not in page
     assert page.count("<script") == page.count("</script>") == 2
     assert points_of(data_of(page))[0]["model"] == EVIL
@@ -185,7 +185,7 @@ def test_the_page_is_written_by_the_command(tmp_path: Path) -> None:
 
 def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:
     """Where nothing was timed there are tables and no points."""
-    page = writers(report_of(tmp_path, factory.make_content(suites=("cost",))), "html")
+    page = render(report_of(tmp_path, factory.make_content(suites=("cost",))), "html")
     assert data_of(page)["count"] == 0
     assert len([table for table in Tables(page).found if table]) == 1
 

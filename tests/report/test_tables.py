@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pruning_core.report import writers
 from pruning_core.report.build import build_report
+from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.made_up_records import MACS
 from tests.helpers.reports import report_on
@@ -73,7 +73,7 @@ def test_failed_exhausted_and_contaminated_are_marked(tmp_path: Path) -> None:
     report = report_on(content, tmp_path)
     assert [row["marks"] for row in report.tables[0].rows] == ["~", "~", "~✗", "~†"]
     for form in ("terminal", "markdown"):
-        text = " ".join(writers(report, form).replace("\\", "").split())
+        text = " ".join(render(report, form).replace("\\", "").split())
         assert "✗ failed: accuracy/resnet18-digits-magnitude-0.5-eager-fp32-cpu: below the floor" in text
         assert "~ contaminated" in text
         assert "† exhausted" in text
@@ -89,5 +89,5 @@ def test_records_with_few_fields_are_shown(tmp_path: Path) -> None:
         entry["extra_info"] = {name: info[name] for name in keep} | {"status": "failed", "failure": "x"}
     report = report_on(content, tmp_path)
     for form in ("terminal", "markdown", "csv", "json"):
-        assert "resnet18" in writers(report, form)
+        assert "resnet18" in render(report, form)
     assert len(list(report.cells())) == len(content["benchmarks"])

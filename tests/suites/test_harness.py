@@ -229,7 +229,7 @@ def test_a_training_record_compares_whole_steps(harness):
     assert record["images_per_s"] == pytest.approx(128e3 / record["step_ms"])
     assert 0 < record["data_share"] < 1
     assert record["roofline_fraction"] > 0
-    assert list(harness.place.store.keys()) == []
+    assert list(harness.place.store.stored_keys()) == []
 
 
 def test_a_disturbed_measurement_is_marked(harness, monkeypatch):

@@ -51,16 +51,16 @@ def test_one_key_from_anywhere(project, tmp_path):
     names = ("--grid", str(project / "g.toml"), "--model", "project_nets:build", "--store", str(store.root))
     made = run(project, "pruning_core", "prepare", *names)
     assert made.returncode == 0, made.stderr
-    keys = list(store.keys())
+    keys = list(store.stored_keys())
     assert len(keys) == 2
     suite = run(tmp_path, "pytest", "project/bench/test_cost.py", "-p", "no:cacheprovider", *names)
     assert suite.returncode == 0, suite.stdout
-    assert list(store.keys()) == keys
+    assert list(store.stored_keys()) == keys
     blocks = project / "src" / "project_blocks.py"
     blocks.write_text(blocks.read_text().replace("torch.relu", "torch.sigmoid"))
     again = run(project / "bench", "pruning_core", "prepare", *names)
     assert again.returncode == 0, again.stderr
-    assert len(list(store.keys())) == 4
+    assert len(list(store.stored_keys())) == 4
 
 
 @pytest.mark.parametrize("start", ["pruning_core", "pytest"])

@@ -71,7 +71,7 @@ def _data(report: Report) -> Iterator[str]:
 
 
 def _read(name: str) -> str:
-    return files("pruning_core.report.build").joinpath(name).read_text(encoding="utf-8")
+    return files("pruning_core.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _widths(report: Report) -> Iterator[dict[str, Any]]:
