@@ -15,6 +15,9 @@ from pruning_core.datasets.batches import (
     make_dataset,
     normalise,
 )
+from pruning_core.datasets.batches import (
+    augment as augment_images,
+)
 
 CROP_AND_FLIP = AugmentSpec(flip=True, crop_padding=2)
 
@@ -42,7 +45,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def vary_by(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
     """Vary a batch by what is drawn for it."""
     spec = make_small(augment=augment).spec
-    return augment(images, draw(len(images), spec, len(images), None, generator)[:, 1:])
+    return augment_images(images, draw(len(images), spec, len(images), None, generator)[:, 1:])
 
 
 def crop_one_by_one(images: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
