@@ -43,11 +43,11 @@ _RISING = (
 """Fields that are never larger than the one after them."""
 
 
-def why_damaged(record: Record) -> str:
-    """Say what a record lacks, or how it contradicts itself, after the words `the record`; empty if sound.
+def contradiction_in(record: Record) -> str | None:
+    """Say what a record lacks, or how it contradicts itself, after the words `the record`; None if sound.
 
     Args:
-        record: Each of its fields in its range (`records.value_problem`).
+        record: Each of its fields in its range (`values.value_problem`).
     """
     required = REQUIRED.get(record["suite"], ())
     if record["status"] == "failed" and not record.keys() & _MEASURED:
@@ -55,7 +55,7 @@ def why_damaged(record: Record) -> str:
     absent = [name for name in required if name not in record]
     if absent:
         return f"has no {', '.join(absent)}"
-    return next(_contradictions(record), "")
+    return next(_contradictions(record), None)
 
 
 def _contradictions(record: Record) -> Iterator[str]:

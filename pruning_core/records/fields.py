@@ -3,16 +3,10 @@
 A record is the flat `extra_info` of a pytest-benchmark entry. `FIELDS` is the one table of its fields; the
 table in the README is printed from it. Times are stored in the unit that the name says, fractions in [0, 1].
 
-Schema history:
-    1  first.
-    2  latency_p95_ms is of single calls, no longer of samples; agreement stands in latency records too; new
-       optional fields: why a cell is not faster, what disturbed it, how long it took to make it ready.
-    3  the field's names (`OLD_NAMES`, `OLD_VALUES` read the others); new: backend_options.
-Must not import torch.
+The schema's history stands in `earlier.py`. Must not import torch.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +98,7 @@ FIELDS: tuple[Field, ...] = (
         str,
         "hex",
         _ACC,
-        "one bit a test image, first image first, 1 = right (see `pack_answers`)",
+        "one bit a test image, first image first, 1 = right (see `pack_correct_bits`)",
     ),
     Field("batch_size", int, "images", _TIMED, "images in one call or step"),
     Field("step_ms", float, "ms", _TRAIN, "median time of one training step, fetching its images included"),
@@ -184,64 +178,9 @@ FIELDS: tuple[Field, ...] = (
     Field("roofline_bound", str, "", _LAT, "which of the two: `compute` or `memory`"),
 )
 
-OLD_NAMES: Mapping[str, str] = {
-    "accuracy_floor": "min_accuracy",
-    "accuracy_allowed_drop": "max_accuracy_drop",
-    "agreement_floor": "min_agreement",
-    "control": "is_control",
-    "disturbance": "contention",
-    "handover_us": "fork_join_us",
-    "load_s": "setup_s",
-    "matrix_gflops": "peak_gflops",
-    "others_share": "other_cpu_share",
-    "outside_share": "data_share",
-    "right_answers": "correct_bits",
-    "rounds_left_out": "rounds_rejected",
-    "train_graphed": "train_cuda_graph",
-    "train_outside_s": "train_overhead_s",
-}
-"""What schema 1 and 2 called a field → its name."""
-
-OLD_VALUES: Mapping[tuple[str, str], str] = {
-    ("roofline_bound", "matrix"): "compute",
-    ("roofline_bound", "bandwidth"): "memory",
-    ("reference", "plain loop"): "baseline loop",
-}
-"""Field and what schema 1 and 2 wrote there → what is written there now."""
-
 FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
 STATUSES = ("ok", "failed")
-
-LARGEST = {
-    "ms": 1e9,
-    "µs": 1e9,
-    "ratio": 1e9,
-    "1/s": 1e12,
-    "ln ratio": 50.0,
-    "MHz": 1e6,
-    "GFLOP/s": 1e9,
-    "GB/s": 1e9,
-}
-"""Positive numbers beyond these (in absolute value, for ln) are no measurement but damage."""
-
-SMALLEST = 1e-12
-"""Positive numbers below this are none either: a picosecond, a call in 30,000 years."""
-
-LONGEST_TEXT = {
-    "cell": 1000,
-    "reference": 1000,
-    "failure": 20_000,
-    "contention": 20_000,
-    "correct_bits": 2_500_000,
-}
-"""Characters that a text may have: ids are made of several names, and answers are a digit for four images."""
-
-LONGEST_NAME = 200
-"""Characters that any other text may have, and the name of a layer."""
-
-MOST_ROUNDS = 2000
-MOST_LAYERS = 20_000
 
 FORK_JOIN_SAME_WITHIN = 1.25
 """Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.4 to 1.5
@@ -249,99 +188,9 @@ apart, readings of one of them 1.1 (`system/fork_join.py`)."""
 
 Record = dict[str, Any]
 
-_HEX = re.compile("[0-9a-f]*")
-
-
-def make_record(**fields: Any) -> Record:
-    """Check fields against the table and return them as a record.
-
-    Raises:
-        TypeError: If a field is not in the table, of another type, or has a value that `read_run` would
-            refuse: a mistake of ours.
-    """
-    for name, value in fields.items():
-        field = FIELD_BY_NAME.get(name)
-        if field is None:
-            raise TypeError(f"the record has no field {name!r}")
-        problem = value_problem(field, value)
-        if problem:
-            raise TypeError(f"record field {name!r} must be {problem}, got {value!r}")
-    return {"schema_version": SCHEMA_VERSION, **fields}
-
 
 def field_table() -> str:
     """Return the table of all fields as Markdown, as it stands in the README."""
     rows = ["| field | unit | suites | meaning |", "|---|---|---|---|"]
     rows += [f"| `{f.name}` | {f.unit} | {f.suites} | {f.meaning} |" for f in FIELDS]
     return "\n".join(rows)
-
-
-def pack_answers(right: Iterable[bool]) -> str:
-    """Return which answers were right as hex digits, for the field `correct_bits`.
-
-    The first image is the highest bit of the first digit; the last digit is filled up with zeros. So that
-    the gate can compare two runs image by image.
-    """
-    bits = "".join("1" if item else "0" for item in right)
-    digits = -(-len(bits) // 4)
-    return f"{int(bits.ljust(4 * digits, '0'), 2):0{digits}x}" if bits else ""
-
-
-def _range_of(field: Field) -> tuple[float, float, str]:
-    """Return the least and the greatest value that a field may hold, and how to say so."""
-    if field.kind is int:
-        return (1 if field.unit == "images" else 0), 2**63 - 1, "a count"
-    if field.unit == "fraction":
-        low = -1 if field.name.endswith("drop") else 0  # a drop is a difference of two fractions
-        return low, 1, f"a fraction in [{low}, 1]"
-    if field.unit in LARGEST:
-        largest = LARGEST[field.unit]
-        return SMALLEST, largest, f"a number in [{SMALLEST:g}, {largest:g}]"
-    if field.unit == "s":
-        return 0, 1e9, "a number of seconds in [0, 1e+09]"
-    return -1e30, 1e30, f"a {field.kind.__name__} within ±1e+30"
-
-
-RANGES: Mapping[str, tuple[float, float, str]] = {
-    field.name: _range_of(field) for field in FIELDS if field.kind in (int, float, bool)
-}
-"""Field that holds a number → least, greatest, and how to say so."""
-
-
-def value_problem(field: Field, value: Any) -> str:
-    """Return what the value should have been, or nothing when it is as it should be."""
-    if not is_kind(value, field.kind):
-        return field.kind.__name__
-    if field.name in RANGES:
-        low, high, words = RANGES[field.name]
-        return "" if low <= value <= high else words
-    if field.kind is list:
-        largest = LARGEST[field.unit]
-        fine = len(value) <= MOST_ROUNDS and all(
-            (type(x) is float or is_kind(x, float)) and -largest <= x <= largest for x in value
-        )
-        return "" if fine else f"a list of numbers within ±{largest:g}, {MOST_ROUNDS} at most"
-    if field.kind is dict:
-        fine = len(value) <= MOST_LAYERS and all(
-            is_kind(item, int) and 0 <= item < 2**63 and len(name) <= LONGEST_NAME
-            for name, item in value.items()
-        )
-        return "" if fine else f"a count for each layer, {MOST_LAYERS} at most"
-    longest = LONGEST_TEXT.get(field.name, LONGEST_NAME)
-    if len(value) > longest:
-        return f"a text of at most {longest} characters"
-    if field.unit == "hex":
-        return "" if _HEX.fullmatch(value) else "hex digits"
-    return ""
-
-
-def is_kind(value: object, kind: type) -> bool:
-    """Tell whether a value is of a kind: a bool is no number, a whole number may stand for a float."""
-    if kind is bool:
-        return isinstance(value, bool)
-    if isinstance(value, bool):
-        return False
-    if kind is float:
-        # Not beyond 1e300: a whole number that long cannot be made a float.
-        return isinstance(value, int | float) and value == value and abs(value) < 1e300
-    return isinstance(value, kind)

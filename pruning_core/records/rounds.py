@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-MOST_LOOKS_BEFORE = 10
+MAX_LOOKS_BEFORE = 10
 """Records of schema 1 do not say how many looks were planned; at most so many, since rounds double."""
 
 
@@ -32,7 +32,7 @@ def speedup_bounds(
 @lru_cache(maxsize=4096)
 def _ranks(n: int, confidence: float, looks: int | None) -> tuple[int, ...]:
     """Return each k so that the interval from the k-th smallest to the k-th largest has that confidence."""
-    planned = range(1, MOST_LOOKS_BEFORE + 1) if looks is None else (looks,) if looks else ()
+    planned = range(1, MAX_LOOKS_BEFORE + 1) if looks is None else (looks,) if looks else ()
     ranks = []
     below, term = 0.0, 0.5**n  # term = P(Binomial(n, 1/2) = k − 1)
     for k in range(1, max(n // 2, 1) + 1):

@@ -14,20 +14,11 @@ import msgspec
 
 from pruning_core.console.shown import UNPRINTABLE, shown
 from pruning_core.errors import RecordError
-from pruning_core.records.damage import why_damaged
-from pruning_core.records.fields import (
-    FIELDS,
-    OLD_NAMES,
-    OLD_VALUES,
-    RANGES,
-    SCHEMA_VERSION,
-    STATUSES,
-    Field,
-    Record,
-    is_kind,
-    value_problem,
-)
-from pruning_core.records.run_json import MOST_ENTRIES, read_fast, read_run_bytes, read_slowly
+from pruning_core.records.damage import contradiction_in
+from pruning_core.records.earlier import OLD_NAMES, OLD_VALUES
+from pruning_core.records.fields import FIELDS, SCHEMA_VERSION, STATUSES, Field, Record
+from pruning_core.records.run_json import MAX_ENTRIES, read_fast, read_run_bytes, read_slowly
+from pruning_core.records.values import RANGES, is_kind, value_problem
 
 _Known = tuple[Field, type, tuple[Any, Any, str] | None]
 _KNOWN: dict[str, _Known] = {field.name: (field, field.kind, RANGES.get(field.name)) for field in FIELDS}
@@ -36,11 +27,11 @@ _KNOWN_BEFORE_3: dict[str, _Known] = {
     **{old: _KNOWN[name] for old, name in OLD_NAMES.items()},
 }
 
-MOST_ROUNDS_IN_ALL = 4_000_000
-MOST_LAYERS_IN_ALL = 1_000_000
+MAX_ROUNDS_IN_FILE = 4_000_000
+MAX_LAYERS_IN_FILE = 1_000_000
 """With these a file is read into less than 1 GB of memory, whatever it holds (see `run_json.py` too)."""
 
-_LONGEST_FACT = 500
+_MAX_FACT_LENGTH = 500
 """Characters of a machine's fact."""
 
 _CUT = {"failure": 2000, "contention": 2000}
@@ -121,15 +112,15 @@ def _records_of(infos: Iterable[Any], path: Path) -> tuple[Record, ...]:
         record = _record_of(info, number, path, shared)
         if record is None:
             continue
-        if problem := why_damaged(record):
+        if problem := contradiction_in(record):
             raise RecordError(f"{path}: entry {shown(record['cell'])} {problem}: the record is damaged")
         records.append(record)
         rounds += len(record.get("log_ratios", ()))
         layers += len(record.get("widths", ())) + len(record.get("dense_widths", ()))
-        if len(records) > MOST_ENTRIES or rounds > MOST_ROUNDS_IN_ALL or layers > MOST_LAYERS_IN_ALL:
+        if len(records) > MAX_ENTRIES or rounds > MAX_ROUNDS_IN_FILE or layers > MAX_LAYERS_IN_FILE:
             raise RecordError(
-                f"{path} holds more than can be read: {MOST_ENTRIES} entries, {MOST_ROUNDS_IN_ALL} rounds, "
-                f"{MOST_LAYERS_IN_ALL} widths of layers. Split the run"
+                f"{path} holds more than can be read: {MAX_ENTRIES} entries, {MAX_ROUNDS_IN_FILE} rounds, "
+                f"{MAX_LAYERS_IN_FILE} widths of layers. Split the run"
             )
     if not records:
         raise RecordError(
@@ -205,7 +196,9 @@ def _printable(value: Any, depth: int) -> Any:
         return None
     if isinstance(value, dict):
         return (
-            {_plain(k)[:_LONGEST_FACT]: _printable(v, depth - 1) for k, v in value.items()} if depth else {}
+            {_plain(k)[:_MAX_FACT_LENGTH]: _printable(v, depth - 1) for k, v in value.items()}
+            if depth
+            else {}
         )
     if isinstance(value, list):
         return [_printable(item, depth - 1) for item in value] if depth else []
@@ -215,10 +208,10 @@ def _printable(value: Any, depth: int) -> Any:
 def _facts_of(machine: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return what is said of a machine, printable."""
     if long := [
-        name for name, value in machine.items() if isinstance(value, str) and len(value) > _LONGEST_FACT
+        name for name, value in machine.items() if isinstance(value, str) and len(value) > _MAX_FACT_LENGTH
     ]:
         raise RecordError(
-            f"{path}: machine_info has a text of more than {_LONGEST_FACT} characters: {shown(long[0])}"
+            f"{path}: machine_info has a text of more than {_MAX_FACT_LENGTH} characters: {shown(long[0])}"
         )
     facts: dict[str, Any] = _printable(machine, depth=4)
     return facts

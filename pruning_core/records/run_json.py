@@ -14,12 +14,12 @@ from pruning_core.console.shown import shortened
 from pruning_core.errors import RecordError
 from pruning_core.files.input import decode_json, read_bytes, why_unreadable
 
-MOST_BYTES = 256_000_000
-MOST_ENTRIES = 100_000
+MAX_BYTES = 256_000_000
+MAX_ENTRIES = 100_000
 """Ours have 5 kB an entry."""
 
-_MOST_BYTES_OF_ENTRY = 4_000_000
-_MOST_BYTES_OF_INFO = 1_000_000
+_MAX_ENTRY_BYTES = 4_000_000
+_MAX_INFO_BYTES = 1_000_000
 
 
 class _Entry(msgspec.Struct):
@@ -49,10 +49,10 @@ def read_run_bytes(path: Path) -> bytes:
     """Read a benchmark JSON file as it is.
 
     Raises:
-        RecordError: If it is not there, cannot be read, is empty, or larger than `MOST_BYTES`.
+        RecordError: If it is not there, cannot be read, is empty, or larger than `MAX_BYTES`.
     """
     try:
-        data = read_bytes(path, MOST_BYTES)
+        data = read_bytes(path, MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise RecordError(f"cannot read {shortened(str(path), 300)}: {why_unreadable(error)}") from None
     if not data.strip():
@@ -63,22 +63,20 @@ def read_run_bytes(path: Path) -> bytes:
 def read_fast(data: bytes, path: Path) -> Content:
     """Read a file that is JSON; raw samples, and whatever else we do not want, are stepped over."""
     # Each object takes some memory before it can be counted, also an empty one.
-    if data.count(b"{") > 30 * MOST_ENTRIES:
-        raise RecordError(
-            f"{path} is not a benchmark file of ours: it holds more than {MOST_ENTRIES} entries"
-        )
+    if data.count(b"{") > 30 * MAX_ENTRIES:
+        raise RecordError(f"{path} is not a benchmark file of ours: it holds more than {MAX_ENTRIES} entries")
     file = msgspec.json.decode(data, type=_File)
-    if len(file.benchmarks) > MOST_ENTRIES:
-        raise RecordError(f"{path} holds {len(file.benchmarks)} entries; {MOST_ENTRIES} can be read")
+    if len(file.benchmarks) > MAX_ENTRIES:
+        raise RecordError(f"{path} holds {len(file.benchmarks)} entries; {MAX_ENTRIES} can be read")
     for number, entry in enumerate(file.benchmarks):
-        if len(bytes(entry.extra_info)) > _MOST_BYTES_OF_ENTRY:
-            raise RecordError(f"{path}: entry {number} is larger than {_MOST_BYTES_OF_ENTRY / 1e6:g} MB")
+        if len(bytes(entry.extra_info)) > _MAX_ENTRY_BYTES:
+            raise RecordError(f"{path}: entry {number} is larger than {_MAX_ENTRY_BYTES / 1e6:g} MB")
     infos = (msgspec.json.decode(entry.extra_info) for entry in file.benchmarks)
     about = []
     for name in ("machine_info", "commit_info", "datetime"):
         raw = getattr(file, name)
-        if len(bytes(raw)) > _MOST_BYTES_OF_INFO:
-            raise RecordError(f"{path}: {name} is larger than {_MOST_BYTES_OF_INFO / 1e6:g} MB")
+        if len(bytes(raw)) > _MAX_INFO_BYTES:
+            raise RecordError(f"{path}: {name} is larger than {_MAX_INFO_BYTES / 1e6:g} MB")
         about.append(msgspec.json.decode(raw))
     return Content(infos, *about)
 

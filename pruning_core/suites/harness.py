@@ -16,7 +16,8 @@ from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.errors import NotTimedError
 from pruning_core.measure.accuracy import Evaluation, agreement, logit_difference
 from pruning_core.pruning.step import prune
-from pruning_core.records.fields import Record, make_record, pack_answers
+from pruning_core.records.fields import Record
+from pruning_core.records.record import make_record, pack_correct_bits
 from pruning_core.stats.intervals import control_problem
 from pruning_core.store import Checkpoint
 from pruning_core.suites.batch_agreement import batch_agreement_fields
@@ -124,7 +125,7 @@ class Harness:
             accuracy_pruned=self.checkpoint(variant).metrics.accuracy_pruned,
             dense_accuracy=dense.accuracy,
             accuracy_drop=dense.accuracy - evaluation.accuracy,
-            correct_bits=pack_answers((evaluation.predictions == labels).tolist()),
+            correct_bits=pack_correct_bits((evaluation.predictions == labels).tolist()),
             **limits,
         )
 

@@ -9,7 +9,7 @@ import random
 from statistics import median
 from typing import Any
 
-from pruning_core.records.fields import make_record, pack_answers
+from pruning_core.records.record import make_record, pack_correct_bits
 from pruning_core.stats.intervals import median_interval, wilson_interval
 
 MODEL, DATASET = "resnet18", "digits"
@@ -70,7 +70,7 @@ def _right(ratio: float, backend: str) -> int:
 
 def answers_of(right: int) -> str:
     """Pack answers of which the last so many are right."""
-    return pack_answers(i >= IMAGES - right for i in range(IMAGES))
+    return pack_correct_bits(i >= IMAGES - right for i in range(IMAGES))
 
 
 def accuracy_fields(right: int) -> dict[str, Any]:

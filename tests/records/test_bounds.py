@@ -233,12 +233,12 @@ def test_a_file_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Bytes, entries, rounds, layers and what the slow reader would make of them are each bounded."""
     path = factory.write(small(), tmp_path / "run.json")
     for module, name, limit, words in (
-        (run_json, "MOST_BYTES", 1000, "larger than"),
-        (run_json, "MOST_ENTRIES", 1, "more than 1 entries"),
-        (run_json, "_MOST_BYTES_OF_ENTRY", 100, "entry 0 is larger"),
-        (run_json, "_MOST_BYTES_OF_INFO", 10, "machine_info is larger"),
-        (run, "MOST_ROUNDS_IN_ALL", 10, "more than can be read"),
-        (run, "MOST_LAYERS_IN_ALL", 3, "more than can be read"),
+        (run_json, "MAX_BYTES", 1000, "larger than"),
+        (run_json, "MAX_ENTRIES", 1, "more than 1 entries"),
+        (run_json, "_MAX_ENTRY_BYTES", 100, "entry 0 is larger"),
+        (run_json, "_MAX_INFO_BYTES", 10, "machine_info is larger"),
+        (run, "MAX_ROUNDS_IN_FILE", 10, "more than can be read"),
+        (run, "MAX_LAYERS_IN_FILE", 3, "more than can be read"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, limit)

@@ -11,7 +11,7 @@ import pytest
 
 from pruning_core.cli import main
 from pruning_core.errors import RecordError
-from pruning_core.records.damage import REQUIRED, why_damaged
+from pruning_core.records.damage import REQUIRED, contradiction_in
 from pruning_core.records.rounds import speedup_bounds
 from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
@@ -119,7 +119,7 @@ def test_rounding_is_no_contradiction() -> None:
             name: float(f"{value:.5g}") if isinstance(value, float) else value
             for name, value in record.items()
         }
-        assert why_damaged(rounded) == ""
+        assert contradiction_in(rounded) is None
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3, 5, 10, 23, 40, 160, 1000])

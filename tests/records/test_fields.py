@@ -13,7 +13,9 @@ from pruning_core.errors import RecordError
 from pruning_core.gate.cell import MATCHING_FIELDS
 from pruning_core.gate.compare import Policy, compare
 from pruning_core.gate.render import to_json, to_junit, to_markdown
-from pruning_core.records.fields import FIELDS, OLD_NAMES, OLD_VALUES, field_table, make_record, pack_answers
+from pruning_core.records.earlier import OLD_NAMES, OLD_VALUES
+from pruning_core.records.fields import FIELDS, field_table
+from pruning_core.records.record import make_record, pack_correct_bits
 from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import FORMATS, render
@@ -143,9 +145,9 @@ def test_records_are_checked_when_they_are_made() -> None:
 
 def test_answers_are_packed_first_image_first() -> None:
     """Each bit is one image, the first image the highest bit, filled up with zeros."""
-    assert pack_answers([True, False, False, False, True]) == "88"
-    assert pack_answers([False] * 9) == "000"
-    assert pack_answers([]) == ""
+    assert pack_correct_bits([True, False, False, False, True]) == "88"
+    assert pack_correct_bits([False] * 9) == "000"
+    assert pack_correct_bits([]) == ""
 
 
 def test_field_table_has_a_row_a_field() -> None:
