@@ -22,35 +22,37 @@ def selftest() -> None:
     help="A/A pairs, in each condition.",
 )
 @click.option(
-    "--planted",
+    "--slowed",
     type=click.IntRange(0, 100_000),
     default=100,
     show_default=True,
-    help="Trials for each of two planted slow-downs: 10 % at 5 % tolerance, 5 % at 2 %.",
+    help="Trials for each of two injected slow-downs: 10 % at 5 % tolerance, 5 % at 2 %.",
 )
 @click.option(
     "--condition",
-    type=click.Choice(["quiet", "busy", "both"]),
+    type=click.Choice(["quiet", "contended", "both"]),
     default="both",
     show_default=True,
-    help="busy: beside a process that computes half of the time.",
+    help="contended: beside a process that computes half of the time.",
 )
 @click.option(
     "--threads", type=click.IntRange(0, MOST_THREADS), default=0, help="CPU threads (default: all usable)."
 )
 @click.option("--json", "json_file", type=FILE, help="Write every trial and the rates.")
 @click.option("--figure", type=FILE, help="Draw both methods, .svg or .png (needs the extra `figures`).")
-@click.option("--read", "earlier", type=FILE, help="Run nothing; count and draw what --json wrote earlier.")
+@click.option(
+    "--from-json", "earlier", type=FILE, help="Run nothing; count and draw what --json wrote earlier."
+)
 def selftest_latency(
     trials: int,
-    planted: int,
+    slowed: int,
     condition: str,
     threads: int,
     json_file: Path | None,
     figure: Path | None,
     earlier: Path | None,
 ) -> None:
-    """Count wrong verdicts, and planted slow-downs that are found.
+    """Count wrong verdicts, and injected slow-downs that are found.
 
     Identical networks are timed against each other, and against copies that do 10 % or 5 % more work; once
     by this program's pairs, once by the mean of 50 calls in a row. About 6 s a trial.
@@ -60,24 +62,24 @@ def selftest_latency(
     if earlier is not None:
         click.echo(show_selftest(earlier, figure))
         return
-    conditions = ("quiet", "busy") if condition == "both" else (condition,)
-    click.echo(run_selftest(trials, planted, conditions, threads, json_file, figure))
+    conditions = ("quiet", "contended") if condition == "both" else (condition,)
+    click.echo(run_selftest(trials, slowed, conditions, threads, json_file, figure))
 
 
 @selftest.command("gate")
 @click.option("--folder", type=FOLDER, required=True, help="Keeps the runs; run again, it goes on there.")
 @click.option(
-    "--runs", type=click.IntRange(2, 10_000), default=31, show_default=True, help="With nothing planted."
+    "--runs", type=click.IntRange(2, 10_000), default=31, show_default=True, help="With nothing injected."
 )
 @click.option(
-    "--planted",
+    "--slowed",
     type=click.IntRange(0, 10_000),
     default=20,
     show_default=True,
     help="10 % more work on one backend.",
 )
 @click.option(
-    "--planted-in-all",
+    "--all-slowed",
     type=click.IntRange(0, 10_000),
     default=1,
     show_default=True,
@@ -89,37 +91,37 @@ def selftest_latency(
 @store_option
 @click.option("--policy", type=FILE, help="The gate's policy (default: built in).")
 @click.option(
-    "--again",
+    "--repeats",
     type=click.IntRange(0, 100),
     default=1,
     show_default=True,
-    help="How many more runs are taken in where one is inconclusive.",
+    help="How many more runs an inconclusive one is merged with.",
 )
 @click.option(
-    "--baselines",
+    "--baseline-runs",
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="How many runs a baseline is taken together of.",
+    help="How many runs are merged into a baseline.",
 )
-@click.option("--every-pair", is_flag=True, help="Compare all runs with one another, not neighbours alone.")
+@click.option("--all-pairs", is_flag=True, help="Compare all runs with one another, not neighbours alone.")
 @click.option("--json", "json_file", type=FILE, help="Write every comparison.")
 def selftest_gate(
     folder: Path,
     runs: int,
-    planted: int,
-    planted_in_all: int,
+    slowed: int,
+    all_slowed: int,
     backend: str,
     suites: str,
     grid: str,
     root: Path | None,
     policy: Path | None,
-    again: int,
-    baselines: int,
-    every_pair: bool,
+    repeats: int,
+    baseline_runs: int,
+    all_pairs: bool,
     json_file: Path | None,
 ) -> None:
-    """Count false regressions of the gate, and planted ones that it finds, over whole runs.
+    """Count false regressions of the gate, and injected ones that it finds, over whole runs.
 
     Each run is a process of its own, as in CI. Hours: a run takes as long as `pytest bench/` does.
     """
@@ -128,7 +130,7 @@ def selftest_gate(
 
     check_backend(backend, "fp32")
     arguments = [suites, f"--grid={grid}", *([f"--store={root}"] if root else [])]
-    counts = (runs, planted, planted_in_all)
+    counts = (runs, slowed, all_slowed)
     table = run_gate_selftest(
         *counts,
         backend,
@@ -136,8 +138,8 @@ def selftest_gate(
         arguments,
         policy,
         json_file,
-        again=again,
-        baselines=baselines,
-        every_pair=every_pair,
+        repeats=repeats,
+        baseline_runs=baseline_runs,
+        all_pairs=all_pairs,
     )
     click.echo(table)

@@ -1,8 +1,8 @@
-"""Whole runs of the suites whose truth is known, judged by the gate: false alarms, and plants that are found.
+"""Whole runs of the suites whose truth is known, judged by the gate: what it says wrongly, and what it finds.
 
 Each run is a process of its own, as in CI, and what differs between two processes differs here too. Runs with
-and without a plant take turns, so that each planted one is compared with a neighbour in time. A run that is
-there already is not made again.
+and without a slow-down take turns, so that each slowed one is compared with a neighbour in time. A run that
+is there already is not made again.
 """
 
 import os
@@ -24,17 +24,17 @@ from pruning_core.selftest.slowdown_plugin import EVERY_BACKEND, VARIABLE
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Runs of one kind: nothing planted (`plant` is empty), or the same thing in each."""
+class RunKind:
+    """Runs of one kind: nothing injected (`slowdown` is empty), or the same slow-down in each."""
 
     name: str
-    plant: str  # what `planting.VARIABLE` says
+    slowdown: str  # what `slowdown_plugin.VARIABLE` says, for example `openvino=0.10`
     count: int
 
     @property
     def backend(self) -> str:
-        """Where it is planted."""
-        return self.plant.partition("=")[0]
+        """The backend that is slowed; empty for none."""
+        return self.slowdown.partition("=")[0]
 
 
 @dataclass(frozen=True)
@@ -42,34 +42,34 @@ class GateTrial:
     """One comparison by the gate."""
 
     kind: str
-    baseline: str  # the run, and those that were taken together with it
+    baseline: str  # the run, and those that were merged with it
     new: str  # likewise
     verdict: str
     exit_code: int
     regressed: tuple[str, ...]  # cells
-    found: bool  # A/A: any regression, which is false; planted: one where the plant is
+    found: bool  # A/A: any regression, which is false; slowed: one where the slow-down is
     runs: int  # 1, or more where that was inconclusive
     detectable_slowdown: float | None  # what the gate says it would have found, in the median cell
 
 
-def plan_kinds(runs: int, planted: int, planted_in_all: int, backend: str) -> list[Kind]:
+def plan_kinds(runs: int, slowed: int, all_slowed: int, backend: str) -> list[RunKind]:
     """List the kinds of runs.
 
     Args:
-        runs: With nothing planted.
-        planted: With 10 % more work on one backend.
-        planted_in_all: With 30 % more work on every backend.
+        runs: With nothing injected.
+        slowed: With 10 % more work on one backend.
+        all_slowed: With 30 % more work on every backend.
         backend: The one backend.
     """
     return [
-        Kind("aa", "", runs),
-        Kind(f"{backend}-10", f"{backend}=0.10", planted),
-        Kind("all-30", f"{EVERY_BACKEND}=0.30", planted_in_all),
+        RunKind("aa", "", runs),
+        RunKind(f"{backend}-10", f"{backend}=0.10", slowed),
+        RunKind("all-30", f"{EVERY_BACKEND}=0.30", all_slowed),
     ]
 
 
 def make_runs(
-    kinds: Sequence[Kind], folder: Path, arguments: Sequence[str], advance: Callable[[int, int], None]
+    kinds: Sequence[RunKind], folder: Path, arguments: Sequence[str], advance: Callable[[int, int], None]
 ) -> None:
     """Run the suites once for each run that is not in the folder yet, kinds in turns.
 
@@ -96,53 +96,53 @@ def make_runs(
         advance(done, len(order))
         path = _file(folder, kind, number)
         if not path.exists():
-            _run_suites(path, kind.plant, arguments)
+            _run_suites(path, kind.slowdown, arguments)
 
 
 def judge_runs(
-    kinds: Sequence[Kind],
+    kinds: Sequence[RunKind],
     folder: Path,
     policy: Policy,
     *,
-    again: int = 0,
-    baselines: int = 1,
-    every_pair: bool = False,
+    repeats: int = 0,
+    baseline_runs: int = 1,
+    all_pairs: bool = False,
 ) -> Iterator[GateTrial]:
-    """Let the gate compare each A/A run with the one before, and each planted one with its neighbour.
+    """Let the gate compare each A/A run with the one before, and each slowed one with its neighbour.
 
-    What is inconclusive is judged again, together with the next run of its kind, as in CI.
+    An inconclusive run is judged again, merged with the next run of its kind, as in CI.
 
     Args:
-        kinds: What was run; the first has nothing planted.
+        kinds: What was run; the first has nothing injected.
         folder: Where `make_runs` put the runs.
         policy: The gate's.
-        again: How many more runs are taken in, one by one, while the verdict is inconclusive.
-        baselines: How many runs, each with those after it, a baseline is taken together of.
-        every_pair: Compare each A/A run with all before it, and each planted one with all A/A runs. More
+        repeats: How many more runs of its kind a run is merged with, one by one, while it is inconclusive.
+        baseline_runs: How many runs are merged into a baseline: a run and those after it.
+        all_pairs: Compare each A/A run with all before it, and each slowed one with all A/A runs. More
             comparisons of the same runs, which are not independent of one another.
     """
     files = {kind.name: [_file(folder, kind, number) for number in range(kind.count)] for kind in kinds}
     plain = files[kinds[0].name]
-    pairs = [(kinds[0], *pair) for pair in (combinations(plain, 2) if every_pair else pairwise(plain))]
+    pairs = [(kinds[0], *pair) for pair in (combinations(plain, 2) if all_pairs else pairwise(plain))]
     for kind in kinds[1:]:
-        for number, planted in enumerate(files[kind.name]):
+        for number, slowed in enumerate(files[kind.name]):
             neighbour = min(number, len(plain) - 1)
-            beside = plain if every_pair else plain[neighbour : neighbour + 1]
-            pairs += [(kind, before, planted) for before in beside]
+            beside = plain if all_pairs else plain[neighbour : neighbour + 1]
+            pairs += [(kind, before, slowed) for before in beside]
     for kind, before, after in pairs:
         # A run is never compared with itself.
-        befores = _from(before, [file for file in plain if file != after])[:baselines]
-        afters = _from(after, [file for file in files[kind.name] if file not in befores])[: again + 1]
+        befores = _from(before, [file for file in plain if file != after])[:baseline_runs]
+        afters = _from(after, [file for file in files[kind.name] if file not in befores])[: repeats + 1]
         yield _trial(kind, befores, afters, policy)
 
 
 def _from(first: Path, files: Sequence[Path]) -> list[Path]:
     """Return files from a certain one on, those before it at the end."""
-    place = files.index(first)
-    return [*files[place:], *files[:place]]
+    index = files.index(first)
+    return [*files[index:], *files[:index]]
 
 
-def _trial(kind: Kind, befores: Sequence[Path], files: Sequence[Path], policy: Policy) -> GateTrial:
+def _trial(kind: RunKind, befores: Sequence[Path], files: Sequence[Path], policy: Policy) -> GateTrial:
     """Judge the first of some files, and more of them with it while the verdict is inconclusive."""
     baseline = merge_repetitions([read_run(file) for file in befores], policy)
     runs = []
@@ -164,17 +164,17 @@ def _trial(kind: Kind, befores: Sequence[Path], files: Sequence[Path], policy: P
     )
 
 
-def _file(folder: Path, kind: Kind, number: int) -> Path:
+def _file(folder: Path, kind: RunKind, number: int) -> Path:
     return folder / f"{kind.name}-{number + 1:02}.json"
 
 
-def _found(kind: Kind, result: GateResult) -> bool:
-    """Tell whether there is a regression of the kind that was planted; for A/A, any at all."""
+def _found(kind: RunKind, result: GateResult) -> bool:
+    """Tell whether there is a regression where the slow-down was injected; for A/A, any at all."""
     regressed = [cell for cell in result.cells if cell.verdict == REGRESSED]
-    if not kind.plant:
+    if not kind.slowdown:
         return bool(regressed)
     if kind.backend == EVERY_BACKEND:
-        # Dense and pruned are slower alike: only the dense model beside the machine's ceiling shows it.
+        # Dense and pruned are slower alike: only the dense model beside the machine's roofline shows it.
         return any(
             part.metric == "ceiling" and part.verdict == REGRESSED for c in regressed for part in c.parts
         )
@@ -183,7 +183,7 @@ def _found(kind: Kind, result: GateResult) -> bool:
     )
 
 
-def _run_suites(path: Path, plant: str, arguments: Sequence[str]) -> None:
+def _run_suites(path: Path, slowdown: str, arguments: Sequence[str]) -> None:
     draft, log = path.with_suffix(".part"), path.with_suffix(".log")
     command = [
         sys.executable,
@@ -199,13 +199,13 @@ def _run_suites(path: Path, plant: str, arguments: Sequence[str]) -> None:
             [*command, f"--benchmark-json={draft}"],
             stdout=shown,
             stderr=subprocess.STDOUT,
-            env={**os.environ, VARIABLE: plant},
+            env={**os.environ, VARIABLE: slowdown},
             check=False,
         ).returncode
     try:
         if code:
             raise OptionError(f"a run of the suites ended with exit code {code}; see {log}")
         read_run(draft)
-        os.replace(draft, path)  # so that a run that was interrupted is never taken for a whole one
+        os.replace(draft, path)  # an interrupted run must not look like a whole one
     except (OSError, PruningBenchError) as error:
         raise OptionError(f"{error}") from None

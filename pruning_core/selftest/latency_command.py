@@ -16,7 +16,7 @@ from pruning_core.system.machine import describe_machine
 
 def run_selftest(
     each: int,
-    planted: int,
+    slowed: int,
     conditions: tuple[str, ...],
     threads: int,
     json_file: Path | None,
@@ -26,11 +26,11 @@ def run_selftest(
 
     Args:
         each: A/A trials for each condition.
-        planted: Trials for each planted slow-down.
-        conditions: `quiet`, `busy`, or both.
+        slowed: Trials for each injected slow-down.
+        conditions: `quiet`, `contended`, or both.
         threads: CPU threads, 0 for all usable.
         json_file: Gets every trial; also when the self-test is interrupted.
-        figure: Gets the picture.
+        figure: Gets the figure.
 
     Returns:
         The table of rates, as Markdown.
@@ -43,15 +43,15 @@ def run_selftest(
             check_writable(file)
     if figure is not None:
         check_figure_file(figure)
-    settings = plan_trials(each, planted, cast(tuple[Condition, ...], conditions))
+    configs = plan_trials(each, slowed, cast(tuple[Condition, ...], conditions))
     options = LatencyOptions()
     machine = describe_machine(threads)
     trials: list[Trial] = []
     try:
         with ProgressDisplay().work("selftest latency", quiet=True) as advance:
-            for trial in run_trials(settings, options, resolve_threads(threads)):
+            for trial in run_trials(configs, options, resolve_threads(threads)):
                 trials.append(trial)
-                advance(len(trials), len(settings))
+                advance(len(trials), len(configs))
     finally:
         if json_file is not None and trials:
             write_summary(json_file, trials, options, dict(machine))
@@ -63,7 +63,7 @@ def show_selftest(json_file: Path, figure: Path | None) -> str:
 
     Args:
         json_file: What it wrote.
-        figure: Gets the picture.
+        figure: Gets the figure.
 
     Returns:
         The table of rates, as Markdown.

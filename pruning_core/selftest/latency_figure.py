@@ -1,4 +1,4 @@
-"""Both methods in one picture: how far each of them is off, trial by trial, and how often it says so.
+"""Both methods in one figure: how far each of them is off, trial by trial, and how often it says so.
 
 Needs the extra `figures` (matplotlib).
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_bytes_file
-from pruning_core.selftest.latency_summary import Group
+from pruning_core.selftest.latency_summary import TrialGroup
 
 # Blue and orange of Okabe and Ito's palette: told apart by the colour-blind and in grey.
 PAIRED, SEQUENTIAL = "#0072B2", "#D55E00"
@@ -46,7 +46,7 @@ def check_figure_file(path: Path) -> None:
         )
 
 
-def draw_groups(groups: Sequence[Group], path: Path, title: str) -> None:
+def draw_groups(groups: Sequence[TrialGroup], path: Path, title: str) -> None:
     """Draw a panel for each kind of trials.
 
     Each dot is a trial: what it found, in percent slower; the shaded band is the tolerance, the line the
@@ -85,13 +85,13 @@ def draw_groups(groups: Sequence[Group], path: Path, title: str) -> None:
     write_bytes_file(path, buffer.getvalue())
 
 
-def _draw_panel(axis: object, group: Group, limit: float) -> None:
+def _draw_panel(axis: object, group: TrialGroup, limit: float) -> None:
     from matplotlib.axes import Axes
 
     assert isinstance(axis, Axes)
     tolerance = 100 * group.tolerance
     axis.axhspan(-100 * (1 - 1 / (1 + group.tolerance)), tolerance, color="#999999", alpha=0.25, lw=0)
-    axis.axhline(100 * group.extra, color="black", lw=0.8, ls="--")
+    axis.axhline(100 * group.injected_slowdown, color="black", lw=0.8, ls="--")
     spread = np.random.default_rng(0).uniform(-0.28, 0.28, len(group.trials))
     columns = (
         (0, PAIRED, [t.slowdown for t in group.trials], group.rate(lambda t: t.verdict), "o"),
@@ -103,13 +103,13 @@ def _draw_panel(axis: object, group: Group, limit: float) -> None:
             "^",
         ),
     )
-    word = "found" if group.extra else "false"
-    for place, colour, slowdowns, rate, marker in columns:
+    word = "found" if group.injected_slowdown else "false"
+    for x, colour, slowdowns, rate, marker in columns:
         values = 100 * (np.asarray(slowdowns) - 1)
         shown = np.clip(values, -limit, limit)
-        axis.scatter(place + spread, shown, s=9, color=colour, marker=marker, alpha=0.6, lw=0)
+        axis.scatter(x + spread, shown, s=9, color=colour, marker=marker, alpha=0.6, lw=0)
         axis.text(
-            place, limit * 1.06, f"{rate.count} of {rate.n}\n{word}", ha="center", va="bottom", color=colour
+            x, limit * 1.06, f"{rate.count} of {rate.n}\n{word}", ha="center", va="bottom", color=colour
         )
     axis.set_xticks([0, 1], ["paired", "sequential\nmean"])
     axis.set_xlim(-0.5, 1.5)

@@ -1,4 +1,4 @@
-"""What the trials amount to: rates of wrong and right verdicts, with intervals, as a table and as JSON."""
+"""Rates of wrong and right verdicts over the trials, with intervals, as a table and as JSON."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -17,16 +17,26 @@ from pruning_core.files.input import decode_json, read_bytes, why_unreadable
 from pruning_core.selftest.latency_trials import Condition, Trial, TrialConfig
 from pruning_core.stats.intervals import wilson_interval
 
-OLD_NAMES = {"precision": "target_error", "others_share": "other_cpu_share"}
+OLD_NAMES = {
+    "precision": "target_error",
+    "others_share": "other_cpu_share",
+    "setting": "config",
+    "extra": "injected_slowdown",
+    "seconds": "duration_s",
+    "sequential_seconds": "sequential_duration_s",
+}
 """What earlier files called a field → its name."""
 
-MOST_BYTES = 64_000_000
-"""Of a file that is read: a trial takes 500."""
+OLD_VALUES = {"busy": "contended"}
+"""What earlier files called a condition → its name."""
+
+MAX_BYTES = 64_000_000
+"""The largest file that is read."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something came out in a group of trials, with a 95 % Wilson interval."""
+    """How often a verdict was given in a group of trials, with a 95 % Wilson interval."""
 
     count: int
     n: int
@@ -38,41 +48,43 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Trials of one kind: a condition, a planted slow-down, a tolerance."""
+class TrialGroup:
+    """Trials of one kind: a condition, an injected slow-down, a tolerance."""
 
     condition: str
-    extra: float
+    injected_slowdown: float
     tolerance: float
     trials: tuple[Trial, ...]
 
     @property
     def title(self) -> str:
         """The kind in words."""
-        what = f"+{self.extra:.0%} planted" if self.extra else "A/A"
+        what = f"+{self.injected_slowdown:.0%} injected" if self.injected_slowdown else "A/A"
         return f"{what}, {self.condition}"
 
     def rate(self, verdict_of: Callable[[Trial], str]) -> Rate:
-        """Count what matters: `slower` where a slow-down was planted, any finding where none was."""
-        sought = {"slower"} if self.extra else {"slower", "faster"}
+        """Count what matters: `slower` where one was injected, any finding where none was."""
+        sought = {"slower"} if self.injected_slowdown else {"slower", "faster"}
         return Rate(sum(verdict_of(trial) in sought for trial in self.trials), len(self.trials))
 
 
-def group_trials(trials: Sequence[Trial]) -> list[Group]:
-    """Put trials of one kind together, in the order in which the kinds came."""
+def group_trials(trials: Sequence[Trial]) -> list[TrialGroup]:
+    """Put trials of one kind together, in the order of the first of each kind."""
     kinds: dict[tuple[str, float, float], list[Trial]] = {}
     for trial in trials:
-        s = trial.setting
-        kinds.setdefault((s.condition, s.extra, s.tolerance), []).append(trial)
-    return [Group(*kind, tuple(members)) for kind, members in kinds.items()]
+        s = trial.config
+        kinds.setdefault((s.condition, s.injected_slowdown, s.tolerance), []).append(trial)
+    return [TrialGroup(*kind, tuple(members)) for kind, members in kinds.items()]
 
 
-def render_groups(groups: Sequence[Group]) -> str:
+def render_groups(groups: Sequence[TrialGroup]) -> str:
     """Return the table of rates, as Markdown."""
     rows = []
     for group in groups:
-        errors = np.abs(np.log([t.slowdown / (1 + group.extra) for t in group.trials]))
-        sequential = np.abs(np.log([t.sequential_slowdown / (1 + group.extra) for t in group.trials]))
+        errors = np.abs(np.log([t.slowdown / (1 + group.injected_slowdown) for t in group.trials]))
+        sequential = np.abs(
+            np.log([t.sequential_slowdown / (1 + group.injected_slowdown) for t in group.trials])
+        )
         rows.append(
             [
                 group.title,
@@ -83,10 +95,10 @@ def render_groups(groups: Sequence[Group]) -> str:
                 f"{np.median(errors):.2%} / {errors.max():.1%}",
                 f"{np.median(sequential):.2%} / {sequential.max():.1%}",
                 f"{np.median([t.rounds for t in group.trials]):.0f}",
-                f"{np.median([t.seconds for t in group.trials]):.1f}",
+                f"{np.median([t.duration_s for t in group.trials]):.1f}",
             ]
         )
-    head = [
+    header = [
         "trials",
         "tolerance",
         "n",
@@ -97,7 +109,7 @@ def render_groups(groups: Sequence[Group]) -> str:
         "rounds",
         "s",
     ]
-    return tabulate(rows, headers=head, tablefmt="github", disable_numparse=True, stralign="right")
+    return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True, stralign="right")
 
 
 def write_summary(
@@ -115,7 +127,7 @@ def write_summary(
         "groups": [
             {
                 "condition": group.condition,
-                "planted": group.extra,
+                "injected_slowdown": group.injected_slowdown,
                 "tolerance": group.tolerance,
                 "n": len(group.trials),
                 "verdicts_paired": group.rate(lambda t: t.verdict).count,
@@ -135,9 +147,13 @@ def read_summary(path: Path) -> tuple[list[Trial], dict[str, Any]]:
         OptionError: If it cannot be read, or is not such a file.
     """
     try:
-        content = decode_json(read_bytes(path, MOST_BYTES))
+        content = decode_json(read_bytes(path, MAX_BYTES))
         trials = [_trial_of(item) for item in content["trials"]]
-        if not 0 < len({(t.setting.condition, t.setting.extra, t.setting.tolerance) for t in trials}) <= 50:
+        if (
+            not 0
+            < len({(t.config.condition, t.config.injected_slowdown, t.config.tolerance) for t in trials})
+            <= 50
+        ):
             raise ValueError("no trials, or of more than 50 kinds")
         return trials, dict(content["machine"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -153,10 +169,14 @@ def _trial_of(item: dict[str, Any]) -> Trial:
     Raises:
         ValueError, KeyError or TypeError: If it has an invalid value.
     """
-    setting = TrialConfig(**{OLD_NAMES.get(name, name): value for name, value in item["setting"].items()})
-    known = {OLD_NAMES.get(name, name): value for name, value in item.items()}
-    trial = Trial(**{**known, "setting": setting})
-    fractions = {"extra": setting.extra, "tolerance": setting.tolerance, "target_error": setting.target_error}
+    known = _todays_names(item)
+    config = TrialConfig(**_todays_names(known["config"]))
+    trial = Trial(**{**known, "config": config})
+    fractions = {
+        "injected_slowdown": config.injected_slowdown,
+        "tolerance": config.tolerance,
+        "target_error": config.target_error,
+    }
     ratios = {
         "slowdown": trial.slowdown,
         "slowdown_low": trial.slowdown_low,
@@ -165,9 +185,9 @@ def _trial_of(item: dict[str, Any]) -> Trial:
     }
     amounts = {
         "rounds": trial.rounds,
-        "seconds": trial.seconds,
-        "sequential_seconds": trial.sequential_seconds,
-        "batch_size": setting.batch_size,
+        "duration_s": trial.duration_s,
+        "sequential_duration_s": trial.sequential_duration_s,
+        "batch_size": config.batch_size,
     }
     for low, high, numbers in ((0, 10, fractions), (1e-6, 1e6, ratios), (0, 1e9, amounts)):
         for name, number in numbers.items():
@@ -175,6 +195,14 @@ def _trial_of(item: dict[str, Any]) -> Trial:
                 raise ValueError(f"{name} = {shown(number)}")
     if not trial.slowdown_low <= trial.slowdown <= trial.slowdown_high:
         raise ValueError("a slowdown outside of its bounds")
-    if setting.condition not in get_args(Condition):
-        raise ValueError(f"condition = {shown(setting.condition)}")
+    if config.condition not in get_args(Condition):
+        raise ValueError(f"condition = {shown(config.condition)}")
     return trial
+
+
+def _todays_names(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a file under today's names, with today's values."""
+    return {
+        OLD_NAMES.get(name, name): OLD_VALUES.get(value, value) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }

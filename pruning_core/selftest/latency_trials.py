@@ -27,7 +27,7 @@ from pruning_core.pruning.step import prune
 from pruning_core.system.clock import Call, Clock
 from pruning_core.system.contention import ContentionMonitor
 
-Condition = Literal["quiet", "busy"]
+Condition = Literal["quiet", "contended"]
 
 RATIOS = (0.75, 0.9)
 """The two model sizes: ResNet-18 with these fractions of its channels removed, untrained."""
@@ -37,8 +37,8 @@ BATCH_SIZES = (1, 32)
 SEQUENTIAL_CALLS = 50
 """As in the tutorial: 50 calls in a row, mean."""
 
-BUSY_S, IDLE_S = 0.05, 0.05
-"""The competing process computes and sleeps in turns of these: busy half of the time."""
+COMPUTING_S, SLEEPING_S = 0.05, 0.05
+"""The competing process computes and sleeps in turns of these: it wants half of one core."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrialConfig:
 
     ratio: float
     batch_size: int
-    extra: float  # work added to the candidate, as a fraction of its own; 0 for A/A
+    injected_slowdown: float  # work added to the candidate, as a fraction of its own; 0 for A/A
     tolerance: float  # slow-downs within it are no finding
     target_error: float  # rounds grow until the interval is narrower than ± this
     condition: Condition
@@ -55,90 +55,97 @@ class TrialConfig:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came out."""
+    """What one trial found."""
 
-    setting: TrialConfig
+    config: TrialConfig
     slowdown: float  # candidate time ÷ reference time, paired
     slowdown_low: float
     slowdown_high: float
     rounds: int
-    seconds: float  # that the paired measurement took
+    duration_s: float  # of the paired measurement
     sequential_slowdown: float
-    sequential_seconds: float
+    sequential_duration_s: float
     other_cpu_share: float | None  # of our cores' time, used by other processes meanwhile
 
     @property
     def verdict(self) -> str:
         """`slower` or `faster` if the whole interval is beyond the tolerance, else `same`."""
-        return _verdict(self.slowdown_low, self.slowdown_high, self.setting.tolerance)
+        return _verdict(self.slowdown_low, self.slowdown_high, self.config.tolerance)
 
     @property
     def sequential_verdict(self) -> str:
         """The same of the sequential mean, which has no interval."""
-        return _verdict(self.sequential_slowdown, self.sequential_slowdown, self.setting.tolerance)
+        return _verdict(self.sequential_slowdown, self.sequential_slowdown, self.config.tolerance)
 
 
-def plan_trials(each: int, planted: int, conditions: tuple[Condition, ...]) -> list[TrialConfig]:
-    """List the trials: A/A in each condition, planted slow-downs on a quiet machine, sizes in turns.
+def plan_trials(each: int, slowed: int, conditions: tuple[Condition, ...]) -> list[TrialConfig]:
+    """List the trials: A/A in each condition, injected slow-downs on a quiet machine, sizes in turns.
 
     Args:
         each: A/A trials for each condition.
-        planted: Trials for each of the two planted slow-downs.
-        conditions: `quiet`, `busy` or both.
+        slowed: Trials for each of the two injected slow-downs.
+        conditions: `quiet`, `contended` or both.
     """
     # As precise as the tolerance asks for: a wider interval would reach into it, a narrower one take longer.
     kinds: list[tuple[Condition, float, float, float, int]] = []
     if "quiet" in conditions:
         kinds += [
             ("quiet", 0.0, 0.05, 0.03, each),
-            ("quiet", 0.10, 0.05, 0.03, planted),
-            ("quiet", 0.05, 0.02, 0.02, planted),
+            ("quiet", 0.10, 0.05, 0.03, slowed),
+            ("quiet", 0.05, 0.02, 0.02, slowed),
         ]
-    if "busy" in conditions:
-        kinds.append(("busy", 0.0, 0.05, 0.03, each))
+    if "contended" in conditions:
+        kinds.append(("contended", 0.0, 0.05, 0.03, each))
     sizes = [(ratio, batch_size) for ratio in RATIOS for batch_size in BATCH_SIZES]
     return [
-        TrialConfig(*sizes[number % len(sizes)], extra, tolerance, target_error, condition)
-        for condition, extra, tolerance, target_error, count in kinds
+        TrialConfig(*sizes[number % len(sizes)], slowdown, tolerance, target_error, condition)
+        for condition, slowdown, tolerance, target_error, count in kinds
         for number in range(count)
     ]
 
 
 def run_trials(
-    settings: list[TrialConfig], options: LatencyOptions, threads: int, model: str = "resnet18"
+    configs: list[TrialConfig], options: LatencyOptions, threads: int, model: str = "resnet18"
 ) -> Iterator[Trial]:
     """Run trials one after the other; a competing process runs along those that want it.
 
     Args:
-        settings: What to try, those of one condition together.
-        options: Of the paired measurement; each setting has a precision of its own.
+        configs: What to try, those of one condition together.
+        options: Of the paired measurement; each config has a precision of its own.
         threads: CPU threads of the models.
         model: A name in MODELS.
     """
     calls: dict[tuple[float, int], tuple[Call, Call]] = {}
-    for condition, alike in groupby(settings, key=lambda setting: setting.condition):
+    for condition, alike in groupby(configs, key=lambda config: config.condition):
         with _competitor(condition):
-            for setting in alike:
-                size = (setting.ratio, setting.batch_size)
+            for config in alike:
+                size = (config.ratio, config.batch_size)
                 if size not in calls:
                     calls[size] = _two_copies(model, *size, threads)
                 reference, copy = calls[size]
-                candidate = with_extra_work(copy, setting.extra) if setting.extra else copy
-                yield _run_trial(setting, reference, candidate, options)
+                candidate = (
+                    with_extra_work(copy, config.injected_slowdown) if config.injected_slowdown else copy
+                )
+                yield _run_trial(config, reference, candidate, options)
 
 
-def with_extra_work(call: Call, extra: float, clock: Clock = time.perf_counter) -> Call:
+def with_extra_work(call: Call, slowdown: float, clock: Clock = time.perf_counter) -> Call:
     """Return a callable that does what `call` does, and then real arithmetic for a fraction of its time.
 
-    So the least slow-down is known, whatever else the machine does: 1 + `extra`. The work also disturbs the
-    call after it (caches, sleeping threads): on 2 threads of an AMD EPYC 5 % came out as 5.5 %.
+    So the smallest slow-down is known, whatever else the machine does: 1 + `slowdown`. The work also disturbs
+    the call after it (caches, sleeping threads), so that what is measured lies a little above (`README.md`).
+
+    Args:
+        call: What is slowed.
+        slowdown: The added work, as a fraction of the call's own time.
+        clock: Seconds that only go up; another one in tests.
     """
     a = torch.randn(32, 32)
 
     def call_and_work() -> object:
         start = clock()
         answer = call()
-        stop = start + (1 + extra) * (clock() - start)
+        stop = start + (1 + slowdown) * (clock() - start)
         while clock() < stop:
             torch.mm(a, a)
         return answer
@@ -146,24 +153,24 @@ def with_extra_work(call: Call, extra: float, clock: Clock = time.perf_counter) 
     return call_and_work
 
 
-def _run_trial(setting: TrialConfig, reference: Call, candidate: Call, options: LatencyOptions) -> Trial:
+def _run_trial(config: TrialConfig, reference: Call, candidate: Call, options: LatencyOptions) -> Trial:
     start = time.perf_counter()
     with ContentionMonitor("cpu") as watch:
-        precise = options.model_copy(update={"target_error": setting.target_error})
+        precise = options.model_copy(update={"target_error": config.target_error})
         timing = measure_pair(reference, candidate, precise, pool="eager")
     between = time.perf_counter()
     sequential = _mean_s(candidate) / _mean_s(reference)
     end = time.perf_counter()
     low, high, _ = speedup_interval(timing, options.confidence)
     return Trial(
-        setting=setting,
+        config=config,
         slowdown=1 / timing.speedup,
         slowdown_low=1 / high,
         slowdown_high=1 / low,
         rounds=timing.rounds,
-        seconds=between - start,
+        duration_s=between - start,
         sequential_slowdown=sequential,
-        sequential_seconds=end - between,
+        sequential_duration_s=end - between,
         other_cpu_share=watch.contention.other_cpu_share,
     )
 
@@ -172,12 +179,12 @@ def _mean_s(call: Call) -> float:
     """Time calls in a row, after a few untimed ones, as the tutorial does."""
     for _ in range(5):
         call()
-    seconds = []
+    samples_s = []
     for _ in range(SEQUENTIAL_CALLS):
         start = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - start)
-    return fmean(seconds)
+        samples_s.append(time.perf_counter() - start)
+    return fmean(samples_s)
 
 
 def _verdict(low: float, high: float, tolerance: float) -> str:
@@ -209,10 +216,10 @@ def _competitor(condition: Condition) -> Iterator[None]:
     program = f"""
 import time
 while True:
-    stop = time.perf_counter() + {BUSY_S}
+    stop = time.perf_counter() + {COMPUTING_S}
     while time.perf_counter() < stop:
         sum(range(1000))
-    time.sleep({IDLE_S})
+    time.sleep({SLEEPING_S})
 """
     process = subprocess.Popen([sys.executable, "-c", program])
     try:

@@ -1,8 +1,8 @@
-"""A pytest plugin that makes a backend slower by real work: `-p pruning_core.selftest.planting`.
+"""A pytest plugin that makes a backend slower by real work: `-p pruning_core.selftest.slowdown_plugin`.
 
-What to plant stands in the environment, `PRUNING_BENCH_PLANT="openvino=0.10"`: each call of that backend is
-followed by arithmetic for a tenth of its time; `*=0.30` plants in all of them. Without the variable nothing
-changes, so that runs with and without a plant are otherwise alike.
+The environment says what is slowed: with `PRUNING_BENCH_SLOWDOWN="openvino=0.10"` each timed call of that
+backend is followed by arithmetic for a tenth of its time, with `*=0.30` each call of every backend. Without
+the variable nothing changes, so that runs with and without a slow-down are otherwise alike.
 """
 
 import os
@@ -14,24 +14,24 @@ from pruning_core.config.cells import Cell
 from pruning_core.selftest.latency_trials import with_extra_work
 from pruning_core.suites.model_cache import LoadedModel, ModelCache
 
-VARIABLE = "PRUNING_BENCH_PLANT"
+VARIABLE = "PRUNING_BENCH_SLOWDOWN"
 EVERY_BACKEND = "*"
 
 
 def pytest_configure() -> None:
-    """Plant what the environment asks for, before anything is loaded."""
-    plant = os.environ.get(VARIABLE, "")
-    if plant:
-        backend, _, extra = plant.partition("=")
-        slow_down(backend, float(extra))
+    """Slow down what the environment names, before anything is loaded."""
+    asked = os.environ.get(VARIABLE, "")
+    if asked:
+        backend, _, slowdown = asked.partition("=")
+        slow_down(backend, float(slowdown))
 
 
-def slow_down(backend: str, extra: float) -> None:
+def slow_down(backend: str, slowdown: float) -> None:
     """Let whatever is loaded on a backend from here on do more work in each timed call.
 
     Args:
         backend: A name in BACKENDS, or `*` for every one.
-        extra: The work, as a fraction of the call's own time.
+        slowdown: The work, as a fraction of the call's own time.
     """
     load = ModelCache.load_copy
 
@@ -41,9 +41,9 @@ def slow_down(backend: str, extra: float) -> None:
             bind = loaded.executable.bind
 
             def bind_slower(images: Tensor) -> Callable[[], object]:
-                return with_extra_work(bind(images), extra)
+                return with_extra_work(bind(images), slowdown)
 
-            loaded.executable.bind = bind_slower  # type: ignore[method-assign,assignment]  # the plant
+            loaded.executable.bind = bind_slower  # type: ignore[method-assign,assignment]  # the slow-down
         return loaded
 
     ModelCache.load_copy = load_slower  # type: ignore[method-assign,assignment]  # likewise

@@ -196,7 +196,7 @@ def test_sane_options_are_still_grids() -> None:
         "prepare --dataset folder:~nouser/x --model resnet18 --ratios 0.5",
         "selftest latency --threads 1000000000",
         "selftest latency --trials 1000000000000",
-        "selftest latency --read /dev/zero",
+        "selftest latency --from-json /dev/zero",
         "gate /dev/zero /dev/zero",
         "report /dev/zero",
     ],

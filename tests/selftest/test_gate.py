@@ -1,4 +1,4 @@
-"""The gate's self-test: runs that are made once, plants that are real work, and what counts as found."""
+"""The gate's self-test: runs that are made once, slow-downs that are real work, and what counts as found."""
 
 import json
 import os
@@ -47,7 +47,7 @@ sample_ms = 1.0
 
 
 def all_slower(content):
-    """Let every dense eager cell reach a fraction less of its ceiling."""
+    """Let every dense eager cell reach a fraction less of the roofline."""
     for record in factory.records_of(content, "latency"):
         if record["is_control"]:
             for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "latency_p05_ms"):
@@ -71,7 +71,7 @@ def runs(tmp_path):
 
 
 def test_each_kind_is_judged_by_its_own_truth(runs):
-    """Runs alike are compared with the one before; planted ones with a neighbour, and found where planted."""
+    """Runs alike are compared with the one before; slowed ones with a neighbour, and found where injected."""
     trials = list(judge_runs(KINDS, runs, Policy()))
     assert [(t.kind, t.baseline, t.found) for t in trials] == [
         ("aa", "aa-01.json", False),
@@ -85,9 +85,9 @@ def test_each_kind_is_judged_by_its_own_truth(runs):
     assert "2 found (100.0%" in table
 
 
-def test_every_pair_of_runs_is_judged_if_asked(runs):
-    """All runs alike with one another, each planted one with all of them; no interval is claimed for that."""
-    trials = list(judge_runs(KINDS, runs, Policy(), every_pair=True))
+def test_all_pairs_of_runs_is_judged_if_asked(runs):
+    """All runs alike with one another, each slowed one with all of them; no interval is claimed for that."""
+    trials = list(judge_runs(KINDS, runs, Policy(), all_pairs=True))
     assert [(t.baseline, t.new) for t in trials] == [
         ("aa-01.json", "aa-02.json"),
         ("aa-01.json", "aa-03.json"),
@@ -95,14 +95,14 @@ def test_every_pair_of_runs_is_judged_if_asked(runs):
         *((f"aa-0{i}.json", f"onnxruntime-10-0{j}.json") for j in (1, 2) for i in (1, 2, 3)),
         *((f"aa-0{i}.json", "all-30-01.json") for i in (1, 2, 3)),
     ]
-    table = render_gate_trials(KINDS, trials, every_pair=True)
+    table = render_gate_trials(KINDS, trials, all_pairs=True)
     rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in table.splitlines()]
     assert ["nothing", "3", "3", "0 false"] in rows
     assert ["onnxruntime +0.10", "2", "6", "6 found"] in rows
 
 
 def test_what_is_inconclusive_is_judged_with_the_next_run(tmp_path):
-    """More runs of a kind are taken in while the verdict is inconclusive, never the baseline itself."""
+    """More runs of a kind are merged while the verdict is inconclusive, never the baseline itself."""
     kinds = plan_kinds(3, 2, 0, "onnxruntime")
     changes = [noisy] * 3 + [in_turn(slower(1.06), noisy), slower(1.5)]
     names = [f"aa-0{i}.json" for i in (1, 2, 3)] + [f"onnxruntime-10-0{i}.json" for i in (1, 2)]
@@ -110,26 +110,26 @@ def test_what_is_inconclusive_is_judged_with_the_next_run(tmp_path):
         content = small(seed=seed, rounds=40)
         change(content)
         factory.write(content, tmp_path / name)
-    alone = list(judge_runs(kinds, tmp_path, Policy(), every_pair=True))
+    alone = list(judge_runs(kinds, tmp_path, Policy(), all_pairs=True))
     assert {t.runs for t in alone} == {1}
     assert [t.verdict for t in alone] == ["inconclusive"] * 6 + ["regressed"] * 3
-    trials = list(judge_runs(kinds, tmp_path, Policy(), again=1, every_pair=True))
+    trials = list(judge_runs(kinds, tmp_path, Policy(), repeats=1, all_pairs=True))
     assert [(t.baseline, t.new) for t in trials if t.kind == "aa"] == [
         ("aa-01.json", "aa-02.json aa-03.json"),
         ("aa-01.json", "aa-03.json aa-02.json"),
         ("aa-02.json", "aa-03.json aa-01.json"),
     ]
-    planted = [t for t in trials if t.kind != "aa"]
-    assert [(t.new, t.found, t.runs) for t in planted] == [
+    slowed = [t for t in trials if t.kind != "aa"]
+    assert [(t.new, t.found, t.runs) for t in slowed] == [
         *[("onnxruntime-10-01.json onnxruntime-10-02.json", True, 2)] * 3,
         *[("onnxruntime-10-02.json", True, 1)] * 3,
     ]
-    assert "| 6 found, 3 of them by one run |" in render_gate_trials(kinds, trials, every_pair=True)
+    assert "| 6 found, 3 of them by one run |" in render_gate_trials(kinds, trials, all_pairs=True)
 
 
 def test_a_baseline_may_be_of_several_runs(runs):
-    """Each baseline is taken together with the runs after it, never with what is compared with it."""
-    trials = list(judge_runs(KINDS, runs, Policy(), again=1, baselines=2, every_pair=True))
+    """Each baseline is merged with the runs after it, never with what is compared with it."""
+    trials = list(judge_runs(KINDS, runs, Policy(), repeats=1, baseline_runs=2, all_pairs=True))
     assert [(t.baseline, t.new) for t in trials if t.kind == "aa"] == [
         ("aa-01.json aa-03.json", "aa-02.json"),
         ("aa-01.json aa-02.json", "aa-03.json"),
@@ -143,15 +143,15 @@ def test_a_baseline_may_be_of_several_runs(runs):
     assert all(t.found for t in trials if t.kind != "aa")
 
 
-def test_a_regression_elsewhere_is_not_the_plant(runs):
-    """A plant counts as found only where it was planted."""
+def test_a_regression_elsewhere_is_not_the_injected_one(runs):
+    """A slow-down counts as found only where it was injected."""
     kinds = plan_kinds(3, 2, 1, "openvino")
     for number in (1, 2):
         shutil.move(runs / f"onnxruntime-10-0{number}.json", runs / f"openvino-10-0{number}.json")
     shutil.copy(runs / "openvino-10-01.json", runs / "all-30-01.json")
-    planted = [t for t in judge_runs(kinds, runs, Policy()) if t.kind != "aa"]
-    assert [t.exit_code for t in planted] == [1, 1, 1]
-    assert [t.found for t in planted] == [False, False, False]
+    slowed = [t for t in judge_runs(kinds, runs, Policy()) if t.kind != "aa"]
+    assert [t.exit_code for t in slowed] == [1, 1, 1]
+    assert [t.found for t in slowed] == [False, False, False]
 
 
 def test_a_false_regression_is_counted(runs):
@@ -163,7 +163,7 @@ def test_a_false_regression_is_counted(runs):
 def test_runs_take_turns_and_are_made_once(runs, monkeypatch):
     """What is there is not made again; the rest is made with kinds in turns."""
     made = []
-    monkeypatch.setattr(gate_trials, "_run_suites", lambda path, plant, _: made.append((path.name, plant)))
+    monkeypatch.setattr(gate_trials, "_run_suites", lambda path, asked, _: made.append((path.name, asked)))
     (runs / "aa-01.json").unlink()
     (runs / "onnxruntime-10-01.json").unlink()
     (runs / "aa-02.json").unlink()
@@ -177,15 +177,15 @@ def test_runs_take_turns_and_are_made_once(runs, monkeypatch):
     assert steps[-1] == (5, 6)
 
 
-@pytest.mark.parametrize(("backend", "planted"), [("eager", True), ("*", True), ("openvino", False)])
-def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, planted):
+@pytest.mark.parametrize(("backend", "slowed"), [("eager", True), ("*", True), ("openvino", False)])
+def test_a_slowdown_is_real_work_in_every_call(tmp_path, monkeypatch, backend, slowed):
     """On the backend named, each timed call is followed by work; answers and other backends stay."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(ModelCache, "load_copy", ModelCache.load_copy)  # put back afterwards
-    extras = []
+    slowdowns = []
 
-    def noting(call, extra):
-        extras.append(extra)
+    def noting(call, slowdown):
+        slowdowns.append(slowdown)
         return call
 
     monkeypatch.setattr(slowdown_plugin, "with_extra_work", noting)
@@ -193,7 +193,7 @@ def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, plan
     slowdown_plugin.pytest_configure()
     grid = make_grid(
         {
-            "model": write_user_model(tmp_path, "plant_nets"),
+            "model": write_user_model(tmp_path, "slowed_nets"),
             "ratios": "0.5",
             "batch_sizes": "2",
             "threads": 1,
@@ -204,12 +204,12 @@ def test_a_plant_is_real_work_in_every_call(tmp_path, monkeypatch, backend, plan
     )
     harness = Harness(grid, Workspace(Store(tmp_path / "store"), ProgressDisplay()))
     harness.latency_record(next(iter(latency_cells(grid))))
-    assert extras == ([0.25] * 3 if planted else [])  # the control, its copy, and a batch to see answers
+    assert slowdowns == ([0.25] * 3 if slowed else [])  # the control, its copy, and a batch to see answers
 
 
 @pytest.mark.slow
 def test_the_whole_self_test(tmp_path, monkeypatch, capsys):
-    """Runs in processes of their own, with and without a plant; a second call makes none."""
+    """Runs in processes of their own, with and without a slow-down; a second call makes none."""
     project = tmp_path / "project"
     shutil.copytree(ROOT / "bench", project / "bench")
     (project / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
@@ -219,7 +219,7 @@ def test_the_whole_self_test(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(project)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(project)]))
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
-    arguments = ["selftest", "gate", "--folder", "runs", "--runs=2", "--planted=1", "--planted-in-all=0"]
+    arguments = ["selftest", "gate", "--folder", "runs", "--runs=2", "--slowed=1", "--all-slowed=0"]
     arguments += ["--backend=eager", "--grid=small", "--store=store", "--json=out.json"]
     cli.cli.main(arguments, standalone_mode=False)
     assert "| eager +0.10" in capsys.readouterr().out

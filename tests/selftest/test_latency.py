@@ -2,23 +2,26 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.errors import OptionError
-from pruning_core.selftest import latency_command, latency_trials
+from pruning_core.selftest import latency_command, latency_summary, latency_trials
 from pruning_core.selftest.latency_figure import check_figure_file, draw_groups
 from pruning_core.selftest.latency_summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.latency_trials import Trial, TrialConfig, plan_trials, run_trials, with_extra_work
 
+RESULTS = Path(__file__).parents[2] / "results"
+
 QUICK = LatencyOptions(min_rounds=6, max_rounds=6, warmup_ms=0, sample_ms=0.2)
 
 
-def trial(low=0.99, high=1.01, sequential=1.0, extra=0.0, tolerance=0.05, condition="quiet"):
+def trial(low=0.99, high=1.01, sequential=1.0, injected=0.0, tolerance=0.05, condition="quiet"):
     """A trial that found this interval."""
-    setting = TrialConfig(0.9, 1, extra, tolerance, 0.02, condition)
-    return Trial(setting, (low + high) / 2, low, high, 10, 2.0, sequential, 1.0, 0.0)
+    config = TrialConfig(0.9, 1, injected, tolerance, 0.02, condition)
+    return Trial(config, (low + high) / 2, low, high, 10, 2.0, sequential, 1.0, 0.0)
 
 
 class Machine:
@@ -38,8 +41,8 @@ class Machine:
         return "answer"
 
 
-def test_planted_work_takes_what_was_planted():
-    """The copy answers as the original does, and takes 1 + extra times as long."""
+def test_injected_work_takes_what_was_injected():
+    """The copy answers as the original does, and takes 1 + slowdown times as long."""
     machine = Machine()
     slowed = with_extra_work(machine.call, 0.10, clock=machine.clock)
     start = machine.now
@@ -69,21 +72,21 @@ def test_the_sequential_mean_has_no_interval():
 
 
 def test_the_plan_has_every_size_in_every_condition():
-    """A/A in both conditions and both plants, each with all sizes equally often; quiet ones first."""
-    settings = plan_trials(4, 8, ("quiet", "busy"))
+    """A/A in both conditions and two slow-downs, each with all sizes equally often; quiet ones first."""
+    configs = plan_trials(4, 8, ("quiet", "contended"))
     counts = {}
-    for s in settings:
-        counts.setdefault((s.condition, s.extra, s.tolerance), []).append((s.ratio, s.batch_size))
+    for s in configs:
+        counts.setdefault((s.condition, s.injected_slowdown, s.tolerance), []).append((s.ratio, s.batch_size))
     assert {kind: len(sizes) for kind, sizes in counts.items()} == {
         ("quiet", 0.0, 0.05): 4,
         ("quiet", 0.10, 0.05): 8,
         ("quiet", 0.05, 0.02): 8,
-        ("busy", 0.0, 0.05): 4,
+        ("contended", 0.0, 0.05): 4,
     }
     assert all(len(set(sizes)) == 4 for sizes in counts.values())
-    conditions = [s.condition for s in settings]
+    conditions = [s.condition for s in configs]
     assert conditions == sorted(conditions, reverse=True)  # the competitor is started once
-    assert {s.extra for s in plan_trials(4, 8, ("busy",))} == {0.0}
+    assert {s.injected_slowdown for s in plan_trials(4, 8, ("contended",))} == {0.0}
 
 
 def test_a_trial_is_measured_both_ways_beside_its_competitor(monkeypatch):
@@ -97,30 +100,30 @@ def test_a_trial_is_measured_both_ways_beside_its_competitor(monkeypatch):
 
     monkeypatch.setattr(latency_trials.subprocess, "Popen", noting)
     monkeypatch.setattr(latency_trials, "SEQUENTIAL_CALLS", 3)
-    settings = [
+    configs = [
         TrialConfig(0.9, 1, 0.0, 0.05, 0.03, "quiet"),
-        *[TrialConfig(0.9, 1, 0.1, 0.05, 0.03, "busy")] * 2,
+        *[TrialConfig(0.9, 1, 0.1, 0.05, 0.03, "contended")] * 2,
     ]
     done = []
-    for result in run_trials(settings, QUICK, threads=1):
-        assert len(started) == (result.setting.condition == "busy")
+    for result in run_trials(configs, QUICK, threads=1):
+        assert len(started) == (result.config.condition == "contended")
         assert all(process.poll() is None for process in started)
         done.append(result)
-    assert [result.setting for result in done] == settings
+    assert [result.config for result in done] == configs
     assert all(r.slowdown_low <= r.slowdown <= r.slowdown_high and r.rounds == 6 for r in done)
     assert all(r.sequential_slowdown > 0 for r in done)
     assert started[0].wait(5) != 0  # killed
 
 
 def test_rates_count_what_matters():
-    """Where nothing was planted any finding is false; where work was planted only `slower` is right."""
+    """Where nothing was injected any finding is false; where work was injected only `slower` is right."""
     aa = [trial(1.06, 1.2), trial(0.8, 0.9), trial(), trial(sequential=1.2)]
-    planted = [trial(1.06, 1.2, extra=0.1), trial(0.8, 0.9, extra=0.1)]
-    first, second = group_trials([*aa, *planted])
+    slowed = [trial(1.06, 1.2, injected=0.1), trial(0.8, 0.9, injected=0.1)]
+    first, second = group_trials([*aa, *slowed])
     assert first.rate(lambda t: t.verdict).count == 2
     assert first.rate(lambda t: t.sequential_verdict).count == 1
     assert second.rate(lambda t: t.verdict).count == 1
-    assert (first.title, second.title) == ("A/A, quiet", "+10% planted, quiet")
+    assert (first.title, second.title) == ("A/A, quiet", "+10% injected, quiet")
     table = render_groups([first, second])
     assert "50.0% [15.0, 85.0]" in table
     assert len(table.splitlines()) == 4
@@ -128,9 +131,34 @@ def test_rates_count_what_matters():
 
 def test_trials_come_back_from_their_file(tmp_path):
     """Every trial and the machine are in the JSON, and can be read again."""
-    some = [trial(), trial(1.06, 1.2, extra=0.1, condition="busy")]
+    some = [trial(), trial(1.06, 1.2, injected=0.1, condition="contended")]
     write_summary(tmp_path / "s.json", some, LatencyOptions(), {"name": "box", "torch": "2.13"})
     assert read_summary(tmp_path / "s.json") == (some, {"name": "box", "torch": "2.13"})
+
+
+def test_a_file_of_earlier_names_is_read_under_todays(tmp_path):
+    """What earlier versions called a field or a condition comes back under its name of today."""
+    some = [trial(), trial(1.06, 1.2, injected=0.1), trial(condition="contended")]
+    write_summary(tmp_path / "s.json", some, LatencyOptions(), {})
+    text = (tmp_path / "s.json").read_text()
+    for old, name in {**latency_summary.OLD_NAMES, **latency_summary.OLD_VALUES}.items():
+        text = text.replace(f'"{name}"', f'"{old}"')
+    assert '"busy"' in text
+    assert '"contended"' not in text
+    assert '"extra"' in text
+    (tmp_path / "old.json").write_text(text)
+    assert read_summary(tmp_path / "old.json")[0] == some
+
+
+def test_the_published_file_is_read():
+    """The trials in `results/`, of an earlier version, are all there, in both conditions."""
+    groups = group_trials(read_summary(RESULTS / "selftest-latency.json")[0])
+    assert [(g.title, len(g.trials), g.rate(lambda t: t.verdict).count) for g in groups] == [
+        ("A/A, quiet", 100, 0),
+        ("+10% injected, quiet", 200, 198),
+        ("+5% injected, quiet", 200, 182),
+        ("A/A, contended", 100, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +175,7 @@ def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, text):
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_the_figure_is_drawn_the_same_each_time(tmp_path, suffix):
     """Both methods are drawn, with their counts; drawing twice gives the same file."""
-    groups = group_trials([trial(), trial(1.06, 1.2, sequential=1.3), trial(extra=0.1)])
+    groups = group_trials([trial(), trial(1.06, 1.2, sequential=1.3), trial(injected=0.1)])
     one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
     for path in (one, two):
         draw_groups(groups, path, "a machine")
@@ -170,7 +198,7 @@ def test_a_figure_that_cannot_be_drawn_is_found_out_before_the_trials(monkeypatc
 def test_an_interrupted_selftest_keeps_its_trials(monkeypatch, tmp_path):
     """What was measured before an interruption is written."""
 
-    def two_then_stop(settings, options, threads):
+    def two_then_stop(configs, options, threads):
         yield trial()
         yield trial()
         raise KeyboardInterrupt
@@ -182,7 +210,7 @@ def test_an_interrupted_selftest_keeps_its_trials(monkeypatch, tmp_path):
 
 
 def test_a_file_of_trials_is_counted_again_without_any(monkeypatch, tmp_path):
-    """`--read` draws and counts what was measured before."""
+    """`--from-json` draws and counts what was measured before."""
     monkeypatch.setattr(latency_command, "run_trials", None)
     write_summary(
         tmp_path / "s.json",
