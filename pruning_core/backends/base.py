@@ -2,7 +2,7 @@
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -64,6 +64,16 @@ class Executable(ABC):
             A callable. Each call runs the model exactly once on these images and returns when the logits
             are ready, on whatever device and in whatever type they came out; they hold until its next call.
         """
+
+    def options(self, batch_size: int | None = None) -> dict[str, str]:
+        """Return what the runtime was told that is not its default: its own name of each option → the value.
+
+        Threads, precision and device have fields of their own in a record, and are left out.
+
+        Args:
+            batch_size: Images in a timed call; None for `predict`, which takes any number.
+        """
+        return {}
 
     def time_on_device(self, images: Tensor) -> DeviceTime | None:
         """Time this model by the clock of its device; None where the host's clock is all there is.
@@ -127,6 +137,11 @@ class Backend(ABC):
             OptionError: If int8 has no calibration images that fit the model.
             BackendError: If this backend cannot run this model.
         """
+
+
+def options_text(options: Mapping[str, str]) -> str:
+    """Return options as a record holds them: `name=value`, sorted by name; empty for none."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(options.items()))
 
 
 def missing_packages(*names: str) -> str | None:

@@ -6,6 +6,8 @@ Compiling takes seconds to minutes and never falls into a timed call.
 import os
 import shutil
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,15 @@ from pruning_core.backends.base import Backend, Executable, first_line_of, missi
 from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, copy_to
 from pruning_core.errors import BackendError
 from pruning_core.system.hardware import set_torch_threads
+
+DYNAMIC = False
+"""Each batch size is compiled for itself."""
+
+FULLGRAPH = True
+"""A model that is partly in a graph and partly in Python would be timed as if it were compiled."""
+
+INDUCTOR_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {"freezing": True}
+"""Weights are constants, so that BatchNorm is folded into them; compiling is faster, too (`README.md`)."""
 
 
 class Inductor(Backend):
@@ -52,6 +63,11 @@ class Inductor(Backend):
 class InductorExecutable(PerBatchExecutable):
     """A module compiled once for each batch size."""
 
+    def options(self, batch_size: int | None = None) -> dict[str, str]:
+        """Return what `torch.compile` was told (see `Executable.options`)."""
+        named = {"dynamic": DYNAMIC, "fullgraph": FULLGRAPH, **INDUCTOR_OPTIONS}
+        return {name: str(value) for name, value in named.items()}
+
     def _prepare(self, placed: Tensor) -> Run:
         return _compile(self._model, placed)
 
@@ -64,9 +80,7 @@ def _compile(model: nn.Module, placed: Tensor) -> Run:
     # Dynamo counts recompilations per code object and gives up after eight. All networks of one class, and
     # all batch sizes, share the code object of their `forward`; a code object of its own lifts that limit.
     run.__code__ = run.__code__.replace()
-    # fullgraph: part of a model in a graph and part in Python would be timed as if it were compiled.
-    # freezing: weights are constants; folds BatchNorm, and compiled the CIFAR ResNet-18 in 4 s, not 8 to 30.
-    compiled: Run = torch.compile(run, dynamic=False, fullgraph=True, options={"freezing": True})
+    compiled: Run = torch.compile(run, dynamic=DYNAMIC, fullgraph=FULLGRAPH, options=INDUCTOR_OPTIONS)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # Inductor's own deprecated calls; nothing a user could mend

@@ -24,9 +24,15 @@ INT8_LINEAR = {"QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
 FLOAT_CONVOLUTIONS = {"Conv", "FusedConv", "NhwcFusedConv"}
 
 SPIN_US = 2000
-"""Meant to be longer than the pauses within a call and between calls, so that a call takes as long as it does
-by default, and short for whoever waits: see "A runtime that spins" in results/README.md. A release that does
-not know the option ignores it, and is waited for."""
+"""How long a thread spins after its work, in microseconds.
+
+Longer than the pauses within a call and between calls, so that a call takes as long as it does by default;
+short for the backend that is measured next, which waits for these threads. Evidence: `README.md`. A release
+that does not know the option ignores it.
+"""
+
+SESSION_ENTRIES = {"session.intra_op.spin_duration_us": str(SPIN_US)}
+"""Options of every session of ours that differ from ONNX Runtime's defaults and bear on speed."""
 
 
 class OnnxRuntime(Backend):
@@ -81,6 +87,10 @@ class OnnxRuntimeExecutable(Executable):
         """Hold an open `onnxruntime.InferenceSession` on `device`."""
         self._session = session
         self._device = device
+
+    def options(self, batch_size: int | None = None) -> dict[str, str]:
+        """Return what the session was told (see `Executable.options`)."""
+        return SESSION_ENTRIES
 
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
@@ -139,10 +149,11 @@ def session_options(threads: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.inter_op_num_threads = 1  # of no effect: operators run one after the other
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3  # errors only
-    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
+    for name, value in SESSION_ENTRIES.items():
+        options.add_session_config_entry(name, value)
     return options
 
 

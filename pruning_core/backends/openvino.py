@@ -100,6 +100,13 @@ class OpenVinoExecutable(Executable):
         self._any_batch = self._compile(self._model)
         self._by_batch: dict[int, Any] = {}  # batch size → compiled for it alone
 
+    def options(self, batch_size: int | None = None) -> dict[str, str]:
+        """Return what OpenVINO was told (see `Executable.options`).
+
+        All of it, since its defaults depend on the CPU (precision) and on the release (hint).
+        """
+        return self._config(1 if batch_size is None else self.streams_for(batch_size))
+
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
         request = self._any_batch.create_infer_request()
@@ -149,17 +156,16 @@ class OpenVinoExecutable(Executable):
             self._by_batch[n] = self._compile(fixed, streams)
         return self._by_batch[n]
 
+    def _config(self, streams: int) -> dict[str, str]:
+        return {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[self._precision][0],
+            **({"NUM_STREAMS": str(streams)} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
+        }
+
     def _compile(self, model: Any, streams: int = 1) -> Any:
         hint, type_name, _ = PRECISIONS[self._precision]
-        compiled = self._core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": hint,
-                "INFERENCE_NUM_THREADS": self._threads,
-                **({"NUM_STREAMS": streams} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
-            },
-        )
+        config = {**self._config(streams), "INFERENCE_NUM_THREADS": self._threads}
+        compiled = self._core.compile_model(model, "CPU", config)
         runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if runs_in != type_name:
             raise BackendError(f"OpenVINO was asked for {hint} and runs {runs_in} on this CPU")

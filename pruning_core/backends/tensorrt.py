@@ -13,11 +13,20 @@ from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
 from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_answers, export_onnx
-from pruning_core.backends.onnxruntime import bind_session, missing_provider, open_session, session_options
+from pruning_core.backends.onnxruntime import (
+    SESSION_ENTRIES,
+    bind_session,
+    missing_provider,
+    open_session,
+    session_options,
+)
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
 
 PROVIDER = "TensorrtExecutionProvider"
+
+NO_FALLBACK = {"session.disable_cpu_ep_fallback": "1"}
+"""What TensorRT does not take would run on the CPU otherwise, and still be called TensorRT."""
 
 # precision → (what allows TensorRT to use it, largest relative error of a logit)
 PRECISIONS: dict[str, tuple[dict[str, bool], float]] = {
@@ -82,6 +91,11 @@ class TensorRtExecutable(Executable):
         self._threads = threads
         self._sessions: dict[int, Any] = {}  # batch size → session
 
+    def options(self, batch_size: int | None = None) -> dict[str, str]:
+        """Return what session and provider were told (see `Executable.options`)."""
+        allowed = {name: str(value) for name, value in PRECISIONS[self._precision][0].items()}
+        return {**SESSION_ENTRIES, **NO_FALLBACK, **allowed}
+
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU; fewer images than an engine takes are filled up to it."""
         n = len(images)
@@ -106,8 +120,8 @@ class TensorRtExecutable(Executable):
 def _open_for_batch(onnx_bytes: bytes, n: int, precision: str, device: str, threads: int) -> Any:
     options = session_options(threads)
     options.add_free_dimension_override_by_name("batch", n)  # as `export_onnx` names it
-    # What TensorRT does not take would run on the CPU, and still be called TensorRT.
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    for name, value in NO_FALLBACK.items():
+        options.add_session_config_entry(name, value)
     device_id = int(device.partition(":")[2] or 0)
     try:
         return open_session(

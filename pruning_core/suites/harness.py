@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pruning_core.backends.base import options_text
 from pruning_core.chain.networks import load_network
 from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import Cell, Variant
@@ -260,6 +261,7 @@ class Harness:
         """Return how a cell answers and how far that is from eager fp32: wrong speed is no speed."""
         evaluation = self.models.evaluate(cell)
         plain = self.models.evaluate(plain_of(cell))
+        executable = self.models.loaded(cell).executable
         low, high = evaluation.interval
         difference = logit_difference(evaluation, plain)
         return {
@@ -270,5 +272,6 @@ class Harness:
             "agreement": agreement(evaluation, plain),
             "min_agreement": min_agreement(threshold, cell.precision),
             **({} if difference is None else {"logit_difference": difference}),
-            "memory_format": self.models.loaded(cell).executable.memory_format,
+            "memory_format": executable.memory_format,
+            "backend_options": options_text(executable.options(cell.batch_size)),
         }

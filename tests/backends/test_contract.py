@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends import BACKENDS, compile, load_executable, openvino
-from pruning_core.backends.base import Executable
+from pruning_core.backends.base import Executable, options_text
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
 from pruning_core.system.hardware import usable_cores
@@ -170,6 +170,52 @@ def test_says_how_images_lie_in_memory(pair, executable) -> None:
     assert executable.memory_format in ("contiguous", "channels_last", "backend")
 
 
+OPTIONS = {
+    "eager": "",
+    "cudagraph": "",
+    "compile": "dynamic=False, freezing=True, fullgraph=True",
+    "onnxruntime": "session.intra_op.spin_duration_us=2000",
+    "openvino": "INFERENCE_PRECISION_HINT={hint}, PERFORMANCE_HINT=LATENCY",
+    "tensorrt": "session.disable_cpu_ep_fallback=1, session.intra_op.spin_duration_us=2000",
+}
+
+
+def test_says_what_the_runtime_was_told(pair, executable) -> None:
+    """Every executable names the options that differ from its runtime's defaults, sorted by name."""
+    hint = openvino.PRECISIONS[pair[1]][0] if pair[0] == "openvino" else ""
+    assert options_text(executable.options()) == OPTIONS[pair[0]].format(hint=hint)
+    assert options_text(executable.options(1)) == options_text(executable.options())
+
+
+def test_options_of_every_backend_are_expected() -> None:
+    """The table above has each backend; text is sorted, whatever the order of what was told."""
+    assert OPTIONS.keys() == BACKENDS.keys()
+    assert options_text({"b": "2", "a": "1"}) == "a=1, b=2"
+
+
+def test_onnxruntime_was_told_what_it_says() -> None:
+    """An open session has each option under the name and value that the executable gives."""
+    if BACKENDS["onnxruntime"].unavailable_reason("fp32", "cpu"):
+        pytest.skip("ONNX Runtime is not here")
+    loaded = load_executable("onnxruntime", small_net(), EXAMPLE, "fp32", "cpu", THREADS)
+    session = loaded._session.get_session_options()
+    assert {name: session.get_session_config_entry(name) for name in loaded.options()} == loaded.options()
+
+
+def test_compile_was_told_what_it_says(monkeypatch) -> None:
+    """`torch.compile` gets each option under the name and value that the executable gives."""
+    told = {}
+
+    def note(run, *, options, **named):
+        told.update(named | options)
+        return run
+
+    monkeypatch.setattr(torch, "compile", note)
+    loaded = compile.Inductor().load(small_net(), EXAMPLE, precision="fp32", device="cpu", threads=THREADS)
+    loaded.predict(images_of(2))
+    assert {name: str(value) for name, value in told.items()} == loaded.options()
+
+
 def test_leaves_the_model_as_it_was(pair) -> None:
     """Loading changes neither weights, nor types, nor the training mode, nor hooks of the model given."""
     net = small_net()
@@ -232,6 +278,7 @@ def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> N
     run = loaded.bind(images)
     if threads <= usable_cores():  # OpenVINO makes no more streams than there are cores
         assert loaded._by_batch[n].get_property("NUM_STREAMS") == streams
+    assert loaded.options(n).get("NUM_STREAMS", "1") == str(streams)
     for _ in range(3):
         torch.testing.assert_close(run(), correct_bits(net, images), rtol=1e-3, atol=1e-3)
 

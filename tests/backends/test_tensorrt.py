@@ -84,6 +84,9 @@ def test_each_precision_asks_for_its_type_only(opened, precision) -> None:
     assert float((loaded.predict(images_of(8)) - right).abs().max()) < 0.05 * float(right.abs().max())
     allowed = {} if precision == "fp32" else {f"trt_{precision}_enable": True}
     assert all(options == {"device_id": 0, **allowed} for _, _, options in opened)
+    said = {name: value for name, value in loaded.options(4).items() if name.startswith("trt_")}
+    assert said == {name: str(value) for name, value in allowed.items()}
+    assert loaded.options(4)["session.disable_cpu_ep_fallback"] == "1"
 
 
 def test_the_int8_model_is_what_tensorrt_reads() -> None:

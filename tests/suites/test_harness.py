@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pruning_core.backends import BACKENDS
+from pruning_core.backends.eager import TorchExecutable
 from pruning_core.config.cells import latency_cells
 from pruning_core.config.grid import make_grid
 from pruning_core.errors import BackendError
@@ -204,6 +205,15 @@ def test_a_latency_record_says_why_and_how_well(harness):
     assert record["memory_format"] == "channels_last"
     assert record["latency_p50_ms"] > 0
     assert "device_ms" not in record  # the host's clock is the CPU's
+
+
+def test_records_say_what_the_runtime_was_told(harness, monkeypatch):
+    """Accuracy and latency records hold the backend's options, those of the batch size that is timed."""
+    monkeypatch.setattr(TorchExecutable, "options", lambda _, batch_size=None: {"streams": str(batch_size)})
+    cell = cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2")
+    accuracy = harness.accuracy_record(replace(cell, batch_size=None), None)
+    latency, _ = harness.latency_record(cell)
+    assert (accuracy["backend_options"], latency["backend_options"]) == ("streams=None", "streams=2")
 
 
 @pytest.mark.parametrize("graphed", [True, False])
