@@ -1,6 +1,7 @@
 """Backends by name, and the one way to make a model ready to run on one.
 
-A new backend is one file with a `Backend` and one line in `BACKENDS`; the contract tests then cover it.
+A new backend is one file with a `Backend` and one line in `BACKENDS`; the contract tests then cover it. What
+each of them runs, and on which evidence its options were chosen: `README.md`.
 """
 
 import re
@@ -45,7 +46,11 @@ BACKENDS: dict[str, Backend] = {
 
 
 def check_backend(name: str, precision: str) -> None:
-    """Check that we know a backend and that it has a precision, on whatever machine.
+    """Check that there is a backend of that name and that it has a precision, on whatever machine.
+
+    Args:
+        name: A name in `BACKENDS`.
+        precision: For example `fp32`.
 
     Raises:
         UnknownNameError: If there is no such backend.
@@ -59,22 +64,22 @@ def check_backend(name: str, precision: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """Check that a device is on this machine.
+    """Check that this machine has a device.
 
     Args:
         device: `cpu`, `cuda`, `cuda:N`, `mps`, `xpu` or `xpu:N`.
 
     Raises:
         OptionError: If the text names no kind of device.
-        UnavailableError: If the device is not there.
+        UnavailableError: If this machine does not have it.
     """
     match = re.fullmatch(r"(cpu|mps|cuda|xpu)|(cuda|xpu):(\d{1,3})", device)
     if match is None:
         raise OptionError(f"no device {device!r}; allowed: cpu, cuda, cuda:N, mps, xpu, xpu:N")
     kind, number = match.group(1) or match.group(2), int(match.group(3) or 0)
-    there = _count_devices(kind)
-    if number >= there:
-        have = f"this machine has {there} of that kind" if there else "PyTorch finds none of that kind"
+    count = _count_devices(kind)
+    if number >= count:
+        have = f"this machine has {count} of that kind" if count else "PyTorch finds none of that kind"
         raise UnavailableError(
             f"device {device!r} is not on this machine: {have} (torch {torch.__version__}). "
             "Use --devices cpu, or install a PyTorch build and driver for it."
@@ -101,10 +106,13 @@ def load_executable(
         device: `cpu`, `cuda:0`, …
         threads: CPU threads to use; 0 for as many as this process may use.
         calibration: Normalised float32 training images on the CPU, (N, C, H, W), from which int8 takes the
-            ranges of activations; 128 are enough. Other precisions ignore them.
+            ranges of activations. Other precisions ignore them.
+
+    Returns:
+        The model, ready to predict and to be timed.
 
     Raises:
-        OptionError: If backend, precision, device or threads cannot be, or int8 has no calibration images.
+        OptionError: If backend, precision, device or threads are invalid, or int8 has no calibration images.
         UnavailableError: If the backend or the device is not on this machine.
         BackendError: If the backend cannot run this model.
     """
@@ -125,7 +133,7 @@ def load_executable(
         )
     except PruningBenchError:
         raise
-    except Exception as error:  # whatever a foreign runtime raises, a user gets one line and no traceback
+    except Exception as error:  # of a foreign runtime: a user gets one line and no traceback
         raise BackendError(
             f"backend {name}:{precision} cannot run this model on {device}: {first_line_of(error)}"
         ) from error

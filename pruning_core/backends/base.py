@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 LAUNCH_BOUND_FROM = 0.8
-"""A cell is launch-bound from this launch time on, as a fraction of the device's time."""
+"""A cell is launch-bound above this launch time, as a fraction of the device's time."""
 
 
 @dataclass(frozen=True)
 class DeviceTime:
-    """Seconds per call of one model on one batch, as a device counts them and as the host does.
+    """Seconds per call of one model on one batch, by the clocks of the device and of the host.
 
-    Taken from calls that were launched back to back, nobody waiting in between.
+    The calls are launched back to back: nothing waits for the device in between (`cuda_timing.py`).
     """
 
     device_s: float
-    """From the first call's start to the last call's end on the device, divided by the calls."""
+    """From the first call's start to the last call's end on the device, divided by the number of calls."""
 
     launch_s: float
-    """What the host needs to launch one call, before anything has been computed."""
+    """Host time to launch one call, not to wait for it."""
 
     @property
     def launch_bound(self) -> bool:
         """Whether the device waits for the host, so that a smaller network is hardly any faster.
 
-        The device's own clock cannot tell: it runs on through the gaps in which the device has nothing to
-        do. But a host that launches faster than the device computes is ahead of it, and its time per call
-        is then the smaller one by far; a host that is as slow as the device is what the device waits for.
+        The device's time alone does not show it, since it includes the gaps in which the device is idle. A
+        host that launches faster than the device computes has a much smaller time per call; where both times
+        are about equal, the device waits for the host.
         """
         return self.launch_s > LAUNCH_BOUND_FROM * self.device_s
 
@@ -39,8 +39,8 @@ class Executable(ABC):
     """A model made ready to run on one backend, precision and device."""
 
     memory_format: str
-    """How images lie in memory when the model gets them: `contiguous`, `channels_last`, or `backend` when
-    the backend decides by itself."""
+    """Layout of the images that the model gets: `contiguous`, `channels_last`, or `backend` where the runtime
+    chooses it."""
 
     @abstractmethod
     def predict(self, images: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Executable(ABC):
             images: Normalised float32 images on the CPU, (N, C, H, W), any N from 1 on.
 
         Returns:
-            Logits, float32 on the CPU, (N, classes); memory of their own, untouched by later calls.
+            Logits, float32 on the CPU, (N, classes), in memory that later calls do not touch.
         """
 
     @abstractmethod
@@ -62,7 +62,8 @@ class Executable(ABC):
 
         Returns:
             A callable. Each call runs the model exactly once on these images and returns when the logits
-            are ready, on whatever device and in whatever type they came out; they hold until its next call.
+            are ready. They stay on the device and in the type in which the model gives them, and are valid
+            until its next call.
         """
 
     def options(self, batch_size: int | None = None) -> dict[str, str]:
@@ -76,20 +77,24 @@ class Executable(ABC):
         return {}
 
     def time_on_device(self, images: Tensor) -> DeviceTime | None:
-        """Time this model by the clock of its device; None where the host's clock is all there is.
+        """Time this model by the clock of its device.
 
         Args:
             images: As for `predict`.
+
+        Returns:
+            Times per call, or None where only the host has a clock.
         """
         return None
 
     def peak_memory_bytes(self, images: Tensor) -> int | None:
-        """Return the most memory this model holds on its device in one call; None where nothing counts it.
-
-        Weights, images and whatever is computed in between; nothing that other models hold.
+        """Return the peak memory of one call on the device: weights, images and activations of this model.
 
         Args:
             images: As for `predict`.
+
+        Returns:
+            Bytes, or None where the device does not count them.
         """
         return None
 
@@ -98,17 +103,21 @@ class Backend(ABC):
     """Something that executes models."""
 
     name: str
+    """Its name in `BACKENDS`."""
+
     precisions: tuple[str, ...]
+    """Those it has, on whatever machine."""
+
     shared_thread_pool = False
     """Whether all its models in a process run on one pool of threads, not each on its own."""
 
     @abstractmethod
     def unavailable_reason(self, precision: str, device: str) -> str | None:
-        """Return None when this backend can run here, else why not and what to do about it.
+        """Return None if this backend can run on this machine, else why not and what to do about it.
 
         Args:
             precision: One of `precisions`.
-            device: A device that is there (see `check_device`).
+            device: A device of this machine (see `check_device`).
         """
 
     @abstractmethod
@@ -145,7 +154,10 @@ def options_text(options: Mapping[str, str]) -> str:
 
 
 def missing_packages(*names: str) -> str | None:
-    """Return None when all packages are installed, else which are not and how to get them; imports none."""
+    """Return None if all packages are installed, else which are not and how to install them.
+
+    No package is imported.
+    """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if not missing:
         return None
@@ -153,5 +165,5 @@ def missing_packages(*names: str) -> str | None:
 
 
 def first_line_of(error: Exception) -> str:
-    """Return the first line of what a foreign library raised, for an error of one line."""
+    """Return the first line of a foreign library's error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

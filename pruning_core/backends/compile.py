@@ -1,7 +1,4 @@
-"""`torch.compile` with Inductor: one graph, compiled ahead for each batch size it is asked about.
-
-Compiling takes seconds to minutes and never falls into a timed call.
-"""
+"""`torch.compile` with Inductor: one graph for each batch size, compiled before that size is timed."""
 
 import os
 import shutil
@@ -35,7 +32,7 @@ class Inductor(Backend):
     shared_thread_pool = True
 
     def unavailable_reason(self, precision: str, device: str) -> str | None:
-        """Look for what Inductor writes code for: a C++ compiler, or Triton on CUDA."""
+        """Look for what Inductor generates code for: a C++ compiler, or Triton on CUDA."""
         if device.startswith("cuda"):
             return missing_packages("triton")
         asked = os.environ.get("CXX")
@@ -56,8 +53,8 @@ class Inductor(Backend):
     ) -> Executable:
         """Copy the model to the device and precision; compile later, by batch size (see `Backend.load`)."""
         set_torch_threads(threads)
-        placed = copy_to(model, precision=precision, device=device)
-        return InductorExecutable(placed, dtype=DTYPES[precision], device=device)
+        copied = copy_to(model, precision=precision, device=device)
+        return InductorExecutable(copied, dtype=DTYPES[precision], device=device)
 
 
 class InductorExecutable(PerBatchExecutable):
@@ -68,23 +65,23 @@ class InductorExecutable(PerBatchExecutable):
         named = {"dynamic": DYNAMIC, "fullgraph": FULLGRAPH, **INDUCTOR_OPTIONS}
         return {name: str(value) for name, value in named.items()}
 
-    def _prepare(self, placed: Tensor) -> Run:
-        return _compile(self._model, placed)
+    def _prepare(self, on_device: Tensor) -> Run:
+        return _compile(self._model, on_device)
 
 
-def _compile(model: nn.Module, placed: Tensor) -> Run:
+def _compile(model: nn.Module, on_device: Tensor) -> Run:
     def run(images: Tensor) -> Tensor:
         logits: Tensor = model(images)
         return logits
 
-    # Dynamo counts recompilations per code object and gives up after eight. All networks of one class, and
-    # all batch sizes, share the code object of their `forward`; a code object of its own lifts that limit.
+    # Dynamo counts recompilations of a code object and gives up after a few. All networks of one class, and
+    # all batch sizes, share the code object of their `forward`; a code object for each lifts that limit.
     run.__code__ = run.__code__.replace()
     compiled: Run = torch.compile(run, dynamic=DYNAMIC, fullgraph=FULLGRAPH, options=INDUCTOR_OPTIONS)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # Inductor's own deprecated calls; nothing a user could mend
-            compiled(placed)
+            warnings.simplefilter("ignore")  # of Inductor's own deprecated calls
+            compiled(on_device)
     except Exception as error:
         raise BackendError(
             f"torch.compile cannot compile this model as one graph: {first_line_of(error)}"

@@ -1,4 +1,7 @@
-"""What a CUDA device says of a call: how long it took, what the host took to launch it, and the memory."""
+"""What a CUDA device itself measures of a call: its time, the host's time to launch it, and peak memory.
+
+How and why: `README.md`, "Timing on CUDA".
+"""
 
 import time
 from collections.abc import Callable
@@ -9,14 +12,14 @@ import torch
 from pruning_core.backends.base import DeviceTime
 
 CALLS = 8
-"""Launched back to back between two events."""
+"""Calls that are launched back to back between two events."""
 
 REPEATS = 5
-"""Of which the median is taken, after one more that warms up."""
+"""Measurements of which the median is taken, after one more that warms up."""
 
 
 def time_back_to_back(launch: Callable[[], object], device: torch.device) -> DeviceTime:
-    """Time a call on a CUDA device, by events, and what launching it takes the host.
+    """Return device time by events, and host time to launch, both in seconds per call.
 
     Args:
         launch: Launches one run on the device's current stream and does not wait for it.
@@ -42,14 +45,19 @@ def _launch_between_events(launch: Callable[[], object]) -> DeviceTime:
         launches_s.append(time.perf_counter() - begin)
     last.record()
     torch.cuda.synchronize()
-    # elapsed_time is in ms. The median of single launches, as a driver keeps about a thousand of them and
-    # lets the host wait for room: the later calls of a deep network would look slow to launch.
+    # elapsed_time is in ms. The median of single launches: a driver queues a limited number of kernels and
+    # then makes the host wait, so that later calls of a deep network would look slow to launch.
     return DeviceTime(device_s=first.elapsed_time(last) / 1000 / CALLS, launch_s=median(launches_s))
 
 
 def measure_peak_bytes(call: Callable[[], object], device: torch.device) -> int:
-    """Return by how many bytes PyTorch's memory on a CUDA device grows at most while `call` runs."""
-    call()  # the first one leaves workspaces behind, which belong to the process
+    """Return by how many bytes PyTorch's allocated memory on a CUDA device rises during a call, at the peak.
+
+    Args:
+        call: Runs the model once.
+        device: A CUDA device.
+    """
+    call()  # the first one allocates workspaces, which belong to the process
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)

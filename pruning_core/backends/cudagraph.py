@@ -1,8 +1,8 @@
 """Eager PyTorch, captured in a CUDA graph: the same kernels, launched by the host in one call.
 
-A pruned network has kernels so short that the host launches them more slowly than a GPU computes them; a
-graph takes the host out of it. Set beside `eager`, it tells what launching costs. Captured as PyTorch's
-notes on CUDA graphs say: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+The kernels of a pruned network may take less time than the host needs to launch them; a graph takes the host
+out of it. Beside `eager` it shows what launching costs.
+Source: PyTorch's notes on CUDA graphs, https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class CudaGraph(Backend):
     precisions = ("fp32", "bf16", "fp16")
 
     def unavailable_reason(self, precision: str, device: str) -> str | None:
-        """Refuse whatever is not CUDA: nothing else has CUDA graphs."""
+        """Refuse every other device: only CUDA has CUDA graphs."""
         if not device.startswith("cuda"):
             return f"CUDA graphs run on CUDA only, not on {device}. Use --devices cuda, or the backend eager."
         return None
@@ -42,30 +42,30 @@ class CudaGraph(Backend):
     ) -> Executable:
         """Copy the model to the device and precision; capture later, by batch size (see `Backend.load`)."""
         set_torch_threads(threads)
-        placed = copy_to(model, precision=precision, device=device)
-        return CudaGraphExecutable(placed, dtype=DTYPES[precision], device=device)
+        copied = copy_to(model, precision=precision, device=device)
+        return CudaGraphExecutable(copied, dtype=DTYPES[precision], device=device)
 
 
 @dataclass(frozen=True)
 class Captured:
-    """A graph with the memory that it reads and writes; these tensors must live as long as it does."""
+    """A graph with the tensors that it reads and writes, which must live as long as it does."""
 
     replay: Callable[[], None]
     images: Tensor  # (N, C, H, W)
-    logits: Tensor  # (N, classes); every replay writes it anew
+    logits: Tensor  # (N, classes); every replay overwrites it
 
 
 class CudaGraphExecutable(PerBatchExecutable):
     """A module captured once for each batch size, and once more for each batch that is timed."""
 
     def peak_memory_bytes(self, images: Tensor) -> int | None:
-        """Count an eager run: a replay allocates nothing, and works in what the capture of one allocated."""
+        """Count an eager run: a replay allocates nothing, it uses the memory that its capture allocated."""
         return TorchExecutable(self._model, dtype=self._dtype, device=str(self._device)).peak_memory_bytes(
             images
         )
 
-    def _prepare(self, placed: Tensor) -> Run:
-        captured = _capture(self._model, placed.clone())
+    def _prepare(self, on_device: Tensor) -> Run:
+        captured = _capture(self._model, on_device.clone())
 
         def run(images: Tensor) -> Tensor:
             captured.images.copy_(images)
@@ -75,8 +75,7 @@ class CudaGraphExecutable(PerBatchExecutable):
         return run
 
     def _bind_launch(self, images: Tensor) -> Callable[[], Tensor]:
-        # A graph of its own that reads these images where they lie: nothing is copied in a timed call, and
-        # the logits are its own.
+        # A graph for these images alone: no timed call copies any, and no other call overwrites the logits.
         captured = _capture(self._model, self._lay_out(images))
 
         def launch() -> Tensor:

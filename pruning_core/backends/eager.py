@@ -1,8 +1,7 @@
-"""PyTorch as it is: one kernel after another, no graph. Every other backend is measured against it in fp32.
+"""Eager PyTorch: one kernel after another, no graph. In fp32 it is what other backends are measured against.
 
-A precision is that of weights *and* activations: both are converted, nothing is left to autocast, which
-would keep float32 weights and convert them in every call. `fp32` on CUDA is what PyTorch's defaults make
-of it: convolutions may use TensorFloat-32.
+A precision is that of weights *and* activations: both are converted. Autocast would keep float32 weights and
+convert them in every call. `fp32` on CUDA follows PyTorch's defaults: convolutions may use TensorFloat-32.
 """
 
 import copy
@@ -30,7 +29,7 @@ class Eager(Backend):
     shared_thread_pool = True
 
     def unavailable_reason(self, precision: str, device: str) -> str | None:
-        """Refuse fp16 on a CPU, which has no convolutions of that type worth timing."""
+        """Refuse fp16 on a CPU, which has no fast convolutions of that type."""
         if precision == "fp16" and not device.startswith("cuda"):
             return f"eager runs fp16 on CUDA only, not on {device}. Use fp32 or bf16."
         return None
@@ -47,25 +46,23 @@ class Eager(Backend):
     ) -> Executable:
         """Copy the model to the device and precision (see `Backend.load`)."""
         set_torch_threads(threads)
-        placed = copy_to(model, precision=precision, device=device)
-        return TorchExecutable(placed, dtype=DTYPES[precision], device=device)
+        copied = copy_to(model, precision=precision, device=device)
+        return TorchExecutable(copied, dtype=DTYPES[precision], device=device)
 
 
 class TorchExecutable(Executable):
-    """A module that takes and gives torch tensors, as it is or prepared by a subclass."""
+    """A module that maps torch tensors to torch tensors; a subclass may compile or capture it first."""
 
-    # One fixed choice, so that numbers of two runs mean the same. On an AMD EPYC (Zen 4, 2 threads, torch
-    # 2.13) the CIFAR ResNet-18 took, contiguous → channels_last: fp32 11.8 → 10.2 ms at batch 1 and
-    # 186 → 164 ms at batch 32; bf16 7.1 → 8.8 ms at batch 1 and 90 → 89 ms at batch 32.
     memory_format = "channels_last"
+    """One fixed choice, so that numbers of two runs mean the same; usually the faster one (`README.md`)."""
 
     def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
-        """Hold what runs.
+        """Hold the module.
 
         Args:
             model: Maps images (N, C, H, W) of `dtype` on `device` to logits (N, classes).
             dtype: Type of images and weights.
-            device: Where they are.
+            device: Device of images and weights.
         """
         self._model = model
         self._dtype = dtype
@@ -73,11 +70,11 @@ class TorchExecutable(Executable):
 
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
-        placed = self._lay_out(images)
-        run = self._prepare_for(placed)
+        on_device = self._lay_out(images)
+        run = self._prepare_for(on_device)
         with torch.inference_mode():
-            logits = run(placed)
-        # Out here: no inference tensor, a caller may change it.
+            logits = run(on_device)
+        # Outside of inference mode, so that it is an ordinary tensor that a caller may change.
         return logits.to("cpu", torch.float32, copy=True)
 
     def bind(self, images: Tensor) -> Callable[[], Tensor]:
@@ -101,39 +98,39 @@ class TorchExecutable(Executable):
         """Count what PyTorch allocates on CUDA (see `Executable.peak_memory_bytes`)."""
         if self._device.type != "cuda":
             return None
-        placed = self._lay_out(images)
-        run = self._prepare_for(placed)
+        on_device = self._lay_out(images)
+        run = self._prepare_for(on_device)
 
         def run_once() -> None:
             with torch.inference_mode():
-                run(placed)
+                run(on_device)
 
         weights = [*self._model.parameters(), *self._model.buffers()]
-        held = sum(tensor.nbytes for tensor in [*weights, placed])
+        held = sum(tensor.nbytes for tensor in [*weights, on_device])
         return held + measure_peak_bytes(run_once, self._device)
 
-    def _prepare_for(self, placed: Tensor) -> Run:
-        """Return what runs a batch of this size; a subclass may compile here, and keeps what it made."""
+    def _prepare_for(self, on_device: Tensor) -> Run:
+        """Return what runs a batch of this size; a subclass may compile here, and keeps what it compiled."""
         return self._model
 
     def _bind_launch(self, images: Tensor) -> Callable[[], Tensor]:
         """Return a callable that launches one run on these images and does not wait for it."""
-        placed = self._lay_out(images)
-        run = self._prepare_for(placed)
+        on_device = self._lay_out(images)
+        run = self._prepare_for(on_device)
 
         def launch() -> Tensor:
             with torch.inference_mode():
-                return run(placed)
+                return run(on_device)
 
         return launch
 
     def _lay_out(self, images: Tensor) -> Tensor:
-        # (N, C, H, W), and a copy always: a caller may change its images after `bind`.
+        # (N, C, H, W); always a copy, as a caller may change its images after `bind`.
         return images.to(self._device, self._dtype, copy=True, memory_format=torch.channels_last)
 
 
 class PerBatchExecutable(TorchExecutable):
-    """A module that is prepared once for each batch size; smaller batches are filled up to one of them."""
+    """A module that is prepared once for each batch size; smaller batches are padded to one of them."""
 
     def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
         """Hold the module that is prepared later (see `TorchExecutable`)."""
@@ -141,27 +138,32 @@ class PerBatchExecutable(TorchExecutable):
         self._prepared: dict[int, Run] = {}  # batch size → prepared for it
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU; fewer images than a prepared batch are filled up to it."""
+        """Return float32 logits on the CPU; fewer images than a prepared batch are padded to it."""
         n = len(images)
         size = min((size for size in self._prepared if size >= n), default=n)
         padding = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
         return super().predict(torch.cat([images, padding]))[:n]  # (N, classes)
 
-    def _prepare_for(self, placed: Tensor) -> Run:
-        n = len(placed)
+    def _prepare_for(self, on_device: Tensor) -> Run:
+        n = len(on_device)
         if n not in self._prepared:
-            self._prepared[n] = self._prepare(placed)
+            self._prepared[n] = self._prepare(on_device)
         return self._prepared[n]
 
     @abstractmethod
-    def _prepare(self, placed: Tensor) -> Run:
+    def _prepare(self, on_device: Tensor) -> Run:
         """Compile or capture the model for batches like this one, (N, C, H, W) on the device."""
 
 
 def copy_to(model: nn.Module, *, precision: str, device: str) -> nn.Module:
-    """Return a copy of a model on a device, in evaluation mode, in a precision, channels last."""
-    placed = copy.deepcopy(model).eval().requires_grad_(False)
-    placed = placed.to(device, DTYPES[precision])
+    """Return a copy of a model on a device, in evaluation mode, in a precision, channels last.
+
+    Args:
+        model: A network in float32 on the CPU; it stays as it is.
+        precision: A key of `DTYPES`.
+        device: `cpu`, `cuda:0`, …
+    """
+    copied = copy.deepcopy(model).eval().requires_grad_(False).to(device, DTYPES[precision])
     # torch's stub of Module.to lacks a call with memory_format alone.
-    channels_last: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last: nn.Module = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return channels_last

@@ -1,7 +1,7 @@
-"""A PyTorch model → ONNX bytes, for the backends that read ONNX, and a check that they read it right.
+"""A PyTorch model → ONNX bytes, for the backends that read ONNX, and a check that these give the same logits.
 
-Uses the exporter that traces (`dynamo=False`). It is deprecated, and much the faster: 0.4 s for the CIFAR
-ResNet-18 against 2.5 s, and needs no onnxscript. Our torch is pinned below the release that may drop it.
+Uses the exporter that traces (`dynamo=False`): deprecated, but faster than the new one (`README.md`), and it
+needs no onnxscript. Our torch is pinned below the release that may drop it.
 """
 
 import copy
@@ -34,7 +34,7 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
     file = io.BytesIO()
     try:
         with warnings.catch_warnings():
-            # The exporter's deprecation, and what tracing cannot follow: `check_answers` looks for that.
+            # The exporter's deprecation, and what tracing cannot follow, which `check_export` looks for.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 copy.deepcopy(model).eval().requires_grad_(False),
@@ -50,23 +50,23 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
     return file.getvalue()
 
 
-def check_answers(executable: Executable, model: nn.Module, example: Tensor, tolerance: float) -> None:
-    """Refuse an exported model that does not answer as the model does.
+def check_export(executable: Executable, model: nn.Module, example: Tensor, tolerance: float) -> None:
+    """Refuse an exported model whose logits differ from the model's.
 
-    Tracing writes down one run: a branch or a loop that depends on the images would be wrong for others.
+    Tracing records one run: a branch or a loop that depends on the images would be wrong for other images.
 
     Args:
         executable: The exported model, ready to run.
         model: What it was exported from; it stays as it is.
         example: One image of the right size, (1, C, H, W).
-        tolerance: Largest difference of logits, as a fraction of the largest logit.
+        tolerance: Largest difference of a logit, as a fraction of the largest logit.
 
     Raises:
-        BackendError: If it answers otherwise.
+        BackendError: If they differ by more.
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(3, *example.shape[1:], generator=generator)  # (3, C, H, W)
-    difference = compare_answers(executable, model, images)
+    difference = relative_difference(executable, model, images)
     if difference > tolerance:
         raise BackendError(
             f"the exported model does not answer as the model does (logits differ by {difference:.3g} of the "
@@ -75,15 +75,15 @@ def check_answers(executable: Executable, model: nn.Module, example: Tensor, tol
         )
 
 
-def compare_answers(executable: Executable, model: nn.Module, images: Tensor) -> float:
+def relative_difference(executable: Executable, model: nn.Module, images: Tensor) -> float:
     """Return the largest difference of logits from the model's own, as a fraction of its largest logit.
 
     Args:
-        executable: What was made of the model.
+        executable: The model on a backend.
         model: A network in float32 on the CPU; it stays as it is.
         images: Normalised float32 images, (N, C, H, W).
     """
     with torch.inference_mode():
-        right = copy.deepcopy(model).eval()(images).nan_to_num()  # (N, classes)
-    difference = float((executable.predict(images).nan_to_num() - right).abs().max())
-    return difference / max(float(right.abs().max()), 1e-6)
+        expected = copy.deepcopy(model).eval()(images).nan_to_num()  # (N, classes)
+    difference = float((executable.predict(images).nan_to_num() - expected).abs().max())
+    return difference / max(float(expected.abs().max()), 1e-6)

@@ -1,7 +1,7 @@
 """ONNX Runtime, on the CPU or on CUDA.
 
-Its threads keep spinning after a call, as they do in a program that ships it, but for 2 ms and not for 50:
-the paired protocol lets them come to rest before it times something else.
+Its threads spin after a call, as they do in a program that ships it, but for a shorter time than by default:
+the paired protocol waits until they are idle before it times another model. Evidence: `README.md`.
 """
 
 import tempfile
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
-from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_answers, export_onnx
+from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_export, export_onnx
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
 
-# What ONNX Runtime makes of quantized convolutions and linear layers, and of convolutions that are not.
+# Operators of an optimized ONNX model: quantized convolutions and linear layers, and float convolutions.
 INT8_CONVOLUTIONS = {"QLinearConv", "ConvInteger"}
 INT8_LINEAR = {"QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
 FLOAT_CONVOLUTIONS = {"Conv", "FusedConv", "NhwcFusedConv"}
@@ -44,7 +44,7 @@ class OnnxRuntime(Backend):
     def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Look for the packages and, on CUDA, for a build with that provider.
 
-        A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.
+        A CPU without int8 instructions runs int8 too, at the speed that is measured.
         """
         kind = device.partition(":")[0]
         if kind not in ("cpu", "cuda"):
@@ -70,7 +70,7 @@ class OnnxRuntime(Backend):
         """Export the model and open a session on it (see `Backend.load`)."""
         exported = export_onnx(model, example)
         executable = OnnxRuntimeExecutable(_open_session(exported, device, threads), device)
-        check_answers(executable, model, example, tolerance=0.01)  # int8 too: a wrong export is no rounding
+        check_export(executable, model, example, tolerance=0.01)  # int8 too: a wrong export is no rounding
         if precision == "int8":
             images = require_calibration(calibration, example)
             executable = OnnxRuntimeExecutable(_open_int8(quantize(exported, images), threads), device)
@@ -135,7 +135,7 @@ def bind_session(session: Any, images: Tensor, device: str) -> Callable[[], Tens
 
 
 def missing_provider(provider: str) -> str | None:
-    """Return None when this build of ONNX Runtime has a provider, else what to install."""
+    """Return None if this build of ONNX Runtime has a provider, else what to install."""
     import onnxruntime
 
     if provider in onnxruntime.get_available_providers():
@@ -144,7 +144,11 @@ def missing_provider(provider: str) -> str | None:
 
 
 def session_options(threads: int) -> Any:
-    """Return `onnxruntime.SessionOptions` as every session of ours has them."""
+    """Return the `onnxruntime.SessionOptions` of every session of ours.
+
+    Args:
+        threads: CPU threads of one session, at least 1.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -158,13 +162,16 @@ def session_options(threads: int) -> Any:
 
 
 def open_session(onnx_bytes: bytes, options: Any, provider: str, provider_options: dict[str, Any]) -> Any:
-    """Open a session on one provider, or none at all.
+    """Open a session on one provider; ONNX Runtime may not fall back on another.
 
     Args:
         onnx_bytes: A model.
         options: What `session_options` returned.
         provider: For example `CPUExecutionProvider`.
         provider_options: Options of the provider.
+
+    Returns:
+        An open `onnxruntime.InferenceSession`.
 
     Raises:
         BackendError: If the provider cannot start.
@@ -175,9 +182,9 @@ def open_session(onnx_bytes: bytes, options: Any, provider: str, provider_option
         onnx_bytes,
         options,
         providers=[(provider, provider_options)],
-        enable_fallback=0,  # or it prints, and goes on with another provider; in a later call, too
+        enable_fallback=0,  # or it prints a line and changes the provider, in a later call too
     )
-    # A provider that cannot start may still be left out with no more than a log line.
+    # Even so, a provider that cannot start may be left out with no more than a log line.
     if session.get_providers()[0] != provider:
         raise BackendError(
             f"ONNX Runtime could not start {provider} and would run on the CPU: check CUDA and cuDNN"
@@ -195,7 +202,7 @@ def _open_session(onnx_bytes: bytes, device: str, threads: int) -> Any:
 
 
 def _open_int8(onnx_bytes: bytes, threads: int) -> Any:
-    """Open a session on the CPU and see that convolutions run in int8, or linear layers without any."""
+    """Open a session on the CPU and check that convolutions run in int8 (without any, linear layers)."""
     import onnx
 
     options = session_options(threads)
@@ -213,6 +220,6 @@ def _open_int8(onnx_bytes: bytes, threads: int) -> Any:
 
 
 def _as_array(images: Tensor) -> np.ndarray[Any, Any]:
-    # A copy always: a caller may change its images after `bind`.
+    # Always a copy, as a caller may change its images after `bind`.
     array: np.ndarray[Any, Any] = images.clone(memory_format=torch.contiguous_format).numpy()  # (N, C, H, W)
     return array

@@ -1,7 +1,7 @@
 """OpenVINO, on the CPU.
 
-Left alone, OpenVINO runs a float32 model in bfloat16 on a CPU that has such instructions. So the precision
-is always said, and what came of it is checked.
+By default OpenVINO runs a float32 model in bfloat16 on a CPU that has such instructions. So it is always told
+the precision, and the one it runs is checked. Options and evidence: `README.md`.
 """
 
 import warnings
@@ -13,20 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
-from pruning_core.backends.onnx_export import INPUT, check_answers, export_onnx
+from pruning_core.backends.onnx_export import INPUT, check_export, export_onnx
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
 from pruning_core.system.hardware import cpu_bf16
 
 # precision → (OpenVINO's hint, the name of the type it must then report, largest relative error of a logit).
-# What an int8 model has not quantized runs in float32; `check_quantized` judges its answers.
+# What is not quantized in an int8 model runs in float32; `check_quantized` compares its logits.
 PRECISIONS = {"fp32": ("f32", "f32", 0.01), "bf16": ("bf16", "bf16", 0.25), "int8": ("f32", "f32", 0.0)}
 
-IMAGES_PER_STREAM = 16
-"""A batch is split between streams of fewer threads each if as many images are left for each: these wait
-for each other once a batch, not after every layer. Two streams of one thread, not one of two, took 0 to 3 %
-less time for the CIFAR ResNet-18 (dense, 0.75, 0.9; int8, bf16; batch 32 to 128), up to 17 % less in fp32 at
-0.9, and up to 19 % less in int8 while the machine handed work over slowly (2 cores of an AMD EPYC)."""
+MIN_IMAGES_PER_STREAM = 16
+"""A batch is split between streams of fewer threads each where each stream gets at least so many images.
+
+Streams wait for each other once a batch, threads of one stream after every layer. Evidence: `README.md`.
+"""
 
 
 class OpenVino(Backend):
@@ -39,7 +39,7 @@ class OpenVino(Backend):
     def unavailable_reason(self, precision: str, device: str) -> str | None:
         """Look for the packages and, for bf16, for a CPU that has it.
 
-        A CPU without int8 instructions runs int8 too, at its own speed: that is what we measure.
+        A CPU without int8 instructions runs int8 too, at the speed that is measured.
         """
         if device != "cpu":
             return f"our OpenVINO backend runs on cpu only, not on {device}. Use --devices cpu."
@@ -63,7 +63,7 @@ class OpenVino(Backend):
         exported = export_onnx(model, example)
         first = "fp32" if precision == "int8" else precision  # a wrong export is no rounding
         executable = OpenVinoExecutable(exported, first, threads)
-        check_answers(executable, model, example, tolerance=PRECISIONS[first][2])
+        check_export(executable, model, example, tolerance=PRECISIONS[first][2])
         if precision == "int8":
             images = require_calibration(calibration, example)
             executable = OpenVinoExecutable(quantize(exported, images), precision, threads)
@@ -74,8 +74,7 @@ class OpenVino(Backend):
 class OpenVinoExecutable(Executable):
     """A model that OpenVINO compiled: once for any batch size, and once for each batch size that is timed.
 
-    A fixed batch size is a little faster: 5.3 against 5.9 ms for the CIFAR ResNet-18 at batch 1 on an AMD
-    EPYC, and the same at batch 32. Compiling takes about 0.1 s.
+    A fixed batch size may be faster (`README.md`).
     """
 
     memory_format = "backend"
@@ -110,43 +109,43 @@ class OpenVinoExecutable(Executable):
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
         request = self._any_batch.create_infer_request()
-        # Copied in: a tensor with shared_memory=True does not keep alive the array that it shares.
+        # A copy: a tensor with shared_memory=True does not keep alive the array that it shares.
         request.set_input_tensor(self._openvino.Tensor(images.contiguous().numpy(), shared_memory=False))
         request.infer()
-        return torch.from_numpy(np.array(request.get_output_tensor().data))  # a copy: the request goes
+        return torch.from_numpy(np.array(request.get_output_tensor().data))  # a copy, as the request is freed
 
     def bind(self, images: Tensor) -> Callable[[], Tensor]:
         """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
         streams = self.streams_for(len(images))
         requests = [self._compile_for(len(images)).create_infer_request() for _ in range(streams)]
         logits = torch.empty(len(images), *requests[0].get_output_tensor().shape[1:])  # (N, classes)
-        for request, part, answers in zip(
+        for request, its_images, its_logits in zip(
             requests, images.chunk(streams), logits.chunk(streams), strict=True
         ):
-            request.get_input_tensor().data[:] = part.numpy()  # (N / streams, C, H, W)
-            # Each call writes them anew; `logits`, which the callable holds, keeps their memory alive.
-            request.set_output_tensor(self._openvino.Tensor(answers.numpy(), shared_memory=True))
+            request.get_input_tensor().data[:] = its_images.numpy()  # (N / streams, C, H, W)
+            # Each call overwrites them; `logits`, which the callable holds, keeps their memory alive.
+            request.set_output_tensor(self._openvino.Tensor(its_logits.numpy(), shared_memory=True))
 
-        def run_once() -> Tensor:
+        def run_streams() -> Tensor:
             for request in requests:
                 request.start_async()
             for request in requests:
                 request.wait()
             return logits
 
-        def run_alone() -> Tensor:
+        def run_once() -> Tensor:
             requests[0].infer()
             return logits
 
-        return run_once if streams > 1 else run_alone
+        return run_streams if streams > 1 else run_once
 
     def streams_for(self, n: int) -> int:
-        """Return how many streams share a batch of `n` images: all get equal parts that are worth it."""
+        """Return how many streams share a batch of `n` images in equal parts of at least the minimum."""
         of_threads = [s for s in range(1, self._threads + 1) if self._threads % s == 0]
-        return max([s for s in of_threads if n % s == 0 and n // s >= IMAGES_PER_STREAM], default=1)
+        return max([s for s in of_threads if n % s == 0 and n // s >= MIN_IMAGES_PER_STREAM], default=1)
 
     def _compile_for(self, n: int) -> Any:
-        """Compile for the part of a batch of `n` images that a stream gets."""
+        """Compile for a stream's share of a batch of `n` images."""
         if n not in self._by_batch:
             streams = self.streams_for(n)
             fixed = self._model.clone()
@@ -177,9 +176,9 @@ class OpenVinoExecutable(Executable):
 
 
 def _runs_int8(compiled: Any) -> bool:
-    """Tell whether convolutions run in int8, or linear layers where there are none.
+    """Return whether convolutions run in int8, or linear layers where there are none.
 
-    What OpenVINO cannot run in int8 it runs in float32, without a word.
+    OpenVINO runs a layer in float32 where it has no int8 kernel for it, and does not report that.
     """
     precisions: dict[str, set[str]] = {}  # kind of layer → types that such layers run in
     for op in compiled.get_runtime_model().get_ops():

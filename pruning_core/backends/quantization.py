@@ -1,15 +1,10 @@
-"""float32 ONNX → int8 ONNX, by static quantization: ranges of activations come from training images.
+"""float32 ONNX → int8 ONNX, by static quantization with ranges of activations from training images.
 
-Weights have one scale for each output channel, activations one for each tensor. Pairs of QuantizeLinear
-and DequantizeLinear say so in the file, and each runtime makes int8 kernels of them.
+Weights have one scale for each output channel, activations one for each tensor. They are written as pairs of
+QuantizeLinear and DequantizeLinear, which each runtime turns into int8 kernels.
 
-What we chose, on a CIFAR ResNet-18 trained on digits, 128 calibration images, ONNX Runtime and OpenVINO,
-one thread of an AMD EPYC (Zen 4): logits of 360 test images differed from fp32 by at most 4 % of the largest
-(by 11 % with 32 calibration images), and no answer changed. Entropy, percentile 99.999 and one scale for a
-whole weight were neither better nor faster; percentile 99.99 was worse (9 %), and residual additions left
-in float32 no better. So: ranges are minimum and maximum, and all that can be int8 is.
-
-Not for: choosing the images (training images, never test images), or training with quantization.
+The range of a tensor is its minimum and maximum over training images (never test images), and every operator
+that can be int8 is. What else was tried: `README.md`, "Quantization".
 """
 
 import logging
@@ -24,18 +19,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Executable, first_line_of
-from pruning_core.backends.onnx_export import INPUT, compare_answers
+from pruning_core.backends.onnx_export import INPUT, relative_difference
 from pruning_core.errors import BackendError, OptionError
 from pruning_core.system.hardware import cpu_flags
 
 CALIBRATION_BATCH = 32
+"""Images that the quantizer runs at once."""
 
-TOLERANCE = 0.5
+MAX_INT8_DIFFERENCE = 0.5
 """Largest difference of an int8 logit on calibration images, as a fraction of the largest logit.
 
-A trained ResNet-18 differed by 0.01. Wide, as some networks do lose accuracy in int8: how much is what we
-measure, and a wrong export has been told before, in float32. A runtime that computes something else answers
-by chance, and is off by 1 and more.
+It is wide since some networks do lose accuracy in int8, which is measured later; a wrong export was found
+before, in float32. A runtime that computes something else is off by more than the largest logit.
 """
 
 # The int8 multiply-add instructions of x86 that cannot overflow, as /proc/cpuinfo names them.
@@ -46,11 +41,11 @@ def require_calibration(calibration: Tensor | None, example: Tensor) -> Tensor:
     """Return calibration images that fit a model.
 
     Args:
-        calibration: What came.
+        calibration: Images, or None.
         example: One image of the right size, (1, C, H, W).
 
     Raises:
-        OptionError: If there are none, or they are not like the example.
+        OptionError: If there are none, or they have another shape or type than the example.
     """
     if calibration is None or not len(calibration):
         raise OptionError("int8 takes its ranges from training images: pass some as `calibration`")
@@ -63,13 +58,13 @@ def require_calibration(calibration: Tensor | None, example: Tensor) -> Tensor:
 def quantize(onnx_bytes: bytes, calibration: Tensor, *, symmetric: bool = False) -> bytes:
     """Return a float32 ONNX model quantized to int8; on one machine, the same input gives the same bytes.
 
-    It takes about 5 s on one core for a ResNet-18 and 128 images, and is silent.
+    It prints nothing and takes some seconds (`README.md`).
 
     Args:
         onnx_bytes: What `export_onnx` returned.
         calibration: Normalised float32 training images on the CPU, (N, C, H, W).
-        symmetric: Whether 0 is in the middle of activations, and biases stay in float32. TensorRT knows
-            nothing else; on a CPU, ONNX Runtime took three times as long as with unsigned activations.
+        symmetric: Whether activations are signed with zero point 0, and biases stay in float32: the only form
+            that TensorRT takes, and a slow one on a CPU (`README.md`).
 
     Raises:
         BackendError: If the model cannot be quantized.
@@ -83,11 +78,10 @@ def quantize(onnx_bytes: bytes, calibration: Tensor, *, symmetric: bool = False)
 
 
 def needs_reduced_range(machine: str, flags: frozenset[str]) -> bool:
-    """Tell whether 8 bits of weight would overflow on a CPU.
+    """Return whether weights need one bit less on a CPU, so that products do not overflow.
 
-    An x86 CPU without VNNI adds two products of 8 bits in 16 bits, which saturate: answers would be wrong
-    and not only coarse. 7 bits for the weights avoid that, at a small price (rms error of a logit 0.0053
-    instead of 0.0040 of the largest, one answer of 360, on the ResNet-18 above). Source: the docstring of
+    An x86 CPU without VNNI instructions adds two products in an integer that saturates: logits would be
+    wrong, not only coarse. What the smaller range costs: `README.md`. Source: the docstring of
     `onnxruntime.quantization.quantize_static`, "Choosing parameters for CPU inference".
 
     Args:
@@ -98,16 +92,20 @@ def needs_reduced_range(machine: str, flags: frozenset[str]) -> bool:
 
 
 def check_quantized(executable: Executable, model: nn.Module, calibration: Tensor) -> None:
-    """Refuse an int8 model that has nothing to do with the model it was made of.
+    """Refuse an int8 model whose logits have nothing to do with those of the model it was made from.
 
-    On calibration images: ranges hold for those, and random ones may lie outside (logits of the ResNet-18
-    above differed by 68 % there).
+    It is compared on calibration images, since random images may lie outside of the ranges.
+
+    Args:
+        executable: The int8 model, ready to run.
+        model: The network in float32 on the CPU; it stays as it is.
+        calibration: The images that the ranges were taken from, (N, C, H, W).
 
     Raises:
-        BackendError: If it answers otherwise.
+        BackendError: If the logits differ by more than `MAX_INT8_DIFFERENCE`.
     """
-    difference = compare_answers(executable, model, calibration[:8])
-    if difference > TOLERANCE:
+    difference = relative_difference(executable, model, calibration[:8])
+    if difference > MAX_INT8_DIFFERENCE:
         raise BackendError(
             f"the int8 model does not answer as the model does (logits of training images differ by "
             f"{difference:.3g} of the largest). Use fp32 or bf16."
@@ -123,7 +121,7 @@ def _quantize_files(
     exported, folded, quantized = (folder / f"{name}.onnx" for name in ("exported", "folded", "quantized"))
     exported.write_bytes(onnx_bytes)
     quant_pre_process(exported, folded, skip_symbolic_shape=True)  # folds BatchNorm into convolutions
-    # TensorRT: weights as float32 with a pair, and a pair for each reader of a tensor.
+    # TensorRT takes weights as float32 with a pair of their own, and a pair for each reader of a tensor.
     for_tensorrt = {
         "ActivationSymmetric": True,
         "QuantizeBias": False,
@@ -146,7 +144,7 @@ def _quantize_files(
 
 
 class _Batches:
-    """Calibration images as ONNX Runtime's `CalibrationDataReader` gives them."""
+    """Calibration images, with the interface of ONNX Runtime's `CalibrationDataReader`."""
 
     def __init__(self, images: Tensor) -> None:
         starts = range(0, len(images), CALIBRATION_BATCH)
@@ -164,9 +162,9 @@ class _Batches:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantizer from warning, and from logging to, or even setting up, the root logger."""
+    """Keep the quantizer from warning, from logging, and from installing a handler on the root logger."""
     root, handler, disabled = logging.getLogger(), logging.NullHandler(), logging.root.manager.disable
-    root.addHandler(handler)  # without any, `logging.warning` installs one that prints
+    root.addHandler(handler)  # without any handler, `logging.warning` installs one that prints
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():

@@ -1,8 +1,8 @@
-"""TensorRT, through ONNX Runtime's provider of that name: the fastest that an NVIDIA GPU is known to do.
+"""TensorRT, through ONNX Runtime's provider of that name.
 
-TensorRT builds an engine by trying kernels, for some seconds to minutes, and for one batch size at a time:
-an engine for any size would be tuned for one of them. fp16 and int8 let it use that type where it is
-faster, and float32 (with TensorFloat-32) elsewhere.
+TensorRT builds an engine by timing kernels, which takes seconds to minutes, for one batch size at a time: an
+engine for any size would be tuned for one of them. fp16 and int8 are allowed where they are faster; the other
+layers run in float32 (with TensorFloat-32).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
-from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_answers, export_onnx
+from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_export, export_onnx
 from pruning_core.backends.onnxruntime import (
     SESSION_ENTRIES,
     bind_session,
@@ -26,13 +26,13 @@ from pruning_core.errors import BackendError
 PROVIDER = "TensorrtExecutionProvider"
 
 NO_FALLBACK = {"session.disable_cpu_ep_fallback": "1"}
-"""What TensorRT does not take would run on the CPU otherwise, and still be called TensorRT."""
+"""Without it, what TensorRT does not support would run on the CPU under TensorRT's name."""
 
-# precision → (what allows TensorRT to use it, largest relative error of a logit)
+# precision → (the provider's option that allows it, largest relative error of a logit)
 PRECISIONS: dict[str, tuple[dict[str, bool], float]] = {
     "fp32": ({}, 0.01),
     "fp16": ({"trt_fp16_enable": True}, 0.05),
-    "int8": ({"trt_int8_enable": True}, 0.0),  # `check_quantized` judges it
+    "int8": ({"trt_int8_enable": True}, 0.0),  # `check_quantized` compares its logits
 }
 
 
@@ -67,12 +67,12 @@ class TensorRt(Backend):
             check_quantized(executable, model, images)
         else:
             executable = TensorRtExecutable(exported, precision, device, threads)
-            check_answers(executable, model, example, tolerance=PRECISIONS[precision][1])
+            check_export(executable, model, example, tolerance=PRECISIONS[precision][1])
         return executable
 
 
 class TensorRtExecutable(Executable):
-    """One session with one engine for each batch size; smaller batches are filled up to one of them."""
+    """One session with one engine for each batch size; smaller batches are padded to one of them."""
 
     memory_format = "backend"
 
@@ -97,7 +97,7 @@ class TensorRtExecutable(Executable):
         return {**SESSION_ENTRIES, **NO_FALLBACK, **allowed}
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU; fewer images than an engine takes are filled up to it."""
+        """Return float32 logits on the CPU; fewer images than an engine takes are padded to it."""
         n = len(images)
         size = min((size for size in self._sessions if size >= n), default=n)
         padding = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation

@@ -54,8 +54,8 @@ def selftest_latency(
 ) -> None:
     """Count wrong verdicts, and injected slow-downs that are found.
 
-    Identical networks are timed against each other, and against copies that do 10 % or 5 % more work; once
-    by this program's pairs, once by the mean of 50 calls in a row. About 6 s a trial.
+    Identical networks are timed against each other, and against copies that do more work; once by this
+    program's pairs, once by the mean of calls in a row. About 6 s a trial.
     """
     from pruning_core.selftest.latency_command import run_selftest, show_selftest
 

@@ -33,9 +33,9 @@ def run_gate_selftest(
     """Make the runs that are missing, judge them all, and write what was asked for.
 
     Args:
-        runs: With nothing injected, at least 2.
-        slowed: With 10 % more work on one backend.
-        all_slowed: With 30 % more work on every backend.
+        runs: With nothing injected; at least two.
+        slowed: With more work in each call of one backend (`gate_trials.SLOWDOWN`).
+        all_slowed: With more work in each call of every backend (`gate_trials.ALL_SLOWDOWN`).
         backend: The one backend.
         folder: Keeps the runs; those that are there are not made again.
         arguments: What pytest is called with.

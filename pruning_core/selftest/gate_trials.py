@@ -23,6 +23,10 @@ from pruning_core.records.run import read_run
 from pruning_core.selftest.slowdown_plugin import EVERY_BACKEND, VARIABLE
 
 
+SLOWDOWN, ALL_SLOWDOWN = 0.10, 0.30
+"""Work added to each call of one backend, and of every backend, as a fraction of the call's own time."""
+
+
 @dataclass(frozen=True)
 class RunKind:
     """Runs of one kind: nothing injected (`slowdown` is empty), or the same slow-down in each."""
@@ -57,14 +61,14 @@ def plan_kinds(runs: int, slowed: int, all_slowed: int, backend: str) -> list[Ru
 
     Args:
         runs: With nothing injected.
-        slowed: With 10 % more work on one backend.
-        all_slowed: With 30 % more work on every backend.
+        slowed: With `SLOWDOWN` more work on one backend.
+        all_slowed: With `ALL_SLOWDOWN` more work on every backend.
         backend: The one backend.
     """
     return [
         RunKind("aa", "", runs),
-        RunKind(f"{backend}-10", f"{backend}=0.10", slowed),
-        RunKind("all-30", f"{EVERY_BACKEND}=0.30", all_slowed),
+        RunKind(f"{backend}-{SLOWDOWN * 100:.0f}", f"{backend}={SLOWDOWN:.2f}", slowed),
+        RunKind(f"all-{ALL_SLOWDOWN * 100:.0f}", f"{EVERY_BACKEND}={ALL_SLOWDOWN:.2f}", all_slowed),
     ]
 
 

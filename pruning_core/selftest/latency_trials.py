@@ -1,7 +1,7 @@
 """Trials whose truth is known: a model against a copy of itself, and against a copy with more work to do.
 
-Each trial is measured by the protocol of `measure/interleaved.py` and, right after, as tutorials do it: 50
-calls of one model in a row, then 50 of the other, quotient of the means.
+Each trial is measured by the protocol of `measure/interleaved.py` and, right after, as tutorials do it: some
+calls of one model in a row, then as many of the other, quotient of the means.
 """
 
 import subprocess
@@ -35,7 +35,7 @@ RATIOS = (0.75, 0.9)
 BATCH_SIZES = (1, 32)
 
 SEQUENTIAL_CALLS = 50
-"""As in the tutorial: 50 calls in a row, mean."""
+"""Calls of one model in a row of which the tutorial takes the mean."""
 
 COMPUTING_S, SLEEPING_S = 0.05, 0.05
 """The competing process computes and sleeps in turns of these: it wants half of one core."""

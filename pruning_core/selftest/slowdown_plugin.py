@@ -1,7 +1,7 @@
 """A pytest plugin that makes a backend slower by real work: `-p pruning_core.selftest.slowdown_plugin`.
 
 The environment says what is slowed: with `PRUNING_BENCH_SLOWDOWN="openvino=0.10"` each timed call of that
-backend is followed by arithmetic for a tenth of its time, with `*=0.30` each call of every backend. Without
+backend is followed by arithmetic for a tenth of its time; `*` instead of a name slows every backend. Without
 the variable nothing changes, so that runs with and without a slow-down are otherwise alike.
 """
 

@@ -93,7 +93,7 @@ def test_compile_without_a_compiler_says_so(monkeypatch) -> None:
 
 
 def test_a_precision_this_cpu_lacks_is_unavailable(monkeypatch) -> None:
-    """OpenVINO would run fp32 in place of bf16 on a CPU without it, so it is refused there."""
+    """OpenVINO would run fp32 instead of bf16 on a CPU without it, so it is refused there."""
     monkeypatch.setattr(openvino, "cpu_bf16", lambda: "none")
     assert "OpenVINO would run fp32 instead" in str(BACKENDS["openvino"].unavailable_reason("bf16", "cpu"))
 

@@ -54,7 +54,7 @@ def images_of(n: int, seed: int = 0) -> Tensor:
     return torch.randn(n, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
 
 
-def correct_bits(net: nn.Module, images: Tensor) -> Tensor:
+def eager_logits(net: nn.Module, images: Tensor) -> Tensor:
     """Run a network in eager fp32 and leave it as it was."""
     was_training = net.training
     net.eval()
@@ -64,20 +64,20 @@ def correct_bits(net: nn.Module, images: Tensor) -> Tensor:
     return logits
 
 
-def assert_right(logits: Tensor, right: Tensor, precision: str) -> None:
+def assert_close(logits: Tensor, expected: Tensor, precision: str) -> None:
     """Hold logits against those of eager fp32, as closely as the precision allows."""
     assert logits.dtype == torch.float32
     assert logits.device.type == "cpu"
-    assert logits.shape == right.shape
-    scale = float(right.abs().max())
+    assert logits.shape == expected.shape
+    scale = float(expected.abs().max())
     if precision == "fp32":
-        assert float((logits - right).abs().max()) <= 1e-3 * scale
+        assert float((logits - expected).abs().max()) <= 1e-3 * scale
     else:
-        # Of int8, 300 draws of 7 images were off by 1 % in the median and 11 % at most: outside the ranges.
-        assert float((logits - right).abs().max()) <= (12e-2 if precision == "int8" else 5e-2) * scale
-        top = right.topk(2, dim=1).values
+        # int8: random images may lie outside of the calibrated ranges.
+        assert float((logits - expected).abs().max()) <= (12e-2 if precision == "int8" else 5e-2) * scale
+        top = expected.topk(2, dim=1).values
         clear = top[:, 0] - top[:, 1] > 0.02 * scale  # where rounding may not decide
-        same = logits.argmax(dim=1) == right.argmax(dim=1)
+        same = logits.argmax(dim=1) == expected.argmax(dim=1)
         assert float(same[clear].float().mean()) >= 0.95
 
 
@@ -104,7 +104,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 def executable(pair: tuple[str, str]) -> Executable:
     """The small network made ready to run; loaded once, as compiling takes a while."""
     loaded = load_pair(pair, small_net())
-    loaded.predict(images_of(7))  # so that `compile` fills smaller batches up to 7 instead of compiling each
+    loaded.predict(images_of(7))  # so that `compile` pads smaller batches to 7 instead of compiling each
     return loaded
 
 
@@ -112,7 +112,7 @@ def executable(pair: tuple[str, str]) -> Executable:
 def test_answers_like_eager_fp32_for_any_batch_size(pair, executable, n) -> None:
     """Logits agree with the eager fp32 network in evaluation mode, in batches of any size."""
     images = images_of(n, seed=n)
-    assert_right(executable.predict(images), correct_bits(small_net(), images), pair[1])
+    assert_close(executable.predict(images), eager_logits(small_net(), images), pair[1])
 
 
 def test_keeps_the_order_of_many_images(pair, executable) -> None:
@@ -120,7 +120,7 @@ def test_keeps_the_order_of_many_images(pair, executable) -> None:
     if pair[0] == "compile":
         pytest.skip("would compile for 33 images; padding is tested by the small batches")
     images = images_of(33, seed=33)
-    assert_right(executable.predict(images), correct_bits(small_net(), images), pair[1])
+    assert_close(executable.predict(images), eager_logits(small_net(), images), pair[1])
 
 
 def test_an_answer_outlives_the_next_call(pair, executable) -> None:
@@ -135,12 +135,12 @@ def test_an_answer_outlives_the_next_call(pair, executable) -> None:
 def test_bound_callables_keep_their_own_images(pair, executable) -> None:
     """Two callables bound to different images answer for their own, however they take turns."""
     one, two = (images_of(7, seed=seed).to(memory_format=torch.channels_last) for seed in (1, 2))
-    right_one, right_two = correct_bits(small_net(), one), correct_bits(small_net(), two)
+    expected_one, expected_two = eager_logits(small_net(), one), eager_logits(small_net(), two)
     run_one, run_two = executable.bind(one), executable.bind(two)
     one.zero_()  # what a caller does with its images later is its own affair
     for _ in range(2):
-        assert_right(run_one().float().cpu().clone(), right_one, pair[1])
-        assert_right(run_two().float().cpu().clone(), right_two, pair[1])
+        assert_close(run_one().float().cpu().clone(), expected_one, pair[1])
+        assert_close(run_two().float().cpu().clone(), expected_two, pair[1])
 
 
 def test_bound_callables_gain_no_gradient_history(pair, executable) -> None:
@@ -254,12 +254,12 @@ def test_openvino_fp32_is_not_silently_bf16() -> None:
     if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not here")
     net, images = small_net(), images_of(7)
-    right = correct_bits(net, images)
+    expected = eager_logits(net, images)
     loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", THREADS)
-    scale = float(right.abs().max())
+    scale = float(expected.abs().max())
     # bfloat16 keeps 8 bits: it would be off by 1e-3 of the scale and more.
-    assert float((loaded.predict(images) - right).abs().max()) < 1e-5 * scale
-    assert float((loaded.bind(images)() - right).abs().max()) < 1e-5 * scale
+    assert float((loaded.predict(images) - expected).abs().max()) < 1e-5 * scale
+    assert float((loaded.bind(images)() - expected).abs().max()) < 1e-5 * scale
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> N
         assert loaded._by_batch[n].get_property("NUM_STREAMS") == streams
     assert loaded.options(n).get("NUM_STREAMS", "1") == str(streams)
     for _ in range(3):
-        torch.testing.assert_close(run(), correct_bits(net, images), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(run(), eager_logits(net, images), rtol=1e-3, atol=1e-3)
 
 
 def test_openvino_waits_for_all_streams() -> None:
@@ -289,10 +289,10 @@ def test_openvino_waits_for_all_streams() -> None:
         pytest.skip("OpenVINO is not installed")
     run = load_executable("openvino", small_net(32), EXAMPLE, "fp32", "cpu", 2).bind(images_of(256))
     for _ in range(100):
-        answers = run()
-        came = answers.clone()
-        answers.fill_(torch.nan)
-        assert came.isfinite().all()
+        logits = run()
+        kept = logits.clone()
+        logits.fill_(torch.nan)
+        assert kept.isfinite().all()
 
 
 def test_openvino_that_runs_another_precision_is_an_error(monkeypatch) -> None:
@@ -313,7 +313,7 @@ def test_compiling_many_networks_of_one_class_does_not_give_up() -> None:
         for width in (4, 6):
             net, images = small_net(width), images_of(2)
             loaded = load_executable("compile", net, EXAMPLE, "fp32", "cpu", THREADS)
-            assert_right(loaded.predict(images), correct_bits(net, images), "fp32")
+            assert_close(loaded.predict(images), eager_logits(net, images), "fp32")
 
 
 def test_an_export_of_a_network_is_the_same_bytes_every_time() -> None:
@@ -383,7 +383,7 @@ def test_threads_are_set_for_pytorch() -> None:
 
 
 def test_smaller_batches_do_not_compile_again(monkeypatch) -> None:
-    """`compile` fills a partial batch up to one it has compiled, and compiles anew only for a larger one."""
+    """`compile` pads a partial batch to one it has compiled, and compiles again only for a larger one."""
     compiled: list[int] = []
 
     def pretend_to_compile(model, placed):
@@ -395,6 +395,6 @@ def test_smaller_batches_do_not_compile_again(monkeypatch) -> None:
     loaded = compile.InductorExecutable(net.eval(), dtype=torch.float32, device="cpu")
     for n in (4, 3, 1, 4, 5):
         images = images_of(n, seed=n)
-        assert_right(loaded.predict(images), correct_bits(net, images), "fp32")
+        assert_close(loaded.predict(images), eager_logits(net, images), "fp32")
     loaded.bind(images_of(2))()
     assert compiled == [4, 5, 2]  # a timed batch is never padded

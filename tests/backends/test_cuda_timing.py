@@ -49,7 +49,7 @@ class PlayedGpu:
         return event
 
     def play(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Take the place of CUDA and of the clock."""
+        """Stand in for CUDA and for the clock."""
         monkeypatch.setattr(torch.cuda, "Event", self.event)
         monkeypatch.setattr(torch.cuda, "synchronize", self.wait)
         monkeypatch.setattr(torch.cuda, "device", _WatchedDevice(self.devices))

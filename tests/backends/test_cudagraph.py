@@ -45,7 +45,7 @@ def executable() -> CudaGraphExecutable:
 
 
 def test_predictions_replay_one_graph_per_batch_size(captured) -> None:
-    """Partial batches are filled up to a captured size; every image gets its own answer."""
+    """Partial batches are padded to a captured size; every image gets its own answer."""
     loaded = executable()
     for n in (4, 3, 1, 4, 5):
         images = images_of(n, seed=n)

@@ -152,14 +152,14 @@ def test_other_precisions_ignore_calibration_images() -> None:
 def test_int8_is_not_fp32_under_another_name(name) -> None:
     """Answers of int8 differ from those of fp32 by more than fp32 can, and by less than 5 %."""
     images = CALIBRATION[:8]
-    right = load_executable(name, tiny(), EXAMPLE, "fp32", "cpu", 1).predict(images)
-    error = (load_int8(name).predict(images) - right).abs().max() / right.abs().max()
+    expected = load_executable(name, tiny(), EXAMPLE, "fp32", "cpu", 1).predict(images)
+    error = (load_int8(name).predict(images) - expected).abs().max() / expected.abs().max()
     assert 1e-3 < float(error) < 0.05
 
 
 @pytest.mark.parametrize(("name", "module"), [("onnxruntime", onnxruntime), ("openvino", openvino)])
 def test_a_runtime_that_runs_nothing_in_int8_is_an_error(monkeypatch, name, module) -> None:
-    """A model that came out of quantizing as it was is refused: its times would be those of fp32."""
+    """A model that quantizing has left unchanged is refused: its times would be those of fp32."""
     monkeypatch.setattr(module, "quantize", lambda onnx_bytes, calibration: onnx_bytes)
     with pytest.raises(BackendError, match="asked for int8 and runs no convolution of this model in int8"):
         load_int8(name)
@@ -187,8 +187,8 @@ def test_a_network_without_convolutions_runs_in_int8(name) -> None:
     )
     images = torch.randn(40, 3, 4, 4)
     loaded = load_executable(name, net, images[:1], "int8", "cpu", 1, calibration=images)
-    right = net(images).detach()
-    assert float((loaded.predict(images) - right).abs().max()) < 0.05 * float(right.abs().max())
+    expected = net(images).detach()
+    assert float((loaded.predict(images) - expected).abs().max()) < 0.05 * float(expected.abs().max())
 
 
 def test_an_int8_model_that_answers_something_else_is_refused() -> None:

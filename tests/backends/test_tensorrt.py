@@ -37,7 +37,7 @@ def tiny() -> Tiny:
 
 @pytest.fixture
 def opened(monkeypatch) -> list[tuple[list[int], str, dict]]:
-    """Open sessions on the CPU in TensorRT's place; note the shape of each, its provider and options."""
+    """Open sessions on the CPU instead of TensorRT; note the shape of each, its provider and options."""
     notes = []
 
     def open_on_cpu(onnx_bytes, options, provider, provider_options):
@@ -57,7 +57,7 @@ def opened(monkeypatch) -> list[tuple[list[int], str, dict]]:
 
 
 def test_each_batch_size_has_an_engine_of_fixed_shape(opened) -> None:
-    """Partial batches are filled up to an engine's size; a timed batch gets an engine of its very size."""
+    """Partial batches are padded to an engine's size; a timed batch gets an engine of its very size."""
     loaded = TensorRtExecutable(export_onnx(tiny(), EXAMPLE), "fp16", "cuda:1", 1)
     for n in (4, 3, 1, 4, 5):
         images = images_of(n, seed=n)
@@ -80,8 +80,8 @@ def test_each_precision_asks_for_its_type_only(opened, precision) -> None:
         threads=1,
         calibration=images_of(40) if precision == "int8" else None,
     )
-    right = tiny()(images_of(8)).detach()
-    assert float((loaded.predict(images_of(8)) - right).abs().max()) < 0.05 * float(right.abs().max())
+    expected = tiny()(images_of(8)).detach()
+    assert float((loaded.predict(images_of(8)) - expected).abs().max()) < 0.05 * float(expected.abs().max())
     allowed = {} if precision == "fp32" else {f"trt_{precision}_enable": True}
     assert all(options == {"device_id": 0, **allowed} for _, _, options in opened)
     said = {name: value for name, value in loaded.options(4).items() if name.startswith("trt_")}

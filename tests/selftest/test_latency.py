@@ -116,7 +116,7 @@ def test_a_trial_is_measured_both_ways_beside_its_competitor(monkeypatch):
 
 
 def test_rates_count_what_matters():
-    """Where nothing was injected any finding is false; where work was injected only `slower` is right."""
+    """Where nothing was injected any finding is false; where work was injected only `slower` counts."""
     aa = [trial(1.06, 1.2), trial(0.8, 0.9), trial(), trial(sequential=1.2)]
     slowed = [trial(1.06, 1.2, injected=0.1), trial(0.8, 0.9, injected=0.1)]
     first, second = group_trials([*aa, *slowed])
