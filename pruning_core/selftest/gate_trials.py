@@ -22,7 +22,6 @@ from pruning_core.gate.result import GateResult
 from pruning_core.records.run import read_run
 from pruning_core.selftest.slowdown_plugin import EVERY_BACKEND, VARIABLE
 
-
 SLOWDOWN, ALL_SLOWDOWN = 0.10, 0.30
 """Work added to each call of one backend, and of every backend, as a fraction of the call's own time."""
 
