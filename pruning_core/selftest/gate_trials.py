@@ -74,7 +74,7 @@ def plan_kinds(runs: int, slowed: int, all_slowed: int, backend: str) -> list[Ru
 def make_runs(
     kinds: Sequence[RunKind], folder: Path, arguments: Sequence[str], advance: Callable[[int, int], None]
 ) -> None:
-    """Run the suites once for each run that is not in the folder yet, kinds in turns.
+    """Run the suites once for each run that is not in the folder yet, kinds interleaved.
 
     Args:
         kinds: What to run.

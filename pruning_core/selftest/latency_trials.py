@@ -38,7 +38,7 @@ SEQUENTIAL_CALLS = 50
 """Calls of one model in a row of which the tutorial takes the mean."""
 
 COMPUTING_S, SLEEPING_S = 0.05, 0.05
-"""The competing process computes and sleeps in turns of these: it wants half of one core."""
+"""The competing process computes and sleeps for these times, over and over: it wants half of one core."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Trial:
 
 
 def plan_trials(each: int, slowed: int, conditions: tuple[Condition, ...]) -> list[TrialConfig]:
-    """List the trials: A/A in each condition, injected slow-downs on a quiet machine, sizes in turns.
+    """List the trials: A/A in each condition, injected slow-downs on a quiet machine, sizes interleaved.
 
     Args:
         each: A/A trials for each condition.

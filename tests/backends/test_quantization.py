@@ -237,11 +237,11 @@ def test_a_cpu_without_vnni_gets_smaller_weights(monkeypatch) -> None:
     largest = {}
     for flag in ("avx2", "avx512_vnni"):
         monkeypatch.setattr(quantization, "cpu_flags", lambda flag=flag: frozenset({flag}))
-        largest[flag] = largest_weight(quantize(onnx_bytes, CALIBRATION))
+        largest[flag] = max_weight(quantize(onnx_bytes, CALIBRATION))
     assert largest == {"avx2": 64, "avx512_vnni": 127}
 
 
-def largest_weight(onnx_bytes: bytes) -> int:
+def max_weight(onnx_bytes: bytes) -> int:
     """Return the largest absolute value of any int8 weight."""
     import onnx
     from onnx import numpy_helper

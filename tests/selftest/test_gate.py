@@ -161,7 +161,7 @@ def test_a_false_regression_is_counted(runs):
 
 
 def test_runs_take_turns_and_are_made_once(runs, monkeypatch):
-    """A run that is there is not made again; the others are made with kinds in turns."""
+    """A run that is there is not made again; the others are made with kinds interleaved."""
     made = []
     monkeypatch.setattr(gate_trials, "_run_suites", lambda path, asked, _: made.append((path.name, asked)))
     (runs / "aa-01.json").unlink()
