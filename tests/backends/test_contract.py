@@ -3,6 +3,7 @@
 import importlib.util
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -14,10 +15,13 @@ from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.errors import BackendError, OptionError
 from pruning_core.system.hardware import usable_cores
 from pruning_core.system.thread_idle import POLL_EVERY_S, TASKS, other_threads_running
+from tests.helpers.backend_inputs import images_of
 
 THREADS = 2
 EXAMPLE = torch.zeros(1, 3, 12, 12)
-CALIBRATION = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(9))  # as `images_of` draws
+CALIBRATION = images_of(64, seed=9, side=12)
+
+small_images = partial(images_of, side=12)
 
 
 class SmallNet(nn.Module):
@@ -47,11 +51,6 @@ def small_net(width: int = 8) -> SmallNet:
         net.norm.running_var.uniform_(0.5, 2.0)
         net.fc.weight.data *= 10  # logits of order 1, classes well apart
     return net.train()
-
-
-def images_of(n: int, seed: int = 0) -> Tensor:
-    """Draw normalised images, (n, 3, 12, 12)."""
-    return torch.randn(n, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
 
 
 def eager_logits(net: nn.Module, images: Tensor) -> Tensor:
@@ -104,14 +103,14 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 def executable(pair: tuple[str, str]) -> Executable:
     """The small network made ready to run; loaded once, as compiling takes a while."""
     loaded = load_pair(pair, small_net())
-    loaded.predict(images_of(7))  # so that `compile` pads smaller batches to 7 instead of compiling each
+    loaded.predict(small_images(7))  # so that `compile` pads smaller batches to 7 instead of compiling each
     return loaded
 
 
 @pytest.mark.parametrize("n", [1, 3, 7])
 def test_answers_like_eager_fp32_for_any_batch_size(pair, executable, n) -> None:
     """Logits agree with the eager fp32 network in evaluation mode, in batches of any size."""
-    images = images_of(n, seed=n)
+    images = small_images(n, seed=n)
     assert_close(executable.predict(images), eager_logits(small_net(), images), pair[1])
 
 
@@ -119,22 +118,22 @@ def test_keeps_the_order_of_many_images(pair, executable) -> None:
     """In one batch of 33, each image gets its own answer."""
     if pair[0] == "compile":
         pytest.skip("would compile for 33 images; padding is tested by the small batches")
-    images = images_of(33, seed=33)
+    images = small_images(33, seed=33)
     assert_close(executable.predict(images), eager_logits(small_net(), images), pair[1])
 
 
 def test_an_answer_outlives_the_next_call(pair, executable) -> None:
     """Logits of a first prediction do not change when others are made."""
-    first = executable.predict(images_of(3, seed=1))
+    first = executable.predict(small_images(3, seed=1))
     kept = first.clone()
-    second = executable.predict(images_of(3, seed=2))
+    second = executable.predict(small_images(3, seed=2))
     assert torch.equal(first, kept)
     assert not torch.equal(first, second)
 
 
 def test_bound_callables_keep_their_own_images(pair, executable) -> None:
     """Two callables bound to different images answer for their own, however they take turns."""
-    one, two = (images_of(7, seed=seed).to(memory_format=torch.channels_last) for seed in (1, 2))
+    one, two = (small_images(7, seed=seed).to(memory_format=torch.channels_last) for seed in (1, 2))
     expected_one, expected_two = eager_logits(small_net(), one), eager_logits(small_net(), two)
     run_one, run_two = executable.bind(one), executable.bind(two)
     one.zero_()  # what a caller does with its images later is its own affair
@@ -145,7 +144,7 @@ def test_bound_callables_keep_their_own_images(pair, executable) -> None:
 
 def test_bound_callables_gain_no_gradient_history(pair, executable) -> None:
     """A timed call runs without recording anything for a backward pass."""
-    assert not executable.bind(images_of(7))().requires_grad
+    assert not executable.bind(small_images(7))().requires_grad
 
 
 def test_eager_runs_in_inference_mode() -> None:
@@ -159,8 +158,8 @@ def test_eager_runs_in_inference_mode() -> None:
             return super().forward(images)
 
     loaded = load_executable("eager", Watching(), EXAMPLE, "fp32", "cpu", THREADS)
-    logits = loaded.predict(images_of(2))
-    loaded.bind(images_of(2))()
+    logits = loaded.predict(small_images(2))
+    loaded.bind(small_images(2))()
     assert modes == [(True, False), (True, False)]
     assert not logits.is_inference()
 
@@ -212,7 +211,7 @@ def test_compile_was_told_what_it_says(monkeypatch) -> None:
 
     monkeypatch.setattr(torch, "compile", note)
     loaded = compile.Inductor().load(small_net(), EXAMPLE, precision="fp32", device="cpu", threads=THREADS)
-    loaded.predict(images_of(2))
+    loaded.predict(small_images(2))
     assert {name: str(value) for name, value in told.items()} == loaded.options()
 
 
@@ -233,7 +232,7 @@ def test_loading_and_running_is_silent(pair, capfd) -> None:
     """Nothing is printed, by us or by a runtime's C++ code; warnings would be errors here anyway."""
     loaded = load_pair(pair, small_net())
     if pair[0] != "compile":
-        loaded.bind(images_of(2))()
+        loaded.bind(small_images(2))()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
 
@@ -241,7 +240,7 @@ def test_loading_and_running_is_silent(pair, capfd) -> None:
 @pytest.mark.skipif(not TASKS.is_dir(), reason="needs Linux's states of threads")
 def test_threads_come_to_rest_after_a_call(executable) -> None:
     """No runtime spins until its next call: however busy the machine is, its threads are all seen asleep."""
-    executable.bind(images_of(2))()
+    executable.bind(small_images(2))()
     looks = 0
     while other_threads_running() and looks < 20_000:
         looks += 1
@@ -253,7 +252,7 @@ def test_openvino_fp32_is_not_silently_bf16() -> None:
     """On a CPU with bfloat16, OpenVINO left alone takes it for float32 models; ours computes in float32."""
     if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not here")
-    net, images = small_net(), images_of(7)
+    net, images = small_net(), small_images(7)
     expected = eager_logits(net, images)
     loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", THREADS)
     scale = float(expected.abs().max())
@@ -274,7 +273,7 @@ def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> N
     loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", threads)
     assert isinstance(loaded, openvino.OpenVinoExecutable)
     assert loaded.streams_for(n) == streams
-    images = images_of(n, seed=n)
+    images = small_images(n, seed=n)
     run = loaded.bind(images)
     if threads <= usable_cores():  # OpenVINO makes no more streams than there are cores
         assert loaded._by_batch[n].get_property("NUM_STREAMS") == streams
@@ -287,7 +286,7 @@ def test_openvino_waits_for_all_streams() -> None:
     """No call returns before the last image has its answer."""
     if BACKENDS["openvino"].unavailable_reason("fp32", "cpu"):
         pytest.skip("OpenVINO is not installed")
-    run = load_executable("openvino", small_net(32), EXAMPLE, "fp32", "cpu", 2).bind(images_of(256))
+    run = load_executable("openvino", small_net(32), EXAMPLE, "fp32", "cpu", 2).bind(small_images(256))
     for _ in range(100):
         logits = run()
         kept = logits.clone()
@@ -311,7 +310,7 @@ def test_compiling_many_networks_of_one_class_does_not_give_up() -> None:
         pytest.skip("no C++ compiler here")
     with torch._dynamo.config.patch(recompile_limit=1):
         for width in (4, 6):
-            net, images = small_net(width), images_of(2)
+            net, images = small_net(width), small_images(2)
             loaded = load_executable("compile", net, EXAMPLE, "fp32", "cpu", THREADS)
             assert_close(loaded.predict(images), eager_logits(net, images), "fp32")
 
@@ -394,7 +393,7 @@ def test_smaller_batches_do_not_compile_again(monkeypatch) -> None:
     net = small_net()
     loaded = compile.InductorExecutable(net.eval(), dtype=torch.float32, device="cpu")
     for n in (4, 3, 1, 4, 5):
-        images = images_of(n, seed=n)
+        images = small_images(n, seed=n)
         assert_close(loaded.predict(images), eager_logits(net, images), "fp32")
-    loaded.bind(images_of(2))()
+    loaded.bind(small_images(2))()
     assert compiled == [4, 5, 2]  # a timed batch is never padded

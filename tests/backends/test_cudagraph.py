@@ -5,19 +5,8 @@ import torch
 
 from pruning_core.backends import cudagraph, load_executable
 from pruning_core.backends.cudagraph import Captured, CudaGraphExecutable
+from tests.helpers.backend_inputs import images_of, tiny
 from tests.helpers.factories import Tiny
-
-
-def images_of(n: int, seed: int = 0) -> torch.Tensor:
-    """Draw normalised images, (n, 3, 32, 32)."""
-    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
-
-
-def tiny() -> Tiny:
-    """Build the small network, the same each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Tiny().eval()
 
 
 @pytest.fixture

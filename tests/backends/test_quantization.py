@@ -19,23 +19,17 @@ from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.backends.quantization import check_quantized, needs_reduced_range, quantize
 from pruning_core.errors import BackendError, OptionError
+from tests.helpers.backend_inputs import images_of, tiny
 from tests.helpers.factories import Tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
-CALIBRATION = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))  # a partial last batch
+CALIBRATION = images_of(40)  # a partial last batch
 INT8_ON_CPU = ["onnxruntime", "openvino"]
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime", "openvino")),
     reason="the extra `backends` is not installed",
 )
-
-
-def tiny() -> Tiny:
-    """Build the small network, the same each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Tiny().eval()
 
 
 def load_int8(name: str, calibration: torch.Tensor | None = CALIBRATION) -> Executable:

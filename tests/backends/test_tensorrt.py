@@ -12,7 +12,7 @@ from pruning_core.backends.onnxruntime import OnnxRuntimeExecutable, open_sessio
 from pruning_core.backends.quantization import quantize
 from pruning_core.backends.tensorrt import TensorRt, TensorRtExecutable
 from pruning_core.errors import BackendError
-from tests.helpers.factories import Tiny
+from tests.helpers.backend_inputs import images_of, tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 CPU = "CPUExecutionProvider"
@@ -21,18 +21,6 @@ pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")),
     reason="the extra `backends` is not installed",
 )
-
-
-def images_of(n: int, seed: int = 0) -> torch.Tensor:
-    """Draw normalised images, (n, 3, 32, 32)."""
-    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
-
-
-def tiny() -> Tiny:
-    """Build the small network, the same each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Tiny().eval()
 
 
 @pytest.fixture

@@ -12,10 +12,14 @@ ONE_CALL_A_SAMPLE = LatencyOptions(min_rounds=7, max_rounds=7, warmup_ms=0.0, sa
 
 
 class Machine:
-    """A machine whose time passes only by calls, each `cost_s`, drifting by `drift` a call, with noise."""
+    """A machine whose time passes only by calls, each `cost_s`, drifting by `drift` a call, with noise.
 
-    def __init__(self, drift: float = 0.0, noise: float = 0.0, seed: int = 0) -> None:
+    With `tick_s`, reading the clock takes that long.
+    """
+
+    def __init__(self, drift: float = 0.0, noise: float = 0.0, seed: int = 0, tick_s: float = 0.0) -> None:
         self.now = 0.0
+        self._tick_s = tick_s
         self.log: list[str] = []
         self._drift = drift
         self._noise = noise
@@ -23,6 +27,7 @@ class Machine:
 
     def clock(self) -> float:
         """Tell the time."""
+        self.now += self._tick_s
         return self.now
 
     def model(self, name: str, cost_s: float):

@@ -12,6 +12,7 @@ from pruning_core.selftest import latency_command, latency_summary, latency_tria
 from pruning_core.selftest.latency_figure import check_figure_file, draw_groups
 from pruning_core.selftest.latency_summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.latency_trials import Trial, TrialConfig, plan_trials, run_trials, with_extra_work
+from tests.helpers.timed_machine import Machine
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -24,29 +25,13 @@ def trial(low=0.99, high=1.01, sequential=1.0, injected=0.0, tolerance=0.05, con
     return Trial(config, (low + high) / 2, low, high, 10, 2.0, sequential, 1.0, 0.0)
 
 
-class Machine:
-    """A machine whose time passes by calls only."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def clock(self):
-        """Tell the time; looking takes a microsecond."""
-        self.now += 1e-6
-        return self.now
-
-    def call(self):
-        """Take 10 ms."""
-        self.now += 0.01
-        return "answer"
-
-
 def test_injected_work_takes_what_was_injected():
-    """The copy answers as the original does, and takes 1 + slowdown times as long."""
-    machine = Machine()
-    slowed = with_extra_work(machine.call, 0.10, clock=machine.clock)
+    """The copy gives what the original gives, and takes 1 + slowdown times as long."""
+    machine = Machine(tick_s=1e-6)
+    call = machine.model("A", 0.01)
+    slowed = with_extra_work(lambda: call() or "logits", 0.10, clock=machine.clock)
     start = machine.now
-    assert slowed() == "answer"
+    assert slowed() == "logits"
     assert machine.now - start == pytest.approx(0.011, rel=0.002)
 
 
