@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from pruning_core import cli
 from pruning_core.store import Store
+from tests.helpers.command_line import command_line
 from tests.helpers.factories import TUTORIAL, dense_spec, made, write_user_model
 
 
@@ -17,15 +17,7 @@ from tests.helpers.factories import TUTORIAL, dense_spec, made, write_user_model
 def run(monkeypatch, capsys, tmp_path):
     """Run the command line in an empty folder; give its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-
-    def run_here(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pruning-bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capsys.readouterr()
-        return ended.value.code, shown.out, shown.err
-
-    return run_here
+    return command_line(monkeypatch, capsys)
 
 
 def test_plan_gives_the_tutorials_table(run):

@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import os
 import re
-import sys
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pruning_core import cli
 from tests.helpers import record_factory as factory
+from tests.helpers.command_line import command_line
 
 NAME = "=cmd|'`<b>*x*</script><!--\x1b[31m\n\r\t\x9b2J\u202e\u2066\u200b\u2028\x00\ufffe\ud800$\\frac$@you]]>"
 FILE = NAME.replace("/", "").replace("\x00", "").replace("\ud800", "\udcff")
@@ -53,15 +51,7 @@ def hostile(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
     """Run the command line; give its exit code, output and errors."""
-
-    def run_here(*arguments: object) -> tuple[Any, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pruning-bench", *map(os.fspath, arguments)])  # type: ignore[arg-type]
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capfd.readouterr()
-        return ended.value.code, shown.out, shown.err
-
-    return run_here
+    return command_line(monkeypatch, capfd)
 
 
 def acting(text: str) -> set[str]:

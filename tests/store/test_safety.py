@@ -12,7 +12,6 @@ import pytest
 import torch
 from filelock import FileLock
 
-from pruning_core import cli
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import ModelSpec, TrainSpec, key_of
@@ -22,6 +21,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.store import MARKER, ResumeState, Store, files
 from pruning_core.training.loop import EpochState
 from pruning_core.workspace import Workspace
+from tests.helpers.command_line import command_line
 from tests.helpers.factories import bright_images, dense_spec, made, write_user_model
 
 STATE = EpochState(1, {"model.a": torch.ones(3, 2), "momentum.a": torch.zeros(2)}, 0.5, 0.1, (1.0,))
@@ -44,15 +44,7 @@ def store(tmp_path, said):
 def run(monkeypatch, capsys, tmp_path):
     """Run the command line in an empty folder; give its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-
-    def run_here(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pruning-bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capsys.readouterr()
-        return ended.value.code, shown.out, shown.err
-
-    return run_here
+    return command_line(monkeypatch, capsys)
 
 
 def fill_as_a_user_might(folder):
