@@ -4,13 +4,12 @@ import torch
 from torch import Tensor
 
 from tests.helpers.factories import Tiny
+from tests.helpers.mask_networks import build_tiny
 
 
 def tiny() -> Tiny:
     """Build the small network in evaluation mode, with the same weights each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Tiny().eval()
+    return build_tiny().eval()
 
 
 def images_of(n: int, seed: int = 0, side: int = 32) -> Tensor:

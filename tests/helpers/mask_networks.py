@@ -12,10 +12,11 @@ UNSTRUCTURED = ("unstructured-l1", "unstructured-random")
 MASKING = [name for name, method in METHODS.items() if method.masks]
 
 
-def build_tiny():
-    """Build the small network, always the same one."""
-    torch.manual_seed(0)
-    return Tiny()
+def build_tiny(seed=0):
+    """Build the small network from a seed, and leave the generator alone: what is drawn later shows."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Tiny()
 
 
 def mask(network, name, ratio, seed=0, **fields):

@@ -14,15 +14,9 @@ from pruning_core.pruning.masks import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.factories import Tiny
+from tests.helpers.mask_networks import build_tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
-
-
-def build_tiny(seed=0):
-    """Build the small network from a seed, and leave the generator alone: what is drawn later shows."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Tiny()
 
 
 def prune_tiny(network, ratio, **fields):
