@@ -90,7 +90,7 @@ class OnnxRuntimeExecutable(Executable):
 
     def options(self, batch_size: int | None = None) -> dict[str, str]:
         """Return what the session was told (see `Executable.options`)."""
-        return SESSION_ENTRIES
+        return dict(SESSION_ENTRIES)
 
     def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits on the CPU (see `Executable.predict`)."""
