@@ -24,6 +24,15 @@ from collections.abc import Iterable
 
 from pruning_core.console.escaping import for_terminal
 
+MAX_LINE_LENGTH = 300
+"""Characters of a library's error that a line repeats."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library raised, or its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:MAX_LINE_LENGTH] if lines else type(error).__name__
+
 
 class PruningBenchError(Exception):
     """A problem that the user can mend; its text says what it got, what is allowed and what to do."""

@@ -9,7 +9,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, DeviceTime, Executable, first_line_of
+from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.compile import Inductor
 from pruning_core.backends.cudagraph import CudaGraph
 from pruning_core.backends.eager import Eager
@@ -22,6 +22,7 @@ from pruning_core.errors import (
     PruningBenchError,
     UnavailableError,
     UnknownNameError,
+    first_line,
 )
 from pruning_core.system.hardware import resolve_threads
 
@@ -135,7 +136,7 @@ def load_executable(
         raise
     except Exception as error:  # of a foreign runtime: a user gets one line and no traceback
         raise BackendError(
-            f"backend {name}:{precision} cannot run this model on {device}: {first_line_of(error)}"
+            f"backend {name}:{precision} cannot run this model on {device}: {first_line(error)}"
         ) from error
 
 

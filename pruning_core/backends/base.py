@@ -162,8 +162,3 @@ def missing_packages(*names: str) -> str | None:
     if not missing:
         return None
     return f"not installed: {', '.join(missing)}. Install with: pip install 'pruning-bench[backends]'"
-
-
-def first_line_of(error: Exception) -> str:
-    """Return the first line of a foreign library's error."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

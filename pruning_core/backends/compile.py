@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
+from pruning_core.backends.base import Backend, Executable, missing_packages
 from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, copy_to
-from pruning_core.errors import BackendError
+from pruning_core.errors import BackendError, first_line
 from pruning_core.system.hardware import set_torch_threads
 
 DYNAMIC = False
@@ -84,6 +84,6 @@ def _compile(model: nn.Module, on_device: Tensor) -> Run:
             compiled(on_device)
     except Exception as error:
         raise BackendError(
-            f"torch.compile cannot compile this model as one graph: {first_line_of(error)}"
+            f"torch.compile cannot compile this model as one graph: {first_line(error)}"
         ) from error
     return compiled

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable, first_line_of
+from pruning_core.backends.base import Backend, Executable
 from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, TorchExecutable, copy_to
-from pruning_core.errors import BackendError
+from pruning_core.errors import BackendError, first_line
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.system.hardware import set_torch_threads
 
@@ -99,7 +99,7 @@ def _capture(model: nn.Module, images: Tensor) -> Captured:
                 logits: Tensor = model(images)
     except Exception as error:
         raise BackendError(
-            f"this model cannot be captured in a CUDA graph: {first_line_of(error)}; its forward may wait "
+            f"this model cannot be captured in a CUDA graph: {first_line(error)}; its forward may wait "
             "for the device. Use the backend eager."
         ) from error
     return Captured(graph.replay, images, logits)

@@ -11,8 +11,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Executable, first_line_of
-from pruning_core.errors import BackendError
+from pruning_core.backends.base import Executable
+from pruning_core.errors import BackendError, first_line
 
 INPUT, OUTPUT = "images", "logits"
 
@@ -46,7 +46,7 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
     except Exception as error:
-        raise BackendError(f"PyTorch cannot export this model to ONNX: {first_line_of(error)}") from error
+        raise BackendError(f"PyTorch cannot export this model to ONNX: {first_line(error)}") from error
     return file.getvalue()
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Executable, first_line_of
+from pruning_core.backends.base import Executable
 from pruning_core.backends.onnx_export import INPUT, relative_difference
-from pruning_core.errors import BackendError, OptionError
+from pruning_core.errors import BackendError, OptionError, first_line
 from pruning_core.system.hardware import cpu_flags
 
 CALIBRATION_BATCH = 32
@@ -74,7 +74,7 @@ def quantize(onnx_bytes: bytes, calibration: Tensor, *, symmetric: bool = False)
         with _quiet(), tempfile.TemporaryDirectory(prefix="pruning-bench-") as folder:
             return _quantize_files(onnx_bytes, calibration, Path(folder), symmetric, reduce_range)
     except Exception as error:
-        raise BackendError(f"this model cannot be quantized to int8: {first_line_of(error)}") from error
+        raise BackendError(f"this model cannot be quantized to int8: {first_line(error)}") from error
 
 
 def needs_reduced_range(machine: str, flags: frozenset[str]) -> bool:

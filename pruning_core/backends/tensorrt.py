@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable, first_line_of, missing_packages
+from pruning_core.backends.base import Backend, Executable, missing_packages
 from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_export, export_onnx
 from pruning_core.backends.onnxruntime import (
     SESSION_ENTRIES,
@@ -21,7 +21,7 @@ from pruning_core.backends.onnxruntime import (
     session_options,
 )
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
-from pruning_core.errors import BackendError
+from pruning_core.errors import BackendError, first_line
 
 PROVIDER = "TensorrtExecutionProvider"
 
@@ -131,6 +131,6 @@ def _open_for_batch(onnx_bytes: bytes, n: int, precision: str, device: str, thre
         raise
     except Exception as error:
         raise BackendError(
-            f"TensorRT cannot take the whole of this model: {first_line_of(error)}. Check that its libraries "
+            f"TensorRT cannot take the whole of this model: {first_line(error)}. Check that its libraries "
             "are installed (pip install tensorrt), or use onnxruntime."
         ) from error
