@@ -177,7 +177,7 @@ def _found(kind: RunKind, result: GateResult) -> bool:
     if not kind.slowdown:
         return bool(regressed)
     if kind.backend == EVERY_BACKEND:
-        # Dense and pruned are slower alike: only the dense model beside the machine's roofline shows it.
+        # Dense and pruned are slower alike: only the dense model beside the machine's ceiling shows it.
         return any(
             part.metric == "ceiling" and part.verdict == REGRESSED for c in regressed for part in c.parts
         )
