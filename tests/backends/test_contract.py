@@ -238,7 +238,7 @@ def test_loading_and_running_is_silent(pair, capfd) -> None:
 
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="needs Linux's states of threads")
-def test_threads_come_to_rest_after_a_call(executable) -> None:
+def test_threads_are_idle_after_a_call(executable) -> None:
     """No runtime spins until its next call: however busy the machine is, its threads are all seen asleep."""
     executable.bind(small_images(2))()
     looks = 0
