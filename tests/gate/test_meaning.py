@@ -12,8 +12,7 @@ from pruning_core.gate.policy import read_policy
 from pruning_core.gate.render import to_junit
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import COST, LAT, cell_of, judge, noisy, setting, small
-
-RESULTS = Path(__file__).parents[2] / "results"
+from tests.helpers.results import published_run
 
 
 def written(folder: Path, name: str, content: object) -> Path:
@@ -25,7 +24,7 @@ def written(folder: Path, name: str, content: object) -> Path:
 
 def test_one_file_twice_is_one_run(tmp_path: Path) -> None:
     """A run is not compared with itself: the same path, a link to it, a copy, or a copy with another date."""
-    path = RESULTS / "quick.json"
+    path = published_run("quick")
     content = json.loads(path.read_text())
     copied = written(tmp_path, "copy.json", content)
     content["datetime"] = "2030-01-01T00:00:00"

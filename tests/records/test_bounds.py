@@ -19,8 +19,7 @@ from pruning_core.records import run, run_json
 from pruning_core.selftest.latency_summary import read_summary
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import small
-
-RESULTS = Path(__file__).parents[2] / "results"
+from tests.helpers.results import published_run
 
 READERS: dict[str, Callable[[Path], object]] = {
     "policy": read_policy,
@@ -266,11 +265,11 @@ def test_a_file_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 )
 def test_trials_that_cannot_be_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     """A self-test's file with a number that no trial gives is refused in one line."""
-    content = json.loads((RESULTS / "selftest-latency.json").read_text())
+    content = json.loads((published_run("selftest-latency")).read_text())
     content["trials"][3] |= change
     path = tmp_path / "trials.json"
     path.write_text(json.dumps(content))
     with pytest.raises(OptionError, match="is no file of") as caught:
         read_summary(path)
     one_line(caught.value)
-    assert read_summary(RESULTS / "selftest-latency.json")
+    assert read_summary(published_run("selftest-latency"))

@@ -21,8 +21,7 @@ from pruning_core.stats.intervals import median_interval
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import ACC, CONTROL, COST, LAT, small
 from tests.helpers.made_up_records import rounds_fields
-
-RESULTS = sorted((Path(__file__).parents[2] / "results").glob("*.json"))
+from tests.helpers.results import PUBLISHED_RUNS
 
 TRAINING = {
     **dict.fromkeys(("failure", "model", "dataset", "method", "device"), "x"),
@@ -55,7 +54,7 @@ def refusal(content: dict[str, Any], folder: Path) -> str:
 def test_published_runs_are_sound() -> None:
     """Every run in results/, of schema 1 and 2, is read, and its bounds are those of its rounds."""
     schemas = set()
-    for path in RESULTS:
+    for path in PUBLISHED_RUNS:
         if "benchmarks" in json.loads(path.read_text()):
             schemas |= {record["schema_version"] for record in read_run(path).records}
     assert schemas == {1, 2}

@@ -11,6 +11,7 @@ import pytest
 
 from pruning_core.report.command import write_report
 from tests.helpers import record_factory as factory
+from tests.helpers.results import published_run
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -207,8 +208,7 @@ def test_another_device_and_batch_are_chosen(page: Any) -> None:
 
 def test_ratios_above_the_kept_channels_do_not_overlap(browser: Any, tmp_path: Path) -> None:
     """The tutorial's 19 ratios, from the run in results/: those without room have no number above."""
-    run_file = Path(__file__).parents[2] / "results" / "post-bf16.json"
-    write_report([run_file], "html", tmp_path / "r.html")
+    write_report([published_run("post-bf16")], "html", tmp_path / "r.html")
     browser.set_window_size(1200, 900)
     browser.get((tmp_path / "r.html").as_uri())
     boxes = run(

@@ -14,8 +14,7 @@ from pruning_core.report.command import write_report
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.made_up_records import rounds_fields
-
-RESULTS = Path(__file__).parents[2] / "results"
+from tests.helpers.results import published_run
 
 TRAINING = {
     "schema_version": 3, "suite": "training", "cell": "resnet18-digits-dense-training", "status": "ok",
@@ -37,11 +36,11 @@ def training_run(folder: Path, name: str = "new.json", **changes: object) -> Run
 
 def test_the_tutorials_columns() -> None:
     """Ratio, MACs in G, parameters in M, latency with spread, both accuracies; nothing else."""
-    (table,) = build_report([read_run(RESULTS / "quick.json")], "tutorial").tables
+    (table,) = build_report([read_run(published_run("quick"))], "tutorial").tables
     assert [c.head for c in table.columns] == [
         "ratio", "MACs (G)", "params (M)", "latency (ms)", "±", "accuracy pruned (%)", "fine-tuned (%)",
     ]  # fmt: skip
-    text = render(build_report([read_run(RESULTS / "quick.json")], "tutorial"), "markdown")
+    text = render(build_report([read_run(published_run("quick"))], "tutorial"), "markdown")
     row = next(line for line in text.splitlines() if line.lstrip("| ").startswith("0.75"))
     assert [cell.strip() for cell in row.strip("|").split("|")][1:3] == ["0.04", "0.70"]
     assert table.rows[0]["accuracy_pruned"] is None  # dense: nothing was pruned
@@ -50,7 +49,7 @@ def test_the_tutorials_columns() -> None:
 def test_the_tutorials_columns_are_for_people(tmp_path: Path) -> None:
     """CSV and JSON hold every field anyway: asking for columns there is an error."""
     with pytest.raises(OptionError, match="--columns tutorial is for"):
-        write_report([RESULTS / "quick.json"], "csv", tmp_path / "out.csv", columns="tutorial")
+        write_report([published_run("quick")], "csv", tmp_path / "out.csv", columns="tutorial")
 
 
 def test_training_has_a_table_of_its_own(tmp_path: Path) -> None:
@@ -160,4 +159,4 @@ def test_a_title_that_cannot_be_is_refused(
 def test_titles_are_for_people(tmp_path: Path, form: str) -> None:
     """What programs read keeps the name by which records are joined."""
     with pytest.raises(OptionError, match="--dataset-title is for people"):
-        write_report([RESULTS / "quick.json"], form, tmp_path / "out", dataset_titles={"digits": "D"})
+        write_report([published_run("quick")], form, tmp_path / "out", dataset_titles={"digits": "D"})

@@ -13,8 +13,7 @@ from pruning_core.report.command import write_report
 from pruning_core.selftest.latency_figure import draw_groups
 from pruning_core.selftest.latency_summary import group_trials, read_summary
 from tests.helpers import record_factory as factory
-
-RESULTS = Path(__file__).parents[2] / "results"
+from tests.helpers.results import published_run
 
 NAMES = [
     "$$",
@@ -86,7 +85,7 @@ def test_names_with_an_underscore_stand_in_the_legend(tmp_path: Path) -> None:
 def test_the_self_tests_figure_takes_any_machine(tmp_path: Path) -> None:
     """A machine's name with dollar signs is drawn as it is."""
     path = tmp_path / "trials.json"
-    content = json.loads((RESULTS / "selftest-latency.json").read_text())
+    content = json.loads((published_run("selftest-latency")).read_text())
     content["trials"] = content["trials"][:20]
     path.write_text(json.dumps(content))
     trials, _ = read_summary(path)

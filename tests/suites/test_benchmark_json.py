@@ -7,8 +7,8 @@ import pytest
 
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.suites.benchmark_json import hide_paths, keep_names_only
+from tests.helpers.results import RESULTS
 
-RESULTS = Path(__file__).parents[2] / "results"
 VARIANT = Variant("resnet18", "folder:/home/alice/parts", "magnitude", 0.5)
 ABSOLUTE = re.compile(r"(?<![\w.])/(home|root|work|tmp|Users|opt|mnt|var)/|\b[A-Za-z]:\\+\w|UNSERIALIZABLE")
 NODE = re.compile(r'"node": "(.+?)"')
