@@ -20,6 +20,19 @@ from pruning_core.suites.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "bench").rglob("*.md")),
+    *sorted((ROOT / "pruning_core").rglob("*.md")),
+    *sorted(path for path in (ROOT / "results").rglob("*.md") if path.name != "report.md"),
+]
+"""Every page that people wrote."""
+ALL_PAGES = "\n".join(path.read_text() for path in PAGES)
+
+
+def page_name(path):
+    """Return a page's path below the repository, as a test's id."""
+    return str(path.relative_to(ROOT))
 
 
 def commands(group, path=()):
@@ -46,8 +59,8 @@ def test_every_name_is_documented(table):
 
 
 def test_the_record_table_is_the_codes():
-    """The README's table of fields is the one in records.py."""
-    assert field_table() in README
+    """A page's table of fields is the one in `records/fields.py`."""
+    assert field_table() in ALL_PAGES
 
 
 def shell_lines(text):
@@ -57,24 +70,67 @@ def shell_lines(text):
             yield line.removeprefix("$ ").partition("  #")[0].strip()
 
 
-def test_every_option_in_the_readme_exists():
-    """Each `pruning-bench` line of the README names a command and options that there are."""
+PYTEST_OPTIONS = {"-k", "-n", "-q", "-p"}
+PYTEST_OPTIONS |= {"--benchmark-json", "--benchmark-disable", "--benchmark-skip", "--benchmark-compare"}
+
+
+def unknown_options(text):
+    """Return the `pruning-bench` and `pytest bench/` lines of a text that name what there is not."""
     known = dict(commands(cli))
-    lines = [line for line in shell_lines(README) if line.startswith("pruning-bench ")]
-    assert lines
-    for line in lines:
-        words = shlex.split(line)[1:]
-        path = next(p for p in known if tuple(words[: len(p)]) == p)
-        options = {o for p in known[path].params for o in p.opts}
-        for word in words[len(path) :]:
-            if word.startswith("-"):
-                assert word.partition("=")[0] in options, line
+    found = []
+    for line in shell_lines(text):
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["pruning-bench"]:
+            path = next((p for p in known if tuple(words[1 : 1 + len(p)]) == p), None)
+            options = set() if path is None else {o for p in known[path].params for o in p.opts}
+            if path is None:
+                found.append(line)
+        elif words[:1] == ["pytest"] and any(word.startswith("bench/") for word in words):
+            options = set(OPTIONS) | PYTEST_OPTIONS
+        else:
+            continue
+        given = {word.partition("=")[0] for word in words[1:] if re.match("--?[a-z]", word)}
+        found += [f"{line}: {option}" for option in sorted(given - options)]
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_every_command_on_a_page_exists(path):
+    """Each command line of ours on a page names a command and options that there are."""
+    assert unknown_options(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["pruning-bench rapport x", "pruning-bench gate a b --polici c", "pytest bench/ --gird quick"]
+)
+def test_a_command_that_there_is_not_is_found(line):
+    """A wrong command, and a wrong option of either program, are told."""
+    assert unknown_options(f"```sh\n{line}\n```\n") != []
+
+
+def dead_links(path):
+    """Return the relative links and pictures of a page that lead nowhere."""
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+    return [t for t in targets if "://" not in t and not (path.parent / t).exists()]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_every_link_on_a_page_leads_somewhere(path):
+    """What a page links to, or shows, is in the repository."""
+    assert dead_links(path) == []
+
+
+def test_a_dead_link_is_found(tmp_path):
+    """A link to a file that is not there is told, one that is there and one elsewhere are not."""
+    page = tmp_path / "page.md"
+    page.write_text("[a](gone.md#part) [b](page.md) [c](https://example.org/x)")
+    assert dead_links(page) == ["gone.md"]
 
 
 def test_every_pytest_option_is_documented():
-    """The README names each option of the suites."""
+    """A page names each option of the suites."""
     assert len(OPTIONS) >= 12
-    assert [option for option in OPTIONS if f"`{option}`" not in README] == []
+    assert [option for option in OPTIONS if f"`{option}`" not in ALL_PAGES] == []
 
 
 def test_the_changelog_has_the_version():
