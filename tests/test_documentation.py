@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -125,6 +126,22 @@ def test_a_dead_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("[a](gone.md#part) [b](page.md) [c](https://example.org/x)")
     assert dead_links(page) == ["gone.md"]
+
+
+def test_the_example_of_a_variation_applies(tmp_path):
+    """The diff in CONTRIBUTING adds a method to the code as it is, in three files at most."""
+    (diff,) = re.findall(r"```diff\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
+    patch = tmp_path / "method.diff"
+    patch.write_text(diff)
+    done = subprocess.run(
+        ["git", "apply", "--check", "--unidiff-zero", str(patch)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert diff.count("diff --git") <= 3
 
 
 def test_every_pytest_option_is_documented():
