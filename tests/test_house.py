@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pruning_core.records.fields import OLD_NAMES, OLD_VALUES
+from pruning_core.records.earlier import OLD_NAMES, OLD_VALUES
+from pruning_core.selftest.latency_summary import OLD_NAMES as OLD_SELFTEST_NAMES
 
 ROOT = Path(__file__).parent.parent
 
@@ -172,13 +173,9 @@ GONE = {
 IGNORE_CASE = {word for word in GONE if word.islower()}
 
 
-SELFTEST_NAMES = {"planted"}
-"""Names in files of `selftest latency --json` that were written before."""
-
-
 def former_names_left_out(text):
     """Take out of a text the names of fields of earlier files, in quotes: readers must know them."""
-    former = {*OLD_NAMES, *(value for _, value in OLD_VALUES), *SELFTEST_NAMES}
+    former = {*OLD_NAMES, *(value for _, value in OLD_VALUES), *OLD_SELFTEST_NAMES}
     return re.sub("|".join(f'"{re.escape(name)}"' for name in sorted(former)), '""', text)
 
 
