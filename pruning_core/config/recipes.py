@@ -32,14 +32,14 @@ _FAST: dict[str, Any] = {
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
-    # As published, to the letter: see "Reproduce the tutorial" in results/README.md.
+    # As published, to the letter: results/post-bf16/README.md.
     "tutorial": {
         "normalize": "[-1,1]",
         "round_to": 2,
         "train": {**_PLAIN_SGD, "epochs": 10},
         "fine_tune": {**_PLAIN_SGD, "epochs": 1},
     },
-    # What is known to help at the same number of epochs; what we measured of it is in results/README.md.
+    # What helps at the same number of epochs: results/notes/recipe-trials.md.
     "fast": {
         "normalize": "dataset",
         "round_to": 2,
