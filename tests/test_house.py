@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pruning_core.records.earlier import OLD_NAMES, OLD_VALUES
-from pruning_core.selftest.latency_summary import OLD_NAMES as OLD_SELFTEST_NAMES
-
 ROOT = Path(__file__).parent.parent
 
 # The first pattern that matches a path below the repository gives the most lines that the file may have.
@@ -173,16 +170,28 @@ GONE = {
 IGNORE_CASE = {word for word in GONE if word.islower()}
 
 
-def former_names_left_out(text):
-    """Take out of a text the names of fields of earlier files, in quotes: readers must know them."""
-    former = {*OLD_NAMES, *(value for _, value in OLD_VALUES), *OLD_SELFTEST_NAMES}
-    return re.sub("|".join(f'"{re.escape(name)}"' for name in sorted(former)), '""', text)
+def former_names():
+    """Return the texts in the package's tables `OLD_…`: what files that were written before may hold."""
+    found = set()
+    for path in files_in("pruning_core"):
+        for node in ast.parse(path.read_text()).body if path.suffix == ".py" else ():
+            target = getattr(node, "target", None) or next(iter(getattr(node, "targets", ())), None)
+            if isinstance(target, ast.Name) and target.id.startswith("OLD_"):
+                constants = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+                found |= {text for text in constants if isinstance(text, str)}
+    return found
+
+
+FORMER_NAMES = "|".join(f'"{re.escape(name)}"' for name in sorted(former_names()))
 
 
 def gone_words(text):
-    """Return the lines of a text that hold a word that is gone: line, word, what is said instead."""
+    """Return the lines of a text that hold a word that is gone: line, word, what is said instead.
+
+    A former name in quotes is none: a reader has to know it.
+    """
     found = []
-    for number, line in enumerate(former_names_left_out(text).splitlines(), start=1):
+    for number, line in enumerate(re.sub(FORMER_NAMES, '""', text).splitlines(), start=1):
         for word, better in GONE.items():
             flags = re.IGNORECASE if word in IGNORE_CASE else re.NOFLAG
             if match := re.search(rf"(?<![A-Za-z])(?:{word})(?![A-Za-z])", line, flags):
