@@ -241,15 +241,15 @@ def gate(
     Exit code 0: pass. 1: regressed. 2: cannot compare. 3: inconclusive; then measure AGAIN, and give both
     files: all rounds are judged together.
     """
-    from pruning_core.gate.compare import run_gate
+    from pruning_core.gate.command import run_gate
 
     raise Verdict(
         run_gate(
             baseline,
             new,
             policy,
-            again=again,
-            baseline_again=baseline_again,
+            repetitions=again,
+            baseline_repetitions=baseline_again,
             junit=junit,
             markdown=markdown,
             json_file=json_file,

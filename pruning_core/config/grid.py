@@ -1,7 +1,6 @@
 """A grid file and the options over it → a grid, which says what to measure."""
 
 import difflib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from pruning_core.config.spec import (
 )
 from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
-from pruning_core.files.input import read_toml
+from pruning_core.files.toml import TomlFile, read_toml
 
 
 class LatencyOptions(StrictModel):
@@ -172,12 +171,12 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
         OptionError: If the file is not there, is not valid TOML, or has an invalid value; the message
             names file and line.
     """
-    content, text = read_toml(path, "grid file")
+    file = read_toml(path, "grid file")
     try:
-        Grid.model_validate(content)
+        Grid.model_validate(file.content)
     except ValidationError as error:
-        raise OptionError(_explain_with_lines(error, path, text)) from None
-    return make_grid({**content, **{k: v for k, v in (options or {}).items() if v is not None}})
+        raise OptionError(_explain_with_lines(error, file)) from None
+    return make_grid({**file.content, **{k: v for k, v in (options or {}).items() if v is not None}})
 
 
 def make_grid(content: Mapping[str, Any]) -> Grid:
@@ -228,12 +227,8 @@ def explain_other_chain(path: Path, grid: Grid) -> str | None:
     return None
 
 
-def _explain_with_lines(error: ValidationError, path: Path, text: str) -> str:
-    def line_of(item: Any) -> str:
-        number = _line_of(item["loc"], text)
-        return f"{_option_line(item)}   (in grid {path}{f', line {number}' if number else ''})"
-
-    return lines_of(error, line_of)
+def _explain_with_lines(error: ValidationError, file: TomlFile) -> str:
+    return lines_of(error, lambda item: f"{_option_line(item)}{file.where(*item['loc'])}")
 
 
 def _option_line(item: Any) -> str:
@@ -251,18 +246,3 @@ def _option_line(item: Any) -> str:
     message = shortened(str(item["msg"]).removeprefix("Value error, "), 1000)
     got = "" if item["type"] == "value_error" else f"; got {shown(item['input'])}"
     return f"{shortened(name, 100)}: {message[:1].lower()}{message[1:]}{got}"
-
-
-def _line_of(location: tuple[int | str, ...], text: str) -> int | None:
-    names = [part for part in location if isinstance(part, str)]
-    section, sought = ("", names[0]) if len(names) == 1 else (names[0], names[1])
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[([\w.-]+)\]", line)
-        if header:
-            current = header.group(1)
-            if current == sought and not section:
-                return number
-        elif current == section and re.match(rf"\s*{re.escape(sought)}\s*=", line):
-            return number
-    return None

@@ -15,7 +15,7 @@ from pruning_core.config.cells import Variant, short_name
 from pruning_core.config.spec import StrictModel, explain
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
-from pruning_core.files.input import read_toml
+from pruning_core.files.toml import read_toml
 
 MIN_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
 """Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
@@ -82,7 +82,8 @@ def read_thresholds(path: Path) -> Thresholds:
     Raises:
         OptionError: If it cannot be read, is not valid TOML, or has an invalid value.
     """
-    content, _ = read_toml(path, "thresholds")
+    file = read_toml(path, "thresholds")
+    content = file.content
     for name in content:
         if name != "threshold" or not isinstance(content[name], list):
             close = difflib.get_close_matches(name[:60], ["threshold"])
@@ -93,9 +94,11 @@ def read_thresholds(path: Path) -> Thresholds:
     if len(content.get("threshold", [])) > MOST_ENTRIES:
         raise OptionError(f"thresholds {path}: at most {MOST_ENTRIES} [[threshold]] tables are read")
     entries = []
-    for number, table in enumerate(content.get("threshold", []), start=1):
+    for index, table in enumerate(content.get("threshold", [])):
         try:
             entries.append(Threshold.model_validate(table))
         except ValidationError as error:
-            raise explain(error, f"thresholds {path}, [[threshold]] number {number}") from None
+            line = file.line_of("threshold", index)
+            where = f"thresholds {path}{f', line {line}' if line else ''}, [[threshold]] number {index + 1}"
+            raise explain(error, where) from None
     return Thresholds(tuple(entries))

@@ -1,41 +1,35 @@
-"""A backend as a whole: how all of its cells changed, beside the same networks on eager fp32 and elsewhere.
+"""A backend as a whole: how all of its cells changed, compared with the same networks on other backends.
 
 What slows a backend down (another release, a lost flag) slows all of its cells. One of them alone may be too
 noisy to tell, and where it is measured against dense on the same backend it cannot show such a change at all.
 So here the cells are the sample. How a cell changed between two runs is taken at the 5th percentile of its
-single calls, which neighbours on a shared machine hardly touch. Between three runs of one commit on 2 shared
-cores of an Intel Xeon ten cells together moved by 0.8 % against ten on eager (root mean square), their
-medians by 5 %.
+single calls, which other processes hardly touch.
 
-What stands for the machine is eager fp32, and with it every backend that moved as eager did: one backend has
-moods of its own, and twice as many cells tell more. A backend that moved otherwise, for better or worse, says
-nothing about the others.
+The controls are eager fp32, and every backend that changed like eager did, within the tolerance: more cells
+tell more. A backend that changed otherwise says nothing about the others. Evidence: `gate/README.md`.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import stdev
 
-from pruning_core.gate.finding import P05_FIELD, Finding
-from pruning_core.gate.fork_join import state_difference
+from pruning_core.gate.comparability import state_difference
+from pruning_core.gate.finding import P05_FIELD, Bounds, Evidence, Finding, Noise, NoisyFinding
 from pruning_core.gate.policy import Policy
 from pruning_core.gate.result import CellKey
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
-from pruning_core.stats import rank_sum as statistics
+from pruning_core.stats.rank_sum import p_shift_above, shift_bounds
 
-SUITE = "backend"
-"""Stands for a suite in the identity of a backend."""
+BACKEND_SUITE = "backend"
+"""Stands for a suite in the key of a backend as a whole."""
 
-MIN_CELLS = 6
-"""On either side. Six and six have 924 orders: enough for a test among nine others, five and five for two."""
-
-MOST_CELLS = 400
+MAX_CELLS = 400
 """On either side: evenly spaced ones of more, since their differences are taken in pairs."""
 
 _SAME_NETWORK = ("model", "dataset", "method", "ratio", "schedule", "scope", "round_to", "seed", "batch_size")
 
-_Where = tuple[str, str, str]
+_Target = tuple[str, str, str]
 """Backend, precision, device."""
 
 _Network = tuple[object, ...]
@@ -46,38 +40,39 @@ _Changes = dict[_Network, float]
 
 
 def backend_findings(
-    parts: Mapping[CellKey, Sequence[Finding]],
+    findings: Mapping[CellKey, Sequence[Finding | NoisyFinding]],
     before: Mapping[CellKey, list[Record]],
     now: Mapping[CellKey, list[Record]],
     policy: Policy,
-) -> Iterator[tuple[CellKey, Finding]]:
-    """Compare each backend and precision of a device, as a whole, with eager fp32 and what moved with it.
+) -> Iterator[tuple[CellKey, NoisyFinding]]:
+    """Compare each backend and precision of a device, as a whole, with its controls.
 
     Args:
-        parts: What is said of each cell: those whose speeds could be compared are the sample.
+        findings: What is said of each cell: those whose speeds could be compared are the sample.
         before: Records of the baseline.
         now: Records of the new run.
         policy: What is tolerated: `slowdown`, for the "cell" `backend/NAME-PRECISION-DEVICE` too.
 
     Returns:
-        Pairs of identity and part, without a verdict yet. Backends of which too few cells can be compared, or
-        too few on eager, are left out: their cells are judged one by one all the same.
+        Pairs of key and finding. Backends of which fewer than `min_cells` can be compared are left out: their
+        cells are judged one by one all the same.
     """
-    timed = [identity for identity, items in parts.items() if any(map(_tells_a_speed, items))]
-    pairs = [(before[identity][0], now[identity][0]) for identity in timed]
+    timed = [cell for cell, items in findings.items() if any(map(_is_compared_speed, items))]
+    pairs = [(before[cell][0], now[cell][0]) for cell in timed]
     changes = _changes(pairs)
-    for where, of_backend in changes.items():
-        backend, precision, device = where
+    for target, of_backend in changes.items():
+        backend, precision, device = target
         of_eager = changes.get(("eager", "fp32", device), {})
         networks = [network for network in of_backend if network in of_eager]
-        if of_backend is not of_eager and len(networks) >= MIN_CELLS:
-            identity = (SUITE, f"{backend}-{precision}-{device.replace(':', '')}")
-            tolerance = policy.tolerances_of(*identity).slowdown
-            own = _thinned([of_backend[network] for network in networks])
-            beside = _comparable_backends(changes, where, networks, tolerance)
+        if of_backend is not of_eager and len(networks) >= policy.min_cells:
+            key = (BACKEND_SUITE, f"{backend}-{precision}-{device.replace(':', '')}")
+            tolerance = policy.tolerances_of(*key).slowdown
+            own = _subsample([of_backend[network] for network in networks])
+            controls = _comparable_backends(changes, target, networks, tolerance)
             of_device = [pair for pair in pairs if pair[1]["device"] == device]
-            doubt = state_difference(*zip(*of_device, strict=True))
-            yield identity, _judge(own, beside, identity[1], tolerance, policy.confidence, doubt)
+            was, is_now = zip(*of_device, strict=True)
+            difference = state_difference(was, is_now, policy.fork_join_same_within)
+            yield key, _finding(own, controls, key[1], tolerance, policy.confidence, difference)
 
 
 def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
@@ -88,75 +83,71 @@ def notes_on_backends(baseline: Run, new: Run) -> Iterator[str]:
             yield f"{which} has no {P05_FIELD}: no backend could be judged as a whole"
 
 
-def _tells_a_speed(part: Finding) -> bool:
-    return part.metric == "control" or (part.metric == "speed" and part.p_value is not None)
+def _is_compared_speed(finding: Finding | NoisyFinding) -> bool:
+    return finding.metric == "control" or (finding.metric == "speed" and isinstance(finding, NoisyFinding))
 
 
-def _changes(pairs: Iterable[tuple[Record, Record]]) -> dict[_Where, _Changes]:
+def _changes(pairs: Iterable[tuple[Record, Record]]) -> dict[_Target, _Changes]:
     """Return how each network changed, by backend, precision and device."""
-    changes: dict[_Where, _Changes] = {}
+    changes: dict[_Target, _Changes] = {}
     for baseline, new in pairs:
         if P05_FIELD in baseline and P05_FIELD in new:
-            where = (new["backend"], new["precision"], new["device"])
+            target = (new["backend"], new["precision"], new["device"])
             network: _Network = (new.get("threads"), *(new.get(name) for name in _SAME_NETWORK))
-            changes.setdefault(where, {})[network] = math.log(new[P05_FIELD] / baseline[P05_FIELD])
+            changes.setdefault(target, {})[network] = math.log(new[P05_FIELD] / baseline[P05_FIELD])
     return changes
 
 
 def _comparable_backends(
-    changes: Mapping[_Where, _Changes], judged: _Where, networks: Sequence[_Network], tolerance: float
+    changes: Mapping[_Target, _Changes], judged: _Target, networks: Sequence[_Network], tolerance: float
 ) -> dict[str, list[float]]:
-    """Return how these networks changed on eager fp32, and on each other backend that moved as eager did.
+    """Return how these networks changed on eager fp32, and on each other backend that changed like eager.
 
-    As eager did: by what is tolerated, either way, or less.
+    Like eager: by what is tolerated, either way, or less.
     """
     device = judged[2]
     of_eager = changes["eager", "fp32", device]
-    beside = {"eager-fp32": [of_eager[network] for network in networks]}
-    for where, of_other in changes.items():
+    controls = {"eager-fp32": [of_eager[network] for network in networks]}
+    for target, of_other in changes.items():
         shared = [network for network in networks if network in of_other]
-        if where != judged and of_other is not of_eager and where[2] == device and shared:
-            on_eager = _thinned([of_eager[network] for network in shared])
-            moved = _thinned([of_other[network] for network in shared])
-            if abs(statistics.shift_bounds(on_eager, moved, 0.95)[0]) <= math.log1p(tolerance):
-                beside[f"{where[0]}-{where[1]}"] = moved
-    return beside
+        if target != judged and of_other is not of_eager and target[2] == device and shared:
+            on_eager = _subsample([of_eager[network] for network in shared])
+            on_other = _subsample([of_other[network] for network in shared])
+            if abs(shift_bounds(on_eager, on_other, 0.95)[0]) <= math.log1p(tolerance):
+                controls[f"{target[0]}-{target[1]}"] = on_other
+    return controls
 
 
-def _thinned(values: list[float]) -> list[float]:
-    return values[:: max(1, math.ceil(len(values) / MOST_CELLS))]
+def _subsample(values: list[float]) -> list[float]:
+    return values[:: max(1, math.ceil(len(values) / MAX_CELLS))]
 
 
-def _judge(
+def _finding(
     changes: list[float],
-    beside: Mapping[str, list[float]],
+    controls: Mapping[str, list[float]],
     name: str,
     tolerance: float,
     confidence: float,
-    doubt: str,
-) -> Finding:
+    difference: str | None,
+) -> NoisyFinding:
     margin, cells = math.log1p(tolerance), len(changes)
-    others = _thinned([change for of_other in beside.values() for change in of_other])
-    shift, low, high = statistics.shift_bounds(others, changes, confidence)
-    slower, slower_low, slower_high = math.expm1(shift), math.expm1(low), math.expm1(high)
-    word, size, least, most = ("slower", slower, slower_low, slower_high)
-    if shift < 0:
-        word, size, least, most = ("faster", -slower, -slower_high, -slower_low)
-    reason = (
-        f"{cells} cells on {name} together {size:.1%} {word} [{least:.1%}, {most:.1%}], relative to the same "
-        f"on {', '.join(beside)}, at the 5th percentile of calls, tolerance {tolerance:.1%}"
-    )
-    spread = math.sqrt((stdev(changes) ** 2 + stdev(others) ** 2) / 2)
-    return Finding(
-        SUITE,
-        "",
-        reason,
-        change=slower,
-        change_low=slower_low,
-        change_high=slower_high if math.isfinite(slower_high) else None,
-        p_value=statistics.p_shift_above(others, changes, margin),
-        within=high <= margin,
-        detectable=(spread, len(others), cells),
-        doubt=doubt,
+    others = _subsample([change for of_other in controls.values() for change in of_other])
+    shift, low, high = shift_bounds(others, changes, confidence)
+    change = Bounds(math.expm1(shift), math.expm1(low), math.expm1(high))
+    word, size = change.in_words("slower", "faster")
+    return NoisyFinding(
+        metric=BACKEND_SUITE,
+        reason=(
+            f"{cells} cells on {name} together {size.value:.1%} {word} [{size.low:.1%}, {size.high:.1%}], "
+            f"relative to the same on {', '.join(controls)}, at the 5th percentile of calls, "
+            f"tolerance {tolerance:.1%}"
+        ),
+        change=change,
         changed=abs(shift) > margin / 2 and (low > 0 or high < 0),
+        evidence=Evidence(
+            p_value=p_shift_above(others, changes, margin),
+            within_tolerance=high <= margin,
+            counter_evidence=difference,
+            noise=Noise(math.sqrt((stdev(changes) ** 2 + stdev(others) ** 2) / 2), len(others), cells),
+        ),
     )

@@ -18,7 +18,7 @@ from pruning_core.files.atomic import write_bytes_file
 from pruning_core.records.run import Run, run_of
 from pruning_core.records.run_json import read_run_bytes
 
-WAIT_S = 120
+MAX_WAIT_S = 120
 """For another acceptance, which takes as long as to read two files and to write two."""
 
 
@@ -45,7 +45,7 @@ def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> s
 
 
 def _replace(baseline: Path, run: Run, content: bytes, allow_missing: bool) -> str:
-    new, problem = run.path, _why_not(run)
+    new, problem = run.path, _rejection(run)
     content_before = read_run_bytes(baseline) if baseline.exists() else b""
     before = run_of(content_before, baseline) if content_before else None
     if not problem and before is not None and not allow_missing:
@@ -65,8 +65,8 @@ def _replace(baseline: Path, run: Run, content: bytes, allow_missing: bool) -> s
     return f"{baseline}: {len(run.records)} cells of {new}" + (f"; the one before is {kept}" if kept else "")
 
 
-def _why_not(run: Run) -> str:
-    """Return why a run cannot be a baseline, after the word `it`; empty when it can."""
+def _rejection(run: Run) -> str | None:
+    """Return why a run cannot be a baseline, after the word `it`; None when it can."""
     failed = [f"{r['suite']}/{r['cell']}" for r in run.records if r["status"] == "failed"]
     if failed:
         more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
@@ -75,21 +75,21 @@ def _why_not(run: Run) -> str:
         if record.get("contaminated"):
             reason = record.get("contention") or "its A/A control left the tolerance"
             return f"is contaminated ({record['cell']}: {reason}). Measure again on a quieter machine"
-    return ""
+    return None
 
 
 @contextmanager
 def _one_at_a_time(baseline: Path) -> Iterator[None]:
     """Wait until nobody else replaces this baseline, and keep others waiting meanwhile."""
-    place = baseline.resolve()
-    if not place.parent.is_dir():
+    path = baseline.resolve()
+    if not path.parent.is_dir():
         raise OptionError(f"cannot write {baseline}: there is no folder {baseline.parent}. Make it first")
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=WAIT_S)
+        lock.acquire(timeout=MAX_WAIT_S)
     except Timeout:
         raise OptionError(
-            f"another process has been accepting a baseline as {baseline} for {WAIT_S} s: end it, or wait"
+            f"another process has been accepting a baseline as {baseline} for {MAX_WAIT_S} s: end it, or wait"
         ) from None
     except OSError as error:
         raise OptionError(f"cannot write {baseline}: {error.strerror or error}") from None

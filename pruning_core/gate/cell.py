@@ -1,7 +1,7 @@
 """One cell before and now, metric by metric: what changed, by how much, and what can be said of it.
 
 Exact metrics get their verdict here. What carries noise gets a p-value and a bound here, and its verdict
-in `compare.py`, which knows how many such comparisons the run holds.
+in `families.py`, which knows how many such comparisons the run holds.
 """
 
 import math
@@ -9,8 +9,17 @@ from collections.abc import Iterator
 
 from pruning_core.gate.accuracy import accuracy_findings
 from pruning_core.gate.comparability import Comparability
-from pruning_core.gate.finding import CANNOT_COMPARE, PASS, REGRESSED, Finding, differs, missing_fields
-from pruning_core.gate.network import why_another_network
+from pruning_core.gate.finding import (
+    CANNOT_COMPARE,
+    PASS,
+    REGRESSED,
+    Bounds,
+    Finding,
+    NoisyFinding,
+    differs,
+    missing_fields,
+)
+from pruning_core.gate.network import network_difference
 from pruning_core.gate.policy import Tolerances
 from pruning_core.gate.speed import speed_findings
 from pruning_core.records.fields import Record
@@ -49,64 +58,74 @@ def cell_findings(
     baseline: Record,
     new: Record,
     tolerances: Tolerances,
-    around: Comparability,
+    context: Comparability,
     with_accuracy: bool,
-    fastest: float | None = None,
-) -> list[Finding]:
+    p05_shift: float | None = None,
+) -> list[Finding | NoisyFinding]:
     """Compare one cell before and now.
 
     Args:
         baseline: The record before.
         new: The record now.
         tolerances: Those of the cell.
-        around: What holds for the two runs as wholes.
+        context: What holds for the two runs as wholes.
         with_accuracy: Whether a latency record's accuracy is to be judged: no when an accuracy record says
             the same.
-        fastest: How much slower its fastest calls became than its reference's, as a logarithm, where known.
+        p05_shift: How much the 5th percentile of its calls grew beyond its reference's, as ln, where known.
     """
     if new["status"] == "failed":
         also = ", as in the baseline" if baseline["status"] == "failed" else ""
         text = str(new.get("failure") or "no reason given")
-        return [Finding("status", REGRESSED, f"failed{also}: {text}", changed=True)]
+        return [_finding("status", REGRESSED, f"failed{also}: {text}")]
     unlike = [name for name in MATCHING_FIELDS if what_is(baseline, name) != what_is(new, name)]
     if unlike:
         words = "; ".join(differs(name, baseline.get(name), new.get(name)) for name in unlike)
-        return [Finding("record", CANNOT_COMPARE, words, changed=True)]
+        return [_finding("record", CANNOT_COMPARE, words)]
     suite = new["suite"]
-    parts = list(_cost_findings(baseline, new)) if suite == "cost" else []
+    findings: list[Finding | NoisyFinding] = []
+    if suite == "cost":
+        findings += _cost_findings(baseline, new)
     if suite == "accuracy" or (suite == "latency" and with_accuracy):
-        parts += accuracy_findings(baseline, new, tolerances, around)
+        findings += accuracy_findings(baseline, new, tolerances, context)
     if suite in ("latency", "training"):
-        parts += speed_findings(baseline, new, tolerances, around, fastest)
-    if not parts:
-        return [Finding("record", CANNOT_COMPARE, f"suite {suite!r} holds nothing that this gate knows")]
+        findings += speed_findings(baseline, new, tolerances, context, p05_shift)
+    if not findings:
+        reason = f"suite {suite!r} holds nothing that this gate knows"
+        return [Finding(metric="record", verdict=CANNOT_COMPARE, reason=reason)]
     if baseline["status"] == "failed":
-        parts.append(Finding("status", PASS, "failed in the baseline, holds now", changed=True))
-    return parts
+        findings.append(_finding("status", PASS, "failed in the baseline, holds now"))
+    return findings
+
+
+def _finding(metric: str, verdict: str, reason: str) -> Finding:
+    return Finding(metric=metric, verdict=verdict, reason=reason, changed=True)
 
 
 def _cost_findings(baseline: Record, new: Record) -> Iterator[Finding]:
-    another = why_another_network(baseline, new)
+    another = network_difference(baseline, new)
     for name, unit in (("macs", "MACs"), ("params", "parameters"), ("size_bytes", "bytes")):
-        lacking = missing_fields(baseline, new, name)
-        if lacking:
-            yield lacking
+        missing = missing_fields(baseline, new, name)
+        if missing:
+            yield missing
             continue
         before, now = baseline[name], new[name]
         growth = (now - before) / before if before else (math.inf if now else 0.0)
-        numbers = (
-            f"{unit} {before:,} → {now:,} ({now - before:+,}{_signed(growth)})"
-            if now != before
-            else f"{unit} the same"
-        )
-        verdict = REGRESSED if now > before else PASS
-        reason = numbers
+        reason = f"{unit} the same"
+        if now != before:
+            reason = f"{unit} {before:,} → {now:,} ({now - before:+,}{_signed(growth)})"
         if now < before:
             reason += ", improved, but the network is another one" if another else ", improved"
-        finite = growth if math.isfinite(growth) else None
-        yield Finding(name, verdict, reason, before, now, finite, changed=now != before)
+        yield Finding(
+            metric=name,
+            verdict=REGRESSED if now > before else PASS,
+            reason=reason,
+            baseline=before,
+            new=now,
+            change=Bounds.exact(growth) if math.isfinite(growth) else None,
+            changed=now != before,
+        )
     if another:
-        yield Finding("widths", PASS, f"another network: {another}", changed=True)
+        yield _finding("widths", PASS, f"another network: {another}")
 
 
 def _signed(fraction: float) -> str:

@@ -1,92 +1,42 @@
-"""The gate: a baseline and a new run → a verdict for each cell, and an exit code that CI can trust.
+"""Compare a run with its baseline → a verdict for each cell, and one for the run.
 
     pass             every metric stayed within its tolerance, or improved
     regressed        a metric is beyond its tolerance, and beyond noise where it carries noise
     inconclusive     too noisy to tell; measuring this change longer would tell
     cannot-compare   the two do not speak of the same thing, or one is not there; no measuring of this change
-                     would tell. So a spoiled new run is inconclusive, a spoiled baseline is cannot-compare.
+                     would tell. So an untrusted new run is inconclusive, an untrusted baseline is
+                     cannot-compare.
 
-The worst part decides a cell, the worst cell decides the run, in the order regressed (exit code 1), which is
-certain; cannot-compare (2), which needs a hand; inconclusive (3), which needs a second run; pass (0).
+The worst finding decides a cell, the worst cell decides the run, in the order regressed (exit code 1), which
+is certain; cannot-compare (2), which needs a hand; inconclusive (3), which needs a second run; pass (0). How
+each comparison is made, with evidence: `gate/README.md`.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from pruning_core.errors import OptionError, RecordError
-from pruning_core.files.atomic import check_writable
-from pruning_core.gate.backend import SUITE as BACKEND
-from pruning_core.gate.backend import backend_findings, notes_on_backends
+from pruning_core.errors import RecordError
+from pruning_core.gate.backend import BACKEND_SUITE, backend_findings, notes_on_backends
 from pruning_core.gate.cell import cell_findings, what_is
-from pruning_core.gate.comparability import Comparability, find_circumstances, notes_on
-from pruning_core.gate.files import write_files
-from pruning_core.gate.finding import CANNOT_COMPARE, P05_FIELD, PASS, Finding
-from pruning_core.gate.policy import Policy, Tolerances, read_policy
-from pruning_core.gate.render import print_terminal
-from pruning_core.gate.repetitions import merge_repetitions
-from pruning_core.gate.result import POWER, WORST_FIRST, CellKey, CellVerdict, GateResult
-from pruning_core.gate.same_run import refuse_same_runs
+from pruning_core.gate.comparability import Comparability, assess_comparability
+from pruning_core.gate.families import decide_families, find_families
+from pruning_core.gate.finding import CANNOT_COMPARE, P05_FIELD, PASS, Finding, NoisyFinding
+from pruning_core.gate.notes import notes_on
+from pruning_core.gate.policy import Policy, Tolerances
+from pruning_core.gate.result import WORST_FIRST, CellKey, CellVerdict, GateResult
 from pruning_core.records.fields import Record
-from pruning_core.records.garbage import no_garbage_collection
-from pruning_core.records.run import Run, read_run
-from pruning_core.stats.rank_sum import detectable_shift, reject_by_holm
+from pruning_core.records.run import Run
 
-__all__ = ["CellVerdict", "GateResult", "Policy", "Tolerances", "compare", "read_policy", "run_gate"]
+_NETWORK_ON_BACKEND = (
+    *("model", "dataset", "dataset_fingerprint", "method", "ratio"),
+    *("backend", "precision", "device"),
+)
+"""What an accuracy is of: where they agree, an accuracy record covers a latency cell."""
 
-CANNOT_WRITE = OptionError.exit_code
-
-ALPHA_WEIGHTS = {"accuracy": 4, "speed": 1, BACKEND: 2, "ceiling": 1}
-"""How the chance of a false alarm in a run is divided among the families of noisy comparisons that there are.
-Backends get more than cells: they are few, and what slows a runtime down shows there first."""
-
-
-def run_gate(
-    baseline: Path,
-    new: Path,
-    policy: Path | None = None,
-    *,
-    again: Sequence[Path] = (),
-    baseline_again: Sequence[Path] = (),
-    junit: Path | None = None,
-    markdown: Path | None = None,
-    json_file: Path | None = None,
-) -> int:
-    """Compare two files, print the verdicts, write the files asked for, and return the exit code.
-
-    Args:
-        baseline: Benchmark JSON file of the run before.
-        new: Benchmark JSON file of the run now.
-        policy: TOML file; without one, `Policy`'s defaults hold.
-        again: Further runs of what `new` is a run of: all are judged together.
-        baseline_again: Further runs of what `baseline` is a run of, likewise.
-        junit: Where to write JUnit XML.
-        markdown: Where to write a summary for a CI page; GitHub's own gets it too where there is one.
-        json_file: Where to write everything.
-
-    Returns:
-        The verdict's code; `CANNOT_WRITE` if it passes, but a file that was asked for cannot be written.
-
-    Raises:
-        RecordError: If a benchmark file cannot be used, or two of them hold the same run.
-        OptionError: If the policy has an invalid value, or a file is nowhere that could be written.
-    """
-    for path in (junit, markdown, json_file):
-        if path is not None:
-            check_writable(path)
-    what_is_tolerated = read_policy(policy) if policy else Policy()
-    # Records hold no cycles: to go over all of 200,000 again and again took a quarter of the time.
-    with no_garbage_collection():
-        sides = [[read_run(path) for path in paths] for paths in ((baseline, *baseline_again), (new, *again))]
-        refuse_same_runs([run for side in sides for run in side])
-        before, now = (merge_repetitions(side, what_is_tolerated) for side in sides)
-        result = compare(before, now, what_is_tolerated)
-    # Files first: a closed terminal must not cost the artefacts of a CI job.
-    complete = write_files(result, junit, markdown, json_file)
-    print_terminal(result)
-    return result.exit_code or (0 if complete else CANNOT_WRITE)
+_CELL = ("suite", *_NETWORK_ON_BACKEND, "batch_size")
+"""What a cell is of: where they agree, one cell may be another's new name."""
 
 
 def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
@@ -104,33 +54,33 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
         if not run.records:
             raise RecordError(f"{run.path} holds no records: there is nothing to compare")
     before, now = _index(baseline), _index(new)
-    around = find_circumstances(baseline, new, policy)
-    tolerances = {identity: policy.tolerances_of(*identity) for identity in before}
-    parts = dict(_parts_of_cells(before, now, tolerances, around))
-    for identity, part in list(backend_findings(parts, before, now, policy)):
-        parts[identity], tolerances[identity] = [part], policy.tolerances_of(*identity)
-    families = _families_of(parts)
-    levels = _levels_of(families, policy.familywise_error)
-    for name, family in families.items():
-        _settle(parts, family, levels[name], tolerances, policy.confidence)
-    cells = sorted((_verdict_of(i, parts[i], tolerances[i]) for i in parts), key=_importance)
+    context = assess_comparability(baseline, new, policy)
+    tolerances = {cell: policy.tolerances_of(*cell) for cell in before}
+    findings: dict[CellKey, Sequence[Finding | NoisyFinding]] = dict(
+        _findings_of_cells(before, now, tolerances, context)
+    )
+    for backend, finding in list(backend_findings(findings, before, now, policy)):
+        findings[backend], tolerances[backend] = [finding], policy.tolerances_of(*backend)
+    families = find_families(findings, policy)
+    decided = decide_families(findings, families.values(), tolerances, policy.confidence)
     slowdowns = {
-        metric: _detectable_slowdowns(parts, tolerances, metric, levels[metric] / len(families[metric]))
-        for metric in ("speed", BACKEND)
-        if metric in families
+        name: families[name].detectable_slowdowns(tolerances, policy.power)
+        for name in ("speed", BACKEND_SUITE)
+        if name in families
     }
-    of_cells, of_backends = slowdowns.get("speed", []), slowdowns.get(BACKEND, [])
+    of_cells, of_backends = slowdowns.get("speed", []), slowdowns.get(BACKEND_SUITE, [])
     return GateResult(
         baseline=baseline,
         new=new,
-        cells=tuple(cells),
-        added=tuple(identity for identity in now if identity not in before),
+        cells=tuple(sorted((_verdict_of(c, decided[c], tolerances[c]) for c in decided), key=_sort_key)),
+        added=tuple(cell for cell in now if cell not in before),
         notes=(
-            *notes_on(baseline, new, policy, around, list({**parts, **now})),
+            *notes_on(baseline, new, context, list({**findings, **now})),
             *notes_on_backends(baseline, new),
         ),
         familywise_error=policy.familywise_error,
-        comparisons=sum(map(len, families.values())),
+        comparisons=sum(len(family.members) for family in families.values()),
+        power=policy.power,
         detectable_slowdown=median(of_cells) if of_cells else None,
         detectable_slowdown_worst=max(of_cells, default=None),
         detectable_slowdown_of_backend=max(of_backends, default=None),
@@ -144,41 +94,53 @@ def _index(run: Run) -> dict[CellKey, list[Record]]:
     return index
 
 
-def _parts_of_cells(
+def _findings_of_cells(
     before: Mapping[CellKey, list[Record]],
     now: Mapping[CellKey, list[Record]],
     tolerances: Mapping[CellKey, Tolerances],
-    around: Comparability,
-) -> Iterator[tuple[CellKey, list[Finding]]]:
-    added = {_description(now[i][0]): i[1] for i in now if i not in before}
-    judged_for_accuracy = {_description(now[i][0])[1:-1] for i in before if i[0] == "accuracy" and i in now}
-    for identity, records in before.items():
-        found = now.get(identity, [])
+    context: Comparability,
+) -> Iterator[tuple[CellKey, list[Finding | NoisyFinding]]]:
+    added = {_described(now[cell][0], _CELL): cell[1] for cell in now if cell not in before}
+    judged_for_accuracy = {
+        _described(now[cell][0], _NETWORK_ON_BACKEND)
+        for cell in before
+        if cell[0] == "accuracy" and cell in now
+    }
+    for cell, records in before.items():
+        found = now.get(cell, [])
         if not found:
-            other = added.get(_description(records[0]))
+            other = added.get(_described(records[0], _CELL))
             hint = f" Renamed to {other!r}? Then accept a new baseline" if other else ""
-            reason = f"missing: this run has no such cell.{hint}"
-            yield identity, [Finding("record", CANNOT_COMPARE, reason, changed=True)]
+            yield cell, [_not_comparable(f"missing: this run has no such cell.{hint}")]
         elif len(records) > 1 or len(found) > 1:
             where = "the baseline" if len(records) > 1 else "this run"
-            reason = f"stands {max(len(records), len(found))} times in {where}: which one counts is not clear"
-            yield identity, [Finding("record", CANNOT_COMPARE, reason, changed=True)]
+            times = max(len(records), len(found))
+            yield cell, [_not_comparable(f"appears {times} times in {where}: which one counts is not clear")]
         else:
-            with_accuracy = _description(records[0])[1:-1] not in judged_for_accuracy
-            fastest = _shift_of_fastest_calls(identity, before, now)
-            parts = cell_findings(records[0], found[0], tolerances[identity], around, with_accuracy, fastest)
-            yield identity, parts
+            with_accuracy = _described(records[0], _NETWORK_ON_BACKEND) not in judged_for_accuracy
+            p05_shift = _p05_shift(cell, before, now)
+            yield (
+                cell,
+                cell_findings(records[0], found[0], tolerances[cell], context, with_accuracy, p05_shift),
+            )
 
 
-def _shift_of_fastest_calls(
-    identity: CellKey, before: Mapping[CellKey, list[Record]], now: Mapping[CellKey, list[Record]]
+def _not_comparable(reason: str) -> Finding:
+    return Finding(metric="record", verdict=CANNOT_COMPARE, reason=reason, changed=True)
+
+
+def _p05_shift(
+    cell: CellKey, before: Mapping[CellKey, list[Record]], now: Mapping[CellKey, list[Record]]
 ) -> float | None:
-    """Return how much slower a cell's fastest calls became than its reference's, as ln; None if unknown."""
-    reference = (identity[0], before[identity][0].get("reference", ""))
+    """Return how much the 5th percentile of a cell's calls grew beyond its reference's, as ln.
+
+    None where a run does not have it of both.
+    """
+    reference = (cell[0], before[cell][0].get("reference", ""))
     times_ms = []
     for index in (before, now):
-        for place in (identity, reference):
-            records = index.get(place, [])
+        for key in (cell, reference):
+            records = index.get(key, [])
             if len(records) != 1 or P05_FIELD not in records[0]:
                 return None
             times_ms.append(records[0][P05_FIELD])
@@ -186,75 +148,23 @@ def _shift_of_fastest_calls(
     return math.log(is_now / was) - math.log(reference_is / reference_was)
 
 
-def _description(record: Record) -> tuple[Any, ...]:
-    names = ("suite", "model", "dataset", "dataset_fingerprint", "method", "ratio", "backend", "precision")
-    return tuple(what_is(record, name) for name in (*names, "device", "batch_size"))
+def _described(record: Record, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(what_is(record, name) for name in names)
 
 
-def _families_of(parts: Mapping[CellKey, list[Finding]]) -> dict[str, list[tuple[CellKey, int]]]:
-    """Find the noisy parts that are judged together: identity, and place among its parts.
-
-    Accuracies are one family, and so are speeds of cells, backends as wholes, and what is judged by the
-    ceiling: a grid of many latency cells does not make the gate blind to the others.
-    """
-    families: dict[str, list[tuple[CellKey, int]]] = {}
-    for identity, items in parts.items():
-        for place, part in enumerate(items):
-            if not part.verdict:
-                name = part.metric if part.metric in ALPHA_WEIGHTS else "accuracy"
-                families.setdefault(name, []).append((identity, place))
-    return families
-
-
-def _levels_of(families: Iterable[str], familywise_error: float) -> dict[str, float]:
-    """Divide the chance of a false alarm among the families that there are."""
-    whole = sum(ALPHA_WEIGHTS[name] for name in families)
-    return {name: familywise_error * ALPHA_WEIGHTS[name] / whole for name in families}
-
-
-def _settle(
-    parts: Mapping[CellKey, list[Finding]],
-    family: Sequence[tuple[CellKey, int]],
-    level: float,
-    tolerances: Mapping[CellKey, Tolerances],
-    confidence: float,
-) -> None:
-    """Give the noisy parts of a family their verdicts, in place."""
-    noisy = [parts[i][place] for i, place in family]
-    p_values = [1.0 if part.doubt or part.p_value is None else part.p_value for part in noisy]
-    rejections = reject_by_holm(p_values, level)
-    for (identity, place), rejected in zip(family, rejections, strict=True):
-        part = parts[identity][place]
-        parts[identity][place] = part.settled(rejected, tolerances[identity], confidence)
-
-
-def _verdict_of(identity: CellKey, parts: Sequence[Finding], tolerances: Tolerances) -> CellVerdict:
-    verdict = next(v for v in WORST_FIRST if any(part.verdict == v for part in parts))
-    telling = [part for part in parts if part.verdict == verdict]
+def _verdict_of(cell: CellKey, findings: tuple[Finding, ...], tolerances: Tolerances) -> CellVerdict:
+    verdict = next(v for v in WORST_FIRST if any(finding.verdict == v for finding in findings))
+    decisive = [finding for finding in findings if finding.verdict == verdict]
     if verdict == PASS:
-        telling = [part for part in parts if part.changed] or telling
-    reason = "; ".join(part.reason for part in telling)
-    return CellVerdict(*identity, verdict, reason, tuple(parts), tolerances.inconclusive)
+        decisive = [finding for finding in findings if finding.changed] or decisive
+    reason = "; ".join(finding.reason for finding in decisive)
+    return CellVerdict(*cell, verdict, reason, findings, tolerances.inconclusive)
 
 
-def _importance(cell: CellVerdict) -> tuple[int, bool, float]:
-    changes = (abs(part.change or 0.0) for part in cell.parts if part.verdict == cell.verdict)
+def _sort_key(cell: CellVerdict) -> tuple[int, bool, float]:
+    changes = (
+        abs(finding.change.value)
+        for finding in cell.findings
+        if finding.verdict == cell.verdict and finding.change
+    )
     return WORST_FIRST.index(cell.verdict), not cell.changed, -max(changes, default=0.0)
-
-
-def _detectable_slowdowns(
-    parts: Mapping[CellKey, list[Finding]],
-    tolerances: Mapping[CellKey, Tolerances],
-    metric: str,
-    level: float,
-) -> list[float]:
-    """Estimate for each part of a metric the smallest slow-down that a test at this level would find."""
-    slowdowns = []
-    for identity, items in parts.items():
-        for part in items:
-            if part.metric == metric and part.detectable:
-                margin = math.log1p(tolerances[identity].slowdown)
-                shift = detectable_shift(*part.detectable, level, POWER)
-                # e^50 is beyond anything that a time could be slowed down by.
-                slowdowns.append(math.expm1(margin + shift) if shift < 50 else math.inf)
-    return slowdowns

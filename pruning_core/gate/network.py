@@ -3,12 +3,12 @@
 from pruning_core.console.shown import shortened
 from pruning_core.records.fields import Record
 
-NAMED = 3
+MAX_NAMED = 3
 """Layers that are named; the others are counted."""
 
 
-def why_another_network(baseline: Record, new: Record) -> str:
-    """Say in which way the network of a cell is another one; empty if nothing shows that it is.
+def network_difference(baseline: Record, new: Record) -> str | None:
+    """Return in which way the network of a cell is another one; None if nothing shows that it is.
 
     Args:
         baseline: The cost record before.
@@ -24,7 +24,7 @@ def why_another_network(baseline: Record, new: Record) -> str:
         if name in baseline and name in new and baseline[name] != new[name]
     ]
     if not changed:
-        return ""
+        return None
     if baseline.get("widths") is None or new.get("widths") is None:
         return f"other {' and '.join(changed)} at the same ratio"
     return f"equal widths, other {' and '.join(changed)}: a layer, a kernel or an activation is another"
@@ -40,5 +40,5 @@ def _differing_layers(before: dict[str, int], now: dict[str, int], of: str) -> s
             words.append(f"{name} is gone")
         elif was != is_now:
             words.append(f"{name} has {was} → {is_now} channels")
-    more = f", and {len(words) - NAMED} more layers" if len(words) > NAMED else ""
-    return f"of its layers{of}, {', '.join(words[:NAMED])}{more}"
+    more = f", and {len(words) - MAX_NAMED} more layers" if len(words) > MAX_NAMED else ""
+    return f"of its layers{of}, {', '.join(words[:MAX_NAMED])}{more}"

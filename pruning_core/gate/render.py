@@ -1,6 +1,5 @@
 """The gate's verdicts for people and machines: terminal, Markdown, JUnit XML, JSON."""
 
-import dataclasses
 import math
 import sys
 from typing import Any, NamedTuple, TextIO
@@ -8,19 +7,18 @@ from xml.etree import ElementTree
 
 from pruning_core.console.escaping import for_json, for_markdown, for_xml, printable
 from pruning_core.console.streams import find_width
-from pruning_core.gate.backend import SUITE as BACKEND
+from pruning_core.gate.backend import BACKEND_SUITE
 from pruning_core.gate.finding import CANNOT_COMPARE, INCONCLUSIVE, PASS, REGRESSED, Finding
-from pruning_core.gate.result import POWER, CellVerdict, GateResult
+from pruning_core.gate.result import CellVerdict, GateResult
 from pruning_core.records.run import Run
 
 MARKS = {REGRESSED: "✗", CANNOT_COMPARE: "?", INCONCLUSIVE: "~", PASS: "✓"}
 _COLOURS = {REGRESSED: "bold red", CANNOT_COMPARE: "magenta", INCONCLUSIVE: "yellow", PASS: "green"}
-_PART = tuple(field.name for field in dataclasses.fields(Finding))
 
 MAX_ROWS = 200
 """Rows of a table for people; the rest is counted. JUnit and JSON hold all."""
 
-MANY = 4
+MIN_TO_GROUP = 4
 """From this many cells on, those of one suite, verdict and reason share a row."""
 
 
@@ -35,7 +33,7 @@ class Row(NamedTuple):
 def summarize(result: GateResult) -> list[str]:
     """Return what holds for the whole run, a line each: the verdict first, then notes and error rates."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in result.counts.items() if number)
-    backends = sum(cell.suite == BACKEND for cell in result.cells)
+    backends = sum(cell.suite == BACKEND_SUITE for cell in result.cells)
     of_what = f"{len(result.cells) - backends} cells" + (
         f" and {backends} backends as wholes" if backends else ""
     )
@@ -144,7 +142,7 @@ def to_json(result: GateResult) -> str:
         "summary": summarize(result),
         "familywise_error": result.familywise_error,
         "comparisons": result.comparisons,
-        "power": POWER,
+        "power": result.power,
         "detectable_slowdown": result.detectable_slowdown,
         "detectable_slowdown_worst": result.detectable_slowdown_worst,
         "detectable_slowdown_of_backend": result.detectable_slowdown_of_backend,
@@ -158,8 +156,26 @@ def to_json(result: GateResult) -> str:
 
 def _cell_json(cell: CellVerdict) -> str:
     content = {name: getattr(cell, name) for name in ("suite", "cell", "verdict", "reason")}
-    parts = [{name: getattr(part, name) for name in _PART} for part in cell.parts]
-    return for_json(_finite({**content, "parts": parts}))
+    return for_json(_finite({**content, "findings": [_finding_json(finding) for finding in cell.findings]}))
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    change, evidence = finding.change, finding.evidence
+    return {
+        "metric": finding.metric,
+        "verdict": finding.verdict,
+        "reason": finding.reason,
+        "baseline": finding.baseline,
+        "new": finding.new,
+        "change": change and change.value,
+        "change_low": change and change.low,
+        "change_high": change and change.high,
+        "changed": finding.changed,
+        "p_value": evidence and evidence.p_value,
+        "within_tolerance": evidence and evidence.within_tolerance,
+        "counter_evidence": evidence and evidence.counter_evidence,
+        "noise": evidence and evidence.noise,
+    }
 
 
 def rows_of(result: GateResult) -> tuple[list[Row], str]:
@@ -171,7 +187,7 @@ def rows_of(result: GateResult) -> tuple[list[Row], str]:
         alike.setdefault((cell.verdict, cell.suite, cell.reason), []).append(cell)
     rows = []
     for (verdict, suite, reason), cells in alike.items():
-        if len(cells) >= MANY:
+        if len(cells) >= MIN_TO_GROUP:
             rows.append(Row(verdict, f"{suite}: {len(cells)} cells, such as {cells[0].cell}", reason))
         else:
             rows += [Row(verdict, f"{suite}/{cell.cell}", reason) for cell in cells]
@@ -193,12 +209,12 @@ def _error_rates(result: GateResult) -> str:
         f"{result.familywise_error:.0%} (Holm), as far as two runs differ by the noise between rounds; "
         "what differs between processes has to fit in the tolerance"
     )
-    if result.new.again:
-        text += f". Judged anew after each of {len(result.new.again) + 1} runs, such chances add up"
+    if result.new.repetitions:
+        text += f". Judged again after each of {len(result.new.repetitions) + 1} runs, such chances add up"
     if result.detectable_slowdown is None or result.detectable_slowdown_worst is None:
         return text
     text = (
-        f"{text}. Smallest slow-down it would have found with {POWER:.0%} power (an estimate): "
+        f"{text}. Smallest slow-down it would have found with {result.power:.0%} power (an estimate): "
         f"{_slowdown(result.detectable_slowdown)} in the median latency cell, "
         f"{_slowdown(result.detectable_slowdown_worst)} in the noisiest"
     )
@@ -212,7 +228,7 @@ def _slowdown(value: float) -> str:
 
 
 def _run_line(run: Run) -> str:
-    name = ", ".join(path.name for path in (run.path, *run.again))
+    name = ", ".join(path.name for path in (run.path, *run.repetitions))
     facts = (name, run.machine_name, run.datetime[:19], run.commit[:12])
     return " · ".join(fact for fact in facts if fact)
 

@@ -1,8 +1,9 @@
-"""A commit that was measured more than once: its runs, taken together for the gate.
+"""A commit that was measured more than once: its runs, merged for the gate.
 
 On a shared machine a neighbour can slow a whole run down, and no rounds of that run tell. Another run can.
 That holds of a change, and more so of a baseline, which is measured once and compared with often. So of each
-cell the rounds of all runs are judged, and the fastest calls of any: neighbours only make calls slower.
+cell the rounds of all runs are judged, and the lowest 5th percentile of calls: neighbours only slow calls
+down.
 """
 
 import math
@@ -10,9 +11,8 @@ from collections.abc import Sequence
 from statistics import median
 
 from pruning_core.errors import RecordError
-from pruning_core.gate.comparability import spoiled_devices
+from pruning_core.gate.comparability import in_best_state, untrusted_devices
 from pruning_core.gate.finding import P05_FIELD
-from pruning_core.gate.fork_join import alike
 from pruning_core.gate.policy import Policy
 from pruning_core.gate.result import CellKey
 from pruning_core.gate.speed import inconsistency
@@ -32,10 +32,10 @@ def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
             control was off in a run are left out, if another run has them.
 
     Returns:
-        The first run, with what the others add. A latency cell has the rounds of all runs in which the cores
-        handed work over as fast as in the best; what else its record says is of the run with the fastest
-        calls. Any other cell is that of the run with the least accuracy; a cell that failed in a run has
-        failed.
+        The first run, with what the others add. A latency cell has the rounds of all runs in about the
+        fastest fork–join state of them; what else its record says is of the run with the lowest 5th
+        percentile of calls. Any other cell is that of the run with the lowest accuracy; a cell that failed in
+        a run has failed.
 
     Raises:
         RecordError: If they are not runs of the same thing.
@@ -44,46 +44,48 @@ def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
     if not others:
         return first
     cells = _cells_of(first)
-    spoiled = [spoiled_devices(run, policy.control_tolerance) for run in runs]
-    remarks = [f"{len(runs)} runs are judged together: rounds of all, of each cell the fastest calls of any"]
-    for run, devices in zip(runs, spoiled, strict=True):
+    untrusted = [untrusted_devices(run, policy.control_tolerance) for run in runs]
+    notes = [
+        f"{len(runs)} runs are merged: the rounds of all, of each cell the lowest 5th percentile of calls"
+    ]
+    for run, devices in zip(runs, untrusted, strict=True):
         for device, why in devices.items():
-            if not all(device in of_run for of_run in spoiled):
-                remarks.append(f"times of {run.path.name} on {device} are left out: {why}")
+            if not all(device in of_run for of_run in untrusted):
+                notes.append(f"times of {run.path.name} on {device} are left out: {why}")
     found = [cells, *(_same_cells(first, cells, other) for other in others)]
     records = []
     for identity in cells:
         device = str(cells[identity].get("device"))
         of_cell = [of_run[identity] for of_run in found]
-        if not all(device in of_run for of_run in spoiled):
+        if not all(device in of_run for of_run in untrusted):
             of_cell = [
                 record
-                for record, of_run in zip(of_cell, spoiled, strict=True)
+                for record, of_run in zip(of_cell, untrusted, strict=True)
                 if device not in of_run or not _may_drop(record)
             ]
-        records.append(_taken_together(of_cell))
+        records.append(_merge(of_cell, policy.fork_join_same_within))
     return Run(
         first.path,
         first.datetime,
         first.machine,
         first.commit,
         tuple(records),
-        again=tuple(run.path for run in others),
-        remarks=tuple(remarks),
+        repetitions=tuple(run.path for run in others),
+        notes=tuple(notes),
     )
 
 
 def _cells_of(run: Run) -> dict[CellKey, Record]:
     cells = {(record["suite"], record["cell"]): record for record in run.records}
     if len(cells) < len(run.records):
-        raise RecordError(f"{run.path} has cells that stand twice: it cannot be taken together with others")
+        raise RecordError(f"{run.path} has duplicate cells: it cannot be merged with others")
     return cells
 
 
 def _same_cells(first: Run, cells: dict[CellKey, Record], other: Run) -> dict[CellKey, Record]:
     """Return the cells of another run, which have to be those of the first."""
     of_other = _cells_of(other)
-    problem = ""
+    problem = None
     if first.machine.get("fingerprint") != other.machine.get("fingerprint"):
         problem = "their machines or versions differ"
     elif first.commit and other.commit and first.commit != other.commit:
@@ -104,7 +106,7 @@ def _may_drop(record: Record) -> bool:
     return "log_ratios" in record and record["status"] != "failed"
 
 
-def _taken_together(records: Sequence[Record]) -> Record:
+def _merge(records: Sequence[Record], same_within: float) -> Record:
     failed = [record for record in records if record["status"] == "failed"]
     if failed:
         return failed[0]
@@ -113,14 +115,15 @@ def _taken_together(records: Sequence[Record]) -> Record:
     damaged = [record for record in records if inconsistency(record)]
     if damaged:
         return damaged[0]
-    clean = alike(record for record in records if not record.get("contaminated")) or records[:1]
+    clean = [record for record in records if not record.get("contaminated")]
+    clean = in_best_state(clean, same_within) or [records[0]]
     if len(clean) == 1:
         return clean[0]
-    fastest = min(clean, key=lambda record: float(record[P05_FIELD]))
+    lowest = min(clean, key=lambda record: float(record[P05_FIELD]))
     ratios = [ratio for record in clean for ratio in record["log_ratios"]]
     low, high, _ = median_interval(ratios)
     return {
-        **fastest,
+        **lowest,
         "log_ratios": ratios,
         "rounds": len(ratios),
         "speedup": math.exp(-median(ratios)),

@@ -1,4 +1,4 @@
-"""What the gate's comparison comes to: a verdict for each cell, and one for the run."""
+"""The result of the gate's comparison: a verdict for each cell, and one for the run."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from pruning_core.records.run import Run
 
 WORST_FIRST = (REGRESSED, CANNOT_COMPARE, INCONCLUSIVE, PASS)
 EXIT_CODES = {PASS: 0, REGRESSED: 1, CANNOT_COMPARE: 2, INCONCLUSIVE: 3}
-POWER = 0.9
 
 CellKey = tuple[str, str]  # suite, cell
 
@@ -22,13 +21,13 @@ class CellVerdict:
     cell: str
     verdict: str
     reason: str
-    parts: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
     on_inconclusive: str  # what the policy does with this cell if it is inconclusive
 
     @property
     def changed(self) -> bool:
         """Whether anything is worth a look."""
-        return self.verdict != PASS or any(part.changed for part in self.parts)
+        return self.verdict != PASS or any(finding.changed for finding in self.findings)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class GateResult:
     notes: tuple[str, ...]
     familywise_error: float  # chance of any false regression, at most
     comparisons: int  # noisy ones, judged together
+    power: float  # of the slow-downs below
     detectable_slowdown: float | None  # in the median latency cell; inf: not with so few rounds
     detectable_slowdown_worst: float | None
     detectable_slowdown_of_backend: float | None  # as a whole, on the noisiest

@@ -11,12 +11,12 @@ from pruning_core.errors import RecordError
 from pruning_core.gate.result import CellKey
 from pruning_core.records.run import Run
 
-LEAST_ROUNDS = 5
+MIN_ROUNDS = 5
 """As many as are always timed; fewer, and rounds that are all alike, could be alike by chance."""
 
 
 def refuse_same_runs(runs: Sequence[Run]) -> None:
-    """Check that no run stands twice among those that are to be compared or taken together.
+    """Check that no run appears twice among those that are to be compared or merged.
 
     Args:
         runs: As they were read: baseline, new, and further ones of either.
@@ -25,7 +25,7 @@ def refuse_same_runs(runs: Sequence[Run]) -> None:
         RecordError: If two of them are the same run, be it under another name.
     """
     for first, second in combinations(runs, 2):
-        if why := _why_same(first, second):
+        if why := _sameness(first, second):
             files = f"{first.path} and {second.path}" if first.path != second.path else f"{first.path}, twice"
             raise RecordError(
                 f"{files}: both are the same run ({why}), nothing can be compared. Measure again with "
@@ -33,19 +33,20 @@ def refuse_same_runs(runs: Sequence[Run]) -> None:
             )
 
 
-def _why_same(first: Run, second: Run) -> str:
+def _sameness(first: Run, second: Run) -> str | None:
+    """Return what shows that two runs are the same, in words; None where nothing does."""
     before, now = _rounds_of(first), _rounds_of(second)
     for identity, rounds in before.items():
         if now.get(identity) == rounds:
             return f"the rounds of {'/'.join(identity)} are the same, to the last digit"
     if first.datetime and first.datetime == second.datetime and first.records == second.records:
         return f"both of {first.datetime}, with the same records"
-    return "it is the same file" if first.path == second.path else ""
+    return "it is the same file" if first.path == second.path else None
 
 
 def _rounds_of(run: Run) -> dict[CellKey, list[float]]:
     return {
         (record["suite"], record["cell"]): record["log_ratios"]
         for record in run.records
-        if len(set(record.get("log_ratios", ()))) >= LEAST_ROUNDS
+        if len(set(record.get("log_ratios", ()))) >= MIN_ROUNDS
     }

@@ -43,15 +43,15 @@ _NO_COMMIT = ("unversioned", "unknown")
 
 @dataclass(frozen=True)
 class Run:
-    """One benchmark JSON file, without its raw samples; or several of one thing, taken together."""
+    """One benchmark JSON file, without its raw samples; or several of one thing, merged."""
 
     path: Path
     datetime: str
     machine: Mapping[str, Any]  # machine_info["pruning_bench"], see measure/machine.py
     commit: str
     records: tuple[Record, ...]
-    again: tuple[Path, ...] = ()  # files that were taken together with it
-    remarks: tuple[str, ...] = ()  # what to know of that
+    repetitions: tuple[Path, ...] = ()  # files that were merged into it
+    notes: tuple[str, ...] = ()  # what to know of that
 
     @property
     def machine_name(self) -> str:

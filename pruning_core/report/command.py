@@ -36,7 +36,7 @@ def write_report(
         dataset_titles: Name of a dataset in the records → what people are to read instead.
 
     Raises:
-        RecordError: If a file cannot be used.
+        RecordError: If a file cannot be used, or the baseline is the same run as the first file.
         OptionError: If there is no such format or dataset, or the output cannot be written.
     """
     if baseline is not None and form != "html":
@@ -55,9 +55,13 @@ def write_report(
             raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
         draw_figure(report, output, form)
     elif baseline is not None:
-        from pruning_core.gate.compare import Policy, compare
+        from pruning_core.gate.compare import compare
+        from pruning_core.gate.policy import Policy
+        from pruning_core.gate.same_run import refuse_same_runs
 
-        _write(page_pieces(report, compare(read_run(baseline), runs[0], Policy())), output)
+        before = read_run(baseline)
+        refuse_same_runs([before, runs[0]])
+        _write(page_pieces(report, compare(before, runs[0], Policy())), output)
     elif form == "terminal" and output is None:
         from rich.console import Console
 

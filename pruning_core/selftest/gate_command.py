@@ -8,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from pruning_core.files.atomic import check_writable, write_text_file
-from pruning_core.gate.compare import Policy, read_policy
+from pruning_core.gate.policy import Policy, read_policy
 from pruning_core.progress import ProgressDisplay
 from pruning_core.records.run import read_run
 from pruning_core.selftest.gate_trials import GateTrial, RunKind, judge_runs, make_runs, plan_kinds

@@ -14,9 +14,10 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from pruning_core.errors import OptionError, PruningBenchError
-from pruning_core.gate.backend import SUITE as BACKEND
-from pruning_core.gate.compare import Policy, compare
+from pruning_core.gate.backend import BACKEND_SUITE
+from pruning_core.gate.compare import compare
 from pruning_core.gate.finding import INCONCLUSIVE, REGRESSED
+from pruning_core.gate.policy import Policy
 from pruning_core.gate.repetitions import merge_repetitions
 from pruning_core.gate.result import GateResult
 from pruning_core.records.run import read_run
@@ -177,12 +178,15 @@ def _found(kind: RunKind, result: GateResult) -> bool:
     if not kind.slowdown:
         return bool(regressed)
     if kind.backend == EVERY_BACKEND:
-        # Dense and pruned are slower alike: only the dense model beside the machine's ceiling shows it.
+        # Dense and pruned are slower alike: only the comparison of dense with the roofline shows it.
         return any(
-            part.metric == "ceiling" and part.verdict == REGRESSED for c in regressed for part in c.parts
+            finding.metric == "roofline" and finding.verdict == REGRESSED
+            for cell in regressed
+            for finding in cell.findings
         )
     return any(
-        cell.suite in ("latency", BACKEND) and f"-{kind.backend}-" in f"-{cell.cell}" for cell in regressed
+        cell.suite in ("latency", BACKEND_SUITE) and f"-{kind.backend}-" in f"-{cell.cell}"
+        for cell in regressed
     )
 
 

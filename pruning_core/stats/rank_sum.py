@@ -1,23 +1,20 @@
-"""What the gate needs to know about noise: tests between two runs, their bounds, and what they can find.
+"""Compare two samples by ranks: the test of a shift, its bounds, what it can find, and Holm's procedure.
 
-Nothing here assumes that times are normally distributed: the test between two runs ranks their rounds. Not
-for: intervals within one run (`intervals.py`), or what is tolerated (`gate/policy.py`).
+Nothing here assumes that times are normally distributed. Intervals within one sample: `intervals.py`.
 """
 
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from statistics import NormalDist
 
-from pruning_core.stats.intervals import wilson_interval
+MAX_EXACT_PAIRS = 2500
+"""Up to this many pairs of values the null distribution is counted out; beyond, it is normal."""
 
-EXACT_PAIRS = 2500
-"""Up to this many pairs of rounds (50 × 50) the null distribution is counted out; beyond, it is normal."""
-
-MOST_VALUES = 1000
+MAX_VALUES = 1000
 """On either side, of which all differences are taken; with fewer values bounds are only wider."""
 
 _NORMAL = NormalDist()
@@ -60,7 +57,7 @@ def shift_bounds(
     Source: J. L. Hodges and E. L. Lehmann, "Estimates of location based on rank tests", 1963.
     """
     # In runs that rise, which the sort below only has to merge: half the time where there are many cells.
-    rising, falling = _thinned(sorted(new)), _thinned(sorted(baseline, reverse=True))
+    rising, falling = _subsample(sorted(new)), _subsample(sorted(baseline, reverse=True))
     differences = [b - a for a in falling for b in rising]
     differences.sort()
     pairs = len(differences)
@@ -71,9 +68,9 @@ def shift_bounds(
     return estimate, differences[rank], differences[pairs - 1 - rank]
 
 
-def _thinned(values: list[float]) -> list[float]:
+def _subsample(values: list[float]) -> list[float]:
     """Return evenly spaced ones of very many values: their differences are taken in pairs."""
-    step = -(-len(values) // MOST_VALUES)
+    step = -(-len(values) // MAX_VALUES)
     return values[step // 2 :: step] if step > 1 else values
 
 
@@ -110,99 +107,6 @@ def reject_by_holm(p_values: Sequence[float], level: float) -> list[bool]:
     return rejected
 
 
-def drop_bounds(
-    baseline: int, baseline_n: int, new: int, new_n: int, confidence: float
-) -> tuple[float, float]:
-    """Bound the drop of an accuracy between two runs whose images are not paired.
-
-    Args:
-        baseline: Right answers of the baseline, of `baseline_n`.
-        baseline_n: Its images.
-        new: Right answers of the new run, of `new_n`.
-        new_n: Its images.
-        confidence: Coverage of each bound by itself, in (0.5, 1).
-
-    Returns:
-        Lower and upper bound of baseline accuracy − new accuracy, fractions in [−1, 1].
-
-    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", 1998,
-    method 10.
-    """
-    low1, high1 = wilson_interval(baseline, baseline_n, 2 * confidence - 1)
-    low2, high2 = wilson_interval(new, new_n, 2 * confidence - 1)
-    p1, p2 = baseline / baseline_n, new / new_n
-    drop = p1 - p2
-    return drop - math.hypot(p1 - low1, high2 - p2), drop + math.hypot(high1 - p1, p2 - low2)
-
-
-def p_drop_above(baseline: int, baseline_n: int, new: int, new_n: int, margin: float) -> float:
-    """Return the level at which the lower bound of `drop_bounds` would just reach `margin`; at most 0.5."""
-    return _smallest(
-        lambda p: drop_bounds(baseline, baseline_n, new, new_n, 1 - p)[0] >= margin, 1e-12, 0.5 - 1e-9
-    )
-
-
-def paired_drop_bounds(lost: float, gained: float, n: int, confidence: float) -> tuple[float, float]:
-    """Bound the drop of an accuracy between two runs over the same images.
-
-    Args:
-        lost: Images that were right in the baseline only.
-        gained: Images that are right in the new run only.
-        n: Images in all.
-        confidence: Coverage of each bound by itself, in (0.5, 1).
-
-    Returns:
-        Lower and upper bound of the drop (lost − gained) ÷ n.
-
-    Source: T. Tango, "Equivalence test and confidence interval for the difference in proportions for the
-    paired-sample design", 1998.
-    """
-    limit = _NORMAL.inv_cdf(confidence)
-    drop = (lost - gained) / n
-    low = _smallest(lambda margin: _tango(lost, gained, n, margin) <= limit, -1.0, drop)
-    high = _smallest(lambda margin: _tango(lost, gained, n, margin) <= -limit, drop, 1.0)
-    return low, high
-
-
-def p_paired_drop_above(lost: float, gained: float, n: int, margin: float) -> float:
-    """Return the chance of a paired drop this large or larger if it were `margin`; same source."""
-    return 1 - _NORMAL.cdf(_tango(lost, gained, n, margin))
-
-
-def p_accuracy_below(right: int, n: int, floor: float) -> float:
-    """Return the chance of so few right answers or fewer if the accuracy were `floor`, by Wilson's score."""
-    if floor <= 0:
-        return 1.0
-    if floor >= 1:
-        return 1.0 if right == n else 0.0
-    return _NORMAL.cdf((right / n - floor) / math.sqrt(floor * (1 - floor) / n))
-
-
-def _tango(lost: float, gained: float, n: int, margin: float) -> float:
-    a = 2 * n
-    b = -lost - gained + (2 * n - lost + gained) * margin
-    c = -gained * margin * (1 - margin)
-    rare = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)  # likeliest P(gained) given the margin
-    variance = n * (2 * rare + margin * (1 - margin))
-    excess = lost - gained - n * margin
-    if variance <= 1e-12:
-        return 0.0 if abs(excess) < 1e-9 else math.copysign(math.inf, excess)
-    return excess / math.sqrt(variance)
-
-
-def _smallest(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Return where `holds` turns true between `low` and `high`; `high` if it stays false."""
-    if holds(low):
-        return low
-    for _ in range(50):
-        middle = (low + high) / 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle
-    return high
-
-
 @lru_cache(maxsize=64)
 def _cumulative(m: int, n: int) -> tuple[int, ...]:
     """Count the orders of m and n values by their Mann-Whitney statistic: at most 0, at most 1, ….
@@ -223,7 +127,7 @@ def _tail(m: int, n: int, u: int) -> float:
     """Return P(U ≤ u) when both samples come from one distribution."""
     if u < 0:
         return 0.0
-    if m * n <= EXACT_PAIRS:
+    if m * n <= MAX_EXACT_PAIRS:
         return _cumulative(m, n)[min(u, m * n)] / math.comb(m + n, m)
     deviation = math.sqrt(m * n * (m + n + 1) / 12)
     return _NORMAL.cdf((u + 0.5 - m * n / 2) / deviation)
@@ -247,7 +151,7 @@ def _detectable_in_spreads(m: int, n: int, level: float, power: float, draws: in
     rank = _bound_rank(m, n, level)
     if rank < 0:
         return math.inf
-    if m * n > EXACT_PAIRS:
+    if m * n > MAX_EXACT_PAIRS:
         # Ranks are 3 ÷ π as efficient as means here: close enough where simulating would take seconds.
         need = _NORMAL.inv_cdf(1 - level) + _NORMAL.inv_cdf(power)
         return need * math.sqrt(math.pi / 3 * (1 / m + 1 / n))

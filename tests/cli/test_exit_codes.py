@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.helpers import record_factory as factory
-from tests.helpers.gate_changes import LAT, noisy, slower, small
+from tests.helpers.gate_changes import LAT, noisy, slower, small_run
 
 ROOT = Path(__file__).parents[2]
 VERDICTS = {0: "pass", 1: "regressed", 2: "cannot-compare", 3: "inconclusive"}
@@ -22,10 +22,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Write a baseline, and a run for each verdict."""
     folder = tmp_path_factory.mktemp("runs")
     names = ("baseline", *VERDICTS.values())
-    contents = {name: small(seed=seed, rounds=40) for seed, name in enumerate(names)}
+    contents = {name: small_run(seed=seed, rounds=40) for seed, name in enumerate(names)}
     slower(1.5)(contents["regressed"])
     factory.remove(contents["cannot-compare"], LAT)
-    contents["inconclusive"] = small(seed=4)
+    contents["inconclusive"] = small_run(seed=4)
     noisy(contents["inconclusive"])
     return {name: factory.write(content, folder / f"{name}.json") for name, content in contents.items()}
 

@@ -19,7 +19,8 @@ import pruning_core.suites.harness
 import pruning_core.suites.validate
 import pruning_core.system.machine
 import pruning_core.system.roofline
-from pruning_core.gate.compare import Policy, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
 from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import render

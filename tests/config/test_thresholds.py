@@ -46,7 +46,7 @@ def test_the_first_that_matches_counts(tmp_path, variant, precision, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[[threshold]]\nflor = 0.5\n", r"number 1: flor"),
+        ("[[threshold]]\nflor = 0.5\n", r"line 1, \[\[threshold\]\] number 1: flor"),
         ("[[threshold]]\nmin_accuracy = 1.5\n", r"min_accuracy: .*less than or equal to 1 \(got: 1.5\)"),
         ("[threshold]\nmin_accuracy = 0.5\n", r"only \[\[threshold\]\] tables"),
         ("[[thresholds]]\nmin_accuracy = 0.5\n", "Did you mean 'threshold'"),

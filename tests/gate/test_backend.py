@@ -1,4 +1,4 @@
-"""A backend as a whole: found by all of its cells together where none of them tells."""
+"""A backend as a whole: found by all of its cells together where no single one is sure."""
 
 import json
 from itertools import pairwise
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from pruning_core.gate.compare import GateResult, Policy, Tolerances
+from pruning_core.gate.policy import Policy, Tolerances
 from pruning_core.gate.render import to_json, to_junit, to_markdown
+from pruning_core.gate.result import GateResult
 from tests.helpers import record_factory as factory
-from tests.helpers.backend_runs import BACKENDS, ONNX, OPENVINO, noisy_on, planted, run
-from tests.helpers.gate_changes import Change, all_latencies, cell_of, in_turn, judge, other_machine
+from tests.helpers.backend_runs import BACKENDS, ONNX, OPENVINO, run, scattered, slowed
+from tests.helpers.gate_changes import Change, all_latencies, all_of, cell_of, judge, other_machine
 
 
 def backends_of(result: GateResult) -> dict[str, str]:
@@ -19,18 +20,19 @@ def backends_of(result: GateResult) -> dict[str, str]:
     return {c.cell: c.verdict for c in result.cells if c.suite == "backend"}
 
 
-def test_a_slow_backend_is_found_where_no_cell_tells(tmp_path: Path) -> None:
+def test_a_slow_backend_is_found_where_no_cell_is_sure(tmp_path: Path) -> None:
     """+10 % on one backend that no speed-up shows: 20 of 20 runs are regressed, by that backend alone."""
     for seed in range(20):
         new = run(seed + 100, spread=0.01)
-        planted(1.10)(new)
+        slowed(1.10)(new)
         result = judge(tmp_path, new, run(seed, spread=0.01))
         assert [(c.suite, c.cell) for c in result.cells if c.verdict == "regressed"] == [OPENVINO]
         assert result.exit_code == 1
-        (part,) = cell_of(result, OPENVINO).parts
-        assert part.reason.startswith("8 cells on openvino-fp32-cpu together ")
-        assert "% slower [" in part.reason
-        assert part.change == pytest.approx(0.10, abs=0.04)
+        (finding,) = cell_of(result, OPENVINO).findings
+        assert finding.reason.startswith("8 cells on openvino-fp32-cpu together ")
+        assert "% slower [" in finding.reason
+        assert finding.change is not None
+        assert finding.change.value == pytest.approx(0.10, abs=0.04)
 
 
 def test_unchanged_backends_raise_no_false_alarm(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_unchanged_backends_raise_no_false_alarm(tmp_path: Path) -> None:
 def test_a_faster_backend_passes_and_is_shown(tmp_path: Path) -> None:
     """Improvements pass, with their size in the reason."""
     new = run(1)
-    planted(0.8)(new)
+    slowed(0.8)(new)
     result = judge(tmp_path, new, run(0))
     found = cell_of(result, OPENVINO)
     assert found.verdict == "pass"
@@ -70,12 +72,11 @@ def test_of_backends_that_pass_those_that_changed_are_shown(
 ) -> None:
     """A row is for a change beyond noise and beyond half of what is tolerated."""
     new = run(1, spread=spread)
-    planted(factor)(new)
+    slowed(factor)(new)
     cell = cell_of(judge(tmp_path, new, run(0, spread=spread)), OPENVINO)
-    (part,) = cell.parts
-    assert part.change_low is not None
-    assert part.change_high is not None
-    assert (part.change_low > 0 or part.change_high < 0) is is_sure
+    (finding,) = cell.findings
+    assert finding.change is not None
+    assert (finding.change.low > 0 or finding.change.high < 0) is is_sure
     assert (cell.verdict, cell.changed) == ("pass", changed)
 
 
@@ -83,21 +84,24 @@ def test_a_slower_eager_is_no_faster_backend_alone(tmp_path: Path) -> None:
     """What hits every backend alike is no backend's fault."""
     new = run(1)
     for name in ("eager", "openvino", "onnxruntime"):
-        planted(1.3, name)(new)
+        slowed(1.3, name)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {OPENVINO[1]: "pass", ONNX[1]: "pass"}
 
 
-def test_backends_that_moved_as_eager_did_tell_too(tmp_path: Path) -> None:
-    """Where eager alone is too noisy, what stayed as it was beside it shows a slower backend."""
-    verdicts: dict[str, list[str]] = {"alone": [], "beside": []}
+def test_backends_that_changed_like_eager_are_controls_too(tmp_path: Path) -> None:
+    """Where eager alone is too noisy, other unchanged backends show a slower one."""
+    verdicts: dict[str, list[str]] = {"eager alone": [], "more controls": []}
     for seed in range(20):
-        for which, backends in (("alone", ("eager:fp32", "openvino:fp32")), ("beside", BACKENDS)):
+        for which, backends in (
+            ("eager alone", ("eager:fp32", "openvino:fp32")),
+            ("more controls", BACKENDS),
+        ):
             new, baseline = (run(s, spread=0.01, backends=backends) for s in (seed + 100, seed))
-            in_turn(planted(1.10), noisy_on("eager", seed, 0.08))(new)
+            all_of(slowed(1.10), scattered("eager", seed, 0.08))(new)
             found = cell_of(judge(tmp_path, new, baseline), OPENVINO)
             verdicts[which].append(found.verdict)
-    assert verdicts["alone"].count("regressed") <= 8
-    assert verdicts["beside"].count("regressed") >= 15
+    assert verdicts["eager alone"].count("regressed") <= 8
+    assert verdicts["more controls"].count("regressed") >= 15
     assert "relative to the same on eager-fp32, onnxruntime-fp32, at" in found.reason
 
 
@@ -105,7 +109,7 @@ def test_backends_that_moved_as_eager_did_tell_too(tmp_path: Path) -> None:
 def test_a_backend_that_changed_says_nothing_of_the_others(tmp_path: Path, factor: float) -> None:
     """A release that makes one backend faster or slower makes no other look slower or faster."""
     new = run(1)
-    planted(factor, "onnxruntime")(new)
+    slowed(factor, "onnxruntime")(new)
     result = judge(tmp_path, new, run(0))
     assert backends_of(result) == {OPENVINO[1]: "pass", ONNX[1]: "pass" if factor < 1 else "regressed"}
     assert "relative to the same on eager-fp32, at" in cell_of(result, OPENVINO).reason
@@ -115,14 +119,14 @@ def test_a_backend_that_changed_says_nothing_of_the_others(tmp_path: Path, facto
 def test_backends_that_are_slower_together_are_each_found(tmp_path: Path) -> None:
     """What they share does not hide it: eager, which does not, is what they are measured by."""
     new = run(1)
-    in_turn(planted(1.12), planted(1.12, "onnxruntime"))(new)
+    all_of(slowed(1.12), slowed(1.12, "onnxruntime"))(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {
         OPENVINO[1]: "regressed",
         ONNX[1]: "regressed",
     }
 
 
-def test_other_networks_and_devices_do_not_stand_beside(tmp_path: Path) -> None:
+def test_other_networks_and_devices_are_no_controls(tmp_path: Path) -> None:
     """Only the same networks on the same device are compared with."""
     new, baseline = run(1), run(0)
     for content in (new, baseline):
@@ -150,7 +154,7 @@ def test_a_noisy_backend_is_inconclusive(tmp_path: Path) -> None:
 def test_its_tolerance_is_set_by_its_name(tmp_path: Path) -> None:
     """A pattern of the policy speaks of a backend as it does of a cell."""
     new = run(1)
-    planted(1.10)(new)
+    slowed(1.10)(new)
     loose = Policy(overrides=(("backend/openvino-*", {"slowdown": 0.3}),))
     assert cell_of(judge(tmp_path, new, run(0), loose), OPENVINO).verdict == "pass"
     elsewhere = Policy(overrides=(("backend/onnxruntime-*", {"slowdown": 0.3}),))
@@ -172,6 +176,12 @@ def test_networks_that_eager_did_not_run_are_left_out(tmp_path: Path) -> None:
         assert {name for name in backends_of(result) if name == OPENVINO[1]} == expected
 
 
+def test_how_many_cells_are_enough_is_the_policys(tmp_path: Path) -> None:
+    """With `min_cells` above what a backend has it is not judged as a whole."""
+    for min_cells, expected in ((8, {OPENVINO[1], ONNX[1]}), (9, set())):
+        assert set(backends_of(judge(tmp_path, run(1), run(0), Policy(min_cells=min_cells)))) == expected
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -185,7 +195,7 @@ def test_networks_that_eager_did_not_run_are_left_out(tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_not_pooled(tmp_path: Path, change: Change) -> None:
     """Where cells do not speak of the same thing, or cannot be trusted, neither does their backend."""
     new = run(1)
-    in_turn(planted(1.5), change)(new)
+    all_of(slowed(1.5), change)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {}
     assert backends_of(judge(tmp_path, run(0), new)) == {}
 
@@ -193,18 +203,18 @@ def test_what_cannot_be_compared_is_not_pooled(tmp_path: Path, change: Change) -
 def test_cells_that_fail_are_not_pooled(tmp_path: Path) -> None:
     """A cell that failed says nothing of its backend; one that failed before and holds now does."""
     new = run(1)
-    in_turn(planted(1.5), all_latencies(status="failed", failure="too slow"))(new)
+    all_of(slowed(1.5), all_latencies(status="failed", failure="too slow"))(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {}
     assert set(backends_of(judge(tmp_path, run(0), new))) == {OPENVINO[1], ONNX[1]}
 
 
-def test_one_spoiled_control_spoils_the_backends_of_its_device(tmp_path: Path) -> None:
-    """Times that their A/A control speaks against are not pooled either."""
+def test_one_untrusted_control_excludes_the_backends_of_its_device(tmp_path: Path) -> None:
+    """Times that their A/A control contradicts are not pooled either."""
     new = run(1)
     for record in factory.records_of(new, "latency"):
         if record["is_control"]:
             factory.set_bounds(record, 1.2, 1.3)
-    planted(1.5)(new)
+    slowed(1.5)(new)
     assert backends_of(judge(tmp_path, new, run(0))) == {}
     assert backends_of(judge(tmp_path, run(0), new)) == {}
 
@@ -230,7 +240,7 @@ def test_the_smallest_slow_down_it_would_have_found_is_about_right(tmp_path: Pat
     for seed in range(40):
         for slowdown in found:
             new = run(seed + 200)
-            planted(1 + slowdown)(new)
+            slowed(1 + slowdown)(new)
             result = judge(tmp_path, new, run(seed))
             found[slowdown] += backends_of(result)[OPENVINO[1]] == "regressed"
     assert found[stated] >= 28
@@ -240,7 +250,7 @@ def test_the_smallest_slow_down_it_would_have_found_is_about_right(tmp_path: Pat
 def test_every_output_has_the_backends(tmp_path: Path) -> None:
     """JUnit has a case for each, JSON an entry and what would have been found, Markdown the sentence."""
     new = run(1)
-    planted(1.2)(new)
+    slowed(1.2)(new)
     result = judge(tmp_path, new, run(0))
     assert '<testcase classname="backend" name="openvino-fp32-cpu"' in to_junit(result)
     content = json.loads(to_json(result))
@@ -251,24 +261,24 @@ def test_every_output_has_the_backends(tmp_path: Path) -> None:
 
 
 def test_precisions_and_devices_are_backends_of_their_own(tmp_path: Path) -> None:
-    """Eager bf16 is judged beside eager fp32; the colon of a device is left out of the name, as in cells."""
+    """Eager bf16 is compared with eager fp32; the colon of a device is left out of the name, as in cells."""
     shape: dict[str, Any] = {"backends": ("eager:fp32", "eager:bf16"), "device": "cuda:0"}
     assert set(backends_of(judge(tmp_path, run(1, **shape), run(0, **shape)))) == {"eager-bf16-cuda0"}
 
 
-def test_many_cells_are_thinned_out(tmp_path: Path) -> None:
+def test_many_cells_are_subsampled(tmp_path: Path) -> None:
     """Of thousands of cells evenly spaced ones are compared; the slow-down is found all the same."""
     shape: dict[str, Any] = {"batch_sizes": tuple(range(1, 500)), "ratios": (0.5,), "suites": ("latency",)}
     new = run(1, **shape)
-    planted(1.10)(new)
+    slowed(1.10)(new)
     found = cell_of(judge(tmp_path, new, run(0, **shape)), OPENVINO)
     assert found.verdict == "regressed"
     assert found.reason.startswith("333 cells on ")
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_cells_that_stand_twice_are_not_pooled(tmp_path: Path, which: int) -> None:
-    """Which of two records counts is not clear, so a backend whose cells all stand twice is not judged."""
+def test_duplicate_cells_are_not_pooled(tmp_path: Path, which: int) -> None:
+    """Which of two records counts is not clear, so a backend whose cells are all duplicates is not judged."""
     pair = [run(1), run(0)]
     for record in list(factory.records_of(pair[which], "latency")):
         if record["backend"] == "openvino":
@@ -277,7 +287,7 @@ def test_cells_that_stand_twice_are_not_pooled(tmp_path: Path, which: int) -> No
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_cells_that_were_disturbed_are_not_pooled(tmp_path: Path, which: int) -> None:
+def test_contaminated_cells_are_not_pooled(tmp_path: Path, which: int) -> None:
     """Cells marked as contaminated are left out, though the control of their device was not."""
     pair = [run(1), run(0)]
     for record in factory.records_of(pair[which], "latency"):
@@ -291,7 +301,7 @@ def test_a_run_without_times_is_told_nothing_of_backends(tmp_path: Path) -> None
     assert not any("latency_p05_ms" in note for note in result.notes)
 
 
-def test_what_to_do_with_an_unclear_backend_is_the_policys(tmp_path: Path) -> None:
+def test_what_to_do_with_an_inconclusive_backend_is_the_policys(tmp_path: Path) -> None:
     """A pattern says of a backend, too, what becomes of it when it is inconclusive."""
     lenient = Policy(overrides=(("backend/*", {"inconclusive": "pass"}),))
     result = judge(tmp_path, run(1, spread=0.3), run(0, spread=0.3), lenient)
@@ -299,7 +309,7 @@ def test_what_to_do_with_an_unclear_backend_is_the_policys(tmp_path: Path) -> No
 
 
 def test_a_noisy_backend_does_not_count_among_the_cells(tmp_path: Path) -> None:
-    """What would have been found of a cell and of a backend are told apart."""
+    """What would have been found of a cell and of a backend are distinguished."""
     quiet, noisy = (
         judge(tmp_path, run(1), run(0)),
         judge(tmp_path, run(1, spread=0.3), run(0, spread=0.3)),

@@ -11,7 +11,7 @@ from filelock import FileLock
 from pruning_core.errors import OptionError, RecordError
 from pruning_core.gate.baseline import accept_baseline
 from tests.helpers import record_factory as factory
-from tests.helpers.gate_changes import COST, LAT, setting, small, without
+from tests.helpers.gate_changes import COST, LAT, setting, small_run, without_cell
 
 
 def written(folder: Path, name: str, content) -> Path:
@@ -23,7 +23,7 @@ def written(folder: Path, name: str, content) -> Path:
 
 def test_the_first_baseline_is_the_file_itself(tmp_path: Path) -> None:
     """Where there is none, the run becomes the baseline, byte for byte."""
-    new = written(tmp_path, "new.json", small())
+    new = written(tmp_path, "new.json", small_run())
     said = accept_baseline(new, tmp_path / "baseline.json")
     assert (tmp_path / "baseline.json").read_bytes() == new.read_bytes()
     assert "10 cells" in said
@@ -34,7 +34,7 @@ def test_every_baseline_before_is_kept(tmp_path: Path) -> None:
     """Each one replaced lies in the history under a name of its own, also those of one second and commit."""
     texts = []
     for number in range(3):
-        content = small()
+        content = small_run()
         content["number"] = number
         new = written(tmp_path, "new.json", content)
         texts.append(new.read_text())
@@ -50,9 +50,9 @@ def test_every_baseline_before_is_kept(tmp_path: Path) -> None:
 
 def test_a_baseline_kept_already_is_not_kept_twice(tmp_path: Path) -> None:
     """An acceptance that was interrupted after keeping the old one is done again without a second copy."""
-    baseline = written(tmp_path, "baseline.json", small())
+    baseline = written(tmp_path, "baseline.json", small_run())
     before = baseline.read_bytes()
-    new = written(tmp_path, "new.json", small(seed=1))
+    new = written(tmp_path, "new.json", small_run(seed=1))
     said = accept_baseline(new, baseline)
     baseline.write_bytes(before)
     assert accept_baseline(new, baseline) == said
@@ -62,11 +62,11 @@ def test_a_baseline_kept_already_is_not_kept_twice(tmp_path: Path) -> None:
 
 def test_a_baseline_without_date_and_commit_is_kept_too(tmp_path: Path) -> None:
     """The file in the history says that they are not known."""
-    content = small()
+    content = small_run()
     content["datetime"] = ""
     content["commit_info"] = {}
     baseline = written(tmp_path, "baseline.json", content)
-    accept_baseline(written(tmp_path, "new.json", small(seed=1)), baseline)
+    accept_baseline(written(tmp_path, "new.json", small_run(seed=1)), baseline)
     (kept,) = (tmp_path / "baseline.history").iterdir()
     assert kept.name == "undated-no-commit.json"
 
@@ -77,14 +77,14 @@ def test_a_baseline_without_date_and_commit_is_kept_too(tmp_path: Path) -> None:
         (setting(LAT, contaminated=True), "its A/A control left the tolerance"),
         (setting(LAT, contaminated=True, contention="other processes used 38 % of the cores"), "38 %"),
         (setting(COST, status="failed"), "has failed cells: cost/"),
-        (without(LAT), "lacks cells of the baseline: latency/.*--allow-missing"),
+        (without_cell(LAT), "lacks cells of the baseline: latency/.*--allow-missing"),
     ],
 )
 def test_a_run_that_cannot_be_trusted_is_refused(tmp_path: Path, change, words: str) -> None:
     """A contaminated, failed or incomplete run leaves the baseline and its history as they were."""
-    baseline = written(tmp_path, "baseline.json", small())
+    baseline = written(tmp_path, "baseline.json", small_run())
     before = baseline.read_bytes()
-    content = small(seed=1)
+    content = small_run(seed=1)
     change(content)
     with pytest.raises(RecordError, match=words):
         accept_baseline(written(tmp_path, "new.json", content), baseline)
@@ -94,8 +94,8 @@ def test_a_run_that_cannot_be_trusted_is_refused(tmp_path: Path, change, words: 
 
 def test_missing_cells_can_be_accepted(tmp_path: Path) -> None:
     """Who drops a cell on purpose says so."""
-    baseline = written(tmp_path, "baseline.json", small())
-    content = small()
+    baseline = written(tmp_path, "baseline.json", small_run())
+    content = small_run()
     factory.remove(content, LAT)
     accept_baseline(written(tmp_path, "new.json", content), baseline, allow_missing=True)
     assert json.loads(baseline.read_text()) == content
@@ -103,11 +103,11 @@ def test_missing_cells_can_be_accepted(tmp_path: Path) -> None:
 
 def test_a_history_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
     """If the old baseline cannot be kept, it is not replaced."""
-    baseline = written(tmp_path, "baseline.json", small())
+    baseline = written(tmp_path, "baseline.json", small_run())
     (tmp_path / "baseline.history").write_text("in the way")
     with pytest.raises(OptionError, match="cannot keep the old baseline"):
-        accept_baseline(written(tmp_path, "new.json", small(seed=1)), baseline)
-    assert json.loads(baseline.read_text()) == small()
+        accept_baseline(written(tmp_path, "new.json", small_run(seed=1)), baseline)
+    assert json.loads(baseline.read_text()) == small_run()
 
 
 def accept_in_process(new: Path, baseline: Path) -> None:
@@ -123,7 +123,7 @@ def accept_and_say(new: Path, baseline: Path, started: Any) -> None:
 
 def run_of_commit(folder: Path, number: int) -> Path:
     """Write a run of a commit and a day of its own."""
-    content = small(seed=number)
+    content = small_run(seed=number)
     content["commit_info"]["id"] = f"{number:x}" * 40
     return written(folder, f"run-{number}.json", content)
 
@@ -170,9 +170,9 @@ def test_an_acceptance_that_is_killed_leaves_one_whole_baseline(tmp_path: Path) 
 
 def test_an_acceptance_waits_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where another process does not come to an end, waiting does, in one line; nothing is replaced."""
-    baseline = written(tmp_path, "baseline.json", small())
+    baseline = written(tmp_path, "baseline.json", small_run())
     before = baseline.read_bytes()
-    monkeypatch.setattr("pruning_core.gate.baseline.WAIT_S", 0.05)
+    monkeypatch.setattr("pruning_core.gate.baseline.MAX_WAIT_S", 0.05)
     with (
         FileLock(tmp_path / ".baseline.json.lock"),
         pytest.raises(OptionError, match="another process has been accepting"),

@@ -1,63 +1,68 @@
 """The gate's rules at their edges: each test here holds one that no case of the table would miss."""
 
+import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pruning_core.gate.compare import Policy, Tolerances, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.finding import Bounds
+from pruning_core.gate.policy import Policy, Tolerances
+from pruning_core.gate.render import to_json
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_case import SKIP_TIMES
 from tests.helpers.gate_changes import (
     ACC,
     COST,
     LAT,
+    all_of,
     cell_of,
-    in_turn,
+    correct,
     judge,
-    lacking,
     noisy,
-    remade,
-    right,
+    retrained,
     setting,
     slower,
-    small,
+    small_run,
+    without_field,
 )
 
 
 def test_nothing_changed_is_nothing_to_look_at(tmp_path: Path) -> None:
-    """Of a run compared with itself no cell is worth a row, and every part passes."""
-    result = judge(tmp_path, small(), small())
+    """Of a run compared with itself no cell is worth a row, and every finding passes."""
+    result = judge(tmp_path, small_run(), small_run())
     assert not [cell for cell in result.cells if cell.changed]
-    assert {part.verdict for cell in result.cells for part in cell.parts} == {"pass"}
+    assert {finding.verdict for cell in result.cells for finding in cell.findings} == {"pass"}
 
 
 def test_a_failure_without_a_reason_says_so(tmp_path: Path) -> None:
     """A cell that failed without saying why is not given an empty reason."""
-    new = small()
+    new = small_run()
     setting(ACC, status="failed", failure="")(new)
-    assert cell_of(judge(tmp_path, new, small()), ACC).reason == "failed: no reason given"
+    assert cell_of(judge(tmp_path, new, small_run()), ACC).reason == "failed: no reason given"
 
 
 def test_noise_alone_is_not_called_clear(tmp_path: Path) -> None:
     """Where not even the cell by itself is clear, the reason speaks of its bounds, not of the other cells."""
-    new = small()
+    new = small_run()
     slower(1.053)(new)
-    reason = cell_of(judge(tmp_path, new, small()), LAT).reason
+    reason = cell_of(judge(tmp_path, new, small_run()), LAT).reason
     assert reason.endswith("the tolerance is within the bounds: more rounds would tell")
 
 
 def test_a_cell_that_is_gone_is_not_called_renamed(tmp_path: Path) -> None:
     """Without an added cell of the same description a missing one has no other name."""
-    new = small()
+    new = small_run()
     factory.remove(new, LAT)
-    assert cell_of(judge(tmp_path, new, small()), LAT).reason == "missing: this run has no such cell."
+    assert cell_of(judge(tmp_path, new, small_run()), LAT).reason == "missing: this run has no such cell."
 
 
 def test_an_old_cell_is_no_new_name(tmp_path: Path) -> None:
     """A cell that the baseline has too is not taken for the new name of one that is missing."""
-    baseline, new = small(), small()
+    baseline, new = small_run(), small_run()
     for content in (baseline, new):
         factory.repeat(content, LAT)
         content["benchmarks"][-1]["extra_info"]["cell"] = "its twin"
@@ -70,33 +75,33 @@ def test_an_old_cell_is_no_new_name(tmp_path: Path) -> None:
 )
 def test_another_thing_is_no_new_name(tmp_path: Path, name: str) -> None:
     """An added cell that differs in what it is about is not taken for the new name of a missing one."""
-    new = small()
+    new = small_run()
     other: dict[str, Any] = {"ratio": 0.125, "batch_size": 7}
     setting(LAT, cell="new-name", **{name: other.get(name, "other")})(new)
-    assert "Renamed" not in cell_of(judge(tmp_path, new, small()), LAT).reason
+    assert "Renamed" not in cell_of(judge(tmp_path, new, small_run()), LAT).reason
 
 
 def test_a_cell_of_another_suite_is_no_new_name(tmp_path: Path) -> None:
     """An added cell of another suite is not taken for the new name of a missing one."""
-    new = small(suites=("cost",))
+    new = small_run(suites=("cost",))
     setting(COST, suite="mine")(new)
-    assert "Renamed" not in cell_of(judge(tmp_path, new, small(suites=("cost",))), COST).reason
+    assert "Renamed" not in cell_of(judge(tmp_path, new, small_run(suites=("cost",))), COST).reason
 
 
 def test_a_cell_twice_in_the_baseline_cannot_be_compared(tmp_path: Path) -> None:
     """Where the baseline has a cell twice, which one counts is not clear, and it is said where."""
-    baseline = small()
+    baseline = small_run()
     factory.repeat(baseline, COST)
-    cell = cell_of(judge(tmp_path, small(), baseline), COST)
+    cell = cell_of(judge(tmp_path, small_run(), baseline), COST)
     assert cell.verdict == "cannot-compare"
-    assert "stands 2 times in the baseline" in cell.reason
+    assert "appears 2 times in the baseline" in cell.reason
 
 
 def test_a_reason_names_only_what_decided(tmp_path: Path) -> None:
     """The reason of a cell that regressed leaves out what improved."""
-    new = small()
+    new = small_run()
     setting(COST, macs=139_400_001, params=5)(new)
-    reason = cell_of(judge(tmp_path, new, small()), COST).reason
+    reason = cell_of(judge(tmp_path, new, small_run()), COST).reason
     assert reason.startswith("MACs")
     assert "parameters" not in reason
 
@@ -105,10 +110,10 @@ def test_the_largest_change_comes_first(tmp_path: Path) -> None:
     """Among cells of one verdict the one that changed most stands first."""
     other = ("latency", LAT[1].replace("onnxruntime", "eager"))
     for first, second in ((1.3, 1.6), (1.6, 1.3)):
-        new = small()
+        new = small_run()
         slower(first, LAT)(new)
         slower(second, other)(new)
-        result = judge(tmp_path, new, small())
+        result = judge(tmp_path, new, small_run())
         largest = LAT[1] if first > second else other[1]
         assert [cell.verdict for cell in result.cells[:2]] == ["regressed", "regressed"]
         assert result.cells[0].cell == largest
@@ -117,39 +122,47 @@ def test_the_largest_change_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("before", "now", "verdict"), [(0, 5, "regressed"), (0, 0, "pass"), (5, 0, "pass")])
 def test_nothing_can_be_counted_too(tmp_path: Path, before: int, now: int, verdict: str) -> None:
     """A cost of 0, before or now, is compared like any other."""
-    new, baseline = small(), small()
+    new, baseline = small_run(), small_run()
     setting(COST, macs=now)(new)
     setting(COST, macs=before)(baseline)
     cell = cell_of(judge(tmp_path, new, baseline), COST)
     assert cell.verdict == verdict
-    assert cell.parts[0].change == {(0, 5): None, (0, 0): 0.0, (5, 0): -1.0}[before, now]
+    assert (
+        cell.findings[0].change
+        == {
+            (0, 5): None,
+            (0, 0): Bounds.exact(0.0),
+            (5, 0): Bounds.exact(-1.0),
+        }[before, now]
+    )
 
 
 def test_costs_are_told_in_numbers(tmp_path: Path) -> None:
     """What stayed is said to have; what fell is called improved, what grew is not; each with its fraction."""
-    new, baseline = small(), small()
+    new, baseline = small_run(), small_run()
     for content in (new, baseline):
         setting(COST, macs=200, params=100, size_bytes=50)(content)
     same = cell_of(judge(tmp_path, new, baseline), COST)
     assert same.reason == "MACs the same; parameters the same; bytes the same"
-    assert [part.change for part in same.parts] == [0.0, 0.0, 0.0]
+    assert [finding.change for finding in same.findings] == [Bounds.exact(0.0)] * 3
     setting(COST, macs=300, params=80)(new)
-    parts = {part.metric: part for part in cell_of(judge(tmp_path, new, baseline), COST).parts}
-    assert parts["macs"].reason == "MACs 200 → 300 (+100, +50%)"
+    findings = {finding.metric: finding for finding in cell_of(judge(tmp_path, new, baseline), COST).findings}
+    assert findings["macs"].reason == "MACs 200 → 300 (+100, +50%)"
     assert (
-        parts["params"].reason == "parameters 100 → 80 (-20, -20%), improved, but the network is another one"
+        findings["params"].reason
+        == "parameters 100 → 80 (-20, -20%), improved, but the network is another one"
     )
-    assert (parts["macs"].change, parts["params"].change) == (0.5, -0.2)
+    assert (findings["macs"].change, findings["params"].change) == (Bounds.exact(0.5), Bounds.exact(-0.2))
     setting(COST, macs=0)(baseline)
-    (macs, *_) = cell_of(judge(tmp_path, new, baseline), COST).parts
+    (macs, *_) = cell_of(judge(tmp_path, new, baseline), COST).findings
     assert (macs.reason, macs.change) == ("MACs 0 → 300 (+300)", None)
 
 
 def test_an_absent_accuracy_is_named(tmp_path: Path) -> None:
     """A record that has lost its accuracy is said to have, in either run."""
     for which in (0, 1):
-        pair = [small(), small()]
-        lacking(ACC, "accuracy")(pair[which])
+        pair = [small_run(), small_run()]
+        without_field(ACC, "accuracy")(pair[which])
         reason = cell_of(judge(tmp_path, *pair), ACC).reason
         assert reason == f"{('this run', 'the baseline')[which]} has no accuracy"
 
@@ -157,9 +170,9 @@ def test_an_absent_accuracy_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "word"), [(337, "drop"), (355, "gain")])
 def test_bounds_of_an_accuracy_stand_around_it(tmp_path: Path, count: int, word: str) -> None:
     """A drop and a gain of a new checkpoint are told with the lower bound first."""
-    new = small()
-    in_turn(right(count), remade)(new)
-    reason = cell_of(judge(tmp_path, new, small()), ACC).reason
+    new = small_run()
+    all_of(correct(count), retrained)(new)
+    reason = cell_of(judge(tmp_path, new, small_run()), ACC).reason
     found = re.search(rf"{word} ([\d.]+) points \[(-?[\d.]+), (-?[\d.]+)\]", reason)
     assert found is not None, reason
     value, low, high = map(float, found.groups())
@@ -167,26 +180,26 @@ def test_bounds_of_an_accuracy_stand_around_it(tmp_path: Path, count: int, word:
 
 
 def test_a_new_checkpoint_of_the_same_accuracy_is_no_change(tmp_path: Path) -> None:
-    """Where a checkpoint was made anew, only another accuracy is worth a look."""
-    loose = Policy(Tolerances(accuracy_drop=0.5))
-    new = small()
-    remade(new)
-    assert not cell_of(judge(tmp_path, new, small(), loose), ACC).changed
-    right(340)(new)
-    cell = cell_of(judge(tmp_path, new, small(), loose), ACC)
+    """Where a checkpoint was retrained, only another accuracy is worth a look."""
+    loose = Policy(Tolerances(max_accuracy_drop=0.5))
+    new = small_run()
+    retrained(new)
+    assert not cell_of(judge(tmp_path, new, small_run(), loose), ACC).changed
+    correct(340)(new)
+    cell = cell_of(judge(tmp_path, new, small_run(), loose), ACC)
     assert (cell.verdict, cell.changed) == ("pass", True)
 
 
 def test_answers_of_one_run_only_are_not_paired(tmp_path: Path) -> None:
     """Where one of two runs does not say which images were right, they are judged as not paired."""
-    for pair in ((small(), small(paired=False)), (small(paired=False), small())):
-        in_turn(right(337), remade)(pair[0])
+    for pair in ((small_run(), small_run(paired=False)), (small_run(paired=False), small_run())):
+        all_of(correct(337), retrained)(pair[0])
         assert "not paired" in cell_of(judge(tmp_path, *pair), ACC).reason
 
 
 def test_answers_of_another_length_are_damage(tmp_path: Path) -> None:
     """As many right answers over more images than there are is a damaged record."""
-    baseline, new = (factory.as_run(small(), tmp_path) for _ in range(2))
+    baseline, new = (factory.as_run(small_run(), tmp_path) for _ in range(2))
     (record,) = [r for r in new.records if (r["suite"], r["cell"]) == ACC]
     record["correct_bits"] += "0"
     cell = cell_of(compare(baseline, new, Policy()), ACC)
@@ -195,33 +208,33 @@ def test_answers_of_another_length_are_damage(tmp_path: Path) -> None:
 
 def test_skipping_times_elsewhere_does_not_skip_them_here(tmp_path: Path) -> None:
     """A policy that skips times on another machine still judges them on the same one."""
-    new = small()
+    new = small_run()
     slower(1.3)(new)
-    result = judge(tmp_path, new, small(), SKIP_TIMES)
+    result = judge(tmp_path, new, small_run(), SKIP_TIMES)
     assert (cell_of(result, LAT).verdict, result.exit_code) == ("regressed", 1)
 
 
 def test_order_goes_by_what_decided(tmp_path: Path) -> None:
-    """A large improvement beside a small loss moves no cell to the front; what changed comes first."""
+    """A large improvement with a small loss moves no cell to the front; what changed comes first."""
     dense = ("cost", "resnet18-digits-dense")
-    new = small()
+    new = small_run()
     setting(COST, macs=139_400_001, params=1)(new)
     setting(dense, macs=600_000_000)(new)
-    result = judge(tmp_path, new, small())
+    result = judge(tmp_path, new, small_run())
     assert [(c.suite, c.cell) for c in result.cells[:2]] == [dense, COST]
-    better = small()
+    better = small_run()
     setting(COST, params=1)(better)
-    first = judge(tmp_path, better, small()).cells[0]
+    first = judge(tmp_path, better, small_run()).cells[0]
     assert ((first.suite, first.cell), first.verdict, first.changed) == (COST, "pass", True)
 
 
 def test_reporting_what_is_inconclusive_hides_no_regression(tmp_path: Path) -> None:
     """The policy `report` takes inconclusive cells out of the exit code, and no others."""
     reported = Policy(Tolerances(inconclusive="report"))
-    new = small()
+    new = small_run()
     slower(1.3)(new)
-    assert judge(tmp_path, new, small(), reported).exit_code == 1
-    alone, before = small(), small()
+    assert judge(tmp_path, new, small_run(), reported).exit_code == 1
+    alone, before = small_run(), small_run()
     noisy(alone)
     for content in (alone, before):
         content["benchmarks"] = [e for e in content["benchmarks"] if e["extra_info"]["cell"] == LAT[1]]
@@ -231,8 +244,8 @@ def test_reporting_what_is_inconclusive_hides_no_regression(tmp_path: Path) -> N
 
 
 def test_only_times_have_controls(tmp_path: Path) -> None:
-    """A record of another suite that calls itself a control spoils no times."""
-    new, baseline = small(), small()
+    """A record of another suite that calls itself a control makes no times untrusted."""
+    new, baseline = small_run(), small_run()
     for content in (new, baseline):
         setting(ACC, is_control=True)(content)
     assert cell_of(judge(tmp_path, new, baseline), LAT).verdict == "pass"
@@ -240,32 +253,39 @@ def test_only_times_have_controls(tmp_path: Path) -> None:
 
 def test_one_contaminated_cell_of_the_baseline_is_enough(tmp_path: Path) -> None:
     """A cell that was disturbed in the baseline cannot be compared, however clean the control."""
-    baseline = small()
+    baseline = small_run()
     setting(LAT, contaminated=True)(baseline)
-    cell = cell_of(judge(tmp_path, small(), baseline), LAT)
+    cell = cell_of(judge(tmp_path, small_run(), baseline), LAT)
     assert cell.verdict == "cannot-compare"
     assert "the baseline is marked as contaminated. Measure it again" in cell.reason
     setting(LAT, contention="a build")(baseline)
-    assert "the baseline is contaminated (a build)" in cell_of(judge(tmp_path, small(), baseline), LAT).reason
+    assert (
+        "the baseline is contaminated (a build)"
+        in cell_of(judge(tmp_path, small_run(), baseline), LAT).reason
+    )
 
 
 @pytest.mark.parametrize("factor", [1.2, 0.8])
 def test_bounds_of_a_speed_stand_around_it(tmp_path: Path, factor: float) -> None:
     """A slow-down and a gain are told as positive numbers, the lower bound first."""
-    new = small(seed=1)
+    new = small_run(seed=1)
     slower(factor)(new)
-    reason = cell_of(judge(tmp_path, new, small()), LAT).reason
+    reason = cell_of(judge(tmp_path, new, small_run()), LAT).reason
     found = re.search(r"([\d.]+)% (slower|faster) \[([\d.]+)%, ([\d.]+)%\]", reason)
     assert found is not None, reason
     assert found[2] == ("slower" if factor > 1 else "faster")
     assert float(found[3]) < float(found[1]) < float(found[4])
 
 
-def test_an_unbounded_slow_down_is_absent(tmp_path: Path) -> None:
-    """With too few rounds for a bound there is none in the numbers; with enough there is."""
+def test_an_unbounded_slow_down_is_infinite(tmp_path: Path) -> None:
+    """With too few rounds for a bound it is infinite, and null in JSON; with enough it is not."""
     for rounds, bounded in ((2, False), (10, True)):
-        (part,) = cell_of(judge(tmp_path, small(rounds=rounds), small(rounds=rounds)), LAT).parts
-        assert (part.change_high is not None) == bounded
+        result = judge(tmp_path, small_run(rounds=rounds), small_run(rounds=rounds))
+        (finding,) = cell_of(result, LAT).findings
+        assert finding.change is not None
+        assert math.isfinite(finding.change.high) == bounded
+        (cell,) = [c for c in json.loads(to_json(result))["cells"] if (c["suite"], c["cell"]) == LAT]
+        assert (cell["findings"][0]["change_high"] is not None) == bounded
 
 
 @pytest.mark.parametrize(
@@ -282,7 +302,7 @@ def test_a_pass_is_worth_a_look_when_large_and_clear(
     tmp_path: Path, factor: float, scatter: float, changed: bool
 ) -> None:
     """Of the speeds that pass, those have a row that moved by half of the tolerance, beyond noise."""
-    pair = [small(), small()]
+    pair = [small_run(), small_run()]
     for content in pair:
         steady = [-0.5 + scatter * (i - 4.5) / 4.5 for i in range(10)]
         factory.set_rounds(factory.find(content, LAT), steady)
@@ -293,10 +313,10 @@ def test_a_pass_is_worth_a_look_when_large_and_clear(
 
 def test_an_empty_fact_is_no_fact(tmp_path: Path) -> None:
     """An empty text or null in one run, where the other has nothing, is no difference of machines."""
-    new = small()
+    new = small_run()
     facts = {"fingerprint": "other", "cpu_model": "x", "gpu_driver": "", "gpus": None}
     new["machine_info"]["pruning_bench"].update(facts)
-    reason = cell_of(judge(tmp_path, new, small()), LAT).reason
+    reason = cell_of(judge(tmp_path, new, small_run()), LAT).reason
     assert reason.startswith("speed not compared: cpu_model differs: baseline Xeon of box-a, this run x. ")
 
 
@@ -314,13 +334,13 @@ def test_an_empty_fact_is_no_fact(tmp_path: Path) -> None:
     ],
 )
 def test_what_differs_is_told_as_it_is(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
-    """Numbers, texts, long texts and what is absent are shown so that a reader can tell them apart."""
-    new = small()
+    """Numbers, texts, long texts and what is absent are shown so that a reader can distinguish them."""
+    new = small_run()
     record = factory.find(new, COST)
     record.update(fields)
     for name in [name for name, value in record.items() if value is None]:
         del record[name]
-    assert cell_of(judge(tmp_path, new, small()), COST).reason == words
+    assert cell_of(judge(tmp_path, new, small_run()), COST).reason == words
 
 
 @pytest.mark.parametrize(
@@ -330,7 +350,7 @@ def test_a_baseline_that_calls_every_folder_so_is_still_good(
     tmp_path: Path, fingerprint: str, verdicts: set[str]
 ) -> None:
     """Files of earlier versions call each folder `folder`: which one it is, cell and fingerprint say."""
-    baseline, new = small(), small()
+    baseline, new = small_run(), small_run()
     for content, name in ((baseline, "folder"), (new, "folder-parts")):
         for entry in content["benchmarks"]:
             entry["extra_info"]["dataset"] = name

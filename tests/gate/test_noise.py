@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pruning_core.gate.compare import Policy, Tolerances, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy, Tolerances
 from pruning_core.gate.render import to_json, to_markdown
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import (
@@ -16,10 +17,10 @@ from tests.helpers.gate_changes import (
     LAT,
     cell_of,
     judge,
-    lacking,
     slower,
-    small,
-    without,
+    small_run,
+    without_cell,
+    without_field,
 )
 
 
@@ -36,7 +37,7 @@ def test_two_unchanged_runs_raise_no_false_alarm(tmp_path: Path) -> None:
     assert {result.exit_code for result in usual} == {0}
 
 
-def test_a_planted_slow_down_is_found_every_time(tmp_path: Path) -> None:
+def test_an_injected_slow_down_is_found_every_time(tmp_path: Path) -> None:
     """A slow-down of 10 % in one cell of 20 is found 20 of 20 times, and so is one round of 12 %."""
     shape: dict[str, Any] = {"ratios": (0.25, 0.5, 0.75, 0.95), "batch_sizes": (32,), "suites": ("latency",)}
     baseline = factory.as_run(factory.make_content(**shape), tmp_path)
@@ -76,43 +77,45 @@ def test_too_few_rounds_are_said(tmp_path: Path) -> None:
     assert json.loads(to_json(result))["detectable_slowdown"] is None
 
 
-def test_a_mood_of_the_machine_is_no_regression(tmp_path: Path) -> None:
-    """Rounds that agree on a slow-down need the cell's fastest calls to agree too; else another run tells."""
-    for fastest in (0.9, 1.0, 1.04, 1.2):
-        verdict = "regressed" if fastest == 1.2 else "inconclusive"
-        new, baseline = small(), small()
+def test_a_state_of_the_machine_is_no_regression(tmp_path: Path) -> None:
+    """Rounds that agree on a slow-down need the 5th percentile of calls to agree."""
+    for factor in (0.9, 1.0, 1.04, 1.2):
+        verdict = "regressed" if factor == 1.2 else "inconclusive"
+        new, baseline = small_run(), small_run()
         slower(1.2)(new)
-        factory.find(new, LAT)["latency_p05_ms"] = factory.find(baseline, LAT)["latency_p05_ms"] * fastest
+        factory.find(new, LAT)["latency_p05_ms"] = factory.find(baseline, LAT)["latency_p05_ms"] * factor
         found = cell_of(judge(tmp_path, new, baseline), LAT)
         assert found.verdict == verdict
         if verdict == "inconclusive":
-            word = "faster" if fastest < 1 else "slower"
-            said = f"; its fastest calls are {abs(fastest - 1):.1%} {word}: another run would tell"
+            word = "faster" if factor < 1 else "slower"
+            said = (
+                f"; the 5th percentile of its calls is {abs(factor - 1):.1%} {word}: another run would tell"
+            )
             assert said in found.reason
 
 
-def test_fastest_calls_are_those_relative_to_the_reference(tmp_path: Path) -> None:
+def test_the_5th_percentile_is_relative_to_the_reference(tmp_path: Path) -> None:
     """A reference whose calls became faster makes a cell slower relative to it, as its rounds say."""
-    new, baseline = small(), small()
+    new, baseline = small_run(), small_run()
     slower(1.2)(new)
-    fastest = factory.find(baseline, LAT)["latency_p05_ms"]
-    factory.find(new, LAT)["latency_p05_ms"] = fastest
+    p05_ms = factory.find(baseline, LAT)["latency_p05_ms"]
+    factory.find(new, LAT)["latency_p05_ms"] = p05_ms
     factory.find(new, DENSE_LAT)["latency_p05_ms"] /= 1.2
     assert cell_of(judge(tmp_path, new, baseline), LAT).verdict == "regressed"
 
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("identity", [LAT, DENSE_LAT])
-def test_without_fastest_calls_the_rounds_decide(
+def test_without_a_5th_percentile_the_rounds_decide(
     tmp_path: Path, which: int, identity: tuple[str, str]
 ) -> None:
     """Where a file of before, or a run without the reference's cell, lacks them, ranks alone judge."""
-    pair = [small(), small()]
+    pair = [small_run(), small_run()]
     slower(1.2)(pair[0])
     factory.find(pair[0], LAT)["latency_p05_ms"] = factory.find(pair[1], LAT)["latency_p05_ms"]
     assert cell_of(judge(tmp_path, *pair), LAT).verdict == "inconclusive"
-    lacking(identity, "latency_p05_ms")(pair[which])
+    without_field(identity, "latency_p05_ms")(pair[which])
     assert cell_of(judge(tmp_path, *pair), LAT).verdict == "regressed"
     if identity == DENSE_LAT:
-        without(identity)(pair[which])
+        without_cell(identity)(pair[which])
         assert cell_of(judge(tmp_path, *pair), LAT).verdict == "regressed"

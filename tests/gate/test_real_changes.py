@@ -12,7 +12,8 @@ from pruning_core.chain.networks import load_network
 from pruning_core.config.cells import accuracy_cells
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import MethodSpec
-from pruning_core.gate.compare import Policy, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
 from pruning_core.measure.accuracy import evaluate
 from pruning_core.models import build_model
 from pruning_core.progress import ProgressDisplay
@@ -25,7 +26,7 @@ from pruning_core.suites.harness import Harness
 from pruning_core.torchvision_compat import torch_pruning as tp
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import write_user_model
-from tests.helpers.gate_changes import COST, judge, setting, small
+from tests.helpers.gate_changes import COST, judge, setting, small_run
 
 SEEDS = range(20)
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -147,7 +148,7 @@ def test_one_channel_more_in_one_layer_is_found(tmp_path: Path) -> None:
     for ratio in (0.5, 0.75):
         asked = setting(COST, **cost_of(prune_but_keep_one_more(-1, ratio)))
         for group in [-1, *groups]:  # −1: none keeps more
-            baseline, new = small(suites=("cost",)), small(suites=("cost",))
+            baseline, new = small_run(suites=("cost",)), small_run(suites=("cost",))
             asked(baseline)
             setting(COST, **cost_of(prune_but_keep_one_more(group, ratio)))(new)
             found.append(judge(tmp_path, new, baseline).exit_code)

@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 import pytest
 
 from pruning_core.errors import OptionError
-from pruning_core.gate.compare import GateResult, Policy, Tolerances, run_gate
+from pruning_core.gate.command import run_gate
+from pruning_core.gate.policy import Policy, Tolerances
 from pruning_core.gate.render import print_terminal, rows_of, summarize, to_json, to_junit, to_markdown
+from pruning_core.gate.result import GateResult
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import (
     ACC,
@@ -19,7 +21,7 @@ from tests.helpers.gate_changes import (
     other_machine,
     setting,
     slower,
-    small,
+    small_run,
 )
 
 
@@ -33,7 +35,7 @@ def printed(folder: Path, result: GateResult) -> str:
 
 def test_summary_says_what_it_cannot_see(tmp_path: Path) -> None:
     """The summary names common slow-downs as unseen, the chance of a false alarm, and the power."""
-    text = to_markdown(judge(tmp_path, small(seed=1), small()))
+    text = to_markdown(judge(tmp_path, small_run(seed=1), small_run()))
     assert "dense and pruned models alike" in text
     assert "at most 5% (Holm)" in text
     assert "with 90% power" in text
@@ -41,18 +43,18 @@ def test_summary_says_what_it_cannot_see(tmp_path: Path) -> None:
 
 def test_other_machine_is_said_in_the_summary(tmp_path: Path) -> None:
     """On another machine the summary says that times were not compared, and how to accept that."""
-    new = small()
+    new = small_run()
     other_machine(new)
-    text = " ".join(judge(tmp_path, new, small()).notes)
+    text = " ".join(judge(tmp_path, new, small_run()).notes)
     assert "times were not compared" in text
     assert "on_other_machine" in text
 
 
 def test_version_changes_are_named_on_one_machine(tmp_path: Path) -> None:
     """A fact that differs between runs of one fingerprint is named, one that varies by the minute is not."""
-    new = small()
+    new = small_run()
     new["machine_info"]["pruning_bench"].update(torch="2.14.0", load_1m=3.0)
-    notes = " ".join(judge(tmp_path, new, small()).notes)
+    notes = " ".join(judge(tmp_path, new, small_run()).notes)
     assert "torch differs: baseline 2.13.0, this run 2.14.0" in notes
     assert "load" not in notes
 
@@ -106,7 +108,7 @@ def test_added_cells_are_named(tmp_path: Path, count: int) -> None:
 
 def test_a_run_without_changes_needs_no_table(tmp_path: Path) -> None:
     """Where nothing changed, no empty table stands in the outputs."""
-    content = small(rounds=40)
+    content = small_run(rounds=40)
     result = judge(tmp_path, content, content)
     assert result.verdict == "pass"
     assert "| verdict |" not in to_markdown(result)
@@ -117,12 +119,12 @@ def test_a_run_without_changes_needs_no_table(tmp_path: Path) -> None:
 
 def test_junit_has_one_case_for_each_cell(tmp_path: Path) -> None:
     """JUnit marks regressed as failure, cannot-compare as error, inconclusive as the policy says."""
-    new = small()
+    new = small_run()
     setting(COST, macs=10**9)(new)
     noisy(new)
     factory.remove(new, ACC)
     for inconclusive, tag in (("stop", "skipped"), ("fail", "failure"), ("report", "skipped")):
-        result = judge(tmp_path, new, small(), Policy(Tolerances(inconclusive=inconclusive)))
+        result = judge(tmp_path, new, small_run(), Policy(Tolerances(inconclusive=inconclusive)))
         root = ElementTree.fromstring(to_junit(result))
         cases = {
             (c.get("classname"), c.get("name")): [child.tag for child in c] for c in root.iter("testcase")
@@ -137,9 +139,9 @@ def test_junit_has_one_case_for_each_cell(tmp_path: Path) -> None:
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     """Markup, control characters and surrogates in a failure text act in none of the outputs."""
-    new = small()
+    new = small_run()
     setting(ACC, status="failed", failure="<script>a|b</script> [red]\x1b[31m \x00 \ud800 ]]>")(new)
-    result = judge(tmp_path, new, small())
+    result = judge(tmp_path, new, small_run())
     markdown = to_markdown(result)
     assert "<script>" not in markdown
     assert "a\\|b" in markdown
@@ -156,9 +158,9 @@ def test_run_gate_writes_every_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command's function prints a table, writes all outputs, and appends to GitHub's step summary."""
-    new = small()
+    new = small_run()
     slower(1.3)(new)
-    paths = [factory.write(c, tmp_path / f"{i}.json") for i, c in enumerate((small(seed=1), new))]
+    paths = [factory.write(c, tmp_path / f"{i}.json") for i, c in enumerate((small_run(seed=1), new))]
     policy = tmp_path / "policy.toml"
     policy.write_text("slowdown = 0.1\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "steps.md"))

@@ -25,7 +25,7 @@ def run(seed: int = 0, *, spread: float = 0.012, **options: Any) -> Content:
     return content
 
 
-def planted(factor: float, backend: str = "openvino") -> Change:
+def slowed(factor: float, backend: str = "openvino") -> Change:
     """Return a change that makes the undisturbed calls of a backend slower."""
 
     def change(content: Content) -> None:
@@ -36,7 +36,7 @@ def planted(factor: float, backend: str = "openvino") -> Change:
     return change
 
 
-def noisy_on(backend: str, seed: int, spread: float) -> Change:
+def scattered(backend: str, seed: int, spread: float) -> Change:
     """Return a change that scatters the undisturbed calls of a backend."""
 
     def change(content: Content) -> None:

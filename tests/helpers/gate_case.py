@@ -1,13 +1,13 @@
 """A rule of the gate, as a change and what must be said of it. Not for: the rules (`gate_cases.py`)."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
-from pruning_core.gate.compare import Policy, Tolerances
-from tests.helpers.gate_changes import Change, nothing
+from pruning_core.gate.policy import Policy, Tolerances
+from tests.helpers.gate_changes import Change, unchanged
 
 DEFAULT = Policy()
-TWO_POINTS = Policy(Tolerances(accuracy_drop=0.02))
-NINE_IMAGES = Policy(Tolerances(accuracy_drop=0.025))
+TWO_POINTS = Policy(Tolerances(max_accuracy_drop=0.02))
+NINE_IMAGES = Policy(Tolerances(max_accuracy_drop=0.025))
 SKIP_TIMES = Policy(on_other_machine="skip")
 INT8_LOOSE = Policy(overrides=(("latency/*-onnxruntime-*", {"slowdown": 0.5}),))
 
@@ -18,9 +18,10 @@ class Case:
 
     name: str
     cell: tuple[str, str]
+    _: KW_ONLY
     verdict: str
     exit_code: int
     words: str = ""
-    new: Change = nothing
-    baseline: Change = nothing
+    new: Change = unchanged
+    baseline: Change = unchanged
     policy: Policy = DEFAULT

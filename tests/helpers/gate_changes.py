@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pruning_core.gate.compare import CellVerdict, GateResult, Policy, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
+from pruning_core.gate.result import CellVerdict, GateResult
 from pruning_core.stats.intervals import wilson_interval
 from tests.helpers import record_factory as factory
 
@@ -24,7 +26,7 @@ DENSE_LAT = ("latency", "resnet18-digits-dense-onnxruntime-fp32-cpu-b32")
 CONTROL = ("latency", "resnet18-digits-dense-eager-fp32-cpu-b32")
 
 
-def small(seed: int = 0, **options: Any) -> Content:
+def small_run(seed: int = 0, **options: Any) -> Content:
     """Make a run of one ratio, two backends and one batch size: ten cells."""
     shape = {"ratios": (0.5,), "backends": ("eager:fp32", "onnxruntime:fp32"), "batch_sizes": (32,)}
     return factory.make_content(seed=seed, **{**shape, **options})
@@ -35,23 +37,23 @@ def setting(identity: CellKey, /, **fields: Any) -> Change:
     return lambda content: factory.find(content, identity).update(fields)
 
 
-def lacking(identity: CellKey, field: str) -> Change:
+def without_field(identity: CellKey, field: str) -> Change:
     """Return a change that takes a field out of a cell's record."""
     return lambda content: factory.find(content, identity).pop(field)
 
 
-def without(identity: CellKey) -> Change:
+def without_cell(identity: CellKey) -> Change:
     """Return a change that takes a cell out."""
     return lambda content: factory.remove(content, identity)
 
 
-def right(count: int) -> Change:
-    """Return a change of the number of right answers in `ACC`."""
+def correct(count: int) -> Change:
+    """Return a change of the number of correct predictions in `ACC`."""
     return lambda content: factory.set_right(factory.find(content, ACC), count)
 
 
 def of_images(count: int) -> Change:
-    """Return a change of how many images `ACC` was tested on, seven of eight right."""
+    """Return a change of how many images `ACC` was tested on, seven of eight correct."""
 
     def change(content: Content) -> None:
         record = factory.find(content, ACC)
@@ -63,8 +65,8 @@ def of_images(count: int) -> Change:
     return change
 
 
-def remade(content: Content) -> None:
-    """Say that the checkpoint of `ACC` was made anew: its key is another one."""
+def retrained(content: Content) -> None:
+    """Say that the checkpoint of `ACC` was retrained: its key is another one."""
     factory.find(content, ACC).update(key="e" * 32)
 
 
@@ -78,7 +80,7 @@ def all_latencies(**fields: Any) -> Change:
     return lambda content: [r.update(fields) for r in factory.records_of(content, "latency")]
 
 
-def in_turn(*changes: Change) -> Change:
+def all_of(*changes: Change) -> Change:
     """Return a change that makes several."""
     return lambda content: [change(content) for change in changes]
 
@@ -111,7 +113,7 @@ def other_threads(content: Content) -> None:
     content["machine_info"]["pruning_bench"].update(fingerprint="other", threads=2)
 
 
-def nothing(content: Content) -> None:
+def unchanged(content: Content) -> None:
     """Leave the run as it is."""
 
 

@@ -18,7 +18,7 @@ from pruning_core.gate.policy import read_policy
 from pruning_core.records import run, run_json
 from pruning_core.selftest.latency_summary import read_summary
 from tests.helpers import record_factory as factory
-from tests.helpers.gate_changes import small
+from tests.helpers.gate_changes import small_run
 from tests.helpers.results import published_run
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -230,7 +230,7 @@ def test_a_grid_of_a_name_that_cannot_be_is_unknown(tmp_path: Path) -> None:
 
 def test_a_file_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes, entries, rounds, layers and what the slow reader would make of them are each bounded."""
-    path = factory.write(small(), tmp_path / "run.json")
+    path = factory.write(small_run(), tmp_path / "run.json")
     for module, name, limit, words in (
         (run_json, "MAX_BYTES", 1000, "larger than"),
         (run_json, "MAX_ENTRIES", 1, "more than 1 entries"),
@@ -244,7 +244,7 @@ def test_a_file_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
             with pytest.raises(RecordError, match=words):
                 run.read_run(path)
     path.write_text(path.read_text().replace("360", "NaN", 1))
-    monkeypatch.setattr(input, "MOST_JSON_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(input, "MAX_JSON_MEMORY_BYTES", 1000)
     with pytest.raises(RecordError, match="GB of memory"):
         run.read_run(path)
 

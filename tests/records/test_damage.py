@@ -19,7 +19,7 @@ from pruning_core.report.command import write_report
 from pruning_core.report.writers import render
 from pruning_core.stats.intervals import median_interval
 from tests.helpers import record_factory as factory
-from tests.helpers.gate_changes import ACC, CONTROL, COST, LAT, small
+from tests.helpers.gate_changes import ACC, CONTROL, COST, LAT, small_run
 from tests.helpers.made_up_records import rounds_fields
 from tests.helpers.results import PUBLISHED_RUNS
 
@@ -64,7 +64,7 @@ def test_what_every_record_has_is_needed(tmp_path: Path) -> None:
     """A record without a field of its suite's list is damaged, and the field is named."""
     for suite, names in REQUIRED.items():
         for name in names:
-            content = small()
+            content = small_run()
             if suite == "training":
                 content["benchmarks"].append({"extra_info": dict(TRAINING)})
             del next(factory.records_of(content, suite))[name]
@@ -104,7 +104,7 @@ def test_contradictions_are_damage(
     tmp_path: Path, identity: tuple[str, str], change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
     """Numbers that do not follow from the rounds or counts beside them are refused in one line."""
-    content = small()
+    content = small_run()
     change(factory.find(content, identity))
     said = refusal(content, tmp_path)
     assert words in said
@@ -159,14 +159,14 @@ def test_a_narrow_interval_of_little_confidence_is_none() -> None:
 )
 def test_extremes_are_refused(tmp_path: Path, field: str, value: object, words: str) -> None:
     """Tiny, negative and endless values, names and lists are refused by the field's name."""
-    content = small()
+    content = small_run()
     factory.find(content, COST if field == "widths" else LAT)[field] = value
     assert words in refusal(content, tmp_path)
 
 
 def test_a_long_failure_text_is_cut(tmp_path: Path) -> None:
     """What pytest says of a failure may be long: it is cut, and the run is read."""
-    content = small()
+    content = small_run()
     factory.find(content, ACC).update(status="failed", failure="x" * 100_000)
     run = factory.as_run(content, tmp_path)
     (text,) = [record["failure"] for record in run.records if record["status"] == "failed"]
@@ -188,7 +188,7 @@ def test_nesting_is_one_line_or_stepped_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Deeply nested lists, wherever they stand, end report and gate in one line or are not looked at."""
-    content = small(seed=1)
+    content = small_run(seed=1)
     info = factory.find(content, LAT)
     holder: dict[str, Any] = {
         "extra": content["benchmarks"][0],
@@ -203,7 +203,7 @@ def test_nesting_is_one_line_or_stepped_over(
     text = json.dumps(content).replace('"DEEP"', deep(levels, "NaN" if place == "nan" else ""))
     path, good = tmp_path / "run.json", tmp_path / "good.json"
     path.write_text(text)
-    good.write_text(json.dumps(small()))
+    good.write_text(json.dumps(small_run()))
     for arguments in (("report", path, "--format", "json"), ("gate", good, path)):
         monkeypatch.setattr("sys.argv", ["pruning-bench", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
@@ -218,7 +218,7 @@ def test_nesting_is_one_line_or_stepped_over(
 @pytest.mark.parametrize("field", ["rounds", "latency_ms", "macs", "schema_version", "seed", "log_ratios"])
 def test_numbers_beyond_all_bounds_are_one_line(tmp_path: Path, field: str, number: str) -> None:
     """Numbers of thousands of digits, beyond a float, or none at all, are refused in one short line."""
-    content = small()
+    content = small_run()
     factory.find(content, COST if field == "macs" else LAT)[field] = "HERE"
     path = tmp_path / "run.json"
     path.write_text(json.dumps(content).replace('"HERE"', number))

@@ -11,7 +11,8 @@ import pytest
 from pruning_core.cli import main
 from pruning_core.errors import RecordError
 from pruning_core.gate.cell import MATCHING_FIELDS
-from pruning_core.gate.compare import Policy, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
 from pruning_core.gate.render import to_json, to_junit, to_markdown
 from pruning_core.records.earlier import OLD_NAMES, OLD_VALUES
 from pruning_core.records.fields import FIELDS, field_table
@@ -20,7 +21,7 @@ from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import FORMATS, render
 from tests.helpers import record_factory as factory
-from tests.helpers.gate_changes import COST, LAT, small
+from tests.helpers.gate_changes import COST, LAT, small_run
 
 
 def read_text(text: str | bytes, folder: Path) -> Any:
@@ -35,7 +36,7 @@ def read_text(text: str | bytes, folder: Path) -> Any:
     [
         ("", "is empty"),
         (" \n", "is empty"),
-        (json.dumps(small())[:-200], "no complete JSON"),
+        (json.dumps(small_run())[:-200], "no complete JSON"),
         ("[" * 100_000, "no complete JSON"),
         (b"\xff\xfe\x00", "no complete JSON"),
         ("[]", "no list 'benchmarks'"),
@@ -92,7 +93,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 )
 def test_values_that_cannot_be_are_refused(tmp_path: Path, field: str, value: object, words: str) -> None:
     """A field of the wrong type, or a number that no measurement gives, is refused by the field's name."""
-    content = small()
+    content = small_run()
     factory.find(content, LAT)[field] = value
     with pytest.raises(RecordError, match=words):
         read_text(json.dumps(content), tmp_path)
@@ -100,20 +101,20 @@ def test_values_that_cannot_be_are_refused(tmp_path: Path, field: str, value: ob
 
 def test_a_run_is_read_without_its_samples(tmp_path: Path) -> None:
     """A written run comes back with its machine, its commit and its records, foreign entries left out."""
-    content = small()
+    content = small_run()
     factory.find(content, LAT)["of a plugin"] = "dropped"
     content["benchmarks"].append({"name": "someone else's", "extra_info": {"a": 1}, "stats": {}})
     run = read_text(json.dumps(content), tmp_path)
     assert len(run.records) == 10
     assert run.machine_name == "box-a (Xeon, 8 cores)"
     assert run.commit == "0123456789abcdef"
-    ours = {name for entry in small()["benchmarks"] for name in entry["extra_info"]}
+    ours = {name for entry in small_run()["benchmarks"] for name in entry["extra_info"]}
     assert {name for record in run.records for name in record} == ours
 
 
 def test_texts_are_made_printable(tmp_path: Path) -> None:
     """Control characters and halves of surrogate pairs in texts are replaced, line ends are kept."""
-    content = small()
+    content = small_run()
     factory.find(content, COST)["failure"] = "a\x1b[2J\x00\ud800\nb"
     content["machine_info"]["pruning_bench"].update(name="box\x07", load=float("nan"), gpus=["\x9b"])
     content["datetime"] = ["not", "text"]
@@ -129,7 +130,7 @@ def test_texts_are_made_printable(tmp_path: Path) -> None:
 @pytest.mark.parametrize("foreign", [float("nan"), float("inf"), "\ud800", 10**400])
 def test_what_only_python_writes_as_json_is_read(tmp_path: Path, foreign: Any) -> None:
     """NaN, infinity and the like in somebody else's entry do not keep ours from being read."""
-    content = small()
+    content = small_run()
     plain = read_text(json.dumps(content), tmp_path)
     content["benchmarks"].append({"name": "x", "extra_info": {"a": foreign}, "stats": {"mean": foreign}})
     assert read_text(json.dumps(content), tmp_path).records == plain.records
@@ -230,7 +231,7 @@ def stands_as_before(run: Any, record: dict[str, Any]) -> bool:
 
 def test_damaged_files_give_one_line_and_never_hide_a_cell(tmp_path: Path) -> None:
     """Of 2,200 damaged files none brings down reader, gate or report; what they have lost never passes."""
-    content = small(rounds=6)
+    content = small_run(rounds=6)
     text = json.dumps(content)
     baseline = read_text(text, tmp_path)
     source = random.Random(20260101)
@@ -272,10 +273,10 @@ def test_a_damaged_file_ends_the_commands_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commands `report` and `gate` end over damaged files with exit code 2 and one line, or go on."""
-    content = small(rounds=6)
+    content = small_run(rounds=6)
     text = json.dumps(content)
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
-    good.write_text(json.dumps(small(seed=1, rounds=6)))
+    good.write_text(json.dumps(small_run(seed=1, rounds=6)))
     source = random.Random(7)
     for number in range(60):
         bad.write_bytes(damaged_text(source, text, content))
@@ -310,10 +311,10 @@ def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:
             "batch_size",
         ),
     }
-    whole = read_text(json.dumps(small()), tmp_path)
+    whole = read_text(json.dumps(small_run()), tmp_path)
     for suite, names in compared.items():
         for name in names:
-            content = small()
+            content = small_run()
             for record in factory.records_of(content, suite):
                 del record[name]
             try:
@@ -328,7 +329,7 @@ def test_a_value_lost_from_a_judged_record_never_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_earlier_schemas_are_read_under_the_names_of_today(version, tmp_path):
     """A record of schema 1 or 2 is read as one of today: names and values are those of schema 3."""
-    content = small()
+    content = small_run()
     of_today = read_text(json.dumps(content), tmp_path).records
     for entry in content["benchmarks"]:
         info = entry["extra_info"]
@@ -347,7 +348,7 @@ def test_earlier_schemas_are_read_under_the_names_of_today(version, tmp_path):
 
 def test_names_of_earlier_schemas_are_not_read_in_this_one(tmp_path):
     """A record that says schema 3 and has a field under an earlier name lacks that field."""
-    content = small()
+    content = small_run()
     info = next(e["extra_info"] for e in content["benchmarks"] if e["extra_info"]["suite"] == "latency")
     info["control"] = info.pop("is_control")
     with pytest.raises(RecordError, match="has no is_control"):

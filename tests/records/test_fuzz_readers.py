@@ -22,14 +22,14 @@ from pruning_core.config.grid import Grid, make_grid, read_grid
 from pruning_core.config.parse import MOST_THREADS
 from pruning_core.config.thresholds import read_thresholds
 from pruning_core.errors import PruningBenchError
-from pruning_core.gate.compare import Policy, compare
-from pruning_core.gate.policy import read_policy
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy, read_policy
 from pruning_core.gate.render import to_json, to_junit, to_markdown
 from pruning_core.records.run import Run, run_of
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import render
 from pruning_core.stats.intervals import median_interval
-from tests.helpers.gate_changes import small
+from tests.helpers.gate_changes import small_run
 
 TIMES = int(os.environ.get("PRUNING_BENCH_FUZZ", "1"))
 
@@ -46,9 +46,9 @@ def tries(count: int) -> Callable[[Any], Any]:
     )
 
 
-CONTENT = small(seed=1, rounds=6)
+CONTENT = small_run(seed=1, rounds=6)
 TEXT = json.dumps(CONTENT)
-BASELINE = run_of(json.dumps(small(rounds=6)).encode(), Path("baseline.json"))
+BASELINE = run_of(json.dumps(small_run(rounds=6)).encode(), Path("baseline.json"))
 FIELDS = sorted({name for entry in CONTENT["benchmarks"] for name in entry["extra_info"]})
 IDENTITIES = {(e["extra_info"]["suite"], e["extra_info"]["cell"]) for e in CONTENT["benchmarks"]}
 
@@ -215,7 +215,8 @@ WORDS = [
 ]
 toml_values = st.sampled_from(NUMBERS + WORDS) | st.text(max_size=12)
 KEYS = {
-    "policy": "slowdown dense_slowdown accuracy_drop inconclusive familywise_error confidence cells match",
+    "policy": "slowdown dense_slowdown max_accuracy_drop inconclusive familywise_error confidence "
+    "min_cells alpha_weights cells match",
     "thresholds": "threshold dataset ratio min_accuracy max_accuracy_drop min_agreement up_to_ratio",
     "grid": "model dataset ratios threads batch_sizes round_to recipe epochs_by_ratio seed rounds epochs",
 }

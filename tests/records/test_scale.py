@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pruning_core.errors import RecordError
-from pruning_core.gate.compare import Policy, compare, run_gate
+from pruning_core.gate.command import run_gate
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
 from pruning_core.gate.render import to_json
 from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report

@@ -7,7 +7,8 @@ import pytest
 
 from pruning_core.cli import main
 from pruning_core.errors import OptionError
-from pruning_core.gate.compare import Policy, compare
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
 from pruning_core.records.run import Run, read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report

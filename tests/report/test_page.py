@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from pruning_core.errors import OptionError
-from pruning_core.gate.compare import Policy, compare
+from pruning_core.errors import OptionError, RecordError
+from pruning_core.gate.compare import compare
+from pruning_core.gate.policy import Policy
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
 from pruning_core.report.number_format import number_text
@@ -21,7 +22,7 @@ from pruning_core.report.run_index import Estimate
 from pruning_core.report.tables import Report, texts_of
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
-from tests.helpers.gate_changes import COST, setting
+from tests.helpers.gate_changes import COST, setting, small_run
 from tests.helpers.made_up_records import MACS, speed_fields
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
@@ -181,6 +182,15 @@ def test_the_page_is_written_by_the_command(tmp_path: Path) -> None:
     assert "Against the baseline" in out.read_text()
     with pytest.raises(OptionError, match="--baseline is for --format html"):
         write_report([a], "csv", out, baseline=b)
+
+
+def test_a_run_is_not_its_own_baseline(tmp_path: Path) -> None:
+    """One run as report and as baseline, under another name too, is refused as the gate refuses it."""
+    run, copy = (factory.write(small_run(), tmp_path / f"{name}.json") for name in ("run", "copy"))
+    for baseline in (run, copy):
+        with pytest.raises(RecordError, match="both are the same run"):
+            write_report([run], "html", tmp_path / "report.html", baseline=baseline)
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:

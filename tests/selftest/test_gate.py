@@ -12,7 +12,7 @@ from pruning_core import cli
 from pruning_core.config.cells import latency_cells
 from pruning_core.config.grid import make_grid
 from pruning_core.errors import OptionError
-from pruning_core.gate.compare import Policy
+from pruning_core.gate.policy import Policy
 from pruning_core.progress import ProgressDisplay
 from pruning_core.selftest import gate_trials, slowdown_plugin
 from pruning_core.selftest.gate_command import render_gate_trials
@@ -23,7 +23,7 @@ from pruning_core.suites.model_cache import ModelCache
 from pruning_core.workspace import Workspace
 from tests.helpers import record_factory as factory
 from tests.helpers.factories import write_user_model
-from tests.helpers.gate_changes import in_turn, noisy, slower, small
+from tests.helpers.gate_changes import all_of, noisy, slower, small_run
 
 ROOT = Path(__file__).parents[2]
 KINDS = plan_kinds(3, 2, 1, "onnxruntime")
@@ -59,12 +59,12 @@ def all_slower(content):
 def runs(tmp_path):
     """Six finished runs: three alike, two with onnxruntime slower, one with everything slower."""
     for number in range(3):
-        factory.write(small(seed=number, rounds=40), tmp_path / f"aa-{number + 1:02}.json")
+        factory.write(small_run(seed=number, rounds=40), tmp_path / f"aa-{number + 1:02}.json")
     for number in range(2):
-        content = small(seed=10 + number, rounds=40)
+        content = small_run(seed=10 + number, rounds=40)
         slower(1.5)(content)
         factory.write(content, tmp_path / f"onnxruntime-10-{number + 1:02}.json")
-    content = small(seed=20, rounds=40)
+    content = small_run(seed=20, rounds=40)
     all_slower(content)
     factory.write(content, tmp_path / "all-30-01.json")
     return tmp_path
@@ -104,10 +104,10 @@ def test_all_pairs_of_runs_is_judged_if_asked(runs):
 def test_what_is_inconclusive_is_judged_with_the_next_run(tmp_path):
     """More runs of a kind are merged while the verdict is inconclusive, never the baseline itself."""
     kinds = plan_kinds(3, 2, 0, "onnxruntime")
-    changes = [noisy] * 3 + [in_turn(slower(1.06), noisy), slower(1.5)]
+    changes = [noisy] * 3 + [all_of(slower(1.06), noisy), slower(1.5)]
     names = [f"aa-0{i}.json" for i in (1, 2, 3)] + [f"onnxruntime-10-0{i}.json" for i in (1, 2)]
     for seed, (name, change) in enumerate(zip(names, changes, strict=True)):
-        content = small(seed=seed, rounds=40)
+        content = small_run(seed=seed, rounds=40)
         change(content)
         factory.write(content, tmp_path / name)
     alone = list(judge_runs(kinds, tmp_path, Policy(), all_pairs=True))

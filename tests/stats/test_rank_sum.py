@@ -1,4 +1,4 @@
-"""The gate's statistics, against counting out, against SciPy, and against their own definitions."""
+"""The rank test and its bounds, against counting out, against SciPy, and against their own definitions."""
 
 import math
 import random
@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 from scipy import stats
 
-from pruning_core.stats import rank_sum as gs
+from pruning_core.stats import rank_sum
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (2, 3), (4, 4), (5, 3)])
@@ -17,7 +17,7 @@ def test_null_distribution_is_counted_right(m: int, n: int) -> None:
     for u in range(m * n + 1):
         # U: pairs in which a value of the second sample stands before one of the first.
         hits = sum(sum(p - i for i, p in enumerate(order)) <= u for order in orders)
-        assert gs._tail(m, n, u) == pytest.approx(hits / len(orders))
+        assert rank_sum._tail(m, n, u) == pytest.approx(hits / len(orders))
 
 
 def test_p_value_is_that_of_scipy() -> None:
@@ -27,7 +27,7 @@ def test_p_value_is_that_of_scipy() -> None:
         a = [source.gauss(0, 1) for _ in range(7)]
         b = [source.gauss(0.5, 1) for _ in range(9)]
         expected = stats.mannwhitneyu([x - 0.2 for x in b], a, alternative="greater", method="exact").pvalue
-        assert gs.p_shift_above(a, b, 0.2) == pytest.approx(expected)
+        assert rank_sum.p_shift_above(a, b, 0.2) == pytest.approx(expected)
 
 
 def test_many_rounds_use_the_normal_limit() -> None:
@@ -35,12 +35,12 @@ def test_many_rounds_use_the_normal_limit() -> None:
     source = random.Random(4)
     a, b = ([source.gauss(c, 1) for _ in range(80)] for c in (0, 0.3))
     expected = stats.mannwhitneyu(b, a, alternative="greater", method="asymptotic").pvalue
-    assert gs.p_shift_above(a, b, 0.0) == pytest.approx(expected, rel=1e-3)
+    assert rank_sum.p_shift_above(a, b, 0.0) == pytest.approx(expected, rel=1e-3)
 
 
 def test_ties_count_for_no_change() -> None:
     """Identical values are no evidence of a shift."""
-    assert gs.p_shift_above([1.0] * 8, [1.0] * 8, 0.0) == 1.0
+    assert rank_sum.p_shift_above([1.0] * 8, [1.0] * 8, 0.0) == 1.0
 
 
 def test_bound_and_test_agree() -> None:
@@ -50,8 +50,8 @@ def test_bound_and_test_agree() -> None:
         a = [source.gauss(0, 1) for _ in range(8)]
         b = [source.gauss(1, 1) for _ in range(8)]
         margin = source.uniform(-0.5, 1)
-        _, low, high = gs.shift_bounds(a, b, 0.95)
-        assert (low > margin) == (gs.p_shift_above(a, b, margin) <= 0.05)
+        _, low, high = rank_sum.shift_bounds(a, b, 0.95)
+        assert (low > margin) == (rank_sum.p_shift_above(a, b, margin) <= 0.05)
         assert low < high
 
 
@@ -62,7 +62,7 @@ def test_shift_bounds_cover() -> None:
     for _ in range(1000):
         a = [source.expovariate(1) for _ in range(10)]
         b = [source.expovariate(1) + 0.7 for _ in range(10)]
-        _, low, high = gs.shift_bounds(a, b, 0.95)
+        _, low, high = rank_sum.shift_bounds(a, b, 0.95)
         below += low <= 0.7
         above += high >= 0.7
     assert 930 <= below <= 980
@@ -71,78 +71,25 @@ def test_shift_bounds_cover() -> None:
 
 def test_two_rounds_have_no_bound() -> None:
     """With too few values for the confidence the bounds are infinite, the estimate is not."""
-    assert gs.shift_bounds([0.0, 1.0], [5.0, 6.0], 0.99) == (5.0, -math.inf, math.inf)
+    assert rank_sum.shift_bounds([0.0, 1.0], [5.0, 6.0], 0.99) == (5.0, -math.inf, math.inf)
 
 
 def test_holm_steps_down() -> None:
     """Holm's procedure rejects more than Bonferroni's, and stops at the first that it cannot reject."""
-    assert gs.reject_by_holm([0.02, 0.01, 0.04, 0.5], 0.05) == [False, True, False, False]
-    assert gs.reject_by_holm([0.015, 0.01, 0.02, 0.03], 0.05) == [True, True, True, True]
-    assert gs.reject_by_holm([], 0.05) == []
-
-
-def test_newcombe_interval_is_the_published_one() -> None:
-    """Newcombe's own example, 56 of 70 against 48 of 80, gives his interval 0.0524 to 0.3339."""
-    low, high = gs.drop_bounds(56, 70, 48, 80, 0.975)
-    assert (low, high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
-
-
-def test_unpaired_p_value_belongs_to_its_interval() -> None:
-    """At the p-value's level the lower bound lies on the margin; without a drop there is no evidence."""
-    p_value = gs.p_drop_above(950, 1000, 900, 1000, 0.01)
-    assert gs.drop_bounds(950, 1000, 900, 1000, 1 - p_value)[0] == pytest.approx(0.01, abs=1e-4)
-    assert gs.p_drop_above(900, 1000, 950, 1000, 0.01) == pytest.approx(0.5)
-
-
-def test_tango_interval_is_the_published_one() -> None:
-    """Tango's example, 12 lost and 2 gained of 44, gives a 95 % interval of 0.0604 to 0.3952 or close by."""
-    low, high = gs.paired_drop_bounds(12, 2, 44, 0.975)
-    assert low < 10 / 44 < high
-    # The bounds are where the score statistic reaches the quantile.
-    for bound, quantile in ((low, 1.959964), (high, -1.959964)):
-        assert gs._tango(12, 2, 44, bound) == pytest.approx(quantile, abs=1e-4)
-
-
-def test_paired_bounds_cover() -> None:
-    """Each one-sided 95 % bound of a paired drop holds in about 95 % of samples of 300 images."""
-    source = random.Random(8)
-    below = above = 0
-    for _ in range(600):
-        draws = [source.random() for _ in range(300)]
-        lost, gained = sum(d < 0.05 for d in draws), sum(d > 0.98 for d in draws)
-        low, high = gs.paired_drop_bounds(lost, gained, 300, 0.95)
-        below += low <= 0.03
-        above += high >= 0.03
-    assert 545 <= below <= 590
-    assert 545 <= above <= 590
-
-
-def test_paired_drop_without_changes_is_bounded() -> None:
-    """Where no answer changed, the drop is 0 and its bounds are not wider than a few images."""
-    low, high = gs.paired_drop_bounds(0, 0, 1000, 0.95)
-    assert -0.004 < low <= 0 <= high < 0.004
-    assert gs.p_paired_drop_above(0, 0, 1000, 0.01) > 0.99
-    assert gs.p_paired_drop_above(0, 0, 1000, 0.0) == 0.5
+    assert rank_sum.reject_by_holm([0.02, 0.01, 0.04, 0.5], 0.05) == [False, True, False, False]
+    assert rank_sum.reject_by_holm([0.015, 0.01, 0.02, 0.03], 0.05) == [True, True, True, True]
+    assert rank_sum.reject_by_holm([], 0.05) == []
 
 
 def test_detectable_shift_shrinks_with_rounds() -> None:
     """More rounds find smaller shifts, a stricter level larger ones; too few find none."""
-    ten = gs.detectable_shift(1.0, 10, 10, 0.01)
-    assert gs.detectable_shift(1.0, 40, 40, 0.01) < ten < gs.detectable_shift(1.0, 10, 10, 0.0001)
-    assert gs.detectable_shift(2.0, 10, 10, 0.01) == pytest.approx(2 * ten)
-    assert gs.detectable_shift(1.0, 4, 4, 0.001) == math.inf
-    assert gs.detectable_shift(1.0, 51, 50, 0.01) == pytest.approx(
-        gs.detectable_shift(1.0, 50, 50, 0.01), rel=0.1
+    ten = rank_sum.detectable_shift(1.0, 10, 10, 0.01)
+    assert rank_sum.detectable_shift(1.0, 40, 40, 0.01) < ten < rank_sum.detectable_shift(1.0, 10, 10, 0.0001)
+    assert rank_sum.detectable_shift(2.0, 10, 10, 0.01) == pytest.approx(2 * ten)
+    assert rank_sum.detectable_shift(1.0, 4, 4, 0.001) == math.inf
+    assert rank_sum.detectable_shift(1.0, 51, 50, 0.01) == pytest.approx(
+        rank_sum.detectable_shift(1.0, 50, 50, 0.01), rel=0.1
     )
-
-
-def test_floor_test_is_the_score_test() -> None:
-    """The test against a floor is certain at the ends and one half at the floor itself."""
-    assert gs.p_accuracy_below(90, 100, 0.9) == pytest.approx(0.5)
-    assert gs.p_accuracy_below(99, 100, 1.0) == 0.0
-    assert gs.p_accuracy_below(100, 100, 1.0) == 1.0
-    assert gs.p_accuracy_below(0, 100, 0.0) == 1.0
-    assert gs.p_accuracy_below(80, 100, 0.9) < 0.001
 
 
 def test_very_many_rounds_are_thinned_out() -> None:
@@ -150,7 +97,7 @@ def test_very_many_rounds_are_thinned_out() -> None:
     noise = random.Random(0)
     before = [noise.gauss(0, 0.1) for _ in range(4000)]
     now = [noise.gauss(0.05, 0.1) for _ in range(3000)]
-    shift, low, high = gs.shift_bounds(before, now, 0.95)
+    shift, low, high = rank_sum.shift_bounds(before, now, 0.95)
     assert low < 0.05 < high
     assert shift == pytest.approx(0.05, abs=0.01)
     assert high - low < 0.03
