@@ -1,6 +1,7 @@
 """The gate's policy file: what it may say, and errors that name key and line."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,17 @@ def test_the_documented_file_is_the_default_policy(tmp_path: Path) -> None:
     assert read_policy(path) == Policy()
     path.write_text(text[text.index("    slowdown = ") : text.index("Where the defaults")])
     assert read_policy(path).overrides == (("latency/*-int8-*", {"slowdown": 0.1}),)
+
+
+def test_the_readme_names_every_key_and_its_example_is_a_policy(tmp_path: Path) -> None:
+    """The table of keys in the room's README is complete, and its example can be read."""
+    readme = (Path(policy.__file__).parent / "README.md").read_text()
+    keys = [item.name for kind in (Tolerances, Policy) for item in fields(kind)]
+    assert [k for k in keys if f"`{k}`" not in readme] == ["tolerances", "overrides"]
+    path = tmp_path / "gate.toml"
+    path.write_text(readme.split("```toml\n")[1].split("```")[0])
+    ((_, values),) = read_policy(path).overrides
+    assert values == {"slowdown": 0.15}
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
