@@ -6,7 +6,7 @@ So here the cells are the sample. How a cell changed between two runs is taken a
 single calls, which other processes hardly touch.
 
 The controls are eager fp32, and every backend that changed like eager did, within the tolerance: more cells
-tell more. A backend that changed otherwise says nothing about the others. Evidence: `gate/README.md`.
+tell more. A backend that changed in another way says nothing about the others. Evidence: `gate/README.md`.
 """
 
 import math

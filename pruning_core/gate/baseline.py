@@ -1,4 +1,4 @@
-"""Take a run as the new baseline of the gate; what it replaces is kept beside it.
+"""Take a run as the new baseline of the gate; what it replaces is kept in a folder next to it.
 
     baseline.json  →  baseline.history/2026-11-23T041022-d2583c685dc7.json
 

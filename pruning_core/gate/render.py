@@ -23,7 +23,7 @@ MIN_TO_GROUP = 4
 
 
 class Row(NamedTuple):
-    """A row of a table for people: of one cell, or of many alike."""
+    """A row of a table for people: of one cell, or of many of one reason."""
 
     verdict: str
     name: str
@@ -182,11 +182,11 @@ def rows_of(result: GateResult) -> tuple[list[Row], str]:
     """Return a row for each cell that changed, one for many cells of one reason, and what they leave out."""
     changed = [cell for cell in result.cells if cell.changed]
     unchanged = len(result.cells) - len(changed)
-    alike: dict[tuple[str, str, str], list[CellVerdict]] = {}
+    by_reason: dict[tuple[str, str, str], list[CellVerdict]] = {}
     for cell in changed:
-        alike.setdefault((cell.verdict, cell.suite, cell.reason), []).append(cell)
+        by_reason.setdefault((cell.verdict, cell.suite, cell.reason), []).append(cell)
     rows = []
-    for (verdict, suite, reason), cells in alike.items():
+    for (verdict, suite, reason), cells in by_reason.items():
         if len(cells) >= MIN_TO_GROUP:
             rows.append(Row(verdict, f"{suite}: {len(cells)} cells, such as {cells[0].cell}", reason))
         else:

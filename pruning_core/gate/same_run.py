@@ -12,7 +12,7 @@ from pruning_core.gate.result import CellKey
 from pruning_core.records.run import Run
 
 MIN_ROUNDS = 5
-"""As many as are always timed; fewer, and rounds that are all alike, could be alike by chance."""
+"""As many as are always timed; fewer, and rounds that are all equal, could be equal by chance."""
 
 
 def refuse_same_runs(runs: Sequence[Run]) -> None:

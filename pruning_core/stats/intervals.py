@@ -1,15 +1,15 @@
-"""Intervals for the two things we measure: a fraction of right answers, and a median.
+"""Intervals for the two things we measure: a fraction of correct predictions, and a median.
 
 Both hold without assuming a distribution of the noise: Wilson's for counts, order statistics for medians.
-Not for: tests between runs; those are the gate's.
+Tests between two samples: `rank_sum.py`, `proportions.py`.
 """
 
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-CONTROL_KNOWN_WITHIN = 0.25
-"""An A/A control that is not known within this fraction of 1 says that nothing can be told there."""
+MAX_CONTROL_WIDTH = 0.25
+"""An A/A control that is not known within this fraction of 1 says that no time there can be judged."""
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -76,10 +76,10 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
     return ordered[best_k - 1], ordered[n - best_k], max(coverage, 0.0)
 
 
-def control_problem(low: float, high: float, tolerance: float) -> str:
-    """Say what an A/A control has against the times of its run; empty when nothing.
+def control_problem(low: float, high: float, tolerance: float) -> str | None:
+    """Return why an A/A control makes the times of its run untrusted; None when it does not.
 
-    Two copies of a network that are clearly not equally fast show a bias, which may be in any pair of the
+    Two copies of a network whose times differ significantly show a bias, which may be in any pair of the
     run. A wide interval alone does not: that noise is in the other intervals too, and every verdict counts
     with it.
 
@@ -90,7 +90,7 @@ def control_problem(low: float, high: float, tolerance: float) -> str:
     """
     if not (low <= 1 + tolerance and high >= 1 / (1 + tolerance)):
         return f"beyond 1 ± {tolerance:g}"
-    width = max(tolerance, CONTROL_KNOWN_WITHIN)
+    width = max(tolerance, MAX_CONTROL_WIDTH)
     if not (low >= 1 / (1 + width) and high <= 1 + width):
         return f"not known within 1 ± {width:g}"
-    return ""
+    return None
