@@ -74,34 +74,34 @@ def _subsample(values: list[float]) -> list[float]:
     return values[step // 2 :: step] if step > 1 else values
 
 
-def detectable_shift(spread: float, baseline_n: int, new_n: int, level: float, power: float = 0.9) -> float:
+def detectable_shift(spread: float, baseline_n: int, new_n: int, alpha: float, power: float = 0.9) -> float:
     """Estimate the smallest shift beyond the margin that `p_shift_above` finds with a given power.
 
     For normal noise, by simulation with a fixed seed: a shift is found when it lifts the lower bound at
-    `level` above the margin, so it has to outweigh all but the worst tenth of the bounds without a shift.
+    `alpha` above the margin, so it has to outweigh all but the worst tenth of the bounds without a shift.
 
     Args:
         spread: Standard deviation of one value, the same in both runs.
         baseline_n: Number of values of the baseline.
         new_n: Number of values of the new run.
-        level: Level of the test, in (0, 1).
+        alpha: Level of the test, in (0, 1).
         power: Chance of finding it.
 
     Returns:
-        The shift, in the unit of `spread`; inf when so few values never reach that level.
+        The shift, in the unit of `spread`; inf when so few values never reach `alpha`.
     """
-    return spread * _detectable_in_spreads(baseline_n, new_n, level, power)
+    return spread * _detectable_in_spreads(baseline_n, new_n, alpha, power)
 
 
-def reject_by_holm(p_values: Sequence[float], level: float) -> list[bool]:
-    """Tell which hypotheses to reject so that the chance of any false rejection is at most `level`.
+def reject_by_holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Tell which hypotheses to reject so that the chance of any false rejection is at most `alpha`.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
     rejected = [False] * len(p_values)
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     for done, index in enumerate(order):
-        if p_values[index] > level / (len(p_values) - done):
+        if p_values[index] > alpha / (len(p_values) - done):
             break
         rejected[index] = True
     return rejected
@@ -134,12 +134,12 @@ def _tail(m: int, n: int, u: int) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _bound_rank(m: int, n: int, level: float) -> int:
-    """Return the largest u with P(U ≤ u) ≤ level, −1 if there is none; a bound is the u-th difference."""
+def _bound_rank(m: int, n: int, alpha: float) -> int:
+    """Return the largest u with P(U ≤ u) ≤ alpha, −1 if there is none; a bound is the u-th difference."""
     low, high = -1, m * n // 2
     while low < high:
         middle = (low + high + 1) // 2
-        if _tail(m, n, middle) <= level:
+        if _tail(m, n, middle) <= alpha:
             low = middle
         else:
             high = middle - 1
@@ -147,13 +147,13 @@ def _bound_rank(m: int, n: int, level: float) -> int:
 
 
 @lru_cache(maxsize=256)
-def _detectable_in_spreads(m: int, n: int, level: float, power: float, draws: int = 300) -> float:
-    rank = _bound_rank(m, n, level)
+def _detectable_in_spreads(m: int, n: int, alpha: float, power: float, draws: int = 300) -> float:
+    rank = _bound_rank(m, n, alpha)
     if rank < 0:
         return math.inf
     if m * n > MAX_EXACT_PAIRS:
         # Ranks are 3 ÷ π as efficient as means here: close enough where simulating would take seconds.
-        need = _NORMAL.inv_cdf(1 - level) + _NORMAL.inv_cdf(power)
+        need = _NORMAL.inv_cdf(1 - alpha) + _NORMAL.inv_cdf(power)
         return need * math.sqrt(math.pi / 3 * (1 / m + 1 / n))
     noise = random.Random(0)
     bounds = []

@@ -55,7 +55,7 @@ def accuracy_run(harness: Harness) -> Run:
     return Run(Path("run.json"), "", {}, "", records)
 
 
-def blunted(harness: Harness, checkpoint: Checkpoint, seed: int, points: int) -> nn.Module:
+def degraded(harness: Harness, checkpoint: Checkpoint, seed: int, points: int) -> nn.Module:
     """Return a checkpoint's network with just so much noise on its weights that it loses `points`."""
     network, dataset = load_network(checkpoint), harness.place.dataset("digits")
     noise = torch.Generator().manual_seed(seed)
@@ -69,15 +69,15 @@ def blunted(harness: Harness, checkpoint: Checkpoint, seed: int, points: int) ->
                     parameter.add_(scale * direction)
         return moved
 
-    def right(candidate: nn.Module) -> int:
+    def correct(candidate: nn.Module) -> int:
         with torch.inference_mode():
             return evaluate(candidate, dataset.test, dataset.spec).correct
 
     lost = round(points / 100 * len(dataset.test.labels))
-    enough, low, high = right(network) - lost, 0.0, 1.0
+    enough, low, high = correct(network) - lost, 0.0, 1.0
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (low, middle) if right(at(middle)) <= enough else (middle, high)
+        low, high = (low, middle) if correct(at(middle)) <= enough else (middle, high)
     return at(high)
 
 
@@ -97,7 +97,7 @@ def test_three_points_of_accuracy_are_found(
     monkeypatch.setattr(
         model_cache,
         "load_network",
-        lambda c: blunted(trained, c, seed, 3) if is_pruned(c) else load_network(c),
+        lambda c: degraded(trained, c, seed, 3) if is_pruned(c) else load_network(c),
     )
     result = compare(before, accuracy_run(worse), Policy())
     assert {"dense" in cell.cell: cell.verdict for cell in result.cells} == {True: "pass", False: "regressed"}
