@@ -1,4 +1,4 @@
-"""Where the work is done: the store, the datasets, and who watches."""
+"""Where the work is done: the store, the datasets, and the display that shows it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,21 +8,23 @@ from typing import Literal
 
 from pruning_core.config.spec import CheckpointSpec, key_of
 from pruning_core.datasets import load_dataset
-from pruning_core.datasets.batches import Dataset
+from pruning_core.datasets.base import Dataset
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Checkpoint, ResumeState, Store
 
 
 @dataclass
 class Workspace:
-    """Where the work is done: the store, the datasets, and who watches."""
+    """Where the work is done: the store, the datasets, and the display that shows it."""
 
     store: Store
     display: ProgressDisplay
     data_root: Path | None = None
     download: bool = False
     normalize: Literal["dataset", "[-1,1]"] = "dataset"
-    before_first_training: Callable[[], None] | None = None  # says how long all of it will take
+    before_first_training: Callable[[], None] | None = None
+    """Called once, before anything is trained: it says how long all of it will take."""
+
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
 
@@ -50,9 +52,20 @@ class Workspace:
             self._checkpoints[key] = found
         return self._checkpoints[key]
 
+    def announce_training(self) -> None:
+        """Call `before_first_training`, if it was not called before."""
+        if self.before_first_training is not None:
+            forecast, self.before_first_training = self.before_first_training, None
+            forecast()
+
     @contextmanager
-    def step(self, label: str, unfinished: ResumeState) -> Iterator[None]:
-        """Note a step of the making on disk, and say so when it does not end."""
-        unfinished.note_step(label)
-        with self.display.waiting_for(label, unfinished.note_silence):
+    def in_progress(self, label: str, resume: ResumeState) -> Iterator[None]:
+        """Note on disk what is being done for a checkpoint, and say so when it does not end.
+
+        Args:
+            label: The work in words.
+            resume: Of the checkpoint.
+        """
+        resume.note_step(label)
+        with self.display.waiting_for(label, resume.note_silence):
             yield

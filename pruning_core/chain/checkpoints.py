@@ -12,7 +12,7 @@ from pruning_core.measure.accuracy import Evaluation
 from pruning_core.measure.fixed_images import answer, check_answer
 from pruning_core.pruning.channel_plan import ChannelPlan, load_pruned
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes, weights_of
-from pruning_core.pruning.masks import sparsity_of
+from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.store import Checkpoint, Metrics, NewCheckpoint
 from pruning_core.training.loop import TrainResult
 
@@ -22,17 +22,26 @@ def new_checkpoint(
     network: nn.Module,
     spec: CheckpointSpec,
     result: TrainResult,
-    tested: Evaluation,
-    tested_pruned: Evaluation,
+    evaluation: Evaluation,
+    pruned_evaluation: Evaluation,
     prune_s: float = 0.0,
 ) -> NewCheckpoint:
     """Put together what is stored of a network that was trained: plan, weights, metrics.
+
+    Args:
+        plan: Of the network.
+        network: Trained, on the CPU.
+        spec: Of the checkpoint.
+        result: Of the training.
+        evaluation: On the test split, as trained.
+        pruned_evaluation: On the test split, before fine-tuning; the same one for a dense network.
+        prune_s: How long pruning took.
 
     Raises:
         TrainingError: If a weight is no finite number.
         ModelError: If a user's network answers otherwise when its weights are loaded into a new one.
     """
-    _refuse_weights_that_are_no_numbers(network, spec)
+    _check_finite(network, spec)
     cost = count_cost(network, example_of(spec))
     weights = weights_of(network)
     answers = answer(network.eval(), spec.dataset)
@@ -48,14 +57,14 @@ def new_checkpoint(
         macs=cost.macs,
         params=cost.params,
         size_bytes=serialised_size_bytes(network),
-        accuracy=tested.accuracy,
-        accuracy_pruned=tested_pruned.accuracy,
-        accuracy_n=tested.n,
+        accuracy=evaluation.accuracy,
+        accuracy_pruned=pruned_evaluation.accuracy,
+        accuracy_n=evaluation.n,
         exhausted=False,
         sparsity=sparsity_of(network),
         prune_s=prune_s,
         train_s=result.seconds,
-        train_overhead_s=result.outside_s,
+        train_overhead_s=result.overhead_s,
         train_losses=result.losses,
         train_precision=result.precision,
         train_device=result.device,
@@ -69,7 +78,7 @@ def new_checkpoint(
     return NewCheckpoint(plan, weights, metrics)
 
 
-def _refuse_weights_that_are_no_numbers(network: nn.Module, spec: CheckpointSpec) -> None:
+def _check_finite(network: nn.Module, spec: CheckpointSpec) -> None:
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise TrainingError(

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from pruning_core.chain.specs import image_of
 from pruning_core.config.spec import CheckpointSpec, TrainSpec
-from pruning_core.datasets.batches import Dataset
+from pruning_core.datasets.base import Dataset
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.measure.fixed_images import check_answer
 from pruning_core.models import build_model
 from pruning_core.pruning.channel_plan import load_pruned
 from pruning_core.store import Checkpoint
-from pruning_core.training.step import resolve_device
+from pruning_core.training.device import resolve_device
 
 _answered: set[tuple[Path, str]] = set()
 """Checkpoints whose networks were seen to answer as stored, by folder and time: seen once in a process."""

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from pruning_core.chain.specs import training_step_label
-from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.batches import Dataset
-from pruning_core.store import ResumeState
+from pruning_core.chain.networks import load_network
+from pruning_core.chain.specs import train_spec_of, training_label, training_step_label
+from pruning_core.config.spec import CheckpointSpec, PrunedSpec
+from pruning_core.datasets.base import Dataset
+from pruning_core.pruning import find_method
+from pruning_core.pruning.sparsity import zeros_of
+from pruning_core.store import Checkpoint, ResumeState
 from pruning_core.training.loop import TrainResult, train
 from pruning_core.training.step import Distillation
 from pruning_core.workspace import Workspace
@@ -16,36 +19,64 @@ SAVE_EVERY_S = 30.0
 """An interrupted training loses no more than this, and the epoch it was in."""
 
 
+def fine_tune(
+    network: nn.Module,
+    spec: PrunedSpec,
+    teacher: Checkpoint | None,
+    dataset: Dataset,
+    workspace: Workspace,
+    resume: ResumeState,
+) -> TrainResult:
+    """Train a pruned network in place; what a masking method set to zero stays zero.
+
+    Args:
+        network: As pruned.
+        spec: Of the checkpoint that is being made.
+        teacher: The dense checkpoint to learn from, if the spec asks for distillation.
+        dataset: The one of the spec.
+        workspace: Where the work is done.
+        resume: State of an interrupted fine-tuning, if there is one.
+    """
+    distillation = None
+    if teacher is not None:
+        weight, temperature = spec.fine_tune.distill_weight, spec.fine_tune.distill_temperature
+        distillation = Distillation(load_network(teacher), weight, temperature)
+    zeros = zeros_of(network) if find_method(spec.method.name).masks else None
+    return train_resumably(
+        network, spec, dataset, workspace, resume, distillation=distillation, frozen_zeros=zeros
+    )
+
+
 def train_resumably(
     network: nn.Module,
-    spec: TrainSpec,
+    spec: CheckpointSpec,
     dataset: Dataset,
-    place: Workspace,
-    unfinished: ResumeState,
-    what: str,
+    workspace: Workspace,
+    resume: ResumeState,
     *,
     distillation: Distillation | None = None,
-    zeros: Mapping[str, Tensor] | None = None,
+    frozen_zeros: Mapping[str, Tensor] | None = None,
 ) -> TrainResult:
-    """Train in place, from the last epoch that was saved; `what` says in words which training it is."""
-    state = unfinished.load()
+    """Train the network of a checkpoint in place, from the last epoch that was saved."""
+    how, label = train_spec_of(spec), training_label(spec)
+    state = resume.load()
     if state is not None:
-        place.display.say(f"{what}: resumed after epoch {state.epoch}")
-    unfinished.note_step(training_step_label(what, state.epoch if state else 0, spec.epochs))
-    with place.display.work(what, on_silence=unfinished.note_silence) as advance:
+        workspace.display.say(f"{label}: resumed after epoch {state.epoch}")
+    resume.note_step(training_step_label(label, state.epoch if state else 0, how.epochs))
+    with workspace.display.work(label, on_silence=resume.note_silence) as advance:
 
         def advance_and_note(done: int, total: int) -> None:
-            unfinished.note_step(training_step_label(what, done * spec.epochs // total, spec.epochs))
+            resume.note_step(training_step_label(label, done * how.epochs // total, how.epochs))
             advance(done, total)
 
         return train(
             network,
             dataset,
-            spec,
+            how,
             distillation=distillation,
-            zeros=zeros,
+            frozen_zeros=frozen_zeros,
             resume=state,
-            on_epoch=unfinished.save,
+            on_epoch=resume.save,
             save_every_s=SAVE_EVERY_S,
             on_step=advance_and_note,
         )

@@ -150,12 +150,12 @@ def plan(
 ) -> None:
     """Show what pruning would give, in seconds, without training."""
     from pruning_core.config.grid import make_grid
-    from pruning_core.pruning.preview import plan_steps, render_steps
+    from pruning_core.pruning.preview import preview_steps, render_steps
     from pruning_core.suites.validate import check_scope
 
     check_scope(method, scope)
     grid = make_grid({"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to})
-    steps = plan_steps(
+    steps = preview_steps(
         model,
         grid.method_spec(method),
         grid.ratios,

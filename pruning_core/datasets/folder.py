@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 from pruning_core.config.spec import AugmentSpec
-from pruning_core.datasets.batches import (
+from pruning_core.datasets.base import (
     Dataset,
     Split,
     compute_fingerprint,
@@ -22,13 +22,13 @@ from pruning_core.datasets.batches import (
     make_dataset,
 )
 from pruning_core.datasets.image_listing import FolderContent, Listing, list_images
-from pruning_core.datasets.pixel_cache import Description, load_or_make
+from pruning_core.datasets.pixel_cache import Description, get_or_make
 from pruning_core.errors import DatasetError
 from pruning_core.progress import ProgressDisplay
 
 _CHUNK_FILES = 256  # files that one thread decodes at a time
-_PROGRESS_FROM_FILES = 5000  # fewer are decoded before a bar could be read
-_DECODER = 2  # raised when the same files would give other pixels; 2: turned by EXIF
+_MIN_FILES_FOR_PROGRESS = 5000  # fewer are decoded before a bar could be read
+_DECODER_VERSION = 2  # raised when the same files would give other pixels; 2: turned by EXIF
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,7 +48,7 @@ def load_folder(folder: Path, cache: Path | None = None, display: ProgressDispla
     Args:
         folder: Holds `train/<class>/` and `test/<class>/`; labels follow the sorted class names.
         cache: Where decoded pixels are kept; None keeps none.
-        display: Shows progress, and what to know of links or a damaged cache; on standard error by default.
+        display: Shows progress, and notes about links or a damaged cache; on standard error by default.
 
     Returns:
         The dataset; its spec is named "folder", so that where it lies does not matter.
@@ -79,7 +79,7 @@ def load_folder(folder: Path, cache: Path | None = None, display: ProgressDispla
                     )
                 return _describe(decoded, listings)
 
-            pixels, description = load_or_make(
+            pixels, description = get_or_make(
                 cache / key,
                 {split: len(listing.files) for split, listing in listings.items()},
                 lambda split: _decode(folder, split, listings, display),
@@ -112,7 +112,7 @@ def _decode(
     """
     files = listings[split].files
     first = listings["train"].files[0]
-    size = _decode_image(first).shape[:2]  # that all others must have
+    size = _decode_image(first).shape[:2]  # all others must have it
 
     def decode_chunk(chunk: tuple[Path, ...]) -> NDArray[np.uint8]:
         decoded = []
@@ -129,7 +129,7 @@ def _decode(
     show = display.work(f"decode {len(files)} images of {folder.name}/{split}")
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
-        with show if len(files) >= _PROGRESS_FROM_FILES else nullcontext() as advance:
+        with show if len(files) >= _MIN_FILES_FOR_PROGRESS else nullcontext() as advance:
             done = 0
             for pixels in pool.map(decode_chunk, chunks):
                 yield pixels
@@ -187,7 +187,7 @@ def _hash_content(folder: Path, content: FolderContent) -> str:
     Size and times would be quicker, and prove nothing: an archive or a copy can give other bytes the same.
     """
     versions = [pillow_version, *(features.version(codec) or "" for codec in ("jpg", "webp", "libtiff"))]
-    digest = hashlib.sha256(f"folder {_DECODER} {' '.join(versions)}".encode())
+    digest = hashlib.sha256(f"folder {_DECODER_VERSION} {' '.join(versions)}".encode())
     files = [file for listing in content.splits.values() for file in listing.files]
     chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -16,7 +16,7 @@ EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", 
 
 SPLITS = ("train", "test")
 _LAYOUT = "expected train/<class>/<images> and test/<class>/<images>"
-_SHOWN = 3  # names in a line
+_MAX_NAMES = 3  # in a line
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ def _list_split(folder: Path, walks: list[_ClassWalk]) -> tuple[Listing, set[str
 
 def _notes(folder: Path, aside: list[Path], shared: int) -> Iterator[str]:
     if aside:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in aside[:_SHOWN])
-        more = f" and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
+        names = ", ".join(path.relative_to(folder).as_posix() for path in aside[:_MAX_NAMES])
+        more = f" and {len(aside) - _MAX_NAMES} more" if len(aside) > _MAX_NAMES else ""
         yield (
             f"dataset folder:{folder}: {len(aside)} left aside, which are broken or lead to what is "
             f"listed already: {names}{more}"

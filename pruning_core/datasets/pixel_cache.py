@@ -1,12 +1,12 @@
 """Decoded pixels on disk, so that a folder of images is decoded once.
 
-    PLACE/{index.json, train.npy, test.npy}
+    HASH/{index.json, train.npy, test.npy}
 
-Written beside its place, synchronised, then renamed; what is damaged is made anew. All is verified by its
-hash when it is loaded: one altered pixel would be another accuracy under the same key.
+Written in a folder beside it, synchronised, then renamed; what is damaged is made again. Every file is
+verified by its hash when it is loaded: one altered pixel would be another accuracy under the same key.
 
-    .PLACE.UUID        being written, or left by a process that was killed
-    .PLACE.UUID.lock   held as long as it is being written
+    .HASH.UUID        being written, or left by a process that was killed
+    .HASH.UUID.lock   held as long as it is being written
 """
 
 import hashlib
@@ -57,43 +57,43 @@ class _Index(StrictModel):
 
 
 class _DamagedError(Exception):
-    """What is kept at a place is not what was written there."""
+    """What a folder holds is not what was written there."""
 
 
-def load_or_make(
-    place: Path,
+def get_or_make(
+    folder: Path,
     counts: Mapping[str, int],
     decode: Callable[[str], Iterator[Pixels]],
     describe: Callable[[dict[str, Pixels]], Description],
-    say: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Pixels], Description]:
-    """Return the pixels kept at a place; where there are none, or damaged ones, make them first.
+    """Return the pixels kept in a folder; where there are none, or damaged ones, make them first.
 
     Args:
-        place: A folder of its own for these very images; named by a hash of them.
+        folder: For these very images alone; named by a hash of them.
         counts: Split → number of its images.
         decode: Split → its images in chunks, uint8 (n, C, H, W). Need not fit into memory.
-        describe: Split → images, uint8 (N, C, H, W), to what is kept about them.
-        say: Takes one line when what was kept is damaged.
+        describe: Takes split → images, uint8 (N, C, H, W); returns what is kept about them.
+        notify: Takes one line when what was kept is damaged.
 
     Returns:
         Split → uint8 (N, C, H, W), memory-mapped when large, and their description.
 
     Raises:
         DatasetError: If what was just written cannot be read back.
-        OSError: If the place cannot be written.
+        OSError: If the folder cannot be written.
     """
-    if place.exists():
+    if folder.exists():
         try:
-            return _read(place, counts)
+            return _read(folder, counts)
         except _DamagedError as error:
-            say(f"the cache of decoded images {place} is damaged: {error}; decoding them again")
-    _write(place, counts, decode, describe)
+            notify(f"the cache of decoded images {folder} is damaged: {error}; decoding them again")
+    _write(folder, counts, decode, describe)
     try:
-        return _read(place, counts)
+        return _read(folder, counts)
     except _DamagedError as error:
         raise DatasetError(
-            f"the cache {place} cannot be read back right after it was written ({error}); is the disk sound?"
+            f"the cache {folder} cannot be read back right after it was written ({error}); is the disk sound?"
         ) from None
 
 
@@ -101,7 +101,7 @@ def leftovers(folder: Path) -> list[Path]:
     """Return what killed processes left in a folder of caches; nothing that is being written now.
 
     Args:
-        folder: Holds the places, named by 32 hexadecimal digits each. Need not be there.
+        folder: Holds the caches, each a folder named by its hash. Need not be there.
 
     Returns:
         Folders and lock files, the lock of each after it.
@@ -123,16 +123,16 @@ def _is_held(lock: Path) -> bool:
         return True
 
 
-def _read(place: Path, counts: Mapping[str, int]) -> tuple[dict[str, Pixels], Description]:
+def _read(folder: Path, counts: Mapping[str, int]) -> tuple[dict[str, Pixels], Description]:
     try:
-        index = _Index.model_validate_json((place / "index.json").read_bytes())
+        index = _Index.model_validate_json((folder / "index.json").read_bytes())
     except (OSError, ValueError) as error:
         raise _DamagedError("index.json is missing or no index") from error
     if index.signed() != index:
         raise _DamagedError("index.json was altered")
     pixels = {}
     for split in counts:
-        file = place / f"{split}.npy"
+        file = folder / f"{split}.npy"
         try:
             if _hash_file(file) != index.sha256.get(split):
                 raise _DamagedError(f"{file.name} was altered or is truncated")
@@ -154,12 +154,12 @@ def _read_pixels(file: Path) -> Pixels:
 
 
 def _write(
-    place: Path,
+    folder: Path,
     counts: Mapping[str, int],
     decode: Callable[[str], Iterator[Pixels]],
     describe: Callable[[dict[str, Pixels]], Description],
 ) -> None:
-    with _fresh_folder(place) as fresh:
+    with _fresh_folder(folder) as fresh:
         pixels = {}
         for split, count in counts.items():
             file = fresh / f"{split}.npy"
@@ -174,16 +174,16 @@ def _write(
         for file in fresh.iterdir():
             _sync(file)
         _sync(fresh)
-        _put_in_place(fresh, place, counts)
+        _move_to(fresh, folder, counts)
 
 
 @contextmanager
-def _fresh_folder(place: Path) -> Iterator[Path]:
-    """Make a folder beside a place, under a lock that tells others that somebody writes it."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _fresh_folder(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder beside another, under a lock that tells others that it is being written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        fresh = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
-        lock_file = place.with_name(f"{fresh.name}.lock")
+        fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        lock_file = folder.with_name(f"{fresh.name}.lock")
         lock = FileLock(lock_file)
         lock.acquire()
         if lock_file.exists():  # not deleted as a leftover before we held it
@@ -209,18 +209,18 @@ def _write_pixels(file: Path, count: int, chunks: Iterator[Pixels]) -> None:
             stream.write(chunk.data)
 
 
-def _put_in_place(fresh: Path, place: Path, counts: Mapping[str, int]) -> None:
+def _move_to(fresh: Path, folder: Path, counts: Mapping[str, int]) -> None:
     try:
-        fresh.rename(place)
+        fresh.rename(folder)
     except OSError:
         with suppress(_DamagedError):
-            _read(place, counts)
+            _read(folder, counts)
             return  # another process was quicker
         damaged = fresh.with_name(f"{fresh.name}.damaged")
-        place.rename(damaged)
+        folder.rename(damaged)
         shutil.rmtree(damaged, ignore_errors=True)
-        fresh.rename(place)
-    _sync(place.parent)
+        fresh.rename(folder)
+    _sync(folder.parent)
 
 
 def _hash_file(path: Path) -> str:

@@ -1,10 +1,10 @@
-"""A user's own dataset: `module:function` → checked tensors.
+"""A user's dataset: `module:function` → checked tensors.
 
     def load():  # in my_data.py, in the folder where the command is run
         return (train_images, train_labels), (test_images, test_labels)
 
-Images are uint8 (N, C, H, W), labels whole numbers from 0; arrays or tensors. A function that returns a
-`Dataset` says class names, mean, std and augmentation too.
+Images are uint8 (N, C, H, W), labels whole numbers from 0; arrays or tensors. To give class names, mean, std
+and augmentation too, a function returns what `make_dataset` of `pruning_core.datasets.base` makes.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pruning_core.config.spec import AugmentSpec
-from pruning_core.datasets.batches import Dataset, Split, compute_statistics, make_dataset
+from pruning_core.datasets.base import Dataset, Split, compute_statistics, make_dataset
 from pruning_core.errors import DatasetError
 from pruning_core.user_code.functions import find_function, one_line, raise_if_not_theirs
 
@@ -58,12 +58,12 @@ def call_user_function(name: str) -> Dataset:
         test,
         mean=mean,
         std=std,
-        augment=AugmentSpec(flip=False, crop_padding=0),  # what may be mirrored only the user knows
+        augment=AugmentSpec(flip=False, crop_padding=0),  # only the user knows what may be mirrored
     )
 
 
 def _rename(name: str, returned: Dataset) -> Dataset:
-    """Check a Dataset and describe its content anew: the spec decides keys, so it must be true."""
+    """Check a Dataset and describe its content again: the spec decides keys, so it must be true."""
     train = _check_split(f"dataset {name}: train", returned.train.images, returned.train.labels)
     test = _check_split(f"dataset {name}: test", returned.test.images, returned.test.labels)
     classes, channels = len(returned.class_names), train.images.shape[1]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pruning_core.config.spec import DatasetSpec
-from pruning_core.datasets.batches import Split, batches
+from pruning_core.datasets.base import Split
+from pruning_core.datasets.batches import batches
 from pruning_core.errors import DatasetError, ModelError
 from pruning_core.stats.intervals import wilson_interval
 

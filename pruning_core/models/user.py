@@ -1,13 +1,13 @@
-"""What a user's network is before any training, so that it can enter the key: its tensors and its layers.
+"""A user's network: `module:function` is found, called and checked, and what it builds is hashed for the key.
 
-A function that builds networks may read files, and keep what it built. So it is called twice, under one seed:
-the two networks must be two, and alike.
+Hashed are its tensors and its layers before any training. A function that builds networks may read files, and
+keep what it built. So it is called twice, under one seed: the two networks must be two, and alike.
 """
 
 import hashlib
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,10 +16,85 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from pruning_core.errors import ModelError
-from pruning_core.user_code.functions import one_line, raise_if_not_theirs
+from pruning_core.errors import ModelError, UnknownNameError
+from pruning_core.models.inspect import check_output
+from pruning_core.user_code.functions import UserModule, find_function, one_line, raise_if_not_theirs
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def find_user_function(name: str, known: Iterable[str]) -> tuple[Callable[..., Any], UserModule]:
+    """Import a user's module, once, and return the function that is named, with its module.
+
+    Args:
+        name: `module:function`.
+        known: Names that are no user's, for the error.
+
+    Raises:
+        UnknownNameError: If it is no `module:function`.
+        ModelError: If the module or function is not there.
+    """
+    module, colon, function = name.partition(":")
+    if not (colon and module and function):
+        raise UnknownNameError("model", name, known, "or module:function of your own")
+    return find_function(name, lambda text: ModelError(f"model {name}: {text}"))
+
+
+def describe_model(
+    name: str,
+    function: Callable[..., Any],
+    module: UserModule,
+    classes: int,
+    image: tuple[int, int, int],
+) -> str:
+    """Return the hash of what a user's function builds from a fixed seed; found out once.
+
+    Args:
+        name: `module:function`.
+        function: The function.
+        module: Its module.
+        classes: Width of the last layer.
+        image: Channels, height and width of one image.
+
+    Raises:
+        ModelError: If it fails, or the networks of two calls are one, share a tensor, or differ.
+    """
+    asked = (name, classes, image)
+    if asked not in module.known:
+        module.known[asked] = _describe_twice(
+            name, lambda: build_user_model(name, function, module, classes, image, seed=0)
+        )
+    return module.known[asked]
+
+
+def build_user_model(
+    name: str,
+    function: Callable[..., Any],
+    module: UserModule,
+    classes: int,
+    image: tuple[int, int, int],
+    seed: int,
+) -> nn.Module:
+    """Call a user's function under a seed, and check what it builds (see `describe_model`).
+
+    Raises:
+        ModelError: If it fails, returns no module, or a module of the wrong shape.
+    """
+    if isinstance(function, nn.Module):
+        raise ModelError(f"model {name} is a network; name a function that builds one for each call")
+    with seeded(seed), module.running():
+        try:
+            network = function(classes, image[0])
+        except BaseException as error:
+            raise_if_not_theirs(error)
+            raise ModelError(f"model {name} cannot be built: {module.explain(error)}") from error
+        if not isinstance(network, nn.Module):
+            raise ModelError(
+                f"model {name}: the function must return a torch.nn.Module; got {type(network).__name__}"
+            )
+        check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
+    _own_buffers(network)
+    return network
 
 
 @contextmanager
@@ -40,7 +115,7 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(legacy)
 
 
-def own_buffers(network: nn.Module) -> None:
+def _own_buffers(network: nn.Module) -> None:
     """Give a network buffers of its own: users register constants of their module, which all would share."""
     own: dict[int, Tensor] = {}  # one that stands in two layers stays one
     for layer in network.modules():
@@ -49,7 +124,7 @@ def own_buffers(network: nn.Module) -> None:
                 layer._buffers[name] = own.setdefault(id(buffer), buffer.clone())
 
 
-def describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
+def _describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     """Build a network twice and return the hash of what it is.
 
     Args:

@@ -1,20 +1,23 @@
 """Pruning methods by name. A new one is a class in a file of its own and a line in METHODS."""
 
 from pruning_core.errors import UnknownNameError
-from pruning_core.pruning.base import Method, PruningStep
-from pruning_core.pruning.magnitude import LAMP, MAGNITUDE
-from pruning_core.pruning.masks import UNSTRUCTURED_L1, UNSTRUCTURED_RANDOM, LnStructured
+from pruning_core.pruning.base import Method
+from pruning_core.pruning.lamp import Lamp
+from pruning_core.pruning.ln_structured import LnStructured
+from pruning_core.pruning.magnitude import Magnitude
 from pruning_core.pruning.random import Random
+from pruning_core.pruning.unstructured_l1 import UnstructuredL1
+from pruning_core.pruning.unstructured_random import UnstructuredRandom
 
-__all__ = ["METHODS", "Method", "PruningStep", "find_method"]
+__all__ = ["METHODS", "find_method"]
 
 METHODS: dict[str, Method] = {
-    "magnitude": MAGNITUDE,
-    "lamp": LAMP,
+    "magnitude": Magnitude(),
+    "lamp": Lamp(),
     "random": Random(),
-    "unstructured-l1": UNSTRUCTURED_L1,
+    "unstructured-l1": UnstructuredL1(),
     "ln-structured": LnStructured(),
-    "unstructured-random": UNSTRUCTURED_RANDOM,
+    "unstructured-random": UnstructuredRandom(),
 }
 
 

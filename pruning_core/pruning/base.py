@@ -1,4 +1,4 @@
-"""What every pruning method is: a name, what does its work, and a function that cuts or masks a network."""
+"""What every pruning method is: a name, a scope to rank in, and a function that cuts or masks a network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,16 +27,21 @@ class PruningStep:
 
 
 class Method(Protocol):
-    """A family of pruning methods."""
+    """A pruning method. `StructuredMethod` and `MaskingMethod` are the two families that there are."""
 
     name: str
-    masks: bool
-    """Whether weights are set to zero and held there, instead of channels removed."""
 
-    scopes: tuple[str, ...]
-    """In which it can rank: within each layer (`local`), over all together (`global`), or both."""
+    @property
+    def masks(self) -> bool:
+        """Whether weights are set to zero and held there, instead of channels removed."""
+        ...
 
-    def library(self) -> str:
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """In which it can rank: within each layer (`local`), over all together (`global`), or both."""
+        ...
+
+    def library_version(self) -> str:
         """Return name and version of what does the pruning; it enters the key."""
         ...
 

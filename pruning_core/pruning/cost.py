@@ -1,9 +1,9 @@
 """What a network costs on paper: multiply-adds and parameters, as torch-pruning counts them.
 
-The tutorial's numbers must come out, so its counter is ours, with its habits: it counts *modules* of the
-types it knows, by exact type. BatchNorm counts two operations an element, ReLU and pooling one, biases one
-each; whatever a forward does by functions (`F.conv2d`, `x + y`, `x.mean()`), and every module of a subclass
-(a parametrized convolution too), counts nothing. Masked weights are counted like others.
+Published tables must come out, so its counter is ours, with its habits: it counts *modules* of the types it
+knows, by exact type. Whatever a forward does by functions (`F.conv2d`, `x + y`, `x.mean()`), and every module
+of a subclass, counts nothing. Masked weights are counted like others. What counts how much:
+`pruning/README.md`.
 """
 
 import copy
@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from pruning_core.errors import ModelError
+from pruning_core.errors import ModelError, first_line
 from pruning_core.torchvision_compat import torch_pruning
 
 
@@ -41,9 +41,8 @@ def count_cost(model: nn.Module, example: Tensor) -> Cost:
     try:
         macs, params = torch_pruning.utils.count_ops_and_params(counted, example.to(device))
     except RuntimeError as error:
-        first_line = (str(error).strip().splitlines() or ["RuntimeError"])[0]
         raise ModelError(
-            f"cannot run the model on an image of shape {tuple(example.shape)}: {first_line}"
+            f"cannot run the model on an image of shape {tuple(example.shape)}: {first_line(error)}"
         ) from error
     return Cost(macs=round(macs), params=int(params))
 

@@ -1,22 +1,14 @@
-"""Mask weights with PyTorch's own pruning: they become zero, and no width changes.
+"""Masking methods: weights become zero by PyTorch's own pruning, and no width changes.
 
-Three methods: the weights of smallest magnitude, output channels of smallest norm, weights by chance. All
-mask the weights, not the biases, of each Conv2d and Linear that is not protected. At least one weight (or
-channel) of each such layer stays, and zeros that are there stay zero: `ratio` counts them, so a chain ends
-with as many zeros as one step. The network is a plain one afterwards.
+Masked are the weights, not the biases, of each Conv2d and Linear that is not protected. At least one weight
+(or channel) of each such layer stays, and zeros that are there stay zero: `ratio` counts them, so a chain
+ends with as many zeros as one step. The network is a plain one afterwards.
 
-What torch 2.13's `torch.nn.utils.prune` does that one must know (pinned in tests/test_mask_methods.py):
-- `random_unstructured` draws zeros again, and so prunes fewer than asked, unless a mask names them.
-- `amount` counts within what the mask has left, and a whole layer may go.
-- `remove` puts the weight behind the bias in the order of the layer's parameters.
-- `global_unstructured` cannot flatten a weight in channels_last; masking one makes it contiguous.
-
-Sources: Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015
-(magnitude); Li et al., "PruningStep Filters for Efficient ConvNets", ICLR 2017 (channels), here masked by L2.
+What `torch.nn.utils.prune` does that one must know: `pruning/README.md`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 
 import torch
@@ -25,124 +17,67 @@ from torch.nn.utils import prune
 
 from pruning_core.errors import PruningError
 from pruning_core.pruning.base import PruningStep
+from pruning_core.pruning.sparsity import MaskableLayer
 
-Layer = nn.Conv2d | nn.Linear
 
-
-@dataclass
-class Unstructured:
-    """Single weights become zero, in each layer or (global) in all together."""
+class MaskingMethod(ABC):
+    """A method that sets weights to zero, where they are held while the network is fine-tuned."""
 
     name: str
-    kind: type[prune.BasePruningMethod]  # what torch draws the weights with
-    score: Callable[[Tensor], Tensor]  # weight → scores of its shape, at least 0; the highest stays
-    masks: bool = True
-    scopes: tuple[str, ...] = ("local", "global")
+    scopes: tuple[str, ...]
+    masks = True
 
-    def library(self) -> str:
-        """Return the version of torch."""
-        return torch_version()
+    def library_version(self) -> str:
+        """Return the name and version of torch, which enter the key.
+
+        The local part of the version ("+cpu") is left out: machines that share a store differ in it.
+        """
+        return f"torch {version('torch').partition('+')[0]}"
+
+    @abstractmethod
+    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
+        """Set weights of `network` to zero, in place; return nothing, since no width changes."""
+
+
+class UnstructuredMethod(MaskingMethod):
+    """Single weights become zero, in each layer or (global) in all together."""
+
+    scopes = ("local", "global")
+    torch_method: type[prune.BasePruningMethod]
+    """What torch chooses the weights with."""
+
+    @abstractmethod
+    def score(self, weight: Tensor) -> Tensor:
+        """Return scores of the weight's shape, at least 0; the highest of each layer stays."""
 
     def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
-        """Zero round(ratio × weights) of the weights, those there are included; `round_to` has no say.
+        """Zero round(ratio × weights) of the weights, those that are zero already included.
 
-        What is drawn by chance is decided by the seed of the fine-tuning and the ratio.
+        `round_to` has no effect. What is drawn by chance is decided by the fine-tuning's seed and the ratio.
 
         Raises:
             PruningError: If there is no layer to mask, or one whose weight is not a plain parameter.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step.sampling_seed)
-            _mask_weights(network, step, self.kind, self.score)
+            _mask_weights(network, step, self.torch_method, self.score)
         return {}
 
 
-UNSTRUCTURED_L1 = Unstructured("unstructured-l1", prune.L1Unstructured, torch.abs)
-UNSTRUCTURED_RANDOM = Unstructured("unstructured-random", prune.RandomUnstructured, torch.rand_like)
-"""Which weights go is decided by chance: the control of the one above."""
-
-
-class LnStructured:
-    """The output channels of smallest L2 norm become zero, layer by layer."""
-
-    name = "ln-structured"
-    masks = True
-    scopes: tuple[str, ...] = ("local",)
-
-    def library(self) -> str:
-        """Return the version of torch."""
-        return torch_version()
-
-    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
-        """Zero round(ratio × channels) of each layer's output channels, those there are included.
-
-        What is kept is rounded down to a multiple of `round_to`, as torch-pruning rounds, but not to
-        nothing: `round_to` channels stay, or all where a layer has fewer.
-
-        Raises:
-            PruningError: If the scope is global, there is no layer to mask, or one whose weight is not a
-                plain parameter.
-        """
-        if step.spec.scope == "global":
-            raise PruningError("ln-structured has only local scope: torch ranks channels layer by layer")
-        round_to = step.spec.round_to
-        for layer in _layers_to_mask(network, step.protected):
-            channels = layer.weight.shape[0]
-            kept = channels - round(step.ratio * channels)
-            kept = max(kept - kept % round_to, min(round_to, channels))
-            # Zero channels have the smallest norms: they count without a mask that names them.
-            gone = channels - kept
-            prune.ln_structured(layer, "weight", amount=gone, n=2, dim=0)  # type: ignore[no-untyped-call]
-            _make_permanent(layer)
-        return {}
-
-
-def torch_version() -> str:
-    """Return the name and version that enter the key of every masked checkpoint.
-
-    The local part of the version ("+cpu") is left out: machines that share a store differ in it.
-    """
-    return f"torch {version('torch').partition('+')[0]}"
-
-
-def zeros_of(network: nn.Module) -> dict[str, Tensor]:
-    """Find the weights that are zero.
+def layers_to_mask(network: nn.Module, protected: Sequence[str]) -> list[MaskableLayer]:
+    """Return the layers whose weights may be masked, in the order of the model.
 
     Args:
         network: Any network.
+        protected: Names of layers that stay as they are.
 
-    Returns:
-        Parameter name ("layer1.0.conv1.weight") → bool of its shape, true where it is zero; only for
-        weights of Conv2d and Linear that hold a zero at all.
+    Raises:
+        PruningError: If there is none, or one whose weight is not a plain parameter.
     """
-    zeros = {name: weight.detach() == 0 for name, weight in _weights(network)}
-    return {name: zero for name, zero in zeros.items() if zero.any()}
-
-
-def sparsity_of(network: nn.Module) -> float:
-    """Return which fraction of the weights of Conv2d and Linear is exactly zero.
-
-    The classifier, which is never pruned, counts too; biases and norms do not. 0 without such a layer.
-    """
-    weights = [weight for _, weight in _weights(network)]
-    zeros = sum(int((weight == 0).sum()) for weight in weights)
-    return zeros / max(sum(weight.numel() for weight in weights), 1)
-
-
-def _weights(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Walk over the weights of Conv2d and Linear; one that two layers share comes once."""
-    layers = dict(network.named_modules())
-    for name, parameter in network.named_parameters():
-        owner, _, own_name = name.rpartition(".")
-        if own_name == "weight" and isinstance(layers[owner], Layer):
-            yield name, parameter
-
-
-def _layers_to_mask(network: nn.Module, protected: Sequence[str]) -> list[Layer]:
     layers = {
         name: layer
         for name, layer in network.named_modules()
-        if isinstance(layer, Layer) and name not in protected
+        if isinstance(layer, MaskableLayer) and name not in protected
     }
     if not layers:
         raise PruningError(
@@ -160,7 +95,7 @@ def _layers_to_mask(network: nn.Module, protected: Sequence[str]) -> list[Layer]
 def _mask_weights(
     network: nn.Module,
     step: PruningStep,
-    kind: type[prune.BasePruningMethod],
+    torch_method: type[prune.BasePruningMethod],
     score: Callable[[Tensor], Tensor],
 ) -> None:
     """Zero weights of `network`, in place, until `step.ratio` of each layer, or of all, is zero.
@@ -168,29 +103,29 @@ def _mask_weights(
     Args:
         network: Dense, or masked before.
         step: What is asked for.
-        kind: What torch draws the weights with.
+        torch_method: What torch chooses the weights with.
         score: Weight → scores of its shape, at least 0; the highest stays in each layer.
     """
-    layers = _layers_to_mask(network, step.protected)
+    layers = layers_to_mask(network, step.protected)
     for group in [layers] if step.spec.scope == "global" else [[layer] for layer in layers]:
         total = sum(layer.weight.numel() for layer in group)
         present = sum(int((layer.weight == 0).sum()) for layer in group)
         missing = max(round(step.ratio * total) - present, 0)
-        survivors = [_protect_zeros_and_one(layer, score) for layer in group]
+        kept_weights = [_protect_zeros_and_one(layer, score) for layer in group]
         free = sum(int(layer.get_buffer("weight_mask").sum()) for layer in group)
         # In a group of one layer this is what prune.l1_unstructured and random_unstructured do.
-        places = [(layer, "weight") for layer in group]
-        prune.global_unstructured(places, kind, amount=min(missing, free))
-        for layer, kept_weight in zip(group, survivors, strict=True):
+        parameters = [(layer, "weight") for layer in group]
+        prune.global_unstructured(parameters, torch_method, amount=min(missing, free))
+        for layer, kept_weight in zip(group, kept_weights, strict=True):
             layer.get_buffer("weight_mask").view(-1)[kept_weight] = 1
-            _make_permanent(layer)
+            make_permanent(layer)
 
 
-def _protect_zeros_and_one(layer: Layer, score: Callable[[Tensor], Tensor]) -> int:
-    """Take what must not be drawn out of a layer's mask: its zeros, and one weight that survives.
+def _protect_zeros_and_one(layer: MaskableLayer, score: Callable[[Tensor], Tensor]) -> int:
+    """Take out of a layer's mask what must not be chosen: its zeros, and the one weight that stays.
 
     Returns:
-        The place of the kept_weight in the flat weight; the caller puts it back into the mask.
+        The index of that weight in the flattened weights; the caller puts it back into the mask.
     """
     weight = layer.weight.detach().contiguous()  # channels_last cannot be flattened
     layer.weight.data = weight
@@ -201,7 +136,7 @@ def _protect_zeros_and_one(layer: Layer, score: Callable[[Tensor], Tensor]) -> i
     return kept_weight
 
 
-def _make_permanent(layer: Layer) -> None:
+def make_permanent(layer: MaskableLayer) -> None:
     """Leave a plain layer: no hook, no mask, its parameters named and ordered as they were."""
     prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
     for name, parameter in list(layer.named_parameters(recurse=False)):

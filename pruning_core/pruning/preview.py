@@ -1,7 +1,7 @@
 """What pruning would give, in seconds, without training: the rows of `pruning-bench plan`.
 
 The network is untrained. With local scope the widths do not depend on the weights, so these are the widths
-that a trained network gets; with global scope they do, and these are an example. Not for: accuracy, time.
+that a trained network gets; with global scope they do, and these are an example.
 """
 
 import copy
@@ -19,8 +19,8 @@ from pruning_core.console.escaping import for_csv, for_json
 from pruning_core.models import build_model
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
-from pruning_core.pruning.masks import sparsity_of
-from pruning_core.pruning.step import prune, removed_nothing
+from pruning_core.pruning.sparsity import sparsity_of
+from pruning_core.pruning.step import extent_of, is_exhausted, prune
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PreviewStep:
     requested_widths: dict[str, int]  # layer → outputs asked for, before rounding; local scope only
 
 
-def plan_steps(
+def preview_steps(
     model: str,
     method: MethodSpec,
     ratios: Sequence[float],
@@ -64,16 +64,15 @@ def plan_steps(
     dense = build_model(model, classes, image)
     example = torch.zeros(1, *image)
     network = copy.deepcopy(dense)
-    before = (make_plan(dense, network), sparsity_of(network))
+    before = extent_of(network)
     if with_dense:
-        yield _step(model, DENSE, 0.0, network, before[0], False, example)
+        yield _step(model, DENSE, 0.0, network, make_plan(dense, network), False, example)
     for ratio in ratios:
         if method.schedule == "one-shot":
             network = copy.deepcopy(dense)
         plan = prune(network, dense, method, ratio, example, seed=0)
-        after = (plan, sparsity_of(network))
-        yield _step(model, method.name, ratio, network, plan, removed_nothing(before, after), example)
-        before = after
+        yield _step(model, method.name, ratio, network, plan, is_exhausted(network, before), example)
+        before = extent_of(network)
 
 
 def _step(
@@ -108,16 +107,16 @@ def _step(
     )
 
 
-def render_steps(steps: Sequence[PreviewStep], form: str) -> str:
-    """Render planned steps.
+def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
+    """Render the steps of a preview.
 
     Args:
         steps: In the order of the schedule.
-        form: `terminal`: a table to read; `csv`: a row a step, a column a layer; `json`: a list of objects.
+        format: `terminal`: a table to read; `csv`: a row a step, a column a layer; `json`: a list of objects.
     """
-    if form == "json":
+    if format == "json":
         return for_json([asdict(step) for step in steps], indent=1)
-    if form == "csv":
+    if format == "csv":
         text = io.StringIO()
         plain = [
             "model",
@@ -151,5 +150,5 @@ def render_steps(steps: Sequence[PreviewStep], form: str) -> str:
         ]
         for step in steps
     ]
-    head = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "zeros", "widths", ""]
-    return tabulate(rows, headers=head, colalign=("right",) * 6 + ("left",) * 2, disable_numparse=True)
+    header = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "zeros", "widths", ""]
+    return tabulate(rows, headers=header, colalign=("right",) * 6 + ("left",) * 2, disable_numparse=True)

@@ -1,11 +1,39 @@
-"""One step of pruning: a network → a narrower one, in place, and its channel plan."""
+"""One step of pruning: a network → a narrower or sparser one, in place, and its channel plan."""
+
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from pruning_core.config.spec import MethodSpec
-from pruning_core.models import find_classifier
-from pruning_core.pruning import PruningStep, find_method
-from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
+from pruning_core.models.inspect import find_classifier
+from pruning_core.pruning import find_method
+from pruning_core.pruning.base import PruningStep
+from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths, make_plan
+from pruning_core.pruning.sparsity import sparsity_of
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How wide and how sparse a network is: what a step of pruning may change."""
+
+    widths: dict[str, int]  # layer → output channels or features
+    sparsity: float  # weights that are zero, fraction
+
+
+def extent_of(network: nn.Module) -> Extent:
+    """Return how wide and how sparse a network is now."""
+    widths = {name: outputs for name, (_, outputs, _) in layer_widths(network).items()}
+    return Extent(widths, sparsity_of(network))
+
+
+def is_exhausted(network: nn.Module, before: Extent) -> bool:
+    """Tell whether a step of pruning removed nothing.
+
+    Args:
+        network: As the step left it.
+        before: Its extent before the step.
+    """
+    return extent_of(network) == before
 
 
 def prune(
@@ -26,13 +54,3 @@ def prune(
     # Ratio 0 asks for nothing; rounding must not remove channels all the same.
     requested = find_method(method.name).prune(network, step) if ratio > 0 else {}
     return make_plan(dense, network, requested)
-
-
-def removed_nothing(before: tuple[ChannelPlan, float], after: tuple[ChannelPlan, float]) -> bool:
-    """Tell whether a step of pruning is exhausted: as wide, and as sparse, as the network before it.
-
-    Args:
-        before: ChannelPlan and sparsity of the network that the step started from.
-        after: The same of what it left.
-    """
-    return before[0].kept_widths == after[0].kept_widths and before[1] == after[1]

@@ -1,19 +1,17 @@
-"""Structured pruning with Torch-Pruning: whole channels go, through all layers that depend on them.
+"""Structured methods: whole channels are cut by torch-pruning, through all layers that depend on them.
 
-One function serves every method that ranks channels; a method brings its importance. Source of the
-dependency graph: Fang et al., "DepGraph: Towards Any Structural PruningStep", CVPR 2023.
+A method brings its importance; everything else is here. What torch-pruning does that one must know:
+`pruning/README.md`.
 
-What torch-pruning 1.6.1 does that one must know (pinned in tests/test_methods.py):
-- A pruner takes its ratio relative to the widths at its *first* step. To resume a chain from a stored
-  checkpoint, a new pruner must be told the dense widths (`_scope_initial_channels`).
-- A group that would lose every channel is skipped, silently: its widths then stay as they were.
-- Defaults such as `in_channel_groups` are one dict shared by all pruners: pass new ones.
+Source of the dependency graph: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 
+import torch
 from torch import Tensor, nn
 
 from pruning_core.errors import PruningError
@@ -21,13 +19,31 @@ from pruning_core.pruning.base import PruningStep
 from pruning_core.torchvision_compat import torch_pruning as tp
 
 Importance = Callable[[object], Tensor]
+"""torch-pruning's function of a group → (channels,) scores; the lowest are cut."""
 
 _GLOBAL_SCOPE = "DEFAULT_SCOPE"  # torch-pruning's name for the one scope of global ranking
 
 
-def torch_pruning_version() -> str:
-    """Return the name and version that enter the key of every structured checkpoint."""
-    return f"torch-pruning {version('torch-pruning')}"
+class StructuredMethod(ABC):
+    """A method that ranks channels, and cuts those that rank lowest."""
+
+    name: str
+    scopes: tuple[str, ...] = ("local", "global")
+    masks = False
+
+    @abstractmethod
+    def importance(self) -> Importance:
+        """Return what scores the channels of a group."""
+
+    def library_version(self) -> str:
+        """Return the name and version of torch-pruning, which enter the key."""
+        return f"torch-pruning {version('torch-pruning')}"
+
+    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
+        """Cut the channels that rank lowest; what is drawn by chance is decided by seed and ratio."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step.sampling_seed)
+            return prune_structured(network, step, self.importance())
 
 
 def prune_structured(network: nn.Module, step: PruningStep, importance: Importance) -> Mapping[str, int]:
@@ -36,7 +52,7 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
     Args:
         network: Dense, or pruned before; never wider than `step.dense`.
         step: What is asked for.
-        importance: torch-pruning's function of a group → (channels,) scores; the lowest go.
+        importance: Scores the channels of a group.
 
     Returns:
         Layer name → output width asked for, before rounding; local scope only.
@@ -75,8 +91,8 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
 def unfrozen(network: nn.Module) -> Iterator[None]:
     """Let autograd reach all floating-point parameters for a while; what was frozen is frozen again then.
 
-    torch-pruning follows autograd, and a frozen layer would hide from it. It also puts new parameters in the
-    place of those that it cuts, so that they are found again by name.
+    torch-pruning follows autograd, which does not see a frozen layer. It also replaces the parameters that it
+    cuts by new ones, so that they are found again by name.
     """
     frozen = [n for n, p in network.named_parameters(remove_duplicate=False) if not p.requires_grad]
     for _, parameter in network.named_parameters():
@@ -109,7 +125,7 @@ def _make_pruner(network: nn.Module, step: PruningStep, importance: Importance) 
 
 
 def _ranked_widths(step: PruningStep, importance: Importance) -> dict[str, int]:
-    """Return the name of each group's first layer → its dense width: what torch-pruning ranks at first."""
+    """Return the name of each group's first layer → its dense width: what a pruner's first step would see."""
     names = {layer: name for name, layer in step.dense.named_modules()}
     pruner = _make_pruner(step.dense, step, importance)
     widths = {}

@@ -162,9 +162,9 @@ class ResumeState:
             tensors = safetensors.torch.load(content)
             length = int.from_bytes(content[:8], "little")
             about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
-            state = EpochState(
-                about["epoch"], tensors, about["seconds"], about["outside_s"], tuple(about["losses"])
-            )
+            # Earlier versions wrote it under another name.
+            overhead_s = about["overhead_s" if "overhead_s" in about else "outside_s"]
+            state = EpochState(about["epoch"], tensors, about["seconds"], overhead_s, tuple(about["losses"]))
             if about["key"] != self._path.stem or about["sha256"] != _hash_state(state, about["key"]):
                 raise ValueError("it was altered, or is of another training")
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -192,7 +192,7 @@ class ResumeState:
             "sha256": _hash_state(state, key),
             "epoch": state.epoch,
             "seconds": state.seconds,
-            "outside_s": state.outside_s,
+            "overhead_s": state.overhead_s,
             "losses": state.losses,
         }
         content = safetensors.torch.save(state.tensors, metadata={"state": json.dumps(about)})
@@ -415,7 +415,7 @@ def default_root() -> Path:
 def _hash_state(state: EpochState, key: str) -> str:
     """Return a hash over all that a training goes on from."""
     digest = hashlib.sha256()
-    facts = [key, state.epoch, state.seconds, state.outside_s, list(state.losses)]
+    facts = [key, state.epoch, state.seconds, state.overhead_s, list(state.losses)]
     digest.update(json.dumps(facts).encode())
     for name in sorted(state.tensors):
         tensor = state.tensors[name].detach().contiguous()

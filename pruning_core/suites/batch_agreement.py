@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pruning_core.backends.base import Executable
 from pruning_core.config.cells import Cell
-from pruning_core.datasets.batches import Split
+from pruning_core.datasets.base import Split
 from pruning_core.errors import BackendError, ModelError
 from pruning_core.measure.accuracy import Evaluation, agreement, evaluate, logit_difference
 from pruning_core.suites.model_cache import ModelCache, plain_of

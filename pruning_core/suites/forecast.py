@@ -17,7 +17,7 @@ from pruning_core.chain.specs import chain_specs, training_label, training_step_
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
-from pruning_core.datasets.batches import Dataset
+from pruning_core.datasets.base import Dataset
 from pruning_core.models import build_model
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import prune

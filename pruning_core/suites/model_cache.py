@@ -12,7 +12,7 @@ from pruning_core.backends.base import Executable
 from pruning_core.chain.networks import load_network
 from pruning_core.config.cells import DENSE, Cell, Variant
 from pruning_core.config.grid import Grid
-from pruning_core.datasets.batches import batches
+from pruning_core.datasets.batches import make_batch, sample_epoch
 from pruning_core.errors import BackendError, CrashError
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.pipeline import ensure_variant
@@ -152,9 +152,9 @@ class ModelCache:
     def _calibration(self, cell: Cell) -> torch.Tensor:
         """Return normalised training images, the same in every run: (at most 128, C, H, W)."""
         dataset = self.place.dataset(cell.variant.dataset)
-        order = torch.Generator().manual_seed(0)
-        images, _ = next(batches(dataset.train, dataset.spec, CALIBRATION_IMAGES, order=order))
-        return images
+        shuffle = torch.Generator().manual_seed(0)
+        choices = sample_epoch(len(dataset.train.labels), dataset.spec, CALIBRATION_IMAGES, shuffle)
+        return make_batch(dataset.train, dataset.spec, choices[:CALIBRATION_IMAGES], "cpu")[0]
 
     def _key(self, cell: Cell) -> _Key:
         key = self.checkpoint(cell.variant).key

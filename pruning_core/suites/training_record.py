@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pruning_core.config.spec import DenseSpec
-from pruning_core.datasets.batches import Dataset
+from pruning_core.datasets.base import Dataset
 from pruning_core.measure.interleaved import Group
 from pruning_core.models import build_model
 from pruning_core.pruning.cost import count_cost

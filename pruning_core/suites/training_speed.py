@@ -16,10 +16,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.batches import Dataset
+from pruning_core.datasets.base import Dataset
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.torchvision_compat import transforms
-from pruning_core.training.step import TrainStep, check_trainable, deterministic, resolve_device
+from pruning_core.training.device import resolve_device
+from pruning_core.training.reproducibility import deterministic
+from pruning_core.training.step import TrainStep, check_trainable
 
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
@@ -38,22 +40,22 @@ class TrainerStep:
         """
         self._runner = TrainStep(copy.deepcopy(network), dataset, spec)
         self.batch_size = min(spec.batch_size, len(dataset.train.labels))
-        self._batches = self._endless_batches()
-        self.outside_s = self.total_s = 0.0
+        self._choices = self._endless_choices()
+        self.data_s = self.total_s = 0.0
         if self.device.type != "cpu":  # the first calls on a GPU load kernels, and one is captured in a graph
             for _ in range(WARM_UP_CALLS + 1):
                 self()
-            self.outside_s = self.total_s = 0.0
+            self.data_s = self.total_s = 0.0
 
     def __call__(self) -> Tensor:
         """Take one step and return its loss when it is there."""
-        start = time.perf_counter()
-        batch = next(self._batches)
-        fetched = time.perf_counter()
+        start, made_before_s = time.perf_counter(), self._runner.data_s
+        choices = next(self._choices)
+        drawn = time.perf_counter()
         with deterministic(self.device):
-            loss = self._runner.step(*batch)
+            loss = self._runner.step(choices)
         _wait_for(self._runner.device)
-        self.outside_s += fetched - start
+        self.data_s += drawn - start + self._runner.data_s - made_before_s
         self.total_s += time.perf_counter() - start
         return loss
 
@@ -79,15 +81,15 @@ class TrainerStep:
 
     @property
     def data_share(self) -> float:
-        """Fraction of the time so far in which batches were fetched, not trained on."""
-        return self.outside_s / self.total_s if self.total_s else 0.0
+        """Fraction of the time so far in which batches were made, not trained on."""
+        return self.data_s / self.total_s if self.total_s else 0.0
 
-    def _endless_batches(self) -> Iterator[tuple[Tensor, ...]]:
+    def _endless_choices(self) -> Iterator[Tensor]:
         epoch = 0
         while True:
-            for batch in self._runner.batches_of_epoch(epoch):
-                if len(batch[0]) == self.batch_size:
-                    yield batch  # no smaller last batch: a sample is one step, all alike
+            for choices in self._runner.sample_epoch(epoch):
+                if len(choices) == self.batch_size:
+                    yield choices  # no smaller last batch: a sample is one step, all alike
             epoch += 1
 
 

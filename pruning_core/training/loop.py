@@ -1,7 +1,7 @@
-"""Train and fine-tune: SGD in the manner that is usual for small images, resumable after an epoch.
+"""Train and fine-tune, epoch by epoch; a training can be resumed after each of them.
 
 All chance is drawn from generators seeded by (seed, epoch), so that a training that was interrupted and
-resumed gives the same weights as one that was not.
+resumed gives the same weights as one that was not. The recipe and its evidence: `training/README.md`.
 """
 
 import math
@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.batches import Dataset
+from pruning_core.datasets.base import Dataset
 from pruning_core.errors import TrainingError
-from pruning_core.training.step import Distillation, TrainStep, derive_seed, deterministic
+from pruning_core.training.reproducibility import derive_seed, deterministic
+from pruning_core.training.schedule import learning_rate
+from pruning_core.training.step import Distillation, TrainStep
 
-_DIV_FACTOR = 25.0  # onecycle starts at peak / 25 …
-_FINAL_DIV_FACTOR = 1e4  # … and ends at a ten-thousandth of that: the defaults of torch's OneCycleLR
+OnStep = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each step."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class EpochState:
     epoch: int  # epochs finished
     tensors: dict[str, Tensor]  # "model.<name>" and "momentum.<name>"
     seconds: float  # spent in training so far, over all interruptions
-    outside_s: float  # of these, outside of the training steps: batches, progress, saving states
+    overhead_s: float  # of these, beside the steps: making batches, progress, saving states
     losses: tuple[float, ...]  # mean training loss of each finished epoch
 
 
@@ -42,7 +44,7 @@ class TrainResult:
     memory_format: str  # `channels_last` or `contiguous`
     graphed: bool  # steps were launched as one CUDA graph
     seconds: float
-    outside_s: float
+    overhead_s: float
     losses: tuple[float, ...]
 
 
@@ -52,11 +54,11 @@ def train(
     spec: TrainSpec,
     *,
     distillation: Distillation | None = None,
-    zeros: Mapping[str, Tensor] | None = None,
+    frozen_zeros: Mapping[str, Tensor] | None = None,
     resume: EpochState | None = None,
     on_epoch: Callable[[EpochState], None] | None = None,
     save_every_s: float = 0.0,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> TrainResult:
     """Train `network` in place, from its present weights or from an earlier state.
 
@@ -65,74 +67,94 @@ def train(
         dataset: Its training split is used, nothing else.
         spec: How to train.
         distillation: A dense model to learn from; left on the CPU, in evaluation mode.
-        zeros: Name of a weight → bool of its shape, true where it has to stay zero.
+        frozen_zeros: Name of a weight → bool of its shape, true where it has to stay zero.
         resume: State after an earlier epoch of the same training.
-        on_epoch: Called with the state after an epoch, not the last.
+        on_epoch: Called with the state after an epoch, but not after the last one.
         save_every_s: … and only if so many seconds have passed since the last call, or since the start: a
             state is as large as two checkpoints, and on a GPU takes as long to write as some epochs.
-        on_step: Called with (steps done, steps in all) after each step.
+        on_step: Called after each step.
 
     Raises:
-        TrainingError: If the loss is no longer a number.
+        TrainingError: If the loss or a weight is no longer a number.
         UnavailableError: If the device asked for is not there.
     """
-    runner = TrainStep(network, dataset, spec, distillation=distillation, zeros=zeros)
-    device = runner.device
-    done, losses, seconds, outside_s = 0, [], 0.0, 0.0
+    train_step = TrainStep(network, dataset, spec, distillation=distillation, frozen_zeros=frozen_zeros)
+    device = train_step.device
+    done, losses, seconds, overhead_s = 0, [], 0.0, 0.0
     if resume is not None:
-        _restore(network, runner, resume)
+        _restore(network, train_step, resume)
         done, losses = resume.epoch, list(resume.losses)
-        seconds, outside_s = resume.seconds, resume.outside_s
-    steps_per_epoch = math.ceil(len(dataset.train.labels) / spec.batch_size)
-    steps = steps_per_epoch * spec.epochs
+        seconds, overhead_s = resume.seconds, resume.overhead_s
+    steps = spec.epochs * math.ceil(len(dataset.train.labels) / spec.batch_size)
     saved_at = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic(device):
         for epoch in range(done, spec.epochs):
-            started, in_steps_s = time.perf_counter(), 0.0
-            torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
-            loss_sum = torch.zeros((), device=device)
-            diverged_at = torch.full((), steps, device=device)  # the first step whose loss is no number
-            for index, batch in enumerate(runner.batches_of_epoch(epoch)):
-                step = epoch * steps_per_epoch + index
-                begun = time.perf_counter()
-                runner.set_learning_rate(learning_rate(spec, step, steps))
-                loss = runner.step(*batch)
-                loss_sum += loss * len(batch[0])  # no .item(): it would wait
-                diverged_at = torch.where(loss.isfinite(), diverged_at, diverged_at.clamp(max=step))
-                in_steps_s += time.perf_counter() - begun
-                if on_step is not None:
-                    on_step(step + 1, steps)
-            begun = time.perf_counter()
-            losses.append(loss_sum.item() / len(dataset.train.labels))
-            in_steps_s += time.perf_counter() - begun  # a GPU is still computing steps until here
-            _check_finite(network, losses, int(diverged_at), epoch, steps, spec)
+            started = time.perf_counter()
+            loss, diverged_at, in_steps_s = _train_epoch(train_step, epoch, steps, on_step)
+            losses.append(loss)
+            _check_finite(network, losses, diverged_at, epoch, steps, spec)
             took_s = time.perf_counter() - started
-            seconds, outside_s = seconds + took_s, outside_s + took_s - in_steps_s
+            seconds, overhead_s = seconds + took_s, overhead_s + took_s - in_steps_s
             begun = time.perf_counter()
             if on_epoch is not None and epoch + 1 < spec.epochs and begun - saved_at >= save_every_s:
-                tensors = _tensors_of(network, runner)
-                on_epoch(EpochState(epoch + 1, tensors, seconds, outside_s, tuple(losses)))
+                tensors = _tensors_of(network, train_step)
+                on_epoch(EpochState(epoch + 1, tensors, seconds, overhead_s, tuple(losses)))
                 saved_at = time.perf_counter()
-                saved_s = saved_at - begun
-                seconds, outside_s = seconds + saved_s, outside_s + saved_s
-    graphed = runner.graphed
-    runner.release()
+                saving_s = saved_at - begun
+                seconds, overhead_s = seconds + saving_s, overhead_s + saving_s
+    graphed = train_step.graphed
+    train_step.release()
     return TrainResult(
-        precision=runner.precision,
+        precision=train_step.precision,
         device=str(device),
         threads=torch.get_num_threads(),
-        memory_format=runner.memory_format_name,
+        memory_format=train_step.memory_format_name,
         graphed=graphed,
         seconds=seconds,
-        outside_s=outside_s,
+        overhead_s=overhead_s,
         losses=tuple(losses),
     )
+
+
+def _train_epoch(
+    train_step: TrainStep, epoch: int, steps: int, on_step: OnStep | None
+) -> tuple[float, int, float]:
+    """Take the steps of one epoch.
+
+    Args:
+        train_step: A network and its images.
+        epoch: Counted from 0.
+        steps: Of the whole training.
+        on_step: Called after each step.
+
+    Returns:
+        The mean loss; the first step, counted from 0, whose loss is no number, or `steps`; and the seconds
+        that were spent in steps, without making batches.
+    """
+    spec = train_step.spec
+    torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
+    loss_sum = torch.zeros((), device=train_step.device)
+    diverged_at = torch.full((), steps, device=train_step.device)
+    data_before_s, in_steps_s = train_step.data_s, 0.0
+    for step, choices in enumerate(train_step.sample_epoch(epoch), start=epoch * (steps // spec.epochs)):
+        begun = time.perf_counter()
+        train_step.set_learning_rate(learning_rate(spec, step, steps))
+        loss = train_step.step(choices)
+        loss_sum += loss * len(choices)  # no .item(): it would wait
+        diverged_at = torch.where(loss.isfinite(), diverged_at, diverged_at.clamp(max=step))
+        in_steps_s += time.perf_counter() - begun
+        if on_step is not None:
+            on_step(step + 1, steps)
+    begun = time.perf_counter()
+    mean_loss = loss_sum.item() / len(train_step.split.labels)
+    in_steps_s += time.perf_counter() - begun  # a GPU is still computing steps until here
+    return mean_loss, int(diverged_at), in_steps_s - (train_step.data_s - data_before_s)
 
 
 def _check_finite(
     network: nn.Module, losses: Sequence[float], diverged_at: int, epoch: int, steps: int, spec: TrainSpec
 ) -> None:
-    """End a training whose loss or weights are no numbers any more.
+    """Stop a training whose loss or weights are no longer numbers.
 
     Args:
         network: Trained so far.
@@ -160,30 +182,11 @@ def _check_finite(
             )
 
 
-def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
-    """Return the learning rate of a step, counted from 0.
-
-    `onecycle` rises to the peak over the first `warmup` of all steps and falls to almost 0, both as half a
-    cosine. A function of the step alone, so that a resumed training needs no scheduler's state.
-
-    Source: Smith and Topin, "Super-Convergence", 2018, in the form of torch.optim.lr_scheduler.OneCycleLR.
-    """
-    if spec.lr_schedule == "constant":
-        return spec.learning_rate
-    start = spec.learning_rate / _DIV_FACTOR
-    peak_step = spec.warmup * steps - 1
-    if step <= peak_step:
-        return _cosine(start, spec.learning_rate, step / peak_step if peak_step else 1.0)
-    return _cosine(
-        spec.learning_rate, start / _FINAL_DIV_FACTOR, (step - peak_step) / max(steps - 1 - peak_step, 1e-9)
-    )
-
-
-def _tensors_of(network: nn.Module, runner: TrainStep) -> dict[str, Tensor]:
+def _tensors_of(network: nn.Module, train_step: TrainStep) -> dict[str, Tensor]:
     # Copies: the parameters go on changing while the caller holds the state.
     tensors = {f"model.{name}": _copy(tensor) for name, tensor in network.state_dict().items()}
     return tensors | {
-        f"momentum.{name}": _copy(momentum) for name, momentum in runner.momentum_buffers().items()
+        f"momentum.{name}": _copy(momentum) for name, momentum in train_step.momentum_buffers().items()
     }
 
 
@@ -191,14 +194,10 @@ def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _restore(network: nn.Module, runner: TrainStep, state: EpochState) -> None:
+def _restore(network: nn.Module, train_step: TrainStep, state: EpochState) -> None:
     network.load_state_dict(_under("model.", state))
-    runner.set_momentum_buffers(_under("momentum.", state))
+    train_step.set_momentum_buffers(_under("momentum.", state))
 
 
 def _under(prefix: str, state: EpochState) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): tensor for n, tensor in state.tensors.items() if n.startswith(prefix)}
-
-
-def _cosine(start: float, end: float, fraction: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))

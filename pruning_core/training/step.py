@@ -1,12 +1,10 @@
-"""One step of training: what it needs on the device, and the batches it is fed with.
+"""One step of training: a batch from what was drawn for it, loss, gradients, new weights.
 
-Data stay uint8 and move to a GPU once; nothing in a step waits for it.
+Images stay uint8, and move to a GPU once where they fit. Nothing in a step waits for the device.
 """
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,22 +12,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.batches import Dataset, Split, batches, draw, make_batch
-from pruning_core.errors import TrainingError, UnavailableError
+from pruning_core.datasets.base import Dataset
+from pruning_core.datasets.batches import make_batch, sample_epoch
+from pruning_core.errors import TrainingError
 from pruning_core.system.cuda_graph import GraphedCallable
-from pruning_core.system.hardware import fast_bf16, training_memory_format
+from pruning_core.system.hardware import training_memory_format
+from pruning_core.training.device import move_split, move_to, resolve_device, resolve_precision
 from pruning_core.training.muon import Muon
-
-MAX_DATA_FRACTION = 0.25
-"""A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
+from pruning_core.training.optimizers import make_optimizers
+from pruning_core.training.reproducibility import derive_seed
 
 MIN_STEPS_FOR_GRAPH = 20
-"""Capturing a CUDA graph took 25 ms for a ResNet-18 on an H200, as long as three steps kernel by kernel."""
+"""Shorter trainings are launched kernel by kernel: capturing a CUDA graph takes as long as a few steps."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """A dense model whose answers a smaller one learns from, beside the labels.
+    """A dense model whose logits a smaller one learns from, beside the labels.
 
     Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
     """
@@ -40,7 +39,7 @@ class Distillation:
 
 
 class TrainStep:
-    """A network, its optimizer and its images on the device, ready to take steps."""
+    """A network, its optimizers and its images on the device, ready to take steps."""
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class TrainStep:
         spec: TrainSpec,
         *,
         distillation: Distillation | None = None,
-        zeros: Mapping[str, Tensor] | None = None,
+        frozen_zeros: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Move everything to the device that the spec resolves to.
 
@@ -58,7 +57,7 @@ class TrainStep:
             dataset: Its training split is used, nothing else.
             spec: How to train.
             distillation: A dense model to learn from.
-            zeros: Name of a weight → bool of its shape, true where it has to stay zero.
+            frozen_zeros: Name of a weight → bool of its shape, true where it has to stay zero.
 
         Raises:
             UnavailableError: If the device asked for is not there.
@@ -67,29 +66,34 @@ class TrainStep:
         self.device = resolve_device(spec)
         self.precision = resolve_precision(spec, self.device)
         self.memory_format = training_memory_format(str(self.device))
-        place(network.train(), self.device, self.memory_format)
+        move_to(network.train(), self.device, self.memory_format)
         if distillation is not None:
-            place(distillation.teacher.eval(), self.device, self.memory_format)
+            move_to(distillation.teacher.eval(), self.device, self.memory_format)
         self._distillation = distillation
         self.optimizers = make_optimizers(network, spec, self.device, self.precision, dataset.spec.channels)
-        self.split, self._images = _on_device(dataset.train, self.device), dataset.spec
+        self.split, self._images = move_split(dataset.train, self.device), dataset.spec
         parameters = dict(network.named_parameters())
-        self._zeros = [(parameters[name], zero.to(self.device)) for name, zero in (zeros or {}).items()]
-        self._graphed: GraphedCallable | None = None
-        # A batch is made inside of the step's graph where its images are on the device.
-        self._batch_in_graph = False
+        self._zeros = [
+            (parameters[name], zero.to(self.device)) for name, zero in (frozen_zeros or {}).items()
+        ]
+        self.data_s = 0.0
+        """Time so far in which batches were made by themselves, and not as part of a CUDA graph."""
+        self._step_graph: GraphedCallable | None = None  # the whole step …
+        self._learn_graph: GraphedCallable | None = None  # … or all of it but its batch
         steps = spec.epochs * (len(dataset.train.labels) // spec.batch_size)  # of whole batches
         if self.device.type == "cuda" and steps >= MIN_STEPS_FOR_GRAPH:
-            self._batch_in_graph = self.split.images.device.type == self.device.type
-            self._graph_steps()
+            self._use_graph()
 
-    def _graph_steps(self) -> None:
-        """Launch each step as one CUDA graph."""
+    def _use_graph(self) -> None:
+        """Launch each step as one CUDA graph, but without its batch where the images stay on the CPU."""
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch lacks its annotations
-        self._graphed = GraphedCallable(self._take_step, stream)
+        if self.split.images.device.type == self.device.type:
+            self._step_graph = GraphedCallable(self._take_step, stream)
+        else:
+            self._learn_graph = GraphedCallable(self._learn, stream)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                # A graph would repeat the number that it was captured with; a tensor it reads anew.
+                # A graph would repeat the number that it was captured with; a tensor is read in each replay.
                 group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
 
     @property
@@ -99,8 +103,9 @@ class TrainStep:
 
     @property
     def graphed(self) -> bool:
-        """Tell whether steps are launched as one CUDA graph by now."""
-        return self._graphed is not None and self._graphed.captured
+        """Whether steps are launched as one CUDA graph by now."""
+        graph = self._step_graph or self._learn_graph
+        return graph is not None and graph.captured
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of the next steps; Muon's follows it in proportion."""
@@ -130,19 +135,43 @@ class TrainStep:
                     buffer = torch.empty_like(parameter).copy_(buffers[names[parameter]]).detach()
                     optimizer.state[parameter]["momentum_buffer"] = buffer
 
-    def step(self, *batch: Tensor) -> Tensor:  # -> ()
+    def sample_epoch(self, epoch: int) -> tuple[Tensor, ...]:
+        """Draw the order of the training images, and their augmentation, for an epoch.
+
+        Args:
+            epoch: Counted from 0.
+
+        Returns:
+            What `step` takes, batch by batch: int64 (B, 1) or (B, 4), on the device of the images.
+        """
+        spec = self.spec
+        shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "order"))
+        # The label is older than the argument; another one would draw other images for the same seed.
+        varied = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "variation"))
+        augmentation = varied if spec.augment else None
+        choices = sample_epoch(len(self.split.labels), self._images, spec.batch_size, shuffle, augmentation)
+        return torch.split(choices.to(self.split.images.device), spec.batch_size)
+
+    def step(self, choices: Tensor) -> Tensor:  # -> ()
         """Take one step and return the loss, valid until the next one, without waiting for the device.
 
         Args:
-            batch: One that `batches_of_epoch` gave.
+            choices: What was drawn for a batch, one of those that `sample_epoch` gave.
         """
-        return self._graphed(*batch) if self._graphed is not None else self._take_step(*batch)
+        return self._step_graph(choices) if self._step_graph is not None else self._take_step(choices)
 
-    def _take_step(self, *batch: Tensor) -> Tensor:
-        images, labels = self._compose(batch[0]) if self._batch_in_graph else batch
+    def _take_step(self, choices: Tensor) -> Tensor:
+        started = time.perf_counter()
+        images, labels = make_batch(self.split, self._images, choices, self.device)
+        self.data_s += time.perf_counter() - started
+        learn = self._learn if self._learn_graph is None else self._learn_graph
+        return learn(images, labels)
+
+    def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Move the weights by the gradient of a batch: float32 (B, C, H, W) and int64 (B,), on the device."""
         images = images.contiguous(memory_format=self.memory_format)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.network(images)  # (N, classes)
+            logits = self.network(images)  # (B, classes)
         check_trainable(logits)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.spec.label_smoothing)
         if self._distillation is not None:
@@ -163,43 +192,17 @@ class TrainStep:
             torch.no_grad(),
             torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
-            answers = distillation.teacher(images)  # (N, classes)
+            teacher_logits = distillation.teacher(images)  # (B, classes)
         t = distillation.temperature
-        student, teacher = F.log_softmax(logits.float() / t, 1), F.log_softmax(answers.float() / t, 1)
+        student, teacher = F.log_softmax(logits.float() / t, 1), F.log_softmax(teacher_logits.float() / t, 1)
         # t² keeps the gradient's size, whatever the temperature.
         return t * t * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
-    def _compose(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        return make_batch(self.split, self._images, drawn, self.device)
-
-    def batches_of_epoch(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
-        """Walk over the training images in the order, and with the augmentation, of an epoch.
-
-        Args:
-            epoch: Counted from 0.
-
-        Returns:
-            What `step` takes, batch by batch, on the device: images, float32 (B, C, H, W), and labels, int64
-            (B,); or, where a step makes its batch itself, what was drawn for it, int64 (B, 1) or (B, 4).
-        """
-        seed, size = self.spec.seed, self.spec.batch_size
-        order = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
-        # The label is older than the argument; another one would draw other images for the same seed.
-        varied = torch.Generator().manual_seed(derive_seed(seed, epoch, "variation"))
-        augmentation = varied if self.spec.augment else None
-        if self._batch_in_graph:
-            drawn = draw(len(self.split.labels), self._images, size, order, augmentation).to(self.device)
-            yield from zip(torch.split(drawn, size))
-        else:
-            yield from batches(
-                self.split, self._images, size, order=order, augmentation=augmentation, device=self.device
-            )
-
     def release(self) -> None:
         """Bring the networks back to the CPU, in evaluation mode."""
-        self._graphed = None  # and with it the memory that it works in
+        self._step_graph = self._learn_graph = None  # and with them the memory that they work in
         for network in (self.network, *([self._distillation.teacher] if self._distillation else [])):
-            place(network.eval(), torch.device("cpu"), torch.contiguous_format)
+            move_to(network.eval(), torch.device("cpu"), torch.contiguous_format)
 
 
 def check_trainable(logits: Tensor) -> None:
@@ -213,93 +216,3 @@ def check_trainable(logits: Tensor) -> None:
             "nothing in this network can be trained: all its layers are frozen (requires_grad=False), or "
             "forward() cuts them off from the loss (no_grad, detach); mend that, or set epochs = 0"
         )
-
-
-def resolve_device(spec: TrainSpec) -> torch.device:
-    """Return the device to train on: the one asked for, or CUDA if there is one.
-
-    Raises:
-        UnavailableError: If CUDA was asked for and is not there.
-    """
-    available = torch.cuda.is_available()
-    if spec.device == "cuda" and not available:
-        raise UnavailableError('cannot train on cuda: torch finds no CUDA device here. Use device = "auto".')
-    return torch.device("cuda" if available and spec.device != "cpu" else "cpu")
-
-
-def resolve_precision(spec: TrainSpec, device: torch.device) -> str:
-    """Return the precision to train in: the one asked for, or bf16 where the device is fast at it."""
-    if spec.precision != "auto":
-        return spec.precision
-    return "bf16" if fast_bf16(str(device)) else "fp32"
-
-
-def derive_seed(seed: int, epoch: int, purpose: str) -> int:
-    """Return a seed for one purpose in one epoch; unlike seed + epoch, no two of them coincide."""
-    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def make_optimizers(
-    network: nn.Module, spec: TrainSpec, device: torch.device, precision: str, channels: int
-) -> list[torch.optim.Optimizer]:
-    """Return what trains a network: SGD, without decay on norms and biases, and Muon if it is asked for.
-
-    Args:
-        network: On `device`.
-        spec: How to train.
-        device: Where the steps run.
-        precision: Of the steps.
-        channels: Of an image: convolutions on no more than these are left to SGD.
-
-    Source: He et al., "Bag of Tricks for Image Classification", 2019.
-    """
-    nesterov = spec.nesterov and spec.momentum > 0
-    turned: list[nn.Parameter] = []
-    left: list[nn.Parameter] = []
-    for p in (p for p in network.parameters() if p.requires_grad):  # frozen ones stay as they are
-        after_first_conv = spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels
-        (turned if after_first_conv else left).append(p)
-    groups = [
-        {"params": [p for p in left if p.ndim >= 2], "weight_decay": spec.weight_decay},
-        {"params": [p for p in left if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizers: list[torch.optim.Optimizer] = []
-    if left:
-        sgd = torch.optim.SGD(
-            [group for group in groups if group["params"]],
-            lr=spec.learning_rate,
-            momentum=spec.momentum,
-            nesterov=nesterov,
-            fused=device.type in ("cpu", "cuda"),  # one pass over all parameters instead of several
-        )
-        optimizers.append(sgd)
-    if turned:
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        optimizers.append(
-            Muon(turned, lr=spec.muon_rate, momentum=spec.momentum, nesterov=nesterov, dtype=dtype)
-        )
-    return optimizers
-
-
-def deterministic(device: torch.device) -> AbstractContextManager[None]:
-    """Let steps on a device give the same weights every time."""
-    if device.type != "cuda":
-        return nullcontext()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-
-
-def place(network: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
-    """Move a network, in place, to a device and a memory format."""
-    network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks this overload
-
-
-def _on_device(split: Split, device: torch.device) -> Split:
-    """Return the split on a device that has room for it, else as it is: batches then move one by one."""
-    if device.type != "cuda":
-        return split
-    free_bytes, _ = torch.cuda.mem_get_info(device)
-    if split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
-        return split
-    return Split(split.images.to(device), split.labels.to(device))

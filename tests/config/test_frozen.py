@@ -14,7 +14,7 @@ from pruning_core.pruning.step import prune
 from pruning_core.suites.training_speed import BaselineStep
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
-from tests.helpers.small_runs import grid_of, make_all, place_in
+from tests.helpers.small_runs import grid_of, make_all, open_workspace
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 BODY = """
@@ -90,7 +90,7 @@ def test_a_chain_leaves_frozen_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "frozen_nets.py").write_text(BODY.format(trained="not name.startswith('outer')"))
-    checkpoints = make_all(grid_of("frozen_nets:build", ratios="0.5,0.75"), place_in(tmp_path))
+    checkpoints = make_all(grid_of("frozen_nets:build", ratios="0.5,0.75"), open_workspace(tmp_path))
     networks = [load_network(checkpoint) for checkpoint in checkpoints]
     assert all(frozen_of(network) == ["outer.weight", "outer.bias"] for network in networks)
     dense = {float(value) for value in networks[0].outer.weight.detach().flatten()}

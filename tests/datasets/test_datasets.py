@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-import pruning_core.datasets
-from pruning_core.datasets import DATASETS, check_dataset_name, load_dataset
-from pruning_core.datasets.batches import Dataset, batches, compute_statistics
+from pruning_core.datasets import DATASETS, check_dataset_name, fashion_mnist, load_dataset
+from pruning_core.datasets.base import Dataset, compute_statistics
+from pruning_core.datasets.batches import batches
 from pruning_core.errors import DatasetError, UnknownNameError
 from pruning_core.torchvision_compat import datasets
 
@@ -28,7 +28,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(pruning_core.datasets, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
 
 
@@ -240,11 +240,11 @@ def write_fashion(folder: Path, zipped: bool = False) -> None:
                 file.write_bytes(content)
 
 
-@pytest.mark.parametrize("place", ["root/FashionMNIST/raw", "root/fashion-mnist", "root", "debian"])
+@pytest.mark.parametrize("where", ["root/FashionMNIST/raw", "root/fashion-mnist", "root", "debian"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_fashion_mnist_is_found(tmp_path: Path, place: str, zipped: bool) -> None:
-    """Plain or zipped files are found in torchvision's layout, in a plain folder, or in Debian's place."""
-    write_fashion(tmp_path / place, zipped)
+def test_fashion_mnist_is_found(tmp_path: Path, where: str, zipped: bool) -> None:
+    """Plain or zipped files are found in torchvision's layout, in a plain folder, or in Debian's folder."""
+    write_fashion(tmp_path / where, zipped)
     dataset = load_dataset("fashion-mnist", data_root=tmp_path / "root")
     assert dataset.train.labels.tolist() == [*range(10), 0]
     assert (len(dataset.test.labels), dataset.spec.classes, dataset.class_names[9]) == (5, 10, "Ankle boot")
@@ -270,13 +270,13 @@ def test_constants_of_fashion_mnist_allow_for_the_border() -> None:
     share = 28 * 28 / (32 * 32)
     mean = 0.2860 * share
     std = ((0.3530**2 + 0.2860**2) * share - mean**2) ** 0.5
-    source = Path(pruning_core.datasets.__file__).read_text(encoding="utf-8")
+    source = Path(fashion_mnist.__file__).read_text(encoding="utf-8")
     assert f"mean=({mean:.4f},) * 3" in source
     assert f"std=({std:.4f},) * 3" in source
 
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path: Path) -> None:
-    """All places looked into are named, and all ways to get it."""
+    """All folders looked into are named, and all ways to get it."""
     text = refusal_of("fashion-mnist", tmp_path / "root")
     for part in ("root/FashionMNIST/raw", "debian", "--data-root", "--download", "dataset-fashion-mnist"):
         assert part in text

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pruning_core.datasets import folder as folder_module
 from pruning_core.datasets import load_dataset
-from pruning_core.datasets.batches import Dataset, compute_fingerprint, compute_statistics
+from pruning_core.datasets.base import Dataset, compute_fingerprint, compute_statistics
 from pruning_core.errors import DatasetError
 
 
@@ -110,7 +110,7 @@ def test_progress_is_shown_for_big_folders(
     """Decoding many files says so on standard error; decoding few is silent."""
     load(folder)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(folder_module, "_PROGRESS_FROM_FILES", 6)
+    monkeypatch.setattr(folder_module, "_MIN_FILES_FOR_PROGRESS", 6)
     load(folder)
     assert "decode 6 images of images/train" in capsys.readouterr().err
 
@@ -304,7 +304,7 @@ def test_older_decoders_cache_is_not_used(
     folder: Path, tmp_path: Path, decoded: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pixels that another version of the decoder made are left alone; the images are decoded again."""
-    monkeypatch.setattr(folder_module, "_DECODER", 1)
+    monkeypatch.setattr(folder_module, "_DECODER_VERSION", 1)
     load(folder, tmp_path / "cache")
     monkeypatch.undo()
     monkeypatch.setattr(folder_module, "pillow_version", "other")

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from pruning_core.datasets import pixel_cache
-from pruning_core.datasets.pixel_cache import Description, Pixels, load_or_make
+from pruning_core.datasets.pixel_cache import Description, Pixels, get_or_make
 from pruning_core.errors import DatasetError
 
 COUNTS = {"train": 5, "test": 3}
@@ -37,9 +37,9 @@ class Source:
         """Return the images of a split, in one."""
         return np.random.RandomState(COUNTS[split]).randint(0, 256, (COUNTS[split], 3, 4, 4), dtype=np.uint8)
 
-    def load(self, place: Path) -> dict[str, Pixels]:
+    def load(self, folder: Path) -> dict[str, Pixels]:
         """Load or make; check that the pixels are right whatever happened before."""
-        pixels, description = load_or_make(place, COUNTS, self.decode, self.describe)
+        pixels, description = get_or_make(folder, COUNTS, self.decode, self.describe)
         assert description == self.describe({split: self.images(split) for split in COUNTS})
         for split in COUNTS:
             assert np.array_equal(pixels[split], self.images(split))
@@ -58,46 +58,46 @@ def source() -> Source:
 
 
 def test_made_once_then_kept(tmp_path: Path, source: Source) -> None:
-    """The second time, nothing is decoded; the place holds three files and nothing lies beside it."""
-    source.load(tmp_path / "place")
-    source.load(tmp_path / "place")
+    """The second time, nothing is decoded; the folder holds three files and nothing lies beside it."""
+    source.load(tmp_path / "folder")
+    source.load(tmp_path / "folder")
     assert source.asked == 2  # train and test
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
-    names = sorted(path.name for path in (tmp_path / "place").iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    names = sorted(path.name for path in (tmp_path / "folder").iterdir())
     assert names == ["index.json", "test.npy", "train.npy"]
 
 
 def test_large_files_are_mapped(tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above a size pixels stay on disk; torch takes them without a warning, and writing spares the file."""
     monkeypatch.setattr(pixel_cache, "LARGE_BYTES", 0)
-    pixels = source.load(tmp_path / "place")
+    pixels = source.load(tmp_path / "folder")
     assert isinstance(pixels["train"], np.memmap)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         torch.from_numpy(pixels["train"]).zero_()
-    source.load(tmp_path / "place")
+    source.load(tmp_path / "folder")
     assert source.asked == 2
 
 
 def test_small_files_are_read(tmp_path: Path, source: Source) -> None:
     """Below that size pixels are in memory, and no file stays open."""
-    assert not isinstance(source.load(tmp_path / "place")["train"], np.memmap)
+    assert not isinstance(source.load(tmp_path / "folder")["train"], np.memmap)
 
 
 @pytest.mark.parametrize("large_bytes", [0, 2**30])
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda place: (place / "test.npy").unlink(),
-        lambda place: (place / "index.json").unlink(),
-        lambda place: (place / "index.json").write_text('{"shapes"'),
-        lambda place: (place / "index.json").write_text("{}"),
-        lambda place: (place / "train.npy").write_bytes((place / "train.npy").read_bytes()[:-1]),
-        lambda place: (place / "train.npy").write_bytes(b""),
-        lambda place: (place / "train.npy").write_bytes(b"\x93NUMPY\x01\x00" + b"(" * 200),
-        lambda place: np.save(place / "train.npy", np.zeros((5, 3, 4, 4))),
-        lambda place: np.save(place / "train.npy", np.zeros((4, 3, 4, 4), dtype=np.uint8)),
-        lambda place: np.save(place / "train.npy", np.array([None]), allow_pickle=True),
+        lambda folder: (folder / "test.npy").unlink(),
+        lambda folder: (folder / "index.json").unlink(),
+        lambda folder: (folder / "index.json").write_text('{"shapes"'),
+        lambda folder: (folder / "index.json").write_text("{}"),
+        lambda folder: (folder / "train.npy").write_bytes((folder / "train.npy").read_bytes()[:-1]),
+        lambda folder: (folder / "train.npy").write_bytes(b""),
+        lambda folder: (folder / "train.npy").write_bytes(b"\x93NUMPY\x01\x00" + b"(" * 200),
+        lambda folder: np.save(folder / "train.npy", np.zeros((5, 3, 4, 4))),
+        lambda folder: np.save(folder / "train.npy", np.zeros((4, 3, 4, 4), dtype=np.uint8)),
+        lambda folder: np.save(folder / "train.npy", np.array([None]), allow_pickle=True),
     ],
 )
 def test_damage_is_made_anew(
@@ -109,12 +109,12 @@ def test_damage_is_made_anew(
 ) -> None:
     """What is missing, truncated, pickled, of another shape or type is replaced; nothing is left over."""
     monkeypatch.setattr(pixel_cache, "LARGE_BYTES", large_bytes)
-    source.load(tmp_path / "place")
-    damage(tmp_path / "place")
-    source.load(tmp_path / "place")
+    source.load(tmp_path / "folder")
+    damage(tmp_path / "folder")
+    source.load(tmp_path / "folder")
     assert source.asked == 4
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
-    source.load(tmp_path / "place")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    source.load(tmp_path / "folder")
     assert source.asked == 4
 
 
@@ -126,24 +126,24 @@ def test_interrupted_writing_leaves_nothing(tmp_path: Path, source: Source) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        load_or_make(tmp_path / "place", COUNTS, decode, source.describe)
+        get_or_make(tmp_path / "folder", COUNTS, decode, source.describe)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_quicker_process_wins(tmp_path: Path, source: Source) -> None:
-    """When another process has put the same pixels in place meanwhile, they are left there and used."""
-    place, other = tmp_path / "place", Source()
+    """When another process has written the same pixels meanwhile, they are left there and used."""
+    folder, other = tmp_path / "folder", Source()
     written = []
 
     def decode(split: str) -> Iterator[Pixels]:
         if split == "train":
-            other.load(place)
-            written.append((place / "train.npy").stat().st_ino)
+            other.load(folder)
+            written.append((folder / "train.npy").stat().st_ino)
         return source.decode(split)
 
-    load_or_make(place, COUNTS, decode, source.describe)
-    assert written == [(place / "train.npy").stat().st_ino]
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+    get_or_make(folder, COUNTS, decode, source.describe)
+    assert written == [(folder / "train.npy").stat().st_ino]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 class Trap:
@@ -158,9 +158,9 @@ class Trap:
 
 def test_never_unpickles(tmp_path: Path, source: Source) -> None:
     """A pickle put where pixels should be is not run, but replaced."""
-    source.load(tmp_path / "place")
-    np.save(tmp_path / "place" / "train.npy", np.array([Trap(tmp_path / "sprung")]), allow_pickle=True)
-    source.load(tmp_path / "place")
+    source.load(tmp_path / "folder")
+    np.save(tmp_path / "folder" / "train.npy", np.array([Trap(tmp_path / "sprung")]), allow_pickle=True)
+    source.load(tmp_path / "folder")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -168,7 +168,7 @@ def test_unreadable_disk_is_reported(tmp_path: Path, source: Source, monkeypatch
     """Pixels that cannot be read right after they were written are an error, not an endless loop."""
     monkeypatch.setattr(pixel_cache, "_hash_file", lambda file: uuid.uuid4().hex)
     with pytest.raises(DatasetError, match="cannot be read back"):
-        load_or_make(tmp_path / "place", COUNTS, source.decode, source.describe)
+        get_or_make(tmp_path / "folder", COUNTS, source.decode, source.describe)
 
 
 @pytest.mark.parametrize("large_bytes", [0, 2**30])
@@ -178,17 +178,17 @@ def test_an_altered_byte_is_noticed(
 ) -> None:
     """A file of the right size with another byte is not used: one line names it, and it is made anew."""
     monkeypatch.setattr(pixel_cache, "LARGE_BYTES", large_bytes)
-    place = tmp_path / "place"
-    source.load(place)
-    content = (place / name).read_bytes()
+    folder = tmp_path / "folder"
+    source.load(folder)
+    content = (folder / name).read_bytes()
     altered = content.replace(b'"fingerprint":"f"', b'"fingerprint":"g"') if name == "index.json" else None
-    (place / name).write_bytes(altered or content[:-1] + bytes([content[-1] ^ 1]))
+    (folder / name).write_bytes(altered or content[:-1] + bytes([content[-1] ^ 1]))
     said: list[str] = []
-    load_or_make(place, COUNTS, source.decode, source.describe, said.append)
+    get_or_make(folder, COUNTS, source.decode, source.describe, said.append)
     assert len(said) == 1
-    assert f"{place} is damaged: {name} was altered" in said[0]
+    assert f"{folder} is damaged: {name} was altered" in said[0]
     assert source.asked == 4
-    source.load(place)
+    source.load(folder)
     assert source.asked == 4
 
 
@@ -197,14 +197,14 @@ WRITE_AND_BE_KILLED = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from pruning_core.datasets.pixel_cache import load_or_make
+from pruning_core.datasets.pixel_cache import get_or_make
 
 def decode(split):
     yield np.zeros((1, 3, 4, 4), dtype=np.uint8)
     print("writing", flush=True)
     sys.stdin.read()
 
-load_or_make(Path(sys.argv[1]), {"train": 2}, decode, None)
+get_or_make(Path(sys.argv[1]), {"train": 2}, decode, None)
 """
 
 
@@ -226,7 +226,7 @@ def test_a_killed_process_leaves_what_can_be_told(tmp_path: Path) -> None:
 
 
 def test_only_our_own_names_are_left_over(tmp_path: Path, source: Source) -> None:
-    """Finished places, a user's own files and a folder that is not there give nothing; older names do."""
+    """Finished caches, a user's own files and a folder that is not there give nothing; older names do."""
     source.load(tmp_path / KEY)
     for name in (".mine", f".{KEY}", f".{KEY}.backup", f"{KEY}.{KEY}", f".{KEY}.{KEY}.mine"):
         (tmp_path / name).mkdir()
@@ -240,7 +240,7 @@ def test_only_our_own_names_are_left_over(tmp_path: Path, source: Source) -> Non
 def test_a_lock_deleted_before_it_was_held_is_made_anew(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the lock was taken for a leftover and deleted, the place is written under another one."""
+    """Where the lock was taken for a leftover and deleted, the folder is written under another one."""
     deleted: list[Path] = []
 
     class Lock(FileLock):
@@ -252,6 +252,6 @@ def test_a_lock_deleted_before_it_was_held_is_made_anew(
             return proxy
 
     monkeypatch.setattr(pixel_cache, "FileLock", Lock)
-    source.load(tmp_path / "place")
+    source.load(tmp_path / "folder")
     assert len(deleted) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

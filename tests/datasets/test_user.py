@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pruning_core.datasets import load_dataset
-from pruning_core.datasets.batches import compute_statistics
+from pruning_core.datasets.base import compute_statistics
 from pruning_core.errors import DatasetError
 
 HEAD = """
@@ -91,7 +91,7 @@ def test_module_may_import_its_neighbours_late(folder: Folder) -> None:
 WITH_DATASET = (
     HEAD
     + """
-from pruning_core.datasets.batches import Dataset, Split
+from pruning_core.datasets.base import Dataset, Split
 from pruning_core.config.spec import AugmentSpec, DatasetSpec
 def describe(std=(0.25,) * 3, padding=1, names=("a", "b", "c")):
     spec = DatasetSpec(name="anything", fingerprint="untrue", classes=9, channels=3, height=1, width=1,

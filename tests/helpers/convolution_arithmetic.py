@@ -22,7 +22,7 @@ from pruning_core.config.spec import MethodSpec, TrainSpec
 from pruning_core.models import build_model
 from pruning_core.pruning.step import prune
 from pruning_core.system.hardware import training_memory_format
-from pruning_core.training.step import resolve_precision
+from pruning_core.training.device import resolve_precision
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 2e-2}
 """Largest error, relative to the largest entry; bfloat16 keeps eight bits."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pruning_core.config.spec import AugmentSpec, DatasetSpec, DenseSpec, ModelSpec, TrainSpec
-from pruning_core.datasets.batches import Dataset, Split
+from pruning_core.datasets.base import Dataset, Split
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.store import Metrics, NewCheckpoint
 

@@ -3,7 +3,8 @@
 import torch
 
 from pruning_core.config.spec import MethodSpec
-from pruning_core.pruning import METHODS, PruningStep
+from pruning_core.pruning import METHODS
+from pruning_core.pruning.base import PruningStep
 from tests.helpers.factories import Tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)

@@ -4,7 +4,7 @@ import torch
 
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
-from pruning_core.datasets.batches import Dataset, Split
+from pruning_core.datasets.base import Dataset, Split
 from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
@@ -20,11 +20,11 @@ def small_images():
     return Dataset(DIGITS_8, tuple("0123456789"), Split(pixels, labels), Split(pixels, labels))
 
 
-def place_in(folder):
-    """Open a workplace with the small images as `digits`, as a new process would."""
-    place = Workspace(Store(folder / "store"), ProgressDisplay())
-    place._datasets["digits"] = small_images()
-    return place
+def open_workspace(folder):
+    """Open a workspace with the small images as `digits`, as a new process would."""
+    workspace = Workspace(Store(folder / "store"), ProgressDisplay())
+    workspace._datasets["digits"] = small_images()
+    return workspace
 
 
 def grid_of(model, **fields):
@@ -35,6 +35,6 @@ def grid_of(model, **fields):
     )
 
 
-def make_all(grid, place):
+def make_all(grid, workspace):
     """Make every checkpoint of a grid, in order."""
-    return [ensure_variant(variant, grid, place) for variant in variants(grid)]
+    return [ensure_variant(variant, grid, workspace) for variant in variants(grid)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning_core.datasets.batches import Split
+from pruning_core.datasets.base import Split
 from pruning_core.errors import DatasetError, ModelError
 from pruning_core.measure.accuracy import NO_PREDICTION, agreement, evaluate, logit_difference
 from pruning_core.stats.intervals import wilson_interval

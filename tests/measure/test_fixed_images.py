@@ -13,7 +13,7 @@ from pruning_core.errors import ModelError
 from pruning_core.measure.fixed_images import answer, check_answer
 from pruning_core.store import Metrics
 from tests.helpers.factories import DIGITS_8, Tiny, made
-from tests.helpers.small_runs import grid_of, make_all, place_in
+from tests.helpers.small_runs import grid_of, make_all, open_workspace
 
 NETS = """
 import json
@@ -48,7 +48,7 @@ def test_a_network_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
     forward = "x = x * json.loads(Path('scale.json').read_text())"
     name = write(tmp_path, monkeypatch, "answers_a", forward=forward)
     (tmp_path / "scale.json").write_text("1.0")
-    checkpoint = make_all(grid_of(name, ratios="0.5"), place_in(tmp_path))[-1]
+    checkpoint = make_all(grid_of(name, ratios="0.5"), open_workspace(tmp_path))[-1]
     load_network(checkpoint)
     monkeypatch.setattr(networks, "_answered", set())  # as a new process
     load_network(checkpoint)
@@ -74,7 +74,7 @@ def test_what_a_state_dict_does_not_hold_is_refused_when_it_is_made(tmp_path, mo
     name = write(tmp_path, monkeypatch, f"answers_{abs(hash(init))}", init, forward)
     grid = grid_of(name, train={"epochs": 0, "seed": 5})
     with pytest.raises(ModelError, match="answers otherwise when its weights are loaded") as caught:
-        make_all(grid, place_in(tmp_path))
+        make_all(grid, open_workspace(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -82,7 +82,7 @@ def test_chance_in_evaluation_is_no_difference(tmp_path, monkeypatch):
     """A network that always drops out answers alike under one seed."""
     forward = "x = torch.nn.functional.dropout(x, 0.3)"
     name = write(tmp_path, monkeypatch, "answers_b", forward=forward)
-    for checkpoint in make_all(grid_of(name, ratios="0.5"), place_in(tmp_path)):
+    for checkpoint in make_all(grid_of(name, ratios="0.5"), open_workspace(tmp_path)):
         assert not load_network(checkpoint).training  # it was not refused
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pruning_core.errors import ModelError, UnknownNameError
-from pruning_core.models import MODELS, build_model, check_model_name, find_classifier, model_spec
+from pruning_core.models import MODELS, build_model, check_model_name, model_spec
+from pruning_core.models.inspect import find_classifier
 from tests.helpers.factories import write_user_model
 
 SMALL = (3, 32, 32)

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import nn
 
+from pruning_core import pipeline
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import DamagedCheckpointError, PruningError
+from pruning_core.pruning import preview
 from pruning_core.pruning.channel_plan import load_pruned, make_plan
+from pruning_core.pruning.step import extent_of, is_exhausted, prune
 from tests.helpers.factories import Tiny, tiny_plan
 
 
 def pruned_tiny():
     """Return a pruned small network and its plan."""
-    from pruning_core.pruning.step import prune
-
     torch.manual_seed(0)
     network = Tiny()
     return network, prune(network, Tiny(), MethodSpec(), 0.5, torch.zeros(1, 3, 32, 32), seed=0)
@@ -66,14 +67,15 @@ def test_a_change_that_a_plan_cannot_describe():
         make_plan(WithEmbedding(8), WithEmbedding(4))
 
 
-def test_what_exhausted_means_is_said_once(monkeypatch, tmp_path):
+def test_what_exhausted_means_is_said_once():
     """`plan` and the pipeline ask one function whether a step removed nothing, norms' widths included."""
-    from pruning_core.pruning import preview, step
-
-    assert preview.removed_nothing is step.removed_nothing
-    _, plan = pruned_tiny()
-    narrower = plan.layers["norm"].model_copy(update={"outputs": plan.layers["norm"].outputs - 1})
-    other = plan.model_copy(update={"layers": {**plan.layers, "norm": narrower}})
-    assert step.removed_nothing((plan, 0.0), (plan, 0.0))
-    assert not step.removed_nothing((plan, 0.0), (other, 0.0))
-    assert not step.removed_nothing((plan, 0.0), (plan, 0.5))
+    assert preview.is_exhausted is pipeline.is_exhausted is is_exhausted
+    network = Tiny()
+    before = extent_of(network)
+    assert is_exhausted(network, before)
+    network.norm.num_features -= 1
+    assert not is_exhausted(network, before)
+    network = Tiny()
+    with torch.no_grad():
+        network.inner.weight[0] = 0.0
+    assert not is_exhausted(network, before)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from pruning_core.config.spec import MethodSpec
-from pruning_core.pruning.masks import zeros_of
+from pruning_core.pruning.sparsity import zeros_of
 from pruning_core.pruning.step import prune
 from tests.helpers.factories import Tiny
 from tests.helpers.mask_networks import (

@@ -7,10 +7,12 @@ import torch
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError, UnknownNameError
-from pruning_core.models import build_model, find_classifier
-from pruning_core.pruning import METHODS, PruningStep, find_method
+from pruning_core.models import build_model
+from pruning_core.models.inspect import find_classifier
+from pruning_core.pruning import METHODS, find_method
+from pruning_core.pruning.base import PruningStep
 from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths, load_pruned
-from pruning_core.pruning.masks import sparsity_of, zeros_of
+from pruning_core.pruning.sparsity import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.factories import Tiny

@@ -111,7 +111,7 @@ def test_an_altered_state_is_never_resumed(tmp_path, alter):
         assert len(said) == 1
         assert not path.exists()
         return
-    assert (state.epoch, state.seconds, state.outside_s, state.losses) == (2, 0.5, 0.1, (1.0, 0.5))
+    assert (state.epoch, state.seconds, state.overhead_s, state.losses) == (2, 0.5, 0.1, (1.0, 0.5))
     assert state.tensors.keys() == STATE.tensors.keys()
     assert all(torch.equal(state.tensors[n], STATE.tensors[n]) for n in STATE.tensors)
 

@@ -5,6 +5,7 @@ import torch
 
 from pruning_core.config.cells import latency_cells
 from pruning_core.config.grid import make_grid
+from pruning_core.datasets.batches import normalise
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import model_cache
@@ -52,8 +53,7 @@ def test_calibration_images_are_training_images_always_the_same(models):
     one, two = models._calibration(cell), models._calibration(cell)
     assert torch.equal(one, two)
     assert len(one) == model_cache.CALIBRATION_IMAGES
-    train = model_cache.batches(dataset.train, dataset.spec, len(dataset.train.labels))
-    every = next(iter(train))[0].flatten(1)
+    every = normalise(dataset.train.images, dataset.spec).flatten(1)
     assert all(bool((every == image.flatten()).all(dim=1).any()) for image in one[:8])
 
 

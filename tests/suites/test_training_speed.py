@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.batches import Dataset, Split
+from pruning_core.datasets.base import Dataset, Split
+from pruning_core.datasets.batches import make_batch
 from pruning_core.suites.training_speed import BaselineStep, TrainerStep
 from tests.helpers.factories import DIGITS_8, Tiny
 
@@ -47,7 +48,7 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
     ours = TrainerStep(Tiny(), images, SPEC)
     sizes = []
     take = ours._runner.step
-    monkeypatch.setattr(ours._runner, "step", lambda x, y: (sizes.append(len(y)), take(x, y))[1])
+    monkeypatch.setattr(ours._runner, "step", lambda choices: (sizes.append(len(choices)), take(choices))[1])
     for _ in range(8):
         ours()
     assert sizes == [16] * 8
@@ -57,7 +58,8 @@ def test_both_see_the_same_pixels(images):
     """Image by image or in whole batches, a training image is normalised to the same values."""
     plain = BaselineStep(Tiny(), images, SPEC)
     ours = TrainerStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
-    (one, label), (batch, labels) = plain._loader.dataset[7], next(ours._batches)
+    one, label = plain._loader.dataset[7]
+    batch, labels = make_batch(images.train, images.spec, next(ours._choices), "cpu")
     place = int((labels == label).nonzero()[0])
     assert torch.allclose(batch[place], one, atol=1e-5)
 

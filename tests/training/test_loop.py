@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from pruning_core.config.spec import FineTuneSpec, TrainSpec
-from pruning_core.datasets.batches import Dataset, Split
+from pruning_core.datasets.base import Dataset, Split
+from pruning_core.datasets.batches import make_batch
 from pruning_core.errors import TrainingError, UnavailableError
 from pruning_core.training.batch_norm import recalibrate_batch_norms
-from pruning_core.training.loop import learning_rate, train
-from pruning_core.training.step import Distillation, TrainStep, derive_seed, resolve_precision
+from pruning_core.training.device import resolve_precision
+from pruning_core.training.loop import train
+from pruning_core.training.reproducibility import derive_seed
+from pruning_core.training.schedule import learning_rate
+from pruning_core.training.step import Distillation, TrainStep
 from tests.helpers.factories import DIGITS_8, Tiny, bright_images
 
 
@@ -138,10 +142,10 @@ def test_seeds_for_different_purposes_differ():
 def test_precision_is_what_was_asked_or_what_is_fast(monkeypatch):
     """`auto` resolves by the device, a named precision stays."""
     cpu = torch.device("cpu")
-    monkeypatch.setattr("pruning_core.training.step.fast_bf16", lambda _: True)
+    monkeypatch.setattr("pruning_core.training.device.fast_bf16", lambda _: True)
     assert resolve_precision(TrainSpec(), cpu) == "bf16"
     assert resolve_precision(TrainSpec(precision="fp32"), cpu) == "fp32"
-    monkeypatch.setattr("pruning_core.training.step.fast_bf16", lambda _: False)
+    monkeypatch.setattr("pruning_core.training.device.fast_bf16", lambda _: False)
     assert resolve_precision(TrainSpec(), cpu) == "fp32"
 
 
@@ -160,7 +164,7 @@ def test_zeros_stay_zero_and_the_rest_learns(images):
     zero = torch.rand(before.shape) < 0.5
     with torch.no_grad():
         network.inner.weight.masked_fill_(zero, 0.0)
-    train(network, images, TrainSpec(epochs=1, batch_size=16), zeros={"inner.weight": zero})
+    train(network, images, TrainSpec(epochs=1, batch_size=16), frozen_zeros={"inner.weight": zero})
     after = network.inner.weight.detach()
     assert torch.equal(after == 0, zero)
     assert not torch.equal(after[~zero], before[~zero])
@@ -210,7 +214,7 @@ def test_a_student_comes_nearer_to_its_teacher(images):
     assert distance() < before
 
 
-def test_norms_are_renewed_from_training_images(images):
+def test_batch_norms_are_recalibrated_on_training_images(images):
     """Mean and variance become those of the images asked for; weights, momentum and mode stay."""
     torch.manual_seed(1)
     network = Tiny().eval()
@@ -234,13 +238,13 @@ def test_norms_stay_when_no_images_are_asked_for(images):
     assert torch.equal(before, network.norm.running_var)
 
 
-def test_time_outside_of_the_steps_is_counted(images):
+def test_overhead_is_counted(images):
     """Batches and saved states are part of the seconds, and counted apart; a resumed training goes on."""
     _, states, result = run(images)
-    assert 0 < result.outside_s < result.seconds
-    assert 0 < states[0].outside_s < states[1].outside_s < result.outside_s
+    assert 0 < result.overhead_s < result.seconds
+    assert 0 < states[0].overhead_s < states[1].overhead_s < result.overhead_s
     _, _, resumed = run(images, resume=states[1])
-    assert resumed.outside_s > states[1].outside_s
+    assert resumed.overhead_s > states[1].overhead_s
 
 
 @pytest.mark.parametrize(("every_s", "epochs"), [(0.0, [1, 2]), (1e9, [])])
@@ -252,20 +256,22 @@ def test_states_are_saved_no_more_often_than_asked(images, every_s, epochs):
     assert saved == epochs
 
 
-@pytest.mark.parametrize("augment", [True, False])
-def test_a_step_may_make_its_own_batch(images, augment):
-    """What is drawn for a batch gives the images and labels, and the step, that a batch made before gives."""
+@pytest.mark.parametrize(("augment", "columns"), [(True, 4), (False, 1)])
+def test_a_step_makes_its_batch_of_what_was_drawn(images, augment, columns):
+    """An epoch draws indices, and with augmentation shifts and mirrors; a step takes nothing else."""
     spec = TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu", augment=augment)
-    losses = []
-    for composes in (False, True):
-        torch.manual_seed(1)
-        runner = TrainStep(Tiny(), images, spec)
-        runner._batch_in_graph = composes
-        batches = list(runner.batches_of_epoch(3))
-        assert [len(batch[0]) for batch in batches] == [16, 16, 16, 12]
-        assert {len(batch) for batch in batches} == {1 if composes else 2}
-        losses.append([float(runner.step(*batch)) for batch in batches])
-    assert losses[0] == losses[1]
+    train_step = TrainStep(Tiny(), images, spec)
+    choices = train_step.sample_epoch(3)
+    assert [tuple(part.shape) for part in choices] == [(size, columns) for size in (16, 16, 16, 12)]
+    assert torch.cat(choices)[:, 0].sort().values.tolist() == list(range(60))
+    assert all(torch.equal(a, b) for a, b in zip(choices, train_step.sample_epoch(3), strict=True))
+    seen = []
+    train_step.network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    for part in choices:
+        train_step.step(part)
+    expected, _ = make_batch(images.train, images.spec, choices[1], "cpu")
+    assert torch.equal(seen[1], expected)
+    assert train_step.data_s > 0
 
 
 @pytest.mark.parametrize("chosen", ["channels_last", "contiguous"])

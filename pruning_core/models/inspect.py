@@ -1,0 +1,72 @@
+"""What a network does with images: whether it returns logits, and which layer makes them."""
+
+import torch
+from torch import Tensor, nn
+
+from pruning_core.errors import ModelError
+from pruning_core.user_code.functions import one_line, raise_if_not_theirs
+
+
+def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, int, int]) -> None:
+    """Run two blank images through the network, and one.
+
+    Raises:
+        ModelError: If it cannot take (N, *image) or does not return logits of shape (N, classes).
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        for n in (2, 1):
+            _check_logits(network, name, classes, image, n)
+    finally:
+        network.train(was_training)
+
+
+def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int, int, int], n: int) -> None:
+    try:
+        with torch.no_grad():  # what a lazy layer makes in inference mode could not be trained
+            logits = network(torch.zeros(n, *image))
+    except BaseException as error:
+        raise_if_not_theirs(error)
+        what = f"images of {_shape(image)}" + (", one alone" if n == 1 else "")
+        raise ModelError(f"model {name} cannot take {what}: {one_line(error)}") from error
+    if not isinstance(logits, Tensor) or logits.shape != (n, classes):
+        got = _shape(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        images = "1 image" if n == 1 else f"{n} images"
+        raise ModelError(f"model {name}: for {images} it must return logits of {n}×{classes}; got {got}")
+
+
+def find_classifier(network: nn.Module, example: Tensor) -> str:
+    """Name the layer that makes the logits: the last convolution or linear layer to run.
+
+    Args:
+        network: Any network.
+        example: Images, (N, C, H, W).
+
+    Raises:
+        ModelError: If no convolution or linear layer runs.
+    """
+    last: list[nn.Module] = []
+
+    def remember(layer: nn.Module, _inputs: object, _output: object) -> None:
+        last[:] = [layer]
+
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    hooks = [m.register_forward_hook(remember) for m in network.modules() if isinstance(m, kinds)]
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(example)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    if not last:
+        raise ModelError("no convolution or linear layer runs in this model: nothing can be pruned")
+    names: dict[nn.Module, str] = {layer: name for name, layer in network.named_modules()}
+    return names[last[0]]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(size) for size in shape)

@@ -1,0 +1,46 @@
+"""Where a network is trained, and in which precision: what `auto` resolves to, and how it gets there."""
+
+import torch
+from torch import nn
+
+from pruning_core.config.spec import TrainSpec
+from pruning_core.datasets.base import Split
+from pruning_core.errors import UnavailableError
+from pruning_core.system.hardware import fast_bf16
+
+MAX_DATA_FRACTION = 0.25
+"""A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
+
+
+def resolve_device(spec: TrainSpec) -> torch.device:
+    """Return the device to train on: the one asked for, or CUDA if there is one.
+
+    Raises:
+        UnavailableError: If CUDA was asked for and is not there.
+    """
+    available = torch.cuda.is_available()
+    if spec.device == "cuda" and not available:
+        raise UnavailableError('cannot train on cuda: torch finds no CUDA device here. Use device = "auto".')
+    return torch.device("cuda" if available and spec.device != "cpu" else "cpu")
+
+
+def resolve_precision(spec: TrainSpec, device: torch.device) -> str:
+    """Return the precision to train in: the one asked for, or bf16 where the device is fast at it."""
+    if spec.precision != "auto":
+        return spec.precision
+    return "bf16" if fast_bf16(str(device)) else "fp32"
+
+
+def move_to(network: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
+    """Move a network, in place, to a device and a memory format."""
+    network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks this overload
+
+
+def move_split(split: Split, device: torch.device) -> Split:
+    """Return the split on a GPU that has room for it, else as it is: each batch then moves by itself."""
+    if device.type != "cuda":
+        return split
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    if split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
+        return split
+    return Split(split.images.to(device), split.labels.to(device))
