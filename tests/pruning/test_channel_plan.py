@@ -4,12 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from pruning_core import pipeline
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import DamagedCheckpointError, PruningError
-from pruning_core.pruning import preview
 from pruning_core.pruning.channel_plan import load_pruned, make_plan
-from pruning_core.pruning.step import extent_of, is_exhausted, prune
+from pruning_core.pruning.step import prune
 from tests.helpers.factories import Tiny, tiny_plan
 
 
@@ -65,17 +63,3 @@ def test_a_change_that_a_plan_cannot_describe():
 
     with pytest.raises(PruningError, match=r"table\.weight"):
         make_plan(WithEmbedding(8), WithEmbedding(4))
-
-
-def test_what_exhausted_means_is_said_once():
-    """`plan` and the pipeline ask one function whether a step removed nothing, norms' widths included."""
-    assert preview.is_exhausted is pipeline.is_exhausted is is_exhausted
-    network = Tiny()
-    before = extent_of(network)
-    assert is_exhausted(network, before)
-    network.norm.num_features -= 1
-    assert not is_exhausted(network, before)
-    network = Tiny()
-    with torch.no_grad():
-        network.inner.weight[0] = 0.0
-    assert not is_exhausted(network, before)

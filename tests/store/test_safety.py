@@ -329,6 +329,21 @@ def test_a_state_of_another_training_is_not_resumed(tmp_path):
     assert len(said) == 1
 
 
+def test_a_state_of_an_earlier_version_is_resumed(tmp_path):
+    """The seconds beside the steps once stood under another name in a state's header."""
+    import safetensors.torch
+
+    path = tmp_path / f"{KEY}.safetensors"
+    ResumeState(path).save(STATE)
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert '"overhead_s"' in header["state"]
+    header["state"] = header["state"].replace('"overhead_s"', '"outside_s"')
+    path.write_bytes(safetensors.torch.save(safetensors.torch.load(content), metadata=header))
+    state = ResumeState(path).load()
+    assert (state.epoch, state.overhead_s, state.losses) == (STATE.epoch, STATE.overhead_s, STATE.losses)
+
+
 def test_a_state_from_before_hashes_is_dropped(tmp_path):
     """What an earlier version saved has no hash: the training begins anew, in one line, no traceback."""
     import safetensors.torch

@@ -9,10 +9,11 @@ import torch
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.system.cuda_graph import WARM_UP_CALLS, GraphedCallable
-from pruning_core.training import step
+from pruning_core.training import device, step
 from pruning_core.training.loop import train
 from pruning_core.training.step import Distillation
 from tests.helpers.factories import Tiny, bright_images
+from tests.helpers.small_trainings import WithDropout, same
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 SPEC = TrainSpec(epochs=20, batch_size=16, learning_rate=0.05, precision="bf16", device="cuda")
@@ -175,13 +176,6 @@ def test_a_capture_that_fails_is_given_up_for_good(machine):
     assert len(calls) == 8
 
 
-class WithDropout(Tiny):
-    """Draws on the GPU: a graph draws anew in each replay."""
-
-    def forward(self, images):
-        return super().forward(torch.nn.functional.dropout(images, 0.2, training=self.training))
-
-
 class Waiting(Tiny):
     """Waits for the device: cannot be captured."""
 
@@ -211,11 +205,6 @@ def run(images, *, kind=WithDropout, resume=None, **others):
     network, states = kind(), []
     result = train(network, images, SPEC, resume=resume, on_epoch=states.append, **others)
     return network.state_dict(), states, result
-
-
-def same(first, second):
-    """Tell whether two state dicts are equal to the last bit."""
-    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.gpu
@@ -250,6 +239,17 @@ def test_a_graph_gives_the_same_weights_every_time(images):
     assert same(first, again)
     assert same(first, resumed)
     assert result.losses == again_result.losses == resumed_result.losses
+
+
+@pytest.mark.gpu
+@GPU
+def test_images_that_do_not_fit_are_moved_before_the_graph(images, monkeypatch):
+    """A split that stays on the CPU gives the weights of one that lies on the GPU, graphed as well."""
+    there, _, _ = run(images)
+    monkeypatch.setattr(device, "MAX_DATA_FRACTION", 0.0)
+    elsewhere, _, result = run(images)
+    assert result.graphed
+    assert same(there, elsewhere)
 
 
 @pytest.mark.gpu
