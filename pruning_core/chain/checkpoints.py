@@ -45,7 +45,7 @@ def new_checkpoint(
     cost = count_cost(network, example_of(spec))
     weights = weights_of(network)
     answers = answer(network.eval(), spec.dataset)
-    if spec.model.state_sha256:  # a user's: what else it keeps nobody knows
+    if spec.model.state_sha256:  # a user's network may keep more than its weights
         check_answer(
             load_pruned(build_network(spec), plan, weights),
             spec.dataset,

@@ -16,7 +16,7 @@ from pruning_core.store import Checkpoint
 from pruning_core.training.device import resolve_device
 
 _answered: set[tuple[Path, str]] = set()
-"""Checkpoints whose networks were seen to answer as stored, by folder and time: seen once in a process."""
+"""Checkpoints whose networks gave the stored logits in this process, by folder and time."""
 
 
 def build_network(spec: CheckpointSpec, seed: int = 0) -> nn.Module:
@@ -40,7 +40,7 @@ def load_network(checkpoint: Checkpoint) -> nn.Module:
             checkpoint.metrics.answers,
             f"checkpoint {checkpoint.key}: {spec.model.name} does not answer as it did when it was stored; "
             "what it reads or the libraries it uses have changed since: "
-            f"undo that, or delete {checkpoint.path} to make it anew",
+            f"undo that, or delete {checkpoint.path} to make it again",
         )
         _answered.add((checkpoint.path, checkpoint.metrics.created))
     return network

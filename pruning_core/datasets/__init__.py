@@ -64,9 +64,9 @@ def load_dataset(
     if name in DATASETS:
         root = data_root or platformdirs.user_cache_path("pruning-bench") / "datasets"
         return DATASETS[name](Source(_expanded(root), download))
-    kind, _, rest = name.partition(":")
+    kind, _, path = name.partition(":")
     if kind == "folder":
-        return load_folder(_expanded(Path(rest)), cache, display)
+        return load_folder(_expanded(Path(path)), cache, display)
     return call_user_function(name)
 
 
@@ -84,10 +84,10 @@ def check_dataset_name(name: str) -> None:
     Raises:
         UnknownNameError: If it is no name in DATASETS, no `folder:PATH` and no `module:function`.
     """
-    kind, _, rest = name.partition(":")
+    kind, _, path = name.partition(":")
     if (
         name in DATASETS
-        or (kind == "folder" and rest)
+        or (kind == "folder" and path)
         or (kind != "folder" and _USER_FUNCTION.fullmatch(name))
     ):
         return

@@ -1,4 +1,4 @@
-"""Batches: what is drawn by chance for a walk over a split, and the images that follow from it.
+"""Batches: what is drawn by chance for a pass over a split, and the images that follow from it.
 
     choices = sample_epoch(len(split.labels), spec, 256, shuffle, augmentation)   # on the CPU
     images, labels = make_batch(split, spec, choices[:256], device)               # where the images are
@@ -19,7 +19,7 @@ from pruning_core.datasets.base import Split
 def batches(
     split: Split, spec: DatasetSpec, batch_size: int, *, device: torch.device | str = "cpu"
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Walk once over a split in its own order, without augmentation; every image comes exactly once.
+    """Pass once over a split in its own order, without augmentation; every image comes exactly once.
 
     Args:
         split: Images and labels, on the CPU or already on `device`.
@@ -42,7 +42,7 @@ def sample_epoch(
     shuffle: torch.Generator | None = None,
     augmentation: torch.Generator | None = None,
 ) -> Tensor:
-    """Draw all chance of one walk over a split: which image comes when, and how it is augmented.
+    """Draw all chance of one pass over a split: which image comes when, and how it is augmented.
 
     Drawn on the CPU, whatever device the images are on, so that a seed means the same images everywhere.
 

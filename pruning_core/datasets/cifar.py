@@ -34,10 +34,10 @@ def _load_cifar(
     folder = source.data_root / dataset_class.base_folder
     if not folder.is_dir() and not source.download:
         raise not_found(name, [source.data_root], f"{dataset_class.base_folder}/")
-    parts = read_with_torchvision(name, dataset_class, source)
+    splits = read_with_torchvision(name, dataset_class, source)
     train, test = (
-        Split(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
-        for part in parts
+        Split(torch.from_numpy(split.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(split.targets))
+        for split in splits
     )
     augment = AugmentSpec(flip=True, crop_padding=4)
-    return make_dataset(name, parts[0].classes, train, test, mean=mean, std=std, augment=augment)
+    return make_dataset(name, splits[0].classes, train, test, mean=mean, std=std, augment=augment)

@@ -28,7 +28,7 @@ _CLASSES = (
 
 
 def load_fashion_mnist(source: Source) -> Dataset:
-    """Load Fashion-MNIST, padded by a black border to 32×32, its grey repeated for red, green and blue."""
+    """Load Fashion-MNIST, padded by a black border, its grey repeated for red, green and blue."""
     folders = [
         source.data_root / "FashionMNIST" / "raw",  # torchvision's own layout
         source.data_root / "fashion-mnist",

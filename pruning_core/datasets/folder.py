@@ -137,7 +137,7 @@ def _decode(
                 if advance is not None:
                     advance(done, len(files))
     finally:
-        pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, the rest need not be decoded
+        pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, the others need not be decoded
 
 
 def _decode_image(file: Path) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Description(StrictModel):
-    """What is known of the pixels once they have all been read."""
+    """What is computed of the pixels once they have all been read."""
 
     fingerprint: str
     mean: tuple[float, ...]
@@ -51,7 +51,7 @@ class _Index(StrictModel):
     own_sha256: str = ""
 
     def signed(self) -> "_Index":
-        """Return it with a hash of all the rest."""
+        """Return it with a hash of everything else."""
         text = self.model_copy(update={"own_sha256": ""}).model_dump_json()
         return self.model_copy(update={"own_sha256": hashlib.sha256(text.encode()).hexdigest()})
 

@@ -17,12 +17,12 @@ def _resnet(network: Any, channels: int) -> nn.Module:  # Any: torchvision has n
 
 
 def build_resnet18(classes: int, channels: int) -> nn.Module:
-    """Build ResNet-18 with a 3×3 stem of stride 1 and no max-pool."""
+    """Build ResNet-18 with a stem of stride 1 and no max-pool."""
     return _resnet(torchvision_models.resnet18(weights=None, num_classes=classes), channels)
 
 
 def build_resnet50(classes: int, channels: int) -> nn.Module:
-    """Build ResNet-50 with a 3×3 stem of stride 1 and no max-pool."""
+    """Build ResNet-50 with a stem of stride 1 and no max-pool."""
     return _resnet(torchvision_models.resnet50(weights=None, num_classes=classes), channels)
 
 
@@ -36,7 +36,7 @@ def build_vgg16_bn(classes: int, channels: int) -> nn.Module:
 
 
 def build_mobilenet_v2(classes: int, channels: int) -> nn.Module:
-    """Build MobileNetV2 with a total stride of 8 instead of 32."""
+    """Build MobileNetV2 with a total stride of 8."""
     # Expansion, width, blocks, stride of each stage; strides of the stem and second stage are 1 here.
     stages = [
         [1, 16, 1, 1],

@@ -149,7 +149,7 @@ def _describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
             f"model {name}: two networks built from one seed differ ({differing}); draw by torch, `random` "
             "or `numpy.random`, which are seeded, or from a generator with a seed of your own"
         )
-    # What changes from one call to the next, such as a time, says nothing of the network.
+    # What changes from one call to the next, such as a time, does not describe the network.
     lines += [f"{key} = {value}" for key, value in sorted(attributes.items()) if again.get(key) == value]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -202,7 +202,7 @@ def _layers_of(network: nn.Module) -> list[str]:
 
 
 def _attributes_of(network: nn.Module) -> dict[str, str]:
-    """Return numbers and functions that the user's own layers hold; PyTorch's say them by themselves."""
+    """Return numbers and functions that the user's own layers hold; PyTorch's layers print theirs."""
     found = {}
     for name, layer in network.named_modules():
         if type(layer).__module__.partition(".")[0] not in ("torch", "torchvision"):

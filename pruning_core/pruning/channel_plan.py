@@ -49,11 +49,6 @@ class ChannelPlan(StrictModel):
         return {name: layer.outputs for name, layer in self.layers.items() if layer.inputs is not None}
 
     @property
-    def kept_widths(self) -> dict[str, int]:
-        """Kept output widths of every layer, norms included."""
-        return {name: layer.outputs for name, layer in self.layers.items()}
-
-    @property
     def dense_widths(self) -> dict[str, int]:
         """Dense output widths of convolutions and linear layers."""
         return {name: layer.dense_outputs for name, layer in self.layers.items() if layer.inputs is not None}

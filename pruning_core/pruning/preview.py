@@ -118,7 +118,7 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
         return for_json([asdict(step) for step in steps], indent=1)
     if format == "csv":
         text = io.StringIO()
-        plain = [
+        columns = [
             "model",
             "method",
             "ratio",
@@ -131,10 +131,10 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
         ]
         layers = list(steps[0].widths) if steps else []
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*plain, *(for_csv(f"width:{layer}") for layer in layers)])
+        writer.writerow([*columns, *(for_csv(f"width:{layer}") for layer in layers)])
         for step in steps:
             row = asdict(step)
-            values = (for_csv(row[name]) for name in plain)
+            values = (for_csv(row[name]) for name in columns)
             writer.writerow([*values, *(step.widths[layer] for layer in layers)])
         return text.getvalue().rstrip("\n")
     rows = [

@@ -34,7 +34,7 @@ def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTune
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
+        norm.momentum = None  # the mean over all batches
         norm.train()
     shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, 0, "norms"))
     chosen = torch.randperm(len(dataset.train.labels), generator=shuffle)[: spec.norm_images]

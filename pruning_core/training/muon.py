@@ -1,8 +1,7 @@
 """Muon, for the weights of convolutions: momentum whose directions are all made equally strong.
 
-In the form that trains small networks on small images fastest: the weights of a convolution keep their
-norm, which a batch norm behind it makes meaningless, and a step turns them by a fixed fraction of it.
-torch.optim.Muon takes matrices only.
+The weights of a convolution keep their norm, which a batch norm behind it makes meaningless, and a step turns
+them by a fixed fraction of it. torch.optim.Muon takes matrices only. Evidence: `training/README.md`.
 
 Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and airbench94_muon
 of https://github.com/KellerJordan/cifar10-airbench.
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 _STEPS = 3
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the iteration: singular values end somewhere near 1, which is near enough (see the source)."""
+"""Of the iteration that brings singular values near 1 (see the source)."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -35,7 +34,7 @@ class Muon(torch.optim.Optimizer):
         Args:
             weights: Of two or more dimensions, output channels first.
             lr: How far a step moves a weight, as a fraction of its norm.
-            momentum: Fraction of the earlier gradients that goes on.
+            momentum: Fraction of the earlier gradients that is kept.
             nesterov: Look one step ahead.
             dtype: Type to iterate in: bfloat16 is enough where it is fast.
         """
@@ -67,7 +66,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
         matrix: (rows, columns); nothing but zeros stays so.
 
     Returns:
-        (rows, columns), singular values between about 0.5 and 1.2 but for those that were tiny.
+        (rows, columns), singular values near 1, but for those that were tiny.
     """
     a, b, c = _COEFFICIENTS
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T  # the smaller product of the two

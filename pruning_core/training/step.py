@@ -147,9 +147,14 @@ class TrainStep:
         spec = self.spec
         shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "order"))
         # The label is older than the argument; another one would draw other images for the same seed.
-        varied = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "variation"))
-        augmentation = varied if spec.augment else None
-        choices = sample_epoch(len(self.split.labels), self._images, spec.batch_size, shuffle, augmentation)
+        augmentation = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "variation"))
+        choices = sample_epoch(
+            len(self.split.labels),
+            self._images,
+            spec.batch_size,
+            shuffle,
+            augmentation if spec.augment else None,
+        )
         return torch.split(choices.to(self.split.images.device), spec.batch_size)
 
     def step(self, choices: Tensor) -> Tensor:  # -> ()

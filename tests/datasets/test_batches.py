@@ -43,12 +43,12 @@ def crop_one_by_one(images: Tensor, how: AugmentSpec, generator: torch.Generator
     padding = how.crop_padding
     offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)[:, :, 0].tolist()
     mirrored = (torch.rand((count, 1), generator=generator) < 0.5)[:, 0].tolist()
-    varied = []
+    cropped = []
     for image, top, left, mirror in zip(images, *offsets, mirrored, strict=True):
         padded = torch.nn.functional.pad(image[None].float(), (padding,) * 4, mode="reflect")[0]
         crop = padded[:, top : top + height, left : left + width].to(torch.uint8)
-        varied.append(crop.flip(2) if how.flip and mirror else crop)
-    return torch.stack(varied)
+        cropped.append(crop.flip(2) if how.flip and mirror else crop)
+    return torch.stack(cropped)
 
 
 @pytest.mark.parametrize("flip", [True, False])
@@ -62,8 +62,8 @@ def test_augments_as_a_loop_over_images_would(flip: bool, padding: int) -> None:
 def test_augments_each_image_on_its_own() -> None:
     """Copies of one image in a batch are shifted and mirrored in every way there is."""
     images = make_split(1).images.repeat(500, 1, 1, 1)
-    varied = augment_by(images, AugmentSpec(flip=True, crop_padding=1), seeded())
-    assert len({image.numpy().tobytes() for image in varied}) == 3 * 3 * 2
+    augmented = augment_by(images, AugmentSpec(flip=True, crop_padding=1), seeded())
+    assert len({image.numpy().tobytes() for image in augmented}) == 3 * 3 * 2
 
 
 def test_does_not_augment_without_border_and_mirror() -> None:
@@ -141,9 +141,9 @@ def test_order_depends_on_the_seed_alone() -> None:
 def test_order_does_not_depend_on_the_augmentation() -> None:
     """Switching augmentation off leaves the order as it was."""
     dataset = make_small()
-    plain = drawn_batches(dataset.train, dataset.spec, 4, seeded())
+    unchanged = drawn_batches(dataset.train, dataset.spec, 4, seeded())
     augmented = drawn_batches(dataset.train, dataset.spec, 4, seeded(), seeded(5))
-    for (_, labels), (_, other_labels) in zip(plain, augmented, strict=True):
+    for (_, labels), (_, other_labels) in zip(unchanged, augmented, strict=True):
         assert torch.equal(labels, other_labels)
 
 

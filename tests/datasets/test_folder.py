@@ -241,7 +241,7 @@ def test_cache_follows_a_moved_folder(folder: Path, tmp_path: Path, decoded: lis
 def test_changed_file_makes_a_new_cache(
     folder: Path, tmp_path: Path, decoded: list[Path], change: str
 ) -> None:
-    """Another content, of the same time, or another name of one file, and all are decoded anew."""
+    """Another content, of the same time, or another name of one file, and all are decoded again."""
     load(folder, tmp_path / "cache")
     decoded.clear()
     file = folder / "train" / "cat" / "1.png"

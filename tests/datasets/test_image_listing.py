@@ -41,7 +41,7 @@ def listed(content: FolderContent, folder: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("place", "target"),
+    ("link", "target"),
     [
         ("train/cat/loop", "."),
         ("train/cat/loop", ".."),
@@ -59,17 +59,17 @@ def listed(content: FolderContent, folder: Path) -> dict[str, list[str]]:
         ("train/gone", "nowhere"),
     ],
 )
-def test_each_real_file_is_listed_once(folder: Path, place: str, target: str) -> None:
+def test_each_real_file_is_listed_once(folder: Path, link: str, target: str) -> None:
     """A link in a circle, to what is listed already or to nothing adds no image, and is named in a line."""
     expected = list_images(folder)
     assert expected.notes == ()
-    (folder / place).symlink_to(target)
+    (folder / link).symlink_to(target)
     content = list_images(folder)
     assert content.splits == expected.splits
     assert content.class_names == CLASSES
     (note,) = content.notes
     assert "1 left aside" in note
-    assert place in note
+    assert link in note
     assert "\n" not in note
 
 

@@ -1,4 +1,4 @@
-"""Decoded pixels on disk: kept, memory-mapped, and made anew when damaged."""
+"""Decoded pixels on disk: kept, memory-mapped, and made again when damaged."""
 
 import os
 import subprocess
@@ -176,7 +176,7 @@ def test_unreadable_disk_is_reported(tmp_path: Path, source: Source, monkeypatch
 def test_an_altered_byte_is_noticed(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch, name: str, large_bytes: int
 ) -> None:
-    """A file of the right size with another byte is not used: one line names it, and it is made anew."""
+    """A file of the right size with another byte is not used: one line names it, and it is made again."""
     monkeypatch.setattr(pixel_cache, "LARGE_BYTES", large_bytes)
     folder = tmp_path / "folder"
     source.load(folder)

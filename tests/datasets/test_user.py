@@ -78,8 +78,8 @@ def test_loads_arrays(folder: Folder) -> None:
 )
 def test_same_content_gives_the_same_fingerprint(folder: Folder, body: str) -> None:
     """Tensors, lists, read-only and strided arrays of the same content are the same dataset."""
-    plain = load_dataset(folder.write("return (images, labels), (images, labels)"))
-    assert load_dataset(folder.write(body)).spec.fingerprint == plain.spec.fingerprint
+    unchanged = load_dataset(folder.write("return (images, labels), (images, labels)"))
+    assert load_dataset(folder.write(body)).spec.fingerprint == unchanged.spec.fingerprint
 
 
 def test_module_may_import_its_neighbours_late(folder: Folder) -> None:
@@ -105,10 +105,10 @@ def describe(std=(0.25,) * 3, padding=1, names=("a", "b", "c")):
 def test_a_dataset_is_described_anew(folder: Folder) -> None:
     """A Dataset keeps its statistics, augmentation and names; name, shape and fingerprint are made true."""
     name = folder.write("return describe()", WITH_DATASET)
-    plain = load_dataset(folder.write("return (images, labels), (images, labels)")).spec
+    unchanged = load_dataset(folder.write("return (images, labels), (images, labels)")).spec
     dataset = load_dataset(name)
     spec = dataset.spec
-    assert (spec.name, spec.fingerprint) == (name, plain.fingerprint)
+    assert (spec.name, spec.fingerprint) == (name, unchanged.fingerprint)
     assert (spec.classes, spec.height, spec.width) == (3, 8, 8)
     assert (spec.mean, spec.std) == ((0.5,) * 3, (0.25,) * 3)
     assert (spec.augment.flip, spec.augment.crop_padding) == (True, 1)
@@ -154,7 +154,7 @@ def test_refuses_a_dataset_that_contradicts_itself(folder: Folder, body: str, te
     ],
 )
 def test_refuses_what_is_no_dataset(folder: Folder, returned: str, text: str) -> None:
-    """What a function returns is checked: the error says which part, what came and what is allowed."""
+    """What a function returns is checked: the error says which split, what it got and what is allowed."""
     assert text in folder.fail(f"return {returned}")
 
 

@@ -106,7 +106,7 @@ def test_magnitude_removes_the_smallest_group():
     prune_tiny(network, 6 / 32, round_to=1)
     gone = {3, 8, 9, 15, 21, 30}
     stays = [c for c in range(32) if c not in gone]
-    # The inputs of `inner` were pruned too: compare what is left of each channel by its place.
+    # The inputs of `inner` were pruned too: compare what is left of each channel by its index.
     assert network.inner.out_channels == 26
     for row, channel in enumerate(stays):
         assert network.inner.weight[row].norm() > 0.5 * kept_before[channel].norm()
@@ -116,7 +116,7 @@ class TestLamp:
     """`lamp`: which channels go, and from where."""
 
     def test_layers_keep_as_many_whatever_their_width_and_scale(self):
-        """Wide layers give most; what a layer keeps does not follow how large its weights are."""
+        """Wide layers lose most; what a layer keeps does not follow how large its weights are."""
         network = build_model("resnet18", 10, (3, 32, 32))
         with torch.no_grad():
             network.layer4[1].conv1.weight *= 1e-3
@@ -235,14 +235,14 @@ def test_a_chain_resumed_at_every_step_has_the_same_widths(name, method, scope):
 
 
 def test_requested_widths_are_kept_beside_achieved_ones():
-    """The plan says what was asked for, before rounding, and what came."""
+    """The plan says what was asked for, before rounding, and what was achieved."""
     plan = prune_tiny(build_tiny(), 0.4, round_to=4)
     assert (plan.layers["inner"].requested_outputs, plan.layers["inner"].outputs) == (19, 16)
     assert plan.layers["fc"].requested_outputs is None
 
 
 def test_torch_pruning_skips_a_group_that_would_lose_all():
-    """Pins torch-pruning: at ratio 1 nothing happens, silently; our exhausted steps rest on it."""
+    """Pins torch-pruning: at ratio 1 nothing happens, silently; our exhausted steps rely on it."""
     network = build_tiny()
     prune_tiny(network, 1.0)
     assert layer_widths(network) == layer_widths(build_tiny())

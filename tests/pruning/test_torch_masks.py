@@ -1,4 +1,4 @@
-"""Pins what torch.nn.utils.prune does unasked, and we work around or rest on."""
+"""Pins what torch.nn.utils.prune does unasked, and we work around or rely on."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tests.helpers.mask_networks import zero_channels, zero_count
 
 
 class TestTorch:
-    """Pins what torch.nn.utils.prune does unasked, and we work around or rest on."""
+    """Pins what torch.nn.utils.prune does unasked, and we work around or rely on."""
 
     def test_random_draws_zeros_again(self):
         """Without a mask that names the zeros, fewer weights than asked become zero."""
@@ -29,8 +29,8 @@ class TestTorch:
         low, high = nn.Linear(4, 4), nn.Linear(4, 4)
         with torch.no_grad():
             low.weight *= 1e-6
-        places = [(low, "weight"), (high, "weight")]
-        torch_prune.global_unstructured(places, torch_prune.L1Unstructured, amount=16)
+        parameters = [(low, "weight"), (high, "weight")]
+        torch_prune.global_unstructured(parameters, torch_prune.L1Unstructured, amount=16)
         assert (zero_count(low), zero_count(high)) == (16, 0)
 
     def test_zero_channels_count(self):
