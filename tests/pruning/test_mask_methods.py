@@ -167,7 +167,7 @@ class TestWhichWeights:
 
     @pytest.mark.parametrize("scope", ["local", "global"])
     def test_the_control_does_not_follow_magnitudes(self, scope):
-        """The control's zeros hit small and large weights alike; not even the weight that is kept is the largest."""
+        """The control's zeros hit small and large weights alike; not even the kept weight is the largest."""
         network, dense = build_tiny(), build_tiny()
         mask(network, "unstructured-random", 0.5, scope=scope)
         magnitude = dense.inner.weight.abs()

@@ -1,5 +1,7 @@
 """One step: its batch, its loss, what it may change."""
 
+import hashlib
+
 import pytest
 import torch
 
@@ -165,3 +167,11 @@ def test_a_graph_holds_the_batch_where_the_images_are(images, monkeypatch, devic
     assert losses[0] == losses[1]
     graph = train_step._step_graph or train_step._learn_graph
     assert graph.shapes == [given, given]
+
+
+@pytest.mark.parametrize(("augment", "expected"), [(True, "bf8bad2e6a3536b5"), (False, "b23409f39c5e6e59")])
+def test_what_is_drawn_for_a_seed_never_changes(augment, expected):
+    """Another order or augmentation would give other weights under the same key."""
+    spec = TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu", augment=augment, seed=3)
+    choices = torch.cat(TrainStep(Tiny(), bright_images(crop_padding=2), spec).sample_epoch(2))
+    assert hashlib.sha256(choices.contiguous().numpy().astype("<i8").tobytes()).hexdigest()[:16] == expected
