@@ -114,8 +114,3 @@ class RecordError(PruningBenchError):
 
 class NotTimedError(PruningBenchError):
     """Nothing is timed in this run; its text says why."""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type where it has none: some raise whole pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
