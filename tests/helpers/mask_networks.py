@@ -1,4 +1,4 @@
-"""A small network, masks on it, and counts of its zeros. Not for: what they should be (`test_mask_*.py`)."""
+"""A small network, masks on it, and counts of its zeros."""
 
 import torch
 
