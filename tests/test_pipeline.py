@@ -113,7 +113,7 @@ def test_a_step_loads_without_its_parent(tmp_path, model, trainings):
 
 
 def test_the_tutorials_chain_resumed_at_every_step(tmp_path):
-    """Made by processes that each begin anew, the chain has the tutorial's MACs and parameters."""
+    """Made by processes that each start afresh, the chain has the tutorial's MACs and parameters."""
     no_training = {"epochs": 0}
     grid = make_grid({"ratios": "0.05:1.0:0.05", "train": no_training, "fine_tune": no_training})
     found = {}

@@ -89,7 +89,7 @@ def test_spec_is_computed_from_the_pixels(folder: Path, tmp_path: Path, cached: 
 
 
 @pytest.mark.parametrize(("side", "padding"), [(4, 0), (8, 1), (40, 4), (100, 4)])
-def test_crop_padding_is_at_most_an_eighth(tmp_path: Path, side: int, padding: int) -> None:
+def test_crop_padding_is_no_more_than_an_eighth(tmp_path: Path, side: int, padding: int) -> None:
     """Small pictures are shifted less, so that what they show stays within."""
     for part in ("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/b/0.png"):
         write_image(tmp_path / part, 0, width=side, height=side)

@@ -100,7 +100,7 @@ def test_small_files_are_read(tmp_path: Path, source: Source) -> None:
         lambda folder: np.save(folder / "train.npy", np.array([None]), allow_pickle=True),
     ],
 )
-def test_damage_is_made_anew(
+def test_damage_is_made_again(
     tmp_path: Path,
     source: Source,
     monkeypatch: pytest.MonkeyPatch,
@@ -237,7 +237,7 @@ def test_only_our_own_names_are_left_over(tmp_path: Path, source: Source) -> Non
     assert pixel_cache.leftovers(tmp_path) == [tmp_path / f".{KEY}.{KEY}", tmp_path / f".{KEY}.{KEY}.damaged"]
 
 
-def test_a_lock_deleted_before_it_was_held_is_made_anew(
+def test_a_lock_deleted_before_it_was_held_is_made_again(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the lock was taken for a leftover and deleted, the folder is written under another one."""

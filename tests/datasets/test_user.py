@@ -102,7 +102,7 @@ def describe(std=(0.25,) * 3, padding=1, names=("a", "b", "c")):
 )
 
 
-def test_a_dataset_is_described_anew(folder: Folder) -> None:
+def test_a_dataset_is_described_again(folder: Folder) -> None:
     """A Dataset keeps its statistics, augmentation and names; name, shape and fingerprint are made true."""
     name = folder.write("return describe()", WITH_DATASET)
     unchanged = load_dataset(folder.write("return (images, labels), (images, labels)")).spec
