@@ -16,7 +16,7 @@
     ├── RecordError              a benchmark JSON file cannot be used
     └── NotTimedError            nothing is timed in this run; a suite's test is skipped
 
-Not for: mistakes of ours. Those stay ordinary exceptions, with a traceback.
+Mistakes of ours stay ordinary exceptions, with a traceback.
 """
 
 import difflib

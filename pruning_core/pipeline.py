@@ -19,7 +19,8 @@ from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.pruning.channel_plan import make_plan
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
-from pruning_core.store import Checkpoint, NewCheckpoint, ResumeState
+from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint
+from pruning_core.store.resume import ResumeState
 from pruning_core.system.hardware import most_threads, set_torch_threads
 from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.workspace import Workspace

@@ -292,7 +292,7 @@ def _harness_of(config: pytest.Config) -> Harness:
             if renamed := explain_labels(grid.dataset):
                 display.say(renamed)
             place = Workspace(
-                store=Store(root, say=display.say),
+                store=Store(root, notify=display.say),
                 display=display,
                 data_root=Path(data_root) if data_root else None,
                 download=config.getoption("--download"),

@@ -10,7 +10,9 @@ from pruning_core.config.spec import CheckpointSpec, key_of
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.base import Dataset
 from pruning_core.progress import ProgressDisplay
-from pruning_core.store import Checkpoint, ResumeState, Store
+from pruning_core.store import Store
+from pruning_core.store.checkpoint import Checkpoint
+from pruning_core.store.resume import ResumeState
 
 
 @dataclass

@@ -14,7 +14,8 @@ from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import key_of
 from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
-from pruning_core.store import ResumeState, Store
+from pruning_core.store import Store
+from pruning_core.store.resume import ResumeState
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import TUTORIAL, write_user_model
 from tests.helpers.small_runs import grid_of, make_all, open_workspace

@@ -13,7 +13,7 @@ from pruning_core.measure.fixed_images import answer, check_answer
 from pruning_core.pruning.channel_plan import ChannelPlan, load_pruned
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes, weights_of
 from pruning_core.pruning.sparsity import sparsity_of
-from pruning_core.store import Checkpoint, Metrics, NewCheckpoint
+from pruning_core.store.checkpoint import Checkpoint, Metrics, NewCheckpoint
 from pruning_core.training.loop import TrainResult
 
 

@@ -10,7 +10,8 @@ from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.pruning import find_method
 from pruning_core.pruning.sparsity import zeros_of
-from pruning_core.store import Checkpoint, ResumeState
+from pruning_core.store.checkpoint import Checkpoint
+from pruning_core.store.resume import ResumeState
 from pruning_core.training.loop import TrainResult, train
 from pruning_core.training.step import Distillation
 from pruning_core.workspace import Workspace

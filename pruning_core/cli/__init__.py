@@ -100,7 +100,7 @@ def prepare(
     display = ProgressDisplay()
     if renamed := explain_labels(wanted.dataset):
         display.say(renamed)
-    store = Store(root or default_root(), say=display.say)
+    store = Store(root or default_root(), notify=display.say)
     place = Workspace(store, display, data_root, download, wanted.normalize)
     all_variants = list(variants(wanted))
     if ratios is not None and (note := explain_other_chain(path, wanted)):
@@ -117,7 +117,7 @@ def prepare(
         )
 
 
-MOST_IMAGE_VALUES = 2**23
+MAX_IMAGE_VALUES = 2**23
 """Of `plan`: 3 × 1672 × 1672. A network keeps some hundred times as much while it is traced."""
 
 
@@ -310,9 +310,9 @@ def _image_shape(text: str) -> tuple[int, int, int]:
     parts = text.lower().split("x", 3)
     if len(parts) == 3 and all(re.fullmatch("[0-9]{1,6}", part) for part in parts):
         channels, height, width = map(int, parts)
-        if 0 < channels * height * width <= MOST_IMAGE_VALUES:
+        if 0 < channels * height * width <= MAX_IMAGE_VALUES:
             return channels, height, width
     raise OptionError(
         f"--image: channels, height and width as 3x32x32; got {shown(text)}. "
-        f"At most {MOST_IMAGE_VALUES:,} numbers in all"
+        f"At most {MAX_IMAGE_VALUES:,} numbers in all"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pruning_core.cli.options import FILE, FOLDER, store_option
-from pruning_core.config.parse import MOST_THREADS
+from pruning_core.config.parse import MAX_THREADS
 
 
 @click.group()
@@ -36,7 +36,7 @@ def selftest() -> None:
     help="contended: beside a process that computes half of the time.",
 )
 @click.option(
-    "--threads", type=click.IntRange(0, MOST_THREADS), default=0, help="CPU threads (default: all usable)."
+    "--threads", type=click.IntRange(0, MAX_THREADS), default=0, help="CPU threads (default: all usable)."
 )
 @click.option("--json", "json_file", type=FILE, help="Write every trial and the rates.")
 @click.option("--figure", type=FILE, help="Draw both methods, .svg or .png (needs the extra `figures`).")

@@ -15,15 +15,8 @@ from pruning_core.config.parse import (
     parse_threads,
 )
 from pruning_core.config.recipes import find_recipe
-from pruning_core.config.spec import (
-    MOST_EPOCHS,
-    FineTuneSpec,
-    MethodSpec,
-    StrictModel,
-    TrainSpec,
-    explain,
-    lines_of,
-)
+from pruning_core.config.spec import MAX_EPOCHS, FineTuneSpec, MethodSpec, TrainSpec
+from pruning_core.config.validation import StrictModel, lines_of, option_error
 from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import TomlFile, read_toml
@@ -125,13 +118,13 @@ class Grid(StrictModel):
                 type(ratio) in (int, float)
                 and 0 <= ratio <= 1
                 and type(epochs) is int
-                and 0 <= epochs <= MOST_EPOCHS
+                and 0 <= epochs <= MAX_EPOCHS
                 for ratio, epochs in value
             )
             ratios = [float(ratio) for ratio, _ in value] if fine else []
             if not fine or ratios != sorted(set(ratios)):
                 raise ValueError(
-                    f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MOST_EPOCHS}; "
+                    f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MAX_EPOCHS}; "
                     f"got {shown(value)}"
                 )
             value = tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
@@ -156,7 +149,7 @@ class Grid(StrictModel):
                 {"name": name, "schedule": self.schedule, "scope": self.scope, "round_to": self.round_to}
             )
         except ValidationError as error:
-            raise explain(error) from None
+            raise option_error(error) from None
 
 
 def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:

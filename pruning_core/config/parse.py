@@ -12,32 +12,34 @@ from pruning_core.console.shown import shortened, shown
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
-LONGEST_NAME = 1000
+MAX_NAME_LENGTH = 1000
 """Characters of a name, which may hold the path of a folder."""
 
-LONGEST_AXIS = 1000
+MAX_AXIS_LENGTH = 1000
 """Things that one axis of a grid may have."""
 
-MOST_IMAGES = 65_536
+MAX_IMAGES = 65_536
 """Images in one batch."""
 
-MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
+MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
 """CPU threads: more only wait, and where there are no more to be had the process would end without a word."""
 
-_LONGEST_NUMBER = 30
+_MAX_NUMBER_LENGTH = 30
 
 
 def parse_names(value: object) -> object:
     """Accept one name, a list of names, or names separated by commas; each may stand once."""
     if isinstance(value, str):
-        value = [part.strip() for part in value.split(",", LONGEST_AXIS)]
+        value = [part.strip() for part in value.split(",", MAX_AXIS_LENGTH)]
     if isinstance(value, list | tuple):
         if not value or "" in value:
             raise ValueError("needs at least one name, and no empty ones")
         _check_length(value)
         for item in value:
-            if isinstance(item, str) and (len(item) > LONGEST_NAME or "\0" in item):
-                raise ValueError(f"a name has at most {LONGEST_NAME} characters, none NUL; got {shown(item)}")
+            if isinstance(item, str) and (len(item) > MAX_NAME_LENGTH or "\0" in item):
+                raise ValueError(
+                    f"a name has at most {MAX_NAME_LENGTH} characters, none NUL; got {shown(item)}"
+                )
         repeated = sorted({str(item) for item in value if value.count(item) > 1})
         if repeated:
             raise ValueError(f"has duplicates: {shortened(', '.join(repeated), 200)}")
@@ -52,7 +54,7 @@ def parse_ratios(value: object) -> object:
         ValueError: If a ratio is outside [0, 1], or the ratios do not rise.
     """
     if isinstance(value, str):
-        parts = value.split(",", LONGEST_AXIS)
+        parts = value.split(",", MAX_AXIS_LENGTH)
         value = [ratio for part in parts for ratio in _range_of(part.strip())]
     if not isinstance(value, list | tuple):
         return value
@@ -79,30 +81,30 @@ def parse_batch_sizes(value: object) -> object:
     """Accept a list of batch sizes, one batch size, or text such as `1,32`.
 
     Raises:
-        ValueError: If one is below 1 or above `MOST_IMAGES`, repeated, or no whole number.
+        ValueError: If one is below 1 or above `MAX_IMAGES`, repeated, or no whole number.
     """
-    return _whole_numbers(value, "batch sizes", MOST_IMAGES)
+    return _whole_numbers(value, "batch sizes", MAX_IMAGES)
 
 
 def parse_threads(value: object) -> object:
     """Accept numbers of threads as `parse_batch_sizes` does, and 0 alone: as many as the process may use.
 
     Raises:
-        ValueError: If one is below 1 (below 0 where it stands alone) or above `MOST_THREADS`, repeated, or no
+        ValueError: If one is below 1 (below 0 where it stands alone) or above `MAX_THREADS`, repeated, or no
             whole number.
     """
     alone = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
     return (
         (0,)
         if alone == "0" or (type(alone) is int and alone == 0)
-        else _whole_numbers(value, "numbers of threads", MOST_THREADS)
+        else _whole_numbers(value, "numbers of threads", MAX_THREADS)
     )
 
 
 def _whole_numbers(value: object, what: str, most: int) -> object:
     if isinstance(value, str):
         try:
-            value = [_whole_number(part) for part in value.split(",", LONGEST_AXIS)]
+            value = [_whole_number(part) for part in value.split(",", MAX_AXIS_LENGTH)]
         except ValueError:
             raise ValueError(f"{what} are whole numbers separated by commas; got {shown(value)}") from None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -116,21 +118,21 @@ def _whole_numbers(value: object, what: str, most: int) -> object:
 
 
 def _whole_number(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > _MAX_NUMBER_LENGTH:
         raise ValueError
     return int(text)
 
 
 def _check_length(items: Sequence[object]) -> None:
-    if len(items) > LONGEST_AXIS:
-        raise ValueError(f"at most {LONGEST_AXIS} of them")
+    if len(items) > MAX_AXIS_LENGTH:
+        raise ValueError(f"at most {MAX_AXIS_LENGTH} of them")
 
 
 def _range_of(part: str) -> list[float]:
     # Decimal, so that 0.05:1.0:0.05 is the twenty numbers one would write by hand.
     texts = part.split(":", 3)
     try:
-        numbers = [Decimal(text) for text in texts if len(text) <= _LONGEST_NUMBER]
+        numbers = [Decimal(text) for text in texts if len(text) <= _MAX_NUMBER_LENGTH]
     except InvalidOperation:
         numbers = []
     # Beyond these a sum of two has thousands of digits, or none that are right.
@@ -142,8 +144,8 @@ def _range_of(part: str) -> list[float]:
     if len(numbers) != 3 or numbers[2] <= 0:
         raise ValueError(f"a ratio, or start:stop:step with a step above 0; got {shown(part)}")
     start, stop, step = numbers
-    if (stop - start) / step > LONGEST_AXIS:
-        raise ValueError(f"{shown(part)} is more than {LONGEST_AXIS} ratios")
+    if (stop - start) / step > MAX_AXIS_LENGTH:
+        raise ValueError(f"{shown(part)} is more than {MAX_AXIS_LENGTH} ratios")
     count = int((stop - start) / step) + 1
     return [float(start + i * step) for i in range(count)]
 

@@ -6,41 +6,23 @@ changing a default never reuses an old checkpoint.
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
-from pruning_core.console.shown import shortened, shown
-from pruning_core.errors import OptionError
+from pruning_core.config.validation import StrictModel
 
 RECIPE_VERSION = 2
 """Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
 
-MOST_LINES = 5
-"""Fields of one file that an error speaks of."""
-
-MOST_EPOCHS = 100_000
-MOST_IMAGES = 1_000_000
-MOST_SEED = 2**32 - 1
+MAX_EPOCHS = 100_000
+MAX_IMAGES = 1_000_000
+MAX_SEED = 2**32 - 1
 """What torch and numpy take, also after a method has multiplied it (`Pruning.sampling_seed`)."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 TrainDevice = Literal["auto", "cpu", "cuda"]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class StrictModel(BaseModel):
-    """A spec: immutable, no unknown fields, no silent conversion of text to numbers, finite numbers only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelSpec(StrictModel):
@@ -87,8 +69,8 @@ class DatasetSpec(StrictModel):
 class TrainSpec(StrictModel):
     """How a network is trained or fine-tuned."""
 
-    epochs: int = Field(10, ge=0, le=MOST_EPOCHS)
-    batch_size: int = Field(128, ge=1, le=MOST_IMAGES)
+    epochs: int = Field(10, ge=0, le=MAX_EPOCHS)
+    batch_size: int = Field(128, ge=1, le=MAX_IMAGES)
     learning_rate: float = Field(0.1, gt=0, description="Peak of the schedule.")
     lr_schedule: Literal["onecycle", "constant"] = "onecycle"
     warmup: float = Field(0.25, gt=0, lt=1, description="Fraction of all steps in which onecycle rises.")
@@ -99,7 +81,7 @@ class TrainSpec(StrictModel):
     augment: bool = Field(True, description="Apply the dataset's augmentation.")
     precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
     device: TrainDevice = Field("auto", description="As asked for; what it resolved to is in the metrics.")
-    seed: int = Field(0, ge=0, le=MOST_SEED)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     optimizer: Literal["sgd", "muon"] = Field(
         "sgd", description="muon: for convolutions, but those on the image itself; sgd for all else."
     )
@@ -180,31 +162,3 @@ def key_of(spec: CheckpointSpec, recipe_version: int = RECIPE_VERSION) -> str:
     """Return the key of the checkpoint that `spec` describes: 32 hexadecimal digits."""
     text = f"pruning-bench/{recipe_version}/{canonical_json(spec)}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def explain(error: ValidationError, where: str = "") -> OptionError:
-    """Turn pydantic's report into one line a field: its name, what came, what is allowed.
-
-    Args:
-        error: What pydantic raised.
-        where: Where the values came from, for example "my.toml"; empty when that is plain.
-    """
-    prefix = f"{where}: " if where else ""
-    return OptionError(
-        lines_of(error, lambda item: f"{prefix}{_dotted(item['loc'])}: {item['msg'].lower()}{_got(item)}")
-    )
-
-
-def lines_of(error: ValidationError, line_of: Callable[[Any], str]) -> str:
-    """Return a line for each of the first fields that cannot be, and how many more there are."""
-    items = error.errors(include_url=False, include_context=False)
-    lines = [line_of(item) for item in items[:MOST_LINES]]
-    return "\n".join(lines + ([f"and {len(items) - MOST_LINES} more"] if len(items) > MOST_LINES else []))
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return shortened(".".join(str(part) for part in location), 100) or "value"
-
-
-def _got(item: Any) -> str:
-    return "" if item["type"] in ("missing", "extra_forbidden") else f" (got: {shown(item['input'])})"

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from pruning_core.config.cells import Variant, short_name
-from pruning_core.config.spec import StrictModel, explain
+from pruning_core.config.validation import StrictModel, option_error
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import read_toml
@@ -25,7 +25,7 @@ that is broken: its speed would be no speed.
 """
 
 
-MOST_ENTRIES = 1000
+MAX_ENTRIES = 1000
 
 Pattern = Annotated[str, Field(max_length=1000)]
 
@@ -91,8 +91,8 @@ def read_thresholds(path: Path) -> Thresholds:
             raise OptionError(
                 f"thresholds {path}: only [[threshold]] tables are allowed; got {shown(name)}.{hint}"
             )
-    if len(content.get("threshold", [])) > MOST_ENTRIES:
-        raise OptionError(f"thresholds {path}: at most {MOST_ENTRIES} [[threshold]] tables are read")
+    if len(content.get("threshold", [])) > MAX_ENTRIES:
+        raise OptionError(f"thresholds {path}: at most {MAX_ENTRIES} [[threshold]] tables are read")
     entries = []
     for index, table in enumerate(content.get("threshold", [])):
         try:
@@ -100,5 +100,5 @@ def read_thresholds(path: Path) -> Thresholds:
         except ValidationError as error:
             line = file.line_of("threshold", index)
             where = f"thresholds {path}{f', line {line}' if line else ''}, [[threshold]] number {index + 1}"
-            raise explain(error, where) from None
+            raise option_error(error, where) from None
     return Thresholds(tuple(entries))

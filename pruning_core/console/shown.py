@@ -2,35 +2,35 @@
 
 import re
 
-LONGEST = 60
+MAX_SHOWN = 60
 """Characters of a value that an error shows."""
 
 # Control characters and halves of surrogate pairs: they would act on a terminal, or cannot be written.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
-def shown(value: object, longest: int = LONGEST) -> str:
+def shown(value: object, max_length: int = MAX_SHOWN) -> str:
     """Return a value as Python writes it, without what is not printable, cut to a length.
 
     Args:
         value: Anything, for example a whole number of 5,000 digits or a list 500 deep.
-        longest: Characters that are kept.
+        max_length: Characters that are kept.
     """
     if isinstance(value, str | bytes | list | tuple):
-        value = value[: 4 * longest]  # to write all of 200 MB would take its time
+        value = value[: 4 * max_length]  # to write all of 200 MB would take its time
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a whole number too long to print; nesting too deep
         text = "…"
-    return shortened(text, longest)
+    return shortened(text, max_length)
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
+def shortened(text: str, max_length: int = MAX_SHOWN) -> str:
     """Return a text as one printable line, cut to a length.
 
     Args:
         text: From outside; it may hold line ends.
-        longest: Characters that are kept.
+        max_length: Characters that are kept.
     """
-    line = " ".join(UNPRINTABLE.sub("\ufffd", text[: 4 * longest]).split())
-    return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[:longest]}…"
+    line = " ".join(UNPRINTABLE.sub("\ufffd", text[: 4 * max_length]).split())
+    return line if len(line) <= max_length and len(text) <= 4 * max_length else f"{line[:max_length]}…"

@@ -23,7 +23,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pruning_core.config.spec import StrictModel
+from pruning_core.config.validation import StrictModel
 from pruning_core.errors import DatasetError
 
 LARGE_BYTES = 64 * 2**20

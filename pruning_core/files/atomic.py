@@ -1,4 +1,8 @@
-"""Write a file whole or not at all; light, for the report and the gate."""
+"""Write a file whole or not at all: for people (`write_pieces`), or synced, for a store (`replace_synced`).
+
+A reader sees the old content or the new one, also where the writer was killed. Light: the report
+and the gate import it.
+"""
 
 import os
 import tempfile
@@ -20,6 +24,44 @@ def check_writable(path: Path) -> None:
     touched = [path] * path.exists() + [path.parent] * (path.is_file() or not path.exists())
     if path.is_dir() or not all(os.access(each, os.W_OK) for each in touched):
         raise OptionError(f"cannot write {path}: not a file that may be written")
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_synced(path: Path, draft: Path, content: bytes) -> None:
+    """Replace a file by `content` in one step, once the disk has it.
+
+    Args:
+        path: What is replaced; it need not be there.
+        draft: Written first, in the same folder; a leftover of a killed process is known by this name.
+        content: All of it.
+
+    Raises:
+        OSError: If it cannot be written; `path` stays as it was, and no draft is left.
+    """
+    try:
+        write_synced(draft, content)
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until the disk has a file, or what was made or renamed in a folder."""
+    if os.name == "nt":
+        return  # neither a folder nor a file opened to be read can be synchronised there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text_file(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pruning_core.config.spec import StrictModel
+from pruning_core.config.validation import StrictModel
 from pruning_core.errors import DamagedCheckpointError, PruningError
 
 # Layer type → the attributes that hold its input width, output width. Norms have one width: the output.

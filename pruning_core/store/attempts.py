@@ -28,7 +28,7 @@ MAX_DEATHS = 2
 MAX_DEATHS_IN_ALL = 4
 """… or at different steps of one thing: damaged memory shows anywhere."""
 
-_LARGEST_NOTE = 1_000_000
+_MAX_NOTE_BYTES = 1_000_000
 
 REMEDY = (
     'Try --threads 1, precision = "fp32" under [train] and [fine_tune], the environment variable '
@@ -41,24 +41,24 @@ Conditions = Mapping[str, str | int]
 class Attempt:
     """One thing that this process is making; says to the disk where it is."""
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
-        self._path, self._about = path, about
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self._path, self._header = path, header
 
     def step(self, what: str) -> None:
         """Note the step that begins now."""
-        if what != self._about.get("step"):
-            self._about |= {"step": what, "silent": False}
+        if what != self._header.get("step"):
+            self._header |= {"step": what, "silent": False}
             self._write()
 
     def note_silence(self, what: str) -> None:
         """Note that a step has not ended for long: a process that ends now ended because of it."""
-        self._about |= {"silent": True, "waiting_for": what}
+        self._header |= {"silent": True, "waiting_for": what}
         self._write()
 
     def _write(self) -> None:
         with suppress(OSError):  # a full disk must not end a training that works
             draft = self._path.with_suffix(".writing")
-            draft.write_text(json.dumps(self._about), encoding="utf-8")
+            draft.write_text(json.dumps(self._header), encoding="utf-8")
             os.replace(draft, self._path)
 
 
@@ -89,8 +89,8 @@ class Attempts:
             self._folder.mkdir(exist_ok=True)
         self._judge(name, label, conditions, remedy)
         path = self._folder / f"{name}.{os.getpid()}.json"
-        about = {"label": label, "step": "", "silent": False, "since": time.time(), **_process(os.getpid())}
-        attempt = Attempt(path, about)
+        header = {"label": label, "step": "", "silent": False, "since": time.time(), **_process(os.getpid())}
+        attempt = Attempt(path, header)
         attempt._write()
         try:
             with _trace_to(path.with_suffix(".trace")):
@@ -111,12 +111,12 @@ class Attempts:
         if counted.get("conditions") == dict(conditions) and isinstance(counted.get("deaths"), dict):
             deaths = {str(k): v for k, v in counted["deaths"].items() if isinstance(v, int)}
         for path in sorted(self._folder.glob(f"{name}.*.json")):
-            about = _read(path)
-            if path == ledger or _is_alive(about):
+            header = _read(path)
+            if path == ledger or _is_alive(header):
                 continue
-            cause = _cause_of(about, path.with_suffix(".trace"))
-            step = str(about.get("step") or "the beginning")
-            self._notify(_line(label, step, about, cause))
+            cause = _cause_of(header, path.with_suffix(".trace"))
+            step = str(header.get("step") or "the beginning")
+            self._notify(_line(label, step, header, cause))
             if cause:
                 deaths[step] = deaths.get(step, 0) + 1
                 with suppress(OSError):
@@ -183,10 +183,10 @@ def _trace_to(path: Path) -> Iterator[None]:
 
 def _process(pid: int) -> dict[str, Any]:
     """Describe a process so that another one with its number is not taken for it."""
-    about: dict[str, Any] = {"pid": pid, "boot": _boot()}
+    header: dict[str, Any] = {"pid": pid, "boot": _boot()}
     with suppress(OSError, psutil.Error):  # no /proc, as in some sandboxes
-        about["started"] = round(psutil.Process(pid).create_time(), 1)
-    return about
+        header["started"] = round(psutil.Process(pid).create_time(), 1)
+    return header
 
 
 def _boot() -> str:
@@ -196,29 +196,29 @@ def _boot() -> str:
         return ""
 
 
-def _is_alive(about: Mapping[str, Any]) -> bool:
-    pid = about.get("pid")
-    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0 or about.get("boot") != _boot():
+def _is_alive(header: Mapping[str, Any]) -> bool:
+    pid = header.get("pid")
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0 or header.get("boot") != _boot():
         return False
     try:
-        return abs(psutil.Process(pid).create_time() - float(about["started"])) < 1.0
+        return abs(psutil.Process(pid).create_time() - float(header["started"])) < 1.0
     except (psutil.Error, KeyError, TypeError, ValueError):
         return False
 
 
-def _cause_of(about: Mapping[str, Any], trace: Path) -> str:
+def _cause_of(header: Mapping[str, Any], trace: Path) -> str:
     """Return why a process died natively; empty where somebody or something merely ended it."""
     with suppress(OSError):
-        first_line = trace.read_bytes()[:_LARGEST_NOTE].decode("utf-8", "replace").partition("\n")[0]
+        first_line = trace.read_bytes()[:_MAX_NOTE_BYTES].decode("utf-8", "replace").partition("\n")[0]
         if first_line.startswith("Fatal Python error: "):
             return first_line.removeprefix("Fatal Python error: ")[:80]
-    if about.get("silent") is True:
+    if header.get("silent") is True:
         return "ended after it had hung"
     return ""
 
 
-def _line(label: str, step: str, about: Mapping[str, Any], cause: str) -> str:
-    since = about.get("since")
+def _line(label: str, step: str, header: Mapping[str, Any], cause: str) -> str:
+    since = header.get("since")
     when = "earlier"
     with suppress(TypeError, ValueError, OverflowError, OSError):
         when = time.strftime("from %Y-%m-%d %H:%M:%S on", time.localtime(float(since)))  # type: ignore[arg-type]
@@ -230,7 +230,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Read a note; one that cannot be read says nothing."""
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(_LARGEST_NOTE))
+            content = json.loads(file.read(_MAX_NOTE_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

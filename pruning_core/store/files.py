@@ -1,7 +1,7 @@
-"""Files of a store: written and synced whole, read only if they are regular and of a sane size.
+"""Files of a store: read only if they are regular and of a sane size; failed writes said in one line.
 
-A link, a pipe or a device in the place of a file is never opened as one: it could hang, or have no end. Not
-here: what the files hold (`store/__init__.py`).
+A link, a pipe or a device is never opened as a file: it could hang, or have no end. What the files hold:
+`store/README.md`.
 """
 
 import errno
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pruning_core.errors import DamagedCheckpointError, StoreError
+from pruning_core.errors import DamagedCheckpointError, StoreError, first_line
 
 MAX_TEXT_BYTES = 64 * 2**20
 """Specs, plans and metrics are far smaller; what is larger is none of ours."""
@@ -82,23 +82,6 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
     return parsed
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the disk has what was made or renamed in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def size_bytes_of(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder; links are not followed."""
     if path.is_symlink() or not path.is_dir():
@@ -110,24 +93,19 @@ def size_bytes_of(path: Path) -> int:
 
 
 @contextmanager
-def write_errors(place: Path) -> Iterator[None]:
-    """Turn a failed write into one line; said here once for every place that writes."""
+def write_errors(root: Path) -> Iterator[None]:
+    """Turn a failed write into a store into a `StoreError` of one line."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(
-                f"no space left for the store {place}; nothing was half-written. "
+                f"no space left for the store {root}; nothing was half-written. "
                 "Free some, or name another with --store."
             ) from error
-        raise StoreError(f"cannot write the store {place}: {error.strerror or error}") from error
+        raise StoreError(f"cannot write the store {root}: {error.strerror or error}") from error
 
 
 def to_json(content: Any) -> bytes:
     """Return the text of a file of ours."""
     return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, for an error of one line."""
-    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

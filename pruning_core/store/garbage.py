@@ -11,11 +11,12 @@ from filelock import FileLock, Timeout
 from pruning_core.datasets import pixel_cache
 from pruning_core.store.attempts import is_left_over
 from pruning_core.store.files import size_bytes_of
+from pruning_core.store.marker import QUARANTINE
 
 # Folder of the store → the names in it that are ours; the first group is the key.
 _NAMES = {
     "temporary": re.compile(r"([0-9a-f]{32})-[^/]+"),
-    "set-aside": re.compile(r"([0-9a-f]{32})-\d+"),
+    QUARANTINE: re.compile(r"([0-9a-f]{32})-\d+"),
     "unfinished": re.compile(r"([0-9a-f]{32})\.(?:writing|safetensors)"),
     "attempts": re.compile(r"([0-9a-f]{32})[\w.-]*\.(?:json|trace|writing)"),
     "locks": re.compile(r"([0-9a-f]{32})\.lock"),

@@ -16,6 +16,9 @@ from pruning_core.store.files import parse_object, read_regular, to_json
 
 MARKER = "pruning-bench-store.json"
 FORMAT = 1
+QUARANTINE = "set-aside"
+"""The folder of damaged checkpoints; its name is part of the format."""
+
 KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -61,14 +64,14 @@ def write_marker(root: Path) -> None:
     os.replace(draft.name, root / MARKER)
 
 
-def check_version(key: str, about: Mapping[str, object]) -> None:
+def check_version(key: str, header: Mapping[str, object]) -> None:
     """Refuse a checkpoint whose `spec.json` names another version than ours.
 
     Raises:
         OtherVersionError: If it does.
     """
     for what, ours in (("format", FORMAT), ("recipe_version", RECIPE_VERSION)):
-        found = about.get(what, ours)  # what has no recipe_version is judged by its key
+        found = header.get(what, ours)  # what has no recipe_version is judged by its key
         if isinstance(found, int) and found != ours:
             raise OtherVersionError(
                 f"checkpoint {key}: {what.replace('_', ' ')} {found}, this program reads {ours}; "

@@ -21,7 +21,7 @@ from pruning_core.datasets.base import Dataset
 from pruning_core.models import build_model
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import prune
-from pruning_core.store import describe
+from pruning_core.store.checkpoint import describe
 from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
 from pruning_core.workspace import Workspace

@@ -20,7 +20,7 @@ from pruning_core.pruning.step import prune
 from pruning_core.records.fields import Record
 from pruning_core.records.record import make_record, pack_correct_bits
 from pruning_core.stats.intervals import control_problem
-from pruning_core.store import Checkpoint
+from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.suites.batch_agreement import batch_agreement_fields
 from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields
 from pruning_core.suites.latency_session import LatencySession, reference_of

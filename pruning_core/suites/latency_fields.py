@@ -13,7 +13,7 @@ from pruning_core.backends.base import DeviceTime
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.stats.intervals import median_interval
-from pruning_core.store import Metrics
+from pruning_core.store.checkpoint import Metrics
 from pruning_core.system.contention import Contention, contention_reason
 from pruning_core.system.roofline import Roofline, roofline_time
 

@@ -16,8 +16,8 @@ from pruning_core.datasets.batches import make_batch, sample_epoch
 from pruning_core.errors import BackendError, CrashError
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.pipeline import ensure_variant
-from pruning_core.store import Checkpoint
 from pruning_core.store.attempts import Attempt
+from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.system.hardware import most_threads, native_conditions, resolve_threads, set_torch_threads
 from pruning_core.system.machine import library_versions
 from pruning_core.workspace import Workspace

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from pruning_core.errors import first_line
+
 WARM_UP_CALLS = 3
 """Calls before a capture: cuDNN chooses kernels and workspaces are allocated, neither of which may happen
 inside."""
@@ -100,7 +102,7 @@ class GraphedCallable:
             with torch.cuda.graph(graph, stream=self._stream):
                 self._output = self._function(*self._inputs)
         except Exception as error:
-            self.refused = (str(error).splitlines() or [type(error).__name__])[0]
+            self.refused = first_line(error)
             # A capture that failed leaves the device's generator waiting for its end; another one ends it.
             with torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
                 torch.zeros((), device=self._stream.device)

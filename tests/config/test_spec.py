@@ -15,9 +15,9 @@ from pruning_core.config.spec import (
     PrunedSpec,
     TrainSpec,
     canonical_json,
-    explain,
     key_of,
 )
+from pruning_core.config.validation import option_error
 
 DATASET = DatasetSpec(
     name="digits",
@@ -126,5 +126,5 @@ def test_errors_name_field_value_and_what_is_allowed(fields, expected):
     """What is wrong is said in one line, with the field's name."""
     with pytest.raises(ValidationError) as caught:
         TrainSpec.model_validate(fields)
-    assert "\n" not in str(explain(caught.value))
-    assert re.search(expected, str(explain(caught.value)))
+    assert "\n" not in str(option_error(caught.value))
+    assert re.search(expected, str(option_error(caught.value)))

@@ -20,7 +20,8 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.step import prune
 from pruning_core.records.run import Run
-from pruning_core.store import Checkpoint, Store
+from pruning_core.store import Store
+from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.suites import model_cache
 from pruning_core.suites.harness import Harness
 from pruning_core.torchvision_compat import torch_pruning as tp

@@ -8,7 +8,7 @@ from torch import nn
 from pruning_core.config.spec import AugmentSpec, DatasetSpec, DenseSpec, ModelSpec, TrainSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
-from pruning_core.store import Metrics, NewCheckpoint
+from pruning_core.store.checkpoint import Metrics, NewCheckpoint
 
 # Ratio → MACs in G and parameters in M, as the tutorial published them.
 TUTORIAL = {

@@ -11,7 +11,7 @@ from pruning_core.chain import networks
 from pruning_core.chain.networks import load_network
 from pruning_core.errors import ModelError
 from pruning_core.measure.fixed_images import answer, check_answer
-from pruning_core.store import Metrics
+from pruning_core.store.checkpoint import Metrics
 from tests.helpers.factories import DIGITS_8, Tiny, made
 from tests.helpers.small_runs import grid_of, make_all, open_workspace
 

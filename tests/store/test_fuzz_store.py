@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from pruning_core.config.spec import key_of
 from pruning_core.errors import PruningBenchError, StoreError
-from pruning_core.store import MARKER, ResumeState, Store
+from pruning_core.store import Store
+from pruning_core.store.marker import MARKER
+from pruning_core.store.resume import ResumeState
 from pruning_core.training.loop import EpochState
 from tests.helpers.factories import dense_spec, made
 
@@ -102,7 +104,7 @@ def test_an_altered_state_is_never_resumed(tmp_path, alter):
     """A state is resumed as it was saved, or dropped in one line."""
     said = []
     path = tmp_path / f"{KEY}.safetensors"
-    unfinished = ResumeState(path, say=said.append)
+    unfinished = ResumeState(path, notify=said.append)
     unfinished.save(STATE)
     content = path.read_bytes()
     path.write_bytes(alter(content))

@@ -1,4 +1,4 @@
-"""A store is a store: nothing of a user's is deleted, nothing sound is set aside, no wait without end."""
+"""A store is a store: nothing of a user's is deleted, nothing sound is quarantined, no wait without end."""
 
 import errno
 import json
@@ -18,7 +18,9 @@ from pruning_core.config.spec import ModelSpec, TrainSpec, key_of
 from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError, TrainingError
 from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
-from pruning_core.store import MARKER, ResumeState, Store, files
+from pruning_core.store import Store, files
+from pruning_core.store.marker import MARKER
+from pruning_core.store.resume import ResumeState
 from pruning_core.training.loop import EpochState
 from pruning_core.workspace import Workspace
 from tests.helpers.command_line import command_line
@@ -37,7 +39,7 @@ def said():
 @pytest.fixture
 def store(tmp_path, said):
     """Open an empty store."""
-    return Store(tmp_path / "store", say=said.append)
+    return Store(tmp_path / "store", notify=said.append)
 
 
 @pytest.fixture
@@ -215,13 +217,13 @@ def test_what_is_no_file_of_ours_is_damage_without_a_wait(store, said, name, kin
         store.load(KEY)
     assert len(str(caught.value).splitlines()) == 1
     assert store.find(dense_spec()) is None
-    assert "set aside" in said[0]
+    assert "quarantined" in said[0]
     assert (store.root / "set-aside").is_dir()
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling"])
 def test_a_key_that_is_no_folder_is_found_before_training(store, said, kind):
-    """What stands in the place of a checkpoint is set aside before it is made."""
+    """What bears the name of a checkpoint, and is none, is quarantined before it is made."""
     path = store.root / KEY
     path.write_text("") if kind == "file" else path.symlink_to("nowhere")
     store.get_or_make(dense_spec(), lambda _: made())
@@ -257,7 +259,7 @@ def test_another_recipe_version_is_named_and_left(run, store, monkeypatch):
 
 
 def test_another_format_is_named_and_left(store, said):
-    """A checkpoint of a format that this program does not read is not set aside: it may be sound."""
+    """A checkpoint of a format that this program does not read is not quarantined: it may be sound."""
     path = store.get_or_make(dense_spec(), lambda _: made()).path / "spec.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(OtherVersionError, match="format 99"):
@@ -301,7 +303,7 @@ def test_a_store_that_cannot_be_written_can_be_read(run, store, monkeypatch):
 def test_an_altered_state_is_not_resumed(tmp_path, seed):
     """A state with any byte altered, cut or of another key is dropped in one line, never used."""
     said = []
-    unfinished = ResumeState(tmp_path / f"{KEY}.safetensors", say=said.append)
+    unfinished = ResumeState(tmp_path / f"{KEY}.safetensors", notify=said.append)
     unfinished.save(STATE)
     path = tmp_path / f"{KEY}.safetensors"
     content = bytearray(path.read_bytes())
@@ -315,7 +317,7 @@ def test_an_altered_state_is_not_resumed(tmp_path, seed):
         assert all(torch.equal(loaded.tensors[n], STATE.tensors[n]) for n in STATE.tensors)
         return
     assert len(said) == 1
-    assert "dropped, and the training begins anew" in said[0]
+    assert "dropped, and the training begins again" in said[0]
     assert not path.exists()
 
 
@@ -325,7 +327,7 @@ def test_a_state_of_another_training_is_not_resumed(tmp_path):
     ResumeState(tmp_path / f"{KEY}.safetensors").save(STATE)
     other = f"{key_of(dense_spec(3))}.safetensors"
     (tmp_path / f"{KEY}.safetensors").rename(tmp_path / other)
-    assert ResumeState(tmp_path / other, say=said.append).load() is None
+    assert ResumeState(tmp_path / other, notify=said.append).load() is None
     assert len(said) == 1
 
 
@@ -352,7 +354,7 @@ def test_a_state_from_before_hashes_is_dropped(tmp_path):
     about = {"epoch": 1, "seconds": 1.0, "outside_s": 0.1, "losses": [1.0]}
     path = tmp_path / f"{KEY}.safetensors"
     path.write_bytes(safetensors.torch.save(STATE.tensors, metadata={"state": json.dumps(about)}))
-    assert ResumeState(path, say=said.append).load() is None
+    assert ResumeState(path, notify=said.append).load() is None
     assert len(said) == 1
 
 
@@ -421,7 +423,7 @@ def test_gc_beside_a_training_harms_nothing(tmp_path):
 
 def test_the_model_of_a_spec_is_told(store):
     """What a store says of a checkpoint names the network, not the key alone."""
-    from pruning_core.store import describe
+    from pruning_core.store.checkpoint import describe
 
     spec = dense_spec().model_copy(update={"model": ModelSpec(name="mine")})
     assert describe(key_of(spec), spec) == f"checkpoint {key_of(spec)[:12]} (mine on digits, dense)"

@@ -13,7 +13,9 @@ import torch
 from pruning_core import store as store_module
 from pruning_core.config.spec import key_of
 from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError
-from pruning_core.store import ResumeState, Store, default_root
+from pruning_core.files import atomic
+from pruning_core.store import Store, default_root
+from pruning_core.store.resume import ResumeState
 from pruning_core.training.loop import EpochState
 from tests.helpers.factories import dense_spec, made
 
@@ -32,7 +34,7 @@ def said():
 @pytest.fixture
 def store(tmp_path, said):
     """Open an empty store."""
-    return Store(tmp_path / "store", say=said.append)
+    return Store(tmp_path / "store", notify=said.append)
 
 
 def test_what_is_stored_comes_back(store):
@@ -57,8 +59,8 @@ FILES = ("spec.json", "plan.json", "metrics.json", "weights.safetensors")
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["truncated", "altered", "missing", "emptied"])
-def test_damage_is_said_set_aside_and_made_again(store, said, name, damage):
-    """A checkpoint with any file damaged is never used: it is set aside and made again."""
+def test_damage_is_said_quarantined_and_made_again(store, said, name, damage):
+    """A checkpoint with any file damaged is never used: it is quarantined and made again."""
     spec = dense_spec()
     path = store.get_or_make(spec, lambda _: made()).path / name
     content = path.read_bytes()
@@ -73,7 +75,7 @@ def test_damage_is_said_set_aside_and_made_again(store, said, name, damage):
         store.load(key_of(spec))
     again = store.get_or_make(spec, lambda _: made())
     assert len(said) == 1
-    assert "set aside" in said[0]
+    assert "quarantined" in said[0]
     assert len(list((store.root / "set-aside").iterdir())) == 1
     assert torch.equal(again.weights()["stem.weight"], made().weights["stem.weight"])
 
@@ -115,7 +117,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
         path.write_bytes(content[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store_module, "_write_file", full)
+    monkeypatch.setattr(store_module, "write_synced", full)
     with pytest.raises(StoreError, match=r"no space left for the store .*--store"):
         store.get_or_make(dense_spec(), lambda _: made())
     assert list(store.stored_keys()) == []
@@ -131,7 +133,7 @@ def test_a_full_disk_keeps_the_state_before(store, monkeypatch):
         path.write_bytes(content[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store_module, "_write_file", full)
+    monkeypatch.setattr(atomic, "write_synced", full)
     with pytest.raises(StoreError, match="no space left"):
         unfinished.save(EpochState(2, {"model.a": torch.zeros(2)}, 1.0, 0.1, (1.0, 0.5)))
     state = unfinished.load()
@@ -163,7 +165,7 @@ def test_root_from_the_environment(monkeypatch, tmp_path):
 
 
 def test_garbage_is_what_no_run_will_use(store):
-    """gc deletes leftovers and what was set aside, and keeps checkpoints and resumable states."""
+    """gc deletes leftovers and what was quarantined, and keeps checkpoints and resumable states."""
     kept = store.get_or_make(dense_spec(0), lambda _: made())
     folder = store.root / "unfinished"
     state = EpochState(1, {"model.a": torch.ones(2)}, 0.5, 0.1, (1.0,))

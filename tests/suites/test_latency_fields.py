@@ -8,7 +8,7 @@ from pruning_core.backends.base import DeviceTime
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.interleaved import PairedTiming
 from pruning_core.records.record import make_record
-from pruning_core.store import Metrics
+from pruning_core.store.checkpoint import Metrics
 from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields
 from pruning_core.system.contention import Contention
 from pruning_core.system.roofline import Roofline
