@@ -49,7 +49,7 @@ def test_a_copy_whose_costs_were_changed_is_one_run(tmp_path: Path) -> None:
 
 
 def test_a_run_is_no_repetition_of_itself(tmp_path: Path) -> None:
-    """Given again, be it as AGAIN or as --baseline-again, a run adds nothing and is refused."""
+    """Given again, be it as AGAIN or as --baseline-repeat, a run adds nothing and is refused."""
     a, b = (written(tmp_path, f"{seed}.json", small_run(seed=seed)) for seed in (0, 1))
     again = written(tmp_path, "again.json", small_run(seed=1))
     for options in (

@@ -240,7 +240,7 @@ def test_the_command_takes_further_files(tmp_path: Path, capsys: pytest.CaptureF
 def test_the_command_takes_a_baseline_of_several_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--baseline-again` is merged with the baseline; one slow baseline then hides no slow-down."""
+    """`--baseline-repeat` is merged with the baseline; one slow baseline then hides no slow-down."""
     slow = small_run(seed=0, rounds=40)
     for record in factory.records_of(slow, "latency"):
         if record["is_control"]:
@@ -257,7 +257,7 @@ def test_the_command_takes_a_baseline_of_several_runs(
         cli.cli.main(["gate", files["slow"], files["worse"]], standalone_mode=False)
     assert ended.value.exit_code == 0
     capsys.readouterr()
-    arguments = ["gate", files["slow"], files["worse"], "--baseline-again", files["usual"]]
+    arguments = ["gate", files["slow"], files["worse"], "--baseline-repeat", files["usual"]]
     with pytest.raises(Verdict) as ended:
         cli.cli.main(arguments, standalone_mode=False)
     assert ended.value.exit_code == 1

@@ -1,0 +1,80 @@
+"""The command `pruning-bench prepare`: make every checkpoint that a grid needs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pruning_core.cli.options import FOLDER, store_option
+from pruning_core.console.escaping import for_terminal
+
+
+def _axis(name: str, text: str) -> Callable[..., Any]:
+    return click.option(f"--{name}", name.replace("-", "_"), metavar="LIST", help=text)
+
+
+@click.command()
+@click.option("--grid", metavar="NAME|FILE", help="Grid file, or its name in bench/grids (default: quick).")
+@_axis("model", "Networks, separated by commas.")
+@_axis("dataset", "Datasets, separated by commas.")
+@_axis("method", "Pruning methods, separated by commas.")
+@_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
+@click.option(
+    "--scope",
+    type=click.Choice(["local", "global"]),
+    help="Rank channels within each layer, or over all together (default: what the grid says).",
+)
+@_axis("threads", "Numbers of CPU threads; training takes the most. 0: all usable.")
+@click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
+@store_option
+@click.option("--data-root", type=FOLDER, help="Where torchvision's datasets lie.")
+@click.option("--download", is_flag=True, help="Let a dataset named in the grid be downloaded.")
+def prepare(
+    grid: str | None,
+    model: str | None,
+    dataset: str | None,
+    method: str | None,
+    ratios: str | None,
+    scope: str | None,
+    threads: str | None,
+    seed: int | None,
+    root: Path | None,
+    data_root: Path | None,
+    download: bool,
+) -> None:
+    """Make every checkpoint that a grid needs: train, prune, fine-tune. Resumes what was interrupted."""
+    from pruning_core.config.cells import explain_labels, variants
+    from pruning_core.config.grid import explain_other_chain, read_grid
+    from pruning_core.config.grid_files import find_grid
+    from pruning_core.pipeline import ensure_variant
+    from pruning_core.progress import ProgressDisplay
+    from pruning_core.store import Store, default_root
+    from pruning_core.suites.forecast import announce
+    from pruning_core.suites.validate import validate_grid
+    from pruning_core.workspace import Workspace
+
+    options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
+    options |= {"scope": scope, "threads": threads, "train.seed": seed, "fine_tune.seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    path = find_grid(grid, Path.cwd())
+    wanted = read_grid(path, given)
+    validate_grid(wanted)
+    display = ProgressDisplay()
+    if renamed := explain_labels(wanted.dataset):
+        display.say(renamed)
+    store = Store(root or default_root(), notify=display.say)
+    place = Workspace(store, display, data_root, download, wanted.normalize)
+    all_variants = list(variants(wanted))
+    if ratios is not None and (note := explain_other_chain(path, wanted)):
+        display.say(note)
+    place.before_first_training = lambda: announce(all_variants, wanted, place)
+    for variant in all_variants:
+        checkpoint = ensure_variant(variant, wanted, place)
+        metrics = checkpoint.metrics
+        note = "  exhausted: removed nothing more" if metrics.exhausted else ""
+        print(
+            f"{for_terminal(variant.id):45} {metrics.macs / 1e6:9.2f} M MACs "
+            f"{metrics.params / 1e6:7.3f} M parameters {metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}",
+            flush=True,
+        )
