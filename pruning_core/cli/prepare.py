@@ -44,33 +44,28 @@ def prepare(
     download: bool,
 ) -> None:
     """Make every checkpoint that a grid needs: train, prune, fine-tune. Resumes what was interrupted."""
-    from pruning_core.config.cells import explain_labels, variants
-    from pruning_core.config.grid import explain_other_chain, read_grid
+    from pruning_core.config.cells import variants
     from pruning_core.config.grid_files import find_grid
     from pruning_core.pipeline import ensure_variant
     from pruning_core.progress import ProgressDisplay
-    from pruning_core.store import Store, default_root
-    from pruning_core.suites.forecast import announce
-    from pruning_core.suites.validate import validate_grid
-    from pruning_core.workspace import Workspace
+    from pruning_core.suites.opening import load_grid, open_workspace
 
-    options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
-    options |= {"scope": scope, "threads": threads, "train.seed": seed, "fine_tune.seed": seed}
-    given = {name: value for name, value in options.items() if value is not None}
+    options = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
+    options |= {"scope": scope, "threads": threads}
     path = find_grid(grid, Path.cwd())
-    wanted = read_grid(path, given)
-    validate_grid(wanted)
-    display = ProgressDisplay()
-    if renamed := explain_labels(wanted.dataset):
-        display.say(renamed)
-    store = Store(root or default_root(), notify=display.say)
-    place = Workspace(store, display, data_root, download, wanted.normalize)
-    all_variants = list(variants(wanted))
-    if ratios is not None and (note := explain_other_chain(path, wanted)):
-        display.say(note)
-    place.before_first_training = lambda: announce(all_variants, wanted, place)
-    for variant in all_variants:
-        checkpoint = ensure_variant(variant, wanted, place)
+    wanted = load_grid(path, {**options, "seed": seed})
+    workspace = open_workspace(
+        wanted,
+        path,
+        variants=list(variants(wanted)),
+        own_ratios=ratios is not None,
+        root=root,
+        data_root=data_root,
+        download=download,
+        display=ProgressDisplay(),
+    )
+    for variant in variants(wanted):
+        checkpoint = ensure_variant(variant, wanted, workspace)
         metrics = checkpoint.metrics
         note = "  exhausted: removed nothing more" if metrics.exhausted else ""
         print(

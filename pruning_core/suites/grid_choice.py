@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pruning_core.errors import PruningBenchError
-from pruning_core.suites.options import AXES
+from pruning_core.suites.options import AXES, SINGLE_OPTIONS
 
 if TYPE_CHECKING:
     from pruning_core.config.grid import Grid
@@ -45,6 +44,11 @@ def _projects(config: pytest.Config) -> list[Path]:
     return [*dict.fromkeys([*folders, config.rootpath, config.invocation_params.dir])]
 
 
+def asks_for_a_grid(config: pytest.Config) -> bool:
+    """Tell whether an option says anything about what to measure, right or wrong."""
+    return any(config.getoption(f"pruning_{name}") is not None for name in ("grid", *AXES, *SINGLE_OPTIONS))
+
+
 def grid_path(config: pytest.Config) -> Path:
     """Return the grid file of this run.
 
@@ -57,21 +61,20 @@ def grid_path(config: pytest.Config) -> Path:
 
 
 def grid_of(config: pytest.Config) -> Grid:
-    """Return the grid of this run; read once, its names looked up.
+    """Return the grid of this run; read once, every name in it looked up.
 
     Raises:
         OptionError: If an option or the file has an invalid value.
     """
     if _GRID not in config.stash:
-        from pruning_core.config.grid import read_grid
+        from pruning_core.suites.opening import load_grid
+        from pruning_core.suites.validate import check_devices
 
-        options = {name: config.getoption(f"pruning_{name}") for name in AXES}
-        options["scope"] = config.getoption("--scope")
-        options["latency.target_error"] = config.getoption("--target-error")
-        options["train.seed"] = options["fine_tune.seed"] = config.getoption("--seed")
-        grid = read_grid(grid_path(config), options)
+        options = {name: config.getoption(f"pruning_{name}") for name in (*AXES, *SINGLE_OPTIONS)}
         _say_where_the_project_lies(config)
-        _check_names(grid, config)
+        grid = load_grid(grid_path(config), options)
+        if options["devices"]:
+            check_devices(grid.devices)
         config.stash[_GRID] = grid
     return config.stash[_GRID]
 
@@ -85,20 +88,3 @@ def _say_where_the_project_lies(config: pytest.Config) -> None:
         pythonpath = config.getini("pythonpath")
     named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     set_project(config.rootpath, pythonpath, named)
-
-
-def _check_names(grid: Grid, config: pytest.Config) -> None:
-    """Refuse what no table holds, before anything is trained."""
-    from pruning_core.suites.validate import check_devices, validate_grid
-
-    validate_grid(grid)
-    if config.getoption("pruning_devices"):
-        check_devices(grid.devices)
-
-
-class exit_on_user_error(AbstractContextManager[None]):  # noqa: N801  # reads as a verb in `with`
-    """End the session with one line and exit code 2 when the user must mend something."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PruningBenchError):
-            pytest.exit(f"error: {error}", returncode=error.exit_code)

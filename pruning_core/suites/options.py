@@ -20,6 +20,9 @@ AXES = {
     "threads": "numbers of CPU threads, separated by commas; 0: all usable",
 }
 
+SINGLE_OPTIONS = ("scope", "target_error", "seed")
+"""Options of one value that replace a field of the grid (see `opening.py`), beside its axes."""
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "--grid": {"metavar": "NAME|FILE", "help": "grid file, or its name in bench/grids (default: quick)"},
     **{f"--{name.replace('_', '-')}": {"metavar": "LIST", "help": text} for name, text in AXES.items()},

@@ -1,17 +1,67 @@
-"""What a run says at its end: what was not timed, where the time went, whether times can be trusted."""
+"""What a run says at its end: what it found, what it did not time, where time went, what disturbed it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pruning_core.records.fields import Record
 from pruning_core.suites.grid_choice import NOTHING_NAMED
-from pruning_core.suites.steps import CONTAMINATED, NOT_TIMED
+from pruning_core.suites.results import json_target
+from pruning_core.suites.steps import CONTAMINATED, NOT_TIMED, why_not_timed
+from pruning_core.suites.summary_table import Summary, summary_fields, summary_table
 
 if TYPE_CHECKING:
     from pruning_core.suites.harness import Harness
+
+_ATTRIBUTE = "pruning_bench_summary"
+"""Of a test's report: attributes of a report reach the main process from a worker of xdist too."""
+
+
+def attach_summary(report: pytest.TestReport, record: Record) -> None:
+    """Keep in a test's report what the summary shows of its record."""
+    setattr(report, _ATTRIBUTE, summary_fields(record))
+
+
+def summarize(
+    terminalreporter: pytest.TerminalReporter,
+    harness: Harness | None,
+    took_s: float,
+    not_written: Sequence[str],
+) -> list[str]:
+    """Return the lines of our summary; none where no suite of ours ran.
+
+    Args:
+        terminalreporter: Has the reports of all tests.
+        harness: That of this process; under xdist there is none.
+        took_s: Seconds since the session began.
+        not_written: Lines about results that could not be written.
+    """
+    summaries: list[Summary] = [
+        getattr(report, _ATTRIBUTE)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if hasattr(report, _ATTRIBUTE)
+    ]
+    if harness is not None and harness.control_problem():
+        summaries = [{**s, "contaminated": True} if "contaminated" in s else s for s in summaries]
+    lines = summary_table(summaries)
+    if lines:
+        lines += [*_where_all_is(terminalreporter.config), ""]
+    lines += [*explain_skipped(terminalreporter), *not_written]
+    if harness is not None:
+        lines += summarize_times(harness, took_s)
+    return lines
+
+
+def _where_all_is(config: pytest.Config) -> Iterator[str]:
+    """Say how to see every cell with all its figures."""
+    if not why_not_timed(config):
+        target = json_target(config)
+        asked = "" if target else "Give --benchmark-json FILE; then all"
+        yield f"{asked or 'All'} cells and figures: pruning-bench report {target or 'FILE'}"
 
 
 def explain_skipped(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:
@@ -40,7 +90,7 @@ def summarize_times(harness: Harness, took_s: float) -> Iterator[str]:
     models = harness.models
     yield (
         f"{took_s:.0f} s: {models.measured_s:.0f} s ({models.measured_s / took_s:.0%}) inside what is "
-        f"measured, {models.waited_s:.0f} s waiting for threads to rest, {models.made_s:.0f} s to make "
+        f"measured, {models.waited_s:.0f} s waiting until threads were idle, {models.made_s:.0f} s to make "
         f"or load checkpoints, {models.prepared_s:.0f} s to make them ready for backends."
     )
     for reason in dict.fromkeys(record["contention"] for record in harness.disturbed):
@@ -49,4 +99,4 @@ def summarize_times(harness: Harness, took_s: float) -> Iterator[str]:
     problem = harness.control_problem()
     if problem:
         yield f"This run's times are contaminated, no verdict will be given on them: {problem}."
-        yield "Close what else runs on this machine, or raise [latency] rounds, and measure again."
+        yield "Close what else runs on this machine, or raise [latency] max_rounds, and measure again."
