@@ -1,0 +1,92 @@
+"""What `bench/README.md` and `records/README.md` list is what the code takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch  # noqa: F401  # before torchvision's schemas
+
+from pruning_core.backends import BACKENDS
+from pruning_core.config.grid import Grid, LatencyOptions
+from pruning_core.config.recipes import RECIPES
+from pruning_core.config.spec import FineTuneSpec, TrainSpec
+from pruning_core.config.thresholds import Threshold
+from pruning_core.datasets import DATASETS
+from pruning_core.models import MODELS
+from pruning_core.pruning import METHODS
+from pruning_core.records.fields import field_table
+from pruning_core.suites.options import OPTIONS
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "bench" / "README.md").read_text()
+SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")[1:]}
+GRID, INNER, THRESHOLDS = list(SECTIONS)[1:4]
+
+
+def keys_in(text):
+    """Return key → default as text, of the rows of a table whose second column is `default`."""
+    found = {}
+    for names, default in re.findall(r"^\| (`.+?) \| ?(.*?) ?\| ", text, flags=re.MULTILINE):
+        keys = re.findall(r"`(\w+)`", names)
+        defaults = default.split(", ") if len(keys) > 1 else [default]
+        found |= dict(zip(keys, defaults, strict=True))
+    return found
+
+
+def defaults_of(model, but=()):
+    """Return key → default as a page writes it, of a pydantic model."""
+    shown = {}
+    for name, field in model.model_fields.items():
+        if name not in but:
+            value = field.default
+            items = value if isinstance(value, tuple) else () if value in (None, "") else (value,)
+            shown[name] = ", ".join("true" if item is True else str(item) for item in items)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        (GRID, defaults_of(Grid, but=("train", "fine_tune", "latency"))),
+        (
+            INNER,
+            defaults_of(TrainSpec)
+            | defaults_of(FineTuneSpec, but=TrainSpec.model_fields)
+            | defaults_of(LatencyOptions),
+        ),
+        (THRESHOLDS, defaults_of(Threshold)),
+    ],
+    ids=["grid", "train, fine_tune, latency", "thresholds"],
+)
+def test_keys_and_defaults_are_the_codes(section, expected):
+    """Each key of a grid or a thresholds file is listed with its default, and no other."""
+    assert keys_in(SECTIONS[section]) == expected
+
+
+def test_fine_tuning_differs_from_training_in_what_the_page_says():
+    """`[fine_tune]` of an empty grid has other epochs and another learning rate than `[train]`."""
+    grid = Grid()
+    differing = {
+        name: getattr(grid.fine_tune, name)
+        for name in TrainSpec.model_fields
+        if getattr(grid.fine_tune, name) != getattr(grid.train, name)
+    }
+    assert differing == {"epochs": 2, "learning_rate": 0.02}
+    assert "2 `epochs` and a `learning_rate` of 0.02" in PAGE
+
+
+@pytest.mark.parametrize("table", [BACKENDS, DATASETS, METHODS, MODELS, OPTIONS, RECIPES])
+def test_every_name_is_listed(table):
+    """Each backend, dataset, method, model, recipe and option of the suites is on the page."""
+    assert [name for name in table if f"`{name}`" not in PAGE] == []
+
+
+def test_the_table_of_fields_is_the_codes():
+    """The fields of a record are listed as `records/fields.py` has them."""
+    assert field_table() in (ROOT / "pruning_core" / "records" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["bench", "pruning_core/store"])
+def test_a_rooms_page_is_short(page):
+    """What people read of a room has 80 lines at most."""
+    assert len((ROOT / page / "README.md").read_text().splitlines()) <= 80
