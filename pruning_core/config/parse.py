@@ -1,6 +1,6 @@
 """The axes of a grid as people write them: names, ratios, batch sizes, in a list or in one text.
 
-Each function turns what came into a tuple, or leaves what it does not know for pydantic to refuse.
+Each function turns what it got into a tuple, or leaves what it does not know for pydantic to refuse.
 """
 
 import os
@@ -8,21 +8,20 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
+from pruning_core.config.precision import PRECISIONS
 from pruning_core.console.shown import shortened, shown
-
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 MAX_NAME_LENGTH = 1000
 """Characters of a name, which may hold the path of a folder."""
 
 MAX_AXIS_LENGTH = 1000
-"""Things that one axis of a grid may have."""
+"""Values on one axis of a grid."""
 
 MAX_IMAGES = 65_536
 """Images in one batch."""
 
 MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
-"""CPU threads: more only wait, and where there are no more to be had the process would end without a word."""
+"""CPU threads: more only wait, and a process that cannot get as many ends without a word."""
 
 _MAX_NUMBER_LENGTH = 30
 
@@ -101,7 +100,7 @@ def parse_threads(value: object) -> object:
     )
 
 
-def _whole_numbers(value: object, what: str, most: int) -> object:
+def _whole_numbers(value: object, what: str, max_value: int) -> object:
     if isinstance(value, str):
         try:
             value = [_whole_number(part) for part in value.split(",", MAX_AXIS_LENGTH)]
@@ -111,8 +110,10 @@ def _whole_numbers(value: object, what: str, most: int) -> object:
         value = [value]
     if isinstance(value, list | tuple) and all(type(item) is int for item in value):
         _check_length(value)
-        if not value or not all(1 <= item <= most for item in value) or len(set(value)) < len(value):
-            raise ValueError(f"{what} are at least 1 and at most {most}, each once; got {shown(list(value))}")
+        if not value or not all(1 <= item <= max_value for item in value) or len(set(value)) < len(value):
+            raise ValueError(
+                f"{what} are at least 1 and at most {max_value}, each once; got {shown(list(value))}"
+            )
         return tuple(value)
     return value
 

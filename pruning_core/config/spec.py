@@ -20,7 +20,7 @@ MAX_IMAGES = 1_000_000
 MAX_SEED = 2**32 - 1
 """What torch and numpy take, also after a method has multiplied it (`Pruning.sampling_seed`)."""
 
-Precision = Literal["auto", "fp32", "bf16"]
+TrainPrecision = Literal["auto", "fp32", "bf16"]
 TrainDevice = Literal["auto", "cpu", "cuda"]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -79,7 +79,9 @@ class TrainSpec(StrictModel):
     weight_decay: float = Field(5e-4, ge=0, description="On weights of two or more dimensions only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     augment: bool = Field(True, description="Apply the dataset's augmentation.")
-    precision: Precision = Field("auto", description="As asked for; what it resolved to is in the metrics.")
+    precision: TrainPrecision = Field(
+        "auto", description="As asked for; what it resolved to is in the metrics."
+    )
     device: TrainDevice = Field("auto", description="As asked for; what it resolved to is in the metrics.")
     seed: int = Field(0, ge=0, le=MAX_SEED)
     optimizer: Literal["sgd", "muon"] = Field(

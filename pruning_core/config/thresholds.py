@@ -1,7 +1,4 @@
-"""`bench/thresholds.toml`: the least accuracy, and the largest loss of it, that a suite lets pass.
-
-Not for: judging one run against another; that is the gate's.
-"""
+"""`bench/thresholds.toml`: the accuracy that a suite demands of a cell; the gate compares runs instead."""
 
 import difflib
 from dataclasses import dataclass
@@ -12,18 +9,11 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from pruning_core.config.cells import Variant, short_name
+from pruning_core.config.precision import PRECISIONS
 from pruning_core.config.validation import StrictModel, option_error
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import read_toml
-
-MIN_AGREEMENT = {"fp32": 0.995, "fp16": 0.98, "bf16": 0.98, "int8": 0.95}
-"""Test images that must get the same answer as from eager fp32, where thresholds.toml says nothing else.
-
-What rounding may decide, and one image of a few hundred. Below that a backend runs another network, or one
-that is broken: its speed would be no speed.
-"""
-
 
 MAX_ENTRIES = 1000
 
@@ -42,7 +32,10 @@ class Threshold(StrictModel):
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Lowest accuracy that passes, fraction.")
     max_accuracy_drop: float = Field(1.0, ge=0, le=1, description="Largest loss against dense, fraction.")
     min_agreement: float | None = Field(
-        None, ge=0, le=1, description="Least fraction of answers as eager fp32 gives; by precision otherwise."
+        None,
+        ge=0,
+        le=1,
+        description="Least fraction of predictions that are those of eager fp32; by precision otherwise.",
     )
 
 
@@ -70,10 +63,10 @@ class Thresholds:
 
 
 def min_agreement(threshold: Threshold | None, precision: str) -> float:
-    """Return the least fraction of test images that must get the same answer as from eager fp32."""
+    """Return the least fraction of test images that must be predicted as by eager fp32."""
     if threshold is not None and threshold.min_agreement is not None:
         return threshold.min_agreement
-    return MIN_AGREEMENT[precision]
+    return PRECISIONS[precision].min_agreement
 
 
 def read_thresholds(path: Path) -> Thresholds:

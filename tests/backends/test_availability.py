@@ -146,7 +146,7 @@ def test_devices_are_counted_from_zero(monkeypatch) -> None:
 
 def test_every_name_in_the_table_is_its_backends_own() -> None:
     """The table's keys are the backends' names, and every precision is one that a grid may name."""
-    from pruning_core.config.parse import PRECISIONS
+    from pruning_core.config.precision import PRECISIONS
 
     for name, backend in BACKENDS.items():
         assert backend.name == name

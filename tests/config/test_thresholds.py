@@ -3,8 +3,8 @@
 import pytest
 
 from pruning_core.config.cells import DENSE, Variant
-from pruning_core.config.parse import PRECISIONS
-from pruning_core.config.thresholds import MIN_AGREEMENT, Threshold, min_agreement, read_thresholds
+from pruning_core.config.precision import PRECISIONS
+from pruning_core.config.thresholds import Threshold, min_agreement, read_thresholds
 from pruning_core.errors import OptionError
 
 TEXT = """
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_agreement_has_a_bound_for_every_precision():
-    """Without a word in the file, the bound is that of the precision; a threshold may set another."""
-    assert set(MIN_AGREEMENT) == set(PRECISIONS)
+    """Where the file says nothing, the bound is that of the precision; a threshold may set another."""
+    assert set(PRECISIONS) == {"fp32", "bf16", "fp16", "int8"}
     assert min_agreement(None, "int8") == min_agreement(Threshold(min_accuracy=0.5), "int8") == 0.95
     assert min_agreement(Threshold(min_agreement=0.0), "fp32") == 0.0

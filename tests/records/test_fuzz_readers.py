@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pruning_core.cli import cli
 from pruning_core.config.grid import Grid, make_grid, read_grid
-from pruning_core.config.parse import MOST_THREADS
+from pruning_core.config.parse import MAX_THREADS
 from pruning_core.config.thresholds import read_thresholds
 from pruning_core.errors import PruningBenchError
 from pruning_core.gate.compare import compare
@@ -272,7 +272,7 @@ def test_any_option_is_told(options: dict[str, Any]) -> None:
         return
     assert len(grid.ratios) <= 1001
     assert all(0 <= ratio <= 1 for ratio in grid.ratios)
-    assert max(grid.threads) <= MOST_THREADS
+    assert max(grid.threads) <= MAX_THREADS
     assert max(grid.batch_sizes) <= 65_536
 
 
