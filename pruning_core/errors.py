@@ -49,15 +49,15 @@ class OptionError(PruningBenchError):
 
 
 class UnknownNameError(OptionError):
-    """A name that no table of ours holds."""
+    """A name that no table holds."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
-        """Say which name it got, what is closest to it, and which names there are.
+        """Name what it got, the closest known name, and all known names.
 
         Args:
             kind: What was looked up, for example "pruning method".
             name: The name it got.
-            known: The names that there are.
+            known: All allowed names.
             note: What else is allowed, for example "or module:function".
         """
         names = sorted(known)
@@ -97,7 +97,7 @@ class DamagedCheckpointError(StoreError):
 
 
 class OtherVersionError(StoreError):
-    """A store or a checkpoint that another version of this program made; it is left as it is."""
+    """A store or a checkpoint that another version of this program made; it is not changed."""
 
 
 class BackendError(PruningBenchError):

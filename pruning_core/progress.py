@@ -1,7 +1,7 @@
 """Progress of long work: what is done, how far it is, how long it will take.
 
 On a terminal a live bar; elsewhere (a CI log, a file) a plain line every ten seconds at most. A step that
-does not end is spoken of (`console/silence.py`), but never while something is timed.
+does not end is reported (`console/silence.py`), but never while something is timed.
 """
 
 import sys
@@ -100,7 +100,7 @@ class ProgressDisplay:
     def _watched(
         self, what: str, advance: Advance, show: Callable[[str], None], quiet: bool, on_silence: OnSilence
     ) -> Iterator[Advance]:
-        """Give `advance`, and speak when it is not called for long."""
+        """Yield `advance`, and report when it is not called for long."""
         if quiet:
             yield advance
             return
@@ -152,7 +152,7 @@ class ProgressDisplay:
             nonlocal last, first_done, started
             now = time.perf_counter()
             if first_done is None:
-                first_done, started = done, now  # what came before it, such as a warm-up, comes once
+                first_done, started = done, now  # what happened before it, such as a warm-up, happens once
             elif now - last >= _LINE_EVERY_S and first_done < done < total:
                 last = now
                 left_s = (now - started) / (done - first_done) * (total - done)

@@ -52,8 +52,8 @@ _NOT_WRITTEN = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the options of the grid; where the project has one of that name, say so in one line."""
-    # An older installation has an entry point too: whoever comes second must not load us again.
+    """Add the options of the grid; a clash with an option of the project is one line."""
+    # An older installation has an entry point too: whichever is second must not load us again.
     by_name = pluginmanager.get_name(sys.modules[__name__]) == __name__
     pluginmanager.set_blocked(_OLD_ENTRY_POINT if by_name else __name__)
     add_options(parser, pluginmanager)
@@ -143,7 +143,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Skip what is not there, end the session on what the user must mend first."""
+    """Skip a cell that is unavailable, end the session on what the user must mend first."""
     if "harness" not in pyfuncitem.fixturenames:
         return (yield)
     try:
@@ -205,7 +205,7 @@ def pytest_benchmark_group_stats(
 
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark's tables
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show what was found in one table, and say what was not measured, not written, or not to be trusted."""
+    """Show what was found in one table; name what was not measured, not written, or is contaminated."""
     took_s = time.perf_counter() - config.stash[_STARTED]
     not_written = config.stash.get(_NOT_WRITTEN, None) or []
     lines = summarize(terminalreporter, harness_if_any(config), took_s, not_written)

@@ -225,7 +225,7 @@ def test_a_scope_is_asked_for_on_the_command_line(suites, pytester):
 
 
 def test_a_seed_is_asked_for_on_the_command_line(suites, pytester):
-    """--seed trains dense and pruned anew from that seed; the records say so."""
+    """--seed trains dense and pruned again from that seed; the records say so."""
     keys = []
     for seed in (0, 1):
         suites("-k", "cost", f"--seed={seed}")

@@ -1,4 +1,4 @@
-"""`pruning-bench init`: write a starter into a repository of one's own. Nothing that is there is changed."""
+"""The command `pruning-bench init`: write a starter into a user's repository; existing files are kept."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _EXAMPLE_FILE, _EXAMPLE = "my_nets.py", "my_nets:build"
     help="Name, folder:PATH or module:function.",
 )
 def init(folder: Path, model: str | None, dataset: str) -> None:
-    """Write suites, a grid, limits, a gate's policy and a CI job into FOLDER, a repository of your own.
+    """Write suites, a grid, limits, a gate's policy and a CI job into FOLDER, your repository.
 
-    Files that are there already are left as they are.
+    Existing files are kept.
     """
     _check_root(folder)
     contents = dict(_starter_files(folder, model, dataset))
@@ -58,7 +58,7 @@ def init(folder: Path, model: str | None, dataset: str) -> None:
     for name in written:
         click.echo(f"written  {name}")
     for name in left:
-        click.echo(f"left as it is  {name}")
+        click.echo(f"kept     {name}")
     if "conftest.py" in left and not _asks_for_plugin(folder / "conftest.py"):
         click.echo(f"\nYour conftest.py does not ask for our plugin yet. Add to it: {PLUGIN_LINE}")
     where = "" if folder.resolve() == Path.cwd().resolve() else f"  cd {folder}\n"
@@ -147,7 +147,7 @@ def _check_root(folder: Path) -> None:
 
 
 def _has_pytest_settings(folder: Path) -> bool:
-    """Tell whether pytest takes a folder for the root of a project."""
+    """Return whether pytest takes a folder for the root of a project."""
     if any((folder / name).exists() for name in ("pytest.ini", ".pytest.ini", "pyproject.toml", "setup.py")):
         return True
     sections = {"tox.ini": "[pytest]", "setup.cfg": "[tool:pytest]"}
@@ -159,7 +159,7 @@ def _has_pytest_settings(folder: Path) -> bool:
 
 
 def _write_new(path: Path, text: str) -> bool:
-    """Write a file that is not there yet; tell whether it was written.
+    """Write a file that does not exist yet; return whether it was written.
 
     Raises:
         OptionError: If it cannot be written.
@@ -178,7 +178,7 @@ def _write_new(path: Path, text: str) -> bool:
 
 
 def _asks_for_plugin(conftest: Path) -> bool:
-    """Tell whether a conftest.py names our plugin; one that cannot be read does not."""
+    """Return whether a conftest.py names our plugin; one that cannot be read does not."""
     with suppress(OSError, UnicodeDecodeError, SyntaxError, ValueError):
         tree = ast.parse(conftest.read_text(encoding="utf-8"))
         return any(

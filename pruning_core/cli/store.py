@@ -29,16 +29,16 @@ def store_ls(root: Path | None) -> None:
         try:
             checkpoint = opened.load(key)
         except StoreError as error:
-            _say(f"{key[:12]}  {_kind_of(error)}: {error}")
+            _print(f"{key[:12]}  {_kind_of(error)}: {error}")
             continue
         spec, metrics = checkpoint.spec, checkpoint.metrics
         what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
         total_bytes += metrics.size_bytes
-        _say(
+        _print(
             f"{key[:12]}  {spec.model.name:14} {spec.dataset.name:14} {what:18} "
             f"{metrics.size_bytes / 1e6:8.2f} MB  {metrics.accuracy:7.2%}  {metrics.created}"
         )
-    _say(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")
+    _print(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")
 
 
 @store.command("verify")
@@ -56,9 +56,9 @@ def store_verify(root: Path | None) -> None:
         except StoreError as error:
             kind = _kind_of(error)
             counts[kind] += 1
-            _say(f"{kind}: {error}", err=True)
+            _print(f"{kind}: {error}", err=True)
     shown = {kind: n for kind, n in counts.items() if n or kind in ("sound", "damaged")}
-    _say(f"{opened.root}: {', '.join(f'{n} {kind}' for kind, n in shown.items())}")
+    _print(f"{opened.root}: {', '.join(f'{n} {kind}' for kind, n in shown.items())}")
     if counts["damaged"] or counts["not readable"]:
         sys.exit(PruningBenchError.exit_code)
 
@@ -66,23 +66,24 @@ def store_verify(root: Path | None) -> None:
 @store.command("gc")
 @store_option
 def store_gc(root: Path | None) -> None:
-    """Delete leftovers of killed processes and damaged checkpoints that were set aside.
+    """Delete leftovers of killed processes, and damaged checkpoints that were quarantined.
 
-    What a running process works on, and what has no name of ours, is left alone; links are not followed.
+    What a running process works on, and whatever has another name than ours, is left alone; links are
+    not followed.
     """
     opened = _open_store(root)
     collected = opened.collect_garbage()
     for path, size_bytes in collected.deleted:
-        _say(f"deleted {path} ({size_bytes / 1e6:.2f} MB)")
+        _print(f"deleted {path} ({size_bytes / 1e6:.2f} MB)")
     for path, reason in collected.kept:
-        _say(f"cannot delete {path}: {reason}", err=True)
+        _print(f"cannot delete {path}: {reason}", err=True)
     freed_bytes = sum(size for _, size in collected.deleted)
-    _say(f"{opened.root}: {len(collected.deleted)} deleted, {freed_bytes / 1e6:.2f} MB freed")
+    _print(f"{opened.root}: {len(collected.deleted)} deleted, {freed_bytes / 1e6:.2f} MB freed")
     if collected.kept:
         sys.exit(PruningBenchError.exit_code)
 
 
-def _say(line: str, err: bool = False) -> None:
+def _print(line: str, err: bool = False) -> None:
     print(for_terminal(line), file=sys.stderr if err else sys.stdout)
 
 

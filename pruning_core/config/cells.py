@@ -125,12 +125,12 @@ def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for dataset in datasets:
         if is_folder(dataset):
-            place = os.path.realpath(os.path.expanduser(dataset.partition(":")[2]))
-            if place in folders:
+            path = os.path.realpath(os.path.expanduser(dataset.partition(":")[2]))
+            if path in folders:
                 raise OptionError(
-                    f"dataset: {folders[place]} and {dataset} are one folder; name each dataset once"
+                    f"dataset: {folders[path]} and {dataset} are one folder; name each dataset once"
                 )
-            folders[place] = dataset
+            folders[path] = dataset
     plain = {dataset: short_name(dataset) for dataset in datasets}
     for dataset, label in plain.items():
         taken = {*labels.values(), *(other for name, other in plain.items() if other != label)}
@@ -140,7 +140,7 @@ def dataset_labels(datasets: Sequence[str]) -> dict[str, str]:
 
 
 def explain_labels(datasets: Sequence[str]) -> str:
-    """Say in a line which folders have one last name, and what each is called; empty when none have."""
+    """Return a line on folders that share their last name, and how each is called; empty where none do."""
     labels = dataset_labels(datasets)
     renamed = {short_name(dataset) for dataset, label in labels.items() if label != short_name(dataset)}
     pairs = [f"{dataset} is {label}" for dataset, label in labels.items() if short_name(dataset) in renamed]
@@ -148,7 +148,7 @@ def explain_labels(datasets: Sequence[str]) -> str:
 
 
 def is_folder(dataset: str) -> bool:
-    """Tell whether a dataset's name is that of a folder, and so holds a path."""
+    """Return whether a dataset's name is that of a folder, and so holds a path."""
     return dataset.startswith("folder:")
 
 

@@ -36,18 +36,19 @@ class LatencyOptions(StrictModel):
         le=86_400,
         description="No more rounds than fit into this for a cell, into four times this for a control.",
     )
-    warmup_ms: float = Field(
-        500.0, ge=0, le=600_000, description="Least time of warming up, for each of the pair."
-    )
+    warmup_ms: float = Field(500.0, ge=0, le=600_000, description="Shortest warm-up of each of the pair.")
     sample_ms: float = Field(20.0, gt=0, le=60_000, description="A sample is enough calls to last this long.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval of a speed-up.")
     control_tolerance: float = Field(
-        0.05, gt=0, lt=1, description="An A/A control clearly farther than this from 1 spoils the times."
+        0.05,
+        gt=0,
+        lt=1,
+        description="An A/A control clearly farther than this from 1 contaminates the times.",
     )
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """After how many rounds the intervals are looked at: 10, 20, 40."""
+        """Numbers of rounds after which the intervals are looked at: each twice the one before."""
         looks = [self.min_rounds]
         while 2 * looks[-1] <= self.max_rounds:
             looks.append(2 * looks[-1])
@@ -55,7 +56,7 @@ class LatencyOptions(StrictModel):
 
 
 class Grid(StrictModel):
-    """All that a grid file may say; each list is one axis of the grid."""
+    """The keys of a grid file; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)
     dataset: tuple[str, ...] = ("digits",)
@@ -70,12 +71,12 @@ class Grid(StrictModel):
     threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
     recipe: str = Field("", description="A name in RECIPES: what the rest of the file leaves open.")
     normalize: Literal["dataset", "[-1,1]"] = Field(
-        "dataset", description="Normalised by the dataset's own mean and deviation, or by 0.5 and 0.5."
+        "dataset", description="By the dataset's own mean and deviation, or to the range from -1 to 1."
     )
     train: TrainSpec = TrainSpec()
     fine_tune: FineTuneSpec = FineTuneSpec(epochs=2, learning_rate=0.02)
     epochs_by_ratio: tuple[tuple[float, int], ...] = Field(
-        (), description="[ratio, epochs]: from this ratio on a step is fine-tuned for so many epochs."
+        (), description="[ratio, epochs]: from this ratio on a step is fine-tuned for that many epochs."
     )
     latency: LatencyOptions = LatencyOptions()
 
@@ -179,7 +180,7 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
         content: Field name → value; `latency.target_error` for a field of a section.
 
     Raises:
-        OptionError: One line a field that cannot be.
+        OptionError: One line for each field with an invalid value.
     """
     fields = dict(content)
     for name in [name for name in fields if "." in name]:
@@ -194,7 +195,7 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
 
 
 def explain_other_chain(path: Path, grid: Grid) -> str | None:
-    """Say that ratios of the command line make another chain than the grid file's, and what to do instead.
+    """Explain that ratios of the command line make another chain than the grid file's, and what to do.
 
     Args:
         path: The grid file.
@@ -214,7 +215,7 @@ def explain_other_chain(path: Path, grid: Grid) -> str | None:
             names = " or ".join(f"{r:g}" for r in asked if r in chain)
             return (
                 f"note: --ratios {','.join(f'{r:g}' for r in asked)} is a chain of its own and is trained "
-                f"anew: in grid {path.stem}, {ratio:g} follows {follows}. To select cells of the grid's "
+                f"again: in grid {path.stem}, {ratio:g} follows {follows}. To select cells of the grid's "
                 f'chain instead: pytest -k "{names}"'
             )
     return None

@@ -28,7 +28,7 @@ def find_grid(name: str | None, *folders: Path) -> Path:
         folders: Projects whose own `bench/grids` go before ours, the first before the others.
 
     Raises:
-        UnknownNameError: If there is neither such a file nor such a name.
+        UnknownNameError: If it is neither a file nor a known name.
     """
     known = _grids_in(shipped_suites() / "grids") | _named_in(*folders)
     found = known.get(DEFAULT if name is None else name)

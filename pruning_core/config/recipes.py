@@ -54,7 +54,7 @@ def find_recipe(name: str) -> dict[str, Any]:
     """Return a recipe by name.
 
     Raises:
-        UnknownNameError: If there is none of that name.
+        UnknownNameError: If no recipe has that name.
     """
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)

@@ -38,7 +38,7 @@ class ModelSpec(StrictModel):
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the state out where there is none: the keys of our own models stay as they are."""
+        """Leave the state out where it is empty: the keys of built-in models do not change."""
         fields: dict[str, Any] = serialise(self)
         if not self.state_sha256:
             fields.pop("state_sha256", None)
@@ -46,14 +46,14 @@ class ModelSpec(StrictModel):
 
 
 class AugmentSpec(StrictModel):
-    """How training images are varied; a property of the dataset (a mirrored digit is no digit)."""
+    """How training images are augmented; a property of the dataset: a mirrored digit is not a digit."""
 
     flip: bool = Field(description="Mirror left-right half of the time.")
     crop_padding: int = Field(ge=0, le=16, description="Pixels of reflected border to crop from at random.")
 
 
 class DatasetSpec(StrictModel):
-    """Which images, by content: two machines that hold them in different folders agree."""
+    """Which images, by content: the same on two machines that keep them in different folders."""
 
     name: str = Field(description="A name in DATASETS, 'folder', or module:function. Never a path.")
     fingerprint: str = Field(description="Hash of all decoded pixels and labels.")
@@ -96,7 +96,7 @@ class TrainSpec(StrictModel):
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave muon out where it is not used: keys from before there was a choice stay as they are."""
+        """Leave muon out where it is not used: keys older than this choice do not change."""
         fields: dict[str, Any] = serialise(self)
         if self.optimizer == "sgd":
             for name in ("optimizer", "muon_rate"):
@@ -111,13 +111,13 @@ class FineTuneSpec(TrainSpec):
         0,
         ge=0,
         le=2**53,
-        description="Training images from which batch-norm statistics are taken anew after pruning; 0: none.",
+        description="Training images for recalibrating batch-norm statistics after pruning; 0: none.",
     )
     distill_weight: float = Field(
-        0.0, ge=0, le=1, description="Share of the loss that is the distance from the dense model's answers."
+        0.0, ge=0, le=1, description="Share of the loss that is the distance from the dense model's logits."
     )
     distill_temperature: float = Field(
-        4.0, gt=0, le=1e6, description="Softens both answers before they are compared."
+        4.0, gt=0, le=1e6, description="Softens both predictions before they are compared."
     )
 
 

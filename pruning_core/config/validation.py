@@ -9,7 +9,7 @@ from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 
 MAX_LINES = 5
-"""Fields of one file that an error speaks of."""
+"""Fields of one file that an error names."""
 
 
 class StrictModel(BaseModel):
@@ -19,11 +19,11 @@ class StrictModel(BaseModel):
 
 
 def option_error(error: ValidationError, where: str = "") -> OptionError:
-    """Turn pydantic's report into one line a field: its name, what came, what is allowed.
+    """Turn pydantic's report into one line a field: its name, what is allowed, what it got.
 
     Args:
         error: What pydantic raised.
-        where: Where the values came from, for example "my.toml"; empty when that is plain.
+        where: Where the values came from, for example "my.toml"; empty where it is obvious.
     """
     prefix = f"{where}: " if where else ""
     return OptionError(
@@ -32,7 +32,7 @@ def option_error(error: ValidationError, where: str = "") -> OptionError:
 
 
 def lines_of(error: ValidationError, line_of: Callable[[Any], str]) -> str:
-    """Return a line for each of the first fields that cannot be, and how many more there are."""
+    """Return a line for each of the first invalid fields, and how many more there are."""
     items = error.errors(include_url=False, include_context=False)
     lines = [line_of(item) for item in items[:MAX_LINES]]
     return "\n".join(lines + ([f"and {len(items) - MAX_LINES} more"] if len(items) > MAX_LINES else []))

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self
 
 FIRST_LINE_S = 30.0
-"""A step that has not ended for so long is spoken of …"""
+"""Silence of a step before it is reported …"""
 
 NEXT_LINES_S = 60.0
-"""… and again each time so much more has passed."""
+"""… and before it is reported again."""
 
-_LOOK_EVERY_S = 1.0
+_POLL_INTERVAL_S = 1.0
 
 
 class SilenceWatch:
@@ -50,7 +50,7 @@ class SilenceWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(min(_LOOK_EVERY_S, FIRST_LINE_S)):
+        while not self._ended.wait(min(_POLL_INTERVAL_S, FIRST_LINE_S)):
             silent_s = time.monotonic() - self._since
             if silent_s >= self._due_s:
                 self._due_s = silent_s + NEXT_LINES_S

@@ -75,7 +75,7 @@ def write_bytes_file(path: Path, content: bytes) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write pieces to `path` one after the other; what stood there is replaced at the end, in one step.
+    """Write pieces to `path` one after the other; an existing file is replaced at the end, in one step.
 
     Raises:
         OptionError: If the folder is not there, or the file cannot be written.

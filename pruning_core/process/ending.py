@@ -45,7 +45,7 @@ _OF_THE_MACHINE = {
 
 
 class Verdict(Exception):  # noqa: N818  # not an error
-    """What a command ends with whose exit code is its answer, whatever becomes of its output."""
+    """Raised by a command whose exit code is its result, whatever becomes of its output."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)

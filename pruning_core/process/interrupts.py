@@ -22,11 +22,11 @@ UNDONE = "nothing is half-written, run the same command again"
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 _GRACE_S = 5.0
-"""So long may a program take to undo what it has begun."""
+"""Time that a program has to undo what it has begun."""
 
 
 _LATER_S = 0.1
-"""So much later a session that is importing is asked again."""
+"""Delay after which a session that is importing is asked again."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -79,7 +79,7 @@ def let_session_finish() -> None:
 
 
 def forget_session() -> None:
-    """Leave signals as they were before `handle_session_signals`."""
+    """Restore signals to what they were before `handle_session_signals`."""
     if _state.of_session:
         restore_default_actions()
         _state.of_session, _state.finishing, _state.received = False, False, None
@@ -96,7 +96,7 @@ def say_kept(text: str) -> None:
 
 
 def interruption_line(number: int) -> str:
-    """Say which signal ended a command, and what is kept."""
+    """Return a line on which signal ended a command, and what is kept."""
     return f"interrupted by {signal.Signals(number).name}; {_state.kept}"
 
 
@@ -144,7 +144,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Tell whether a module is being imported: many libraries abort where an exception meets that."""
+    """Return whether a module is being imported: many libraries abort on an exception meanwhile."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -154,7 +154,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def _say(number: int) -> None:
     """Write the line, once; after it standard error leads nowhere, so that nothing follows."""
-    # The handler and the thread may come together; the first may wait for ever for who reads the line.
+    # The handler and the thread may run at once; the first may wait for ever for whoever reads the line.
     if not _state.saying.acquire(timeout=1.0):
         return
     try:

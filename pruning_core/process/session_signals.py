@@ -22,12 +22,12 @@ class SessionSignals:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self) -> Generator[None, object, object]:
-        """End the session where a signal came while its tests were found."""
+        """End the session on a signal while its tests are collected."""
         return (yield from _end_in_one_line())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """End the session where a signal came while its tests ran."""
+        """End the session on a signal while its tests run."""
         return (yield from _end_in_one_line())
 
     def pytest_runtest_logstart(self) -> None:

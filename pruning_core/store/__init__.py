@@ -59,7 +59,7 @@ class Store:
     """A folder of checkpoints. Safe for many processes at once, on one machine."""
 
     def __init__(self, root: Path, notify: Callable[[str], None] = lambda _: None) -> None:
-        """Open a store, and make its folder if there is none.
+        """Open a store; its folder is made where it is missing.
 
         Args:
             root: The store's folder. One that cannot be written is opened for reading if it is a store.
@@ -88,14 +88,14 @@ class Store:
 
     @classmethod
     def open_existing(cls, root: Path, notify: Callable[[str], None] = lambda _: None) -> "Store":
-        """Open a store that is there, to read or tidy it; nothing is written.
+        """Open an existing store, to read or tidy it; nothing is written.
 
         Raises:
-            StoreError: If the folder is no store of ours, or one of another format.
+            StoreError: If the folder is not a store, or a store of another format.
         """
         if not is_store(root):
             raise StoreError(
-                f"{root} is no store of pruning-bench: it has no {MARKER} and no checkpoint. Name a store "
+                f"{root} is not a store of pruning-bench: it has no {MARKER} and no checkpoint. Name a store "
                 "with --store, or make one with `pruning-bench prepare`"
             )
         check_format(root)
@@ -133,7 +133,7 @@ class Store:
         return found
 
     def has(self, key: str) -> bool:
-        """Tell whether a checkpoint of this key is stored, sound or not."""
+        """Return whether a checkpoint of this key is stored, sound or damaged."""
         return os.path.lexists(self.root / key)
 
     def find(self, spec: CheckpointSpec) -> Checkpoint | None:
@@ -158,14 +158,14 @@ class Store:
 
         Raises:
             DamagedCheckpointError: If a file is missing, altered or of another checkpoint.
-            StoreError: If there is none of that key.
+            StoreError: If no checkpoint has that key.
         """
         folder = self.root / key
         if not os.path.lexists(folder):
             raise StoreError(f"no checkpoint {key} in {self.root}")
         try:
             if not folder.is_dir():
-                raise DamagedCheckpointError("it is no folder")
+                raise DamagedCheckpointError("it is not a folder")
             header = parse_object(read_regular(folder / "spec.json"), "spec.json")
             check_version(key, header)
             if header["key"] != key:
@@ -213,11 +213,11 @@ class Store:
         finally:
             lock.release()
 
-    def _write(self, key: str, spec: CheckpointSpec, made: NewCheckpoint) -> None:
+    def _write(self, key: str, spec: CheckpointSpec, new: NewCheckpoint) -> None:
         contents = {
-            "plan.json": to_json(made.plan.model_dump(mode="json")),
-            "metrics.json": to_json(made.metrics.model_dump(mode="json")),
-            "weights.safetensors": safetensors.torch.save(dict(made.weights)),
+            "plan.json": to_json(new.plan.model_dump(mode="json")),
+            "metrics.json": to_json(new.metrics.model_dump(mode="json")),
+            "weights.safetensors": safetensors.torch.save(dict(new.weights)),
         }
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         header: dict[str, object] = {"key": key, "sha256": hashes, "spec": spec.model_dump(mode="json")}

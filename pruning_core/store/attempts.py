@@ -1,12 +1,12 @@
-"""What is being made right now, noted on disk: a process that dies natively is told of by the next one.
+"""What is being made, noted on disk: the next process reports one that died in native code.
 
     <root>/attempts/<name>.<process>.json     begun, not ended: which step, since when
     <root>/attempts/<name>.<process>.trace    written by the dying process itself (`faulthandler`)
     <root>/attempts/<name>.deaths.json        how often processes died at which step; gone when it succeeds
 
-A segmentation fault, an abort, or an end that came after a step had hung for long is a death of that step.
-Two at one step, under the same conditions, and it is not tried a third time. A process that was killed while
-all went well is no death: nobody is kept from going on.
+A segmentation fault, an abort, or an end after a step had hung counts as a death of that step. A step at
+which processes died repeatedly, under the same conditions, is not tried again. A process that was killed
+while all went well does not count. What is counted, and why: `store/README.md`.
 """
 
 import faulthandler
@@ -23,10 +23,10 @@ import psutil
 from pruning_core.errors import CrashError
 
 MAX_DEATHS = 2
-"""So often may processes die at one step before it is refused …"""
+"""Deaths at one step before it is refused."""
 
 MAX_DEATHS_IN_ALL = 4
-"""… or at different steps of one thing: damaged memory shows anywhere."""
+"""Deaths at different steps of one thing before it is refused: damaged memory shows anywhere."""
 
 _MAX_NOTE_BYTES = 1_000_000
 
@@ -39,7 +39,7 @@ Conditions = Mapping[str, str | int]
 
 
 class Attempt:
-    """One thing that this process is making; says to the disk where it is."""
+    """One thing that this process is making; it keeps on disk which step it has reached."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self._path, self._header = path, header
@@ -104,7 +104,7 @@ class Attempts:
                     path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _judge(self, name: str, label: str, conditions: Conditions, remedy: str) -> None:
-        """Count the deaths of earlier processes, say the new ones, refuse what died too often."""
+        """Count the deaths of earlier processes, report new ones, refuse what died too often."""
         ledger = self._folder / f"{name}.deaths.json"
         counted = _read(ledger)
         deaths: dict[str, int] = {}
@@ -131,15 +131,15 @@ class Attempts:
             cause = _read(ledger).get("cause", "native code failed")
             raise CrashError(
                 f"{label}: {sum(deaths.values())} processes died while they made it ({cause}), "
-                f"at: {worst}. Not tried again. {remedy}; to try it as it is, delete {ledger}"
+                f"at: {worst}. Not tried again. {remedy}; to try it unchanged, delete {ledger}"
             )
 
 
 def is_left_over(path: Path, made: bool) -> bool:
-    """Tell whether a file of `attempts/` is of no use any more.
+    """Return whether a file of `attempts/` is of no use any more.
 
     Args:
-        path: A file of a name of ours.
+        path: A file with one of our names.
         made: Whether what it is about is stored by now.
 
     Returns:
@@ -156,7 +156,7 @@ _traces_go_to = _STANDARD_ERROR
 
 
 def keep_traces_on(descriptor: int) -> None:
-    """Say where traces of crashes go while nothing is being made; pytest sends standard error elsewhere."""
+    """Set where traces of crashes go while nothing is being made; pytest sends standard error elsewhere."""
     global _traces_go_to
     _traces_go_to = descriptor
 
@@ -227,7 +227,7 @@ def _line(label: str, step: str, header: Mapping[str, Any], cause: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a note; one that cannot be read says nothing."""
+    """Read a note; one that cannot be read counts as empty."""
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(_MAX_NOTE_BYTES))

@@ -14,7 +14,7 @@ from pruning_core.pruning.channel_plan import ChannelPlan
 
 
 class Metrics(StrictModel):
-    """What was found out about a checkpoint when it was made."""
+    """What was measured of a checkpoint when it was made; the content of `metrics.json`."""
 
     macs: int
     params: int
@@ -40,18 +40,20 @@ class Metrics(StrictModel):
         description="Steps were launched as one CUDA graph.",
     )
     train_memory_format: str = Field(
-        "channels_last", description="How images and weights lay in memory; earlier versions knew one way."
+        "channels_last",
+        description="How images and weights lay in memory; earlier versions had one way only.",
     )
     torch: str
     answers: tuple[float | None, ...] | None = Field(
-        None, description="Logits of two fixed images (see answers.py); earlier versions kept none."
+        None,
+        description="Logits of two fixed images (see measure/fixed_images.py); earlier versions kept none.",
     )
     created: str = Field(description="UTC, ISO 8601.")
 
 
 @dataclass(frozen=True)
 class NewCheckpoint:
-    """What making a checkpoint gives, before it is stored."""
+    """A checkpoint before it is stored."""
 
     plan: ChannelPlan
     weights: Mapping[str, Tensor]
@@ -74,6 +76,6 @@ class Checkpoint:
 
 
 def describe(key: str, spec: CheckpointSpec) -> str:
-    """Say in words which checkpoint a key stands for."""
+    """Return in words which checkpoint a key stands for."""
     what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
     return f"checkpoint {key[:12]} ({spec.model.name} on {spec.dataset.name}, {what})"

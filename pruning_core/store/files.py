@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 from pruning_core.errors import DamagedCheckpointError, StoreError, first_line
 
 MAX_TEXT_BYTES = 64 * 2**20
-"""Specs, plans and metrics are far smaller; what is larger is none of ours."""
+"""Specs, plans and metrics are far smaller; a larger file was not written by this program."""
 
 MAX_WEIGHTS_BYTES = 256 * 2**30
 
-# What an open or a read can say of a file that is not the one we wrote. All else (too many open files, a disk
-# that does not answer, a permission) says nothing about its content.
+# Errors of opening or reading that mean: this is not the file we wrote. All others (too many open files, a
+# disk that does not respond, a permission) say nothing about its content.
 _WRONG_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 
 
@@ -31,7 +31,7 @@ def open_regular(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
     """Open a regular file of a bounded size for reading.
 
     Raises:
-        DamagedCheckpointError: If it is missing, too large, or no regular file.
+        DamagedCheckpointError: If it is missing, too large, or not a regular file.
         StoreError: If it cannot be read just now, which says nothing about its content.
     """
     try:
@@ -39,17 +39,17 @@ def open_regular(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise DamagedCheckpointError(f"{path.name} is no regular file")
+                raise DamagedCheckpointError(f"{path.name} is not a regular file")
             if status.st_size > max_bytes:
                 raise DamagedCheckpointError(
-                    f"{path.name} has {status.st_size:,} bytes, more than any of ours"
+                    f"{path.name} has {status.st_size:,} bytes, more than this program writes"
                 )
             yield file
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise DamagedCheckpointError(f"a file is missing ({path.name})") from None
         if error.errno in _WRONG_FILE:
-            raise DamagedCheckpointError(f"{path.name} is no regular file") from None
+            raise DamagedCheckpointError(f"{path.name} is not a regular file") from None
         raise StoreError(
             f"cannot read {path}: {error.strerror or error}. Nothing was changed; try again later"
         ) from error
@@ -71,7 +71,7 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        DamagedCheckpointError: If it is none, or nested deeper than anything of ours.
+        DamagedCheckpointError: If it is not one, or is nested too deep.
     """
     try:
         parsed = json.loads(content)
@@ -107,5 +107,5 @@ def write_errors(root: Path) -> Iterator[None]:
 
 
 def to_json(content: Any) -> bytes:
-    """Return the text of a file of ours."""
+    """Return the content of a file as this program writes it."""
     return (json.dumps(content, indent=1) + "\n").encode()

@@ -1,4 +1,4 @@
-"""What a store may delete: leftovers of names of ours, under the lock of their key, never through links."""
+"""What a store may delete: leftovers with our names, under the lock of their key, never through links."""
 
 import re
 import shutil
@@ -35,7 +35,7 @@ def collect(root: Path) -> Collected:
     """Delete what no run will use; a key that some process is working on is left alone.
 
     Kept are finished checkpoints, states that can still be resumed, notes of living processes, and whatever
-    has a name that is none of ours.
+    has another name than ours.
     """
     collected = Collected()
     for folder in _NAMES:
@@ -55,7 +55,7 @@ def collect(root: Path) -> Collected:
 
 
 def _ours(folder: Path, collected: Collected) -> Iterator[tuple[str, Path]]:
-    """Walk over the names of ours in a folder, each with its key."""
+    """Yield the items of a folder that have our names, each with its key."""
     try:
         items = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -75,9 +75,9 @@ def _delete_unless_used(root: Path, key: str, item: Path, collected: Collected) 
             if _is_needed(root, key, item):
                 return
             if item == lock:
-                lock.unlink()  # no news: each key has one
+                lock.unlink()  # not reported: each key has one
             elif _delete(item, collected):
-                lock.unlink(missing_ok=True)  # who waits for it looks whether it is still there
+                lock.unlink(missing_ok=True)  # a process that waits for it checks that it still exists
     except (Timeout, FileNotFoundError):
         return
     except OSError as error:

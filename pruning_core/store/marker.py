@@ -23,7 +23,7 @@ KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def is_store(root: Path) -> bool:
-    """Tell whether a folder is a store: it has the marker, or a checkpoint from before there was one."""
+    """Return whether a folder is a store: it has the marker, or a checkpoint older than the marker."""
     if not root.is_dir():
         return False
     if (root / MARKER).is_file():
@@ -45,7 +45,7 @@ def check_format(root: Path) -> None:
         StoreError: If the marker cannot be read.
     """
     if not os.path.lexists(root / MARKER):
-        return  # from before there was one
+        return  # older than the marker
     try:
         found = parse_object(read_regular(root / MARKER), MARKER).get("format")
     except DamagedCheckpointError as error:
@@ -71,7 +71,7 @@ def check_version(key: str, header: Mapping[str, object]) -> None:
         OtherVersionError: If it does.
     """
     for what, ours in (("format", FORMAT), ("recipe_version", RECIPE_VERSION)):
-        found = header.get(what, ours)  # what has no recipe_version is judged by its key
+        found = header.get(what, ours)  # without a recipe_version it is judged by its key
         if isinstance(found, int) and found != ours:
             raise OtherVersionError(
                 f"checkpoint {key}: {what.replace('_', ' ')} {found}, this program reads {ours}; "

@@ -34,7 +34,7 @@ class ResumeState:
         self._path, self._attempt, self._notify = path, attempt, notify
 
     def note_step(self, what: str) -> None:
-        """Note on disk which step of the making begins, for the run after this one."""
+        """Note on disk which step begins, for the run after this one."""
         if self._attempt is not None:
             self._attempt.step(what)
 
@@ -44,7 +44,7 @@ class ResumeState:
             self._attempt.note_silence(what)
 
     def load(self) -> EpochState | None:
-        """Return the last state that was saved, or None if there is none that can be used.
+        """Return the last state that was saved, or None where no usable one is stored.
 
         Raises:
             StoreError: If it cannot be read just now.

@@ -10,11 +10,11 @@ import pytest
 
 TIMED_SUITES = ("latency", "training")
 COLUMNS = ["median", "rounds"]
-"""The others say little of samples that are means of calls, or are infinite beside one round."""
+"""The others mean little for samples that are means of calls, and are infinite for one round."""
 
 _ALL_COLUMNS = ["min", "max", "mean", "stddev", "median", "iqr", "outliers", "ops", "rounds", "iterations"]
 _NEED_ALL = ("compare", "compare_fail", "histogram", "cprofile")
-"""Options of pytest-benchmark after which every entry is shown: they are about all of them."""
+"""Options of pytest-benchmark that concern every entry: with them all are shown."""
 
 
 def group_by_suite(config: pytest.Config, benchmarks: list[dict[str, Any]], group_by: str) -> bool:
@@ -41,7 +41,7 @@ def group_by_suite(config: pytest.Config, benchmarks: list[dict[str, Any]], grou
 
 
 def show_telling_columns(config: pytest.Config) -> None:
-    """Cut the columns to those that say something, unless `--benchmark-columns` chose others."""
+    """Cut the columns to those that mean something, unless `--benchmark-columns` chose others."""
     session: Any = config.pluginmanager.getplugin("pytest-benchmark")
     # Before pytest-benchmark 5.3 the option's default was the list itself.
     if config.getoption("benchmark_columns", None) in (None, _ALL_COLUMNS):

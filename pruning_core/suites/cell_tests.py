@@ -28,7 +28,7 @@ def cell_fixture_of(metafunc: pytest.Metafunc) -> str:
 
 
 def parametrize_with_nothing(metafunc: pytest.Metafunc, fixture: str) -> None:
-    """Let a test be there once, skipped: nobody said what to measure."""
+    """Let a test appear once, skipped: nothing was named to measure."""
     skipped = pytest.param(None, marks=pytest.mark.skip(reason=NOTHING_NAMED), id="nothing-named")
     metafunc.parametrize(fixture, [skipped])
 

@@ -1,4 +1,4 @@
-"""Which grid a run of pytest measures: what its options say, over a file of the project's own or of ours."""
+"""Which grid a run of pytest measures: its options over a grid file, the project's own or a shipped one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING_NAMED = (
 
 
 def is_named(config: pytest.Config) -> bool:
-    """Tell whether somebody said what to measure: by an option, or in a grid of the project's own."""
+    """Return whether what to measure is named: by an option, or in the project's own grid."""
     from pruning_core.config.grid_files import own_grid
 
     named = config.getoption("--grid") or config.getoption("--model")
@@ -45,7 +45,7 @@ def _projects(config: pytest.Config) -> list[Path]:
 
 
 def asks_for_a_grid(config: pytest.Config) -> bool:
-    """Tell whether an option says anything about what to measure, right or wrong."""
+    """Return whether any option replaces part of the grid, valid or not."""
     return any(config.getoption(f"pruning_{name}") is not None for name in ("grid", *AXES, *SINGLE_OPTIONS))
 
 
@@ -53,7 +53,7 @@ def grid_path(config: pytest.Config) -> Path:
     """Return the grid file of this run.
 
     Raises:
-        UnknownNameError: If there is none of the name that `--grid` says.
+        UnknownNameError: If no grid has the name in `--grid`.
     """
     from pruning_core.config.grid_files import find_grid
 
@@ -71,7 +71,7 @@ def grid_of(config: pytest.Config) -> Grid:
         from pruning_core.suites.validate import check_devices
 
         options = {name: config.getoption(f"pruning_{name}") for name in (*AXES, *SINGLE_OPTIONS)}
-        _say_where_the_project_lies(config)
+        _note_project_folders(config)
         grid = load_grid(grid_path(config), options)
         if options["devices"]:
             check_devices(grid.devices)
@@ -79,7 +79,7 @@ def grid_of(config: pytest.Config) -> Grid:
     return config.stash[_GRID]
 
 
-def _say_where_the_project_lies(config: pytest.Config) -> None:
+def _note_project_folders(config: pytest.Config) -> None:
     """Let `module:function` be looked for where pytest looks, and beside the suites."""
     from pruning_core.user_code.project import set_project
 

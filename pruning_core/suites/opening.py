@@ -1,4 +1,4 @@
-"""From what was asked for to a grid and a workspace: the same steps for `prepare` and for the suites."""
+"""Open what a run needs, a grid and a workspace for it: the same for `prepare` and for the suites."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ def open_workspace(
     download: bool = False,
     display: ProgressDisplay,
 ) -> Workspace:
-    """Open the store and the datasets for a grid, and say what a user should know before the work.
+    """Open the store and the datasets for a grid, and show what a user should know before the work.
 
     Args:
         grid: From `load_grid`.

@@ -29,7 +29,7 @@ def check_target(path: Path) -> None:
     """Find out before a long run whether its results can be written after it; what stands there stays.
 
     Raises:
-        OptionError: If there is no such folder, it is a folder, or nothing can be written there.
+        OptionError: If its folder is missing, it is a folder, or it cannot be written.
     """
     try:
         if path.is_dir():
@@ -84,7 +84,7 @@ def rescue_results(config: pytest.Config, say: Callable[[str], None]) -> None:
 
 
 def _rescue(config: pytest.Config, results: Any, target: str, error: OSError) -> str:
-    """Write results beside the store, else into the system's temporary folder; say where in one line."""
+    """Write results beside the store, else into the system's temporary folder; return a line on where."""
     from pytest_benchmark import utils
 
     serialize: Any = utils.safe_dumps  # has no types

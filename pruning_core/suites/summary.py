@@ -31,7 +31,7 @@ def summarize(
     took_s: float,
     not_written: Sequence[str],
 ) -> list[str]:
-    """Return the lines of our summary; none where no suite of ours ran.
+    """Return the lines of our summary; none where our suites did not run.
 
     Args:
         terminalreporter: Has the reports of all tests.
@@ -57,7 +57,7 @@ def summarize(
 
 
 def _where_all_is(config: pytest.Config) -> Iterator[str]:
-    """Say how to see every cell with all its figures."""
+    """Yield how to see every cell with all its figures."""
     if not why_not_timed(config):
         target = json_target(config)
         asked = "" if target else "Give --benchmark-json FILE; then all"

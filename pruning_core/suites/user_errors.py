@@ -20,7 +20,7 @@ class exit_on_user_error(AbstractContextManager[None]):  # noqa: N801  # reads a
 
 
 def report_error(error: PruningBenchError, item: pytest.Item) -> NoReturn:
-    """Skip what is not there, fail what is broken, end the session on what the user must mend first."""
+    """Skip a cell that is unavailable, fail one that is broken, else end the session: the user must act."""
     if isinstance(error, NotTimedError):
         pytest.skip(str(error))
     if isinstance(error, UnavailableError):
@@ -33,7 +33,7 @@ def report_error(error: PruningBenchError, item: pytest.Item) -> NoReturn:
 
 
 def exit_without_benchmark(item: pytest.Item, error: pytest.FixtureLookupError) -> None:
-    """End the session with one line where a suite of ours finds no pytest-benchmark."""
+    """End the session with one line where one of our suites lacks pytest-benchmark."""
     if error.argname == "benchmark" and "harness" in getattr(item, "fixturenames", ()):
         pytest.exit(
             "error: the suites of pruning-bench need pytest-benchmark; it is switched off "
@@ -43,5 +43,5 @@ def exit_without_benchmark(item: pytest.Item, error: pytest.FixtureLookupError) 
 
 
 def _named_backends(item: pytest.Item) -> bool:
-    """Tell whether the command line named backends for one device, so that skipping one would mislead."""
+    """Return whether the command line named backends for one device, so that skipping one would mislead."""
     return bool(item.config.getoption("pruning_backends")) and len(grid_of(item.config).devices) == 1

@@ -1,7 +1,4 @@
-"""Refuse a grid that names what no table holds, before anything is trained.
-
-Not for: whether a backend is installed or a device is there; that is asked cell by cell.
-"""
+"""Refuse a grid with unknown names before anything is trained; what is installed is asked cell by cell."""
 
 from collections.abc import Sequence
 
@@ -19,9 +16,9 @@ def validate_grid(grid: Grid) -> None:
     """Look every name of a grid up.
 
     Raises:
-        UnknownNameError: With the closest name there is.
-        OptionError: If schedule or scope is none there is, a backend has no such precision, or two datasets
-            are one folder.
+        UnknownNameError: With the closest known name.
+        OptionError: If a method lacks the scope, a backend lacks the precision, or two datasets are one
+            folder.
         ModelError: If a user's own model cannot be imported.
     """
     for model in grid.model:
@@ -37,10 +34,10 @@ def validate_grid(grid: Grid) -> None:
 
 
 def check_scope(method: str, scope: str) -> None:
-    """Refuse a scope that a method has not got.
+    """Refuse a scope that a method does not have.
 
     Raises:
-        UnknownNameError: If there is no such method.
+        UnknownNameError: If the method is unknown.
         OptionError: If it ranks in another scope only.
     """
     scopes = find_method(method).scopes

@@ -1,4 +1,4 @@
-"""A user's own `module:function`: the one place where it is looked for, imported and hashed.
+"""A user's own `module:function`: how it is found, imported and hashed.
 
 Looked for in the current folder, the project's root, its `src/` and pytest's `pythonpath`; then wherever
 Python looks. The user's folder goes to the end of Python's path: a file called as a library is never run in
@@ -60,7 +60,7 @@ class UserModule:
             _FINDER.notes = before
 
     def explain(self, error: BaseException) -> str:
-        """Say in one line what the module's code raised, and whether a library came for a file of its own."""
+        """Return in one line what the module's code raised, and whether it hides a library's module."""
         return one_line(error) + _shadow_note(error, self.sources, self.folder)
 
 
@@ -105,7 +105,7 @@ def raise_if_not_theirs(error: BaseException) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Say in one line what was raised."""
+    """Return in one line what was raised: its type, and what it says."""
     text = " ".join(str(error).split())[:300]
     if isinstance(error, SystemExit):
         return f"it ends the program, by sys.exit({text})"

@@ -12,7 +12,7 @@ _project: list[Path] = []
 
 
 def set_project(root: Path | None, pythonpath: Sequence[Path] = (), suites: Sequence[Path] = ()) -> None:
-    """Say where the project lies.
+    """Set where the project lies.
 
     Args:
         root: Its root, as pytest found it; None: the nearest folder above that looks like one.
@@ -20,7 +20,7 @@ def set_project(root: Path | None, pythonpath: Sequence[Path] = (), suites: Sequ
         suites: Files or folders of suites; a module may lie beside them, or in the folder above.
     """
     folders = [suite if suite.is_dir() else suite.parent for suite in suites]
-    beside = [place for folder in folders for place in (folder.parent, folder.parent / "src", folder)]
+    beside = [path for folder in folders for path in (folder.parent, folder.parent / "src", folder)]
     _project[:] = [] if root is None else [root, root / "src", *pythonpath, *beside]
 
 

@@ -21,7 +21,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 @cache
 def is_library(path: Path) -> bool:
-    """Tell whether a file is Python's own, an installed library's or ours: not the user's."""
+    """Return whether a file is Python's own, an installed library's or ours: not the user's."""
     if _INSTALLED & set(path.parts):
         return True
     folders = [Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib")]

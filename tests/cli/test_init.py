@@ -74,8 +74,8 @@ def test_what_is_there_is_left_as_it_is(tmp_path):
     (tmp_path / "conftest.py").write_text("# mine\n")
     (tmp_path / "bench" / "thresholds.toml").symlink_to(tmp_path / "nowhere")
     said = init(tmp_path)
-    assert "left as it is  conftest.py" in said
-    assert "left as it is  bench/thresholds.toml" in said
+    assert "kept     conftest.py" in said
+    assert "kept     bench/thresholds.toml" in said
     assert f"Add to it: {PLUGIN_LINE}" in said
     before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     assert before[tmp_path / "conftest.py"] == "# mine\n"

@@ -60,7 +60,7 @@ def test_killed_at_random_moments(tmp_path):
     assert prepare(tmp_path / "undisturbed") == 0
     lasts_s = time.monotonic() - started
     chance = random.Random(0)
-    kills, anew = 0, True
+    kills, restart = 0, True
     while kills < times:
         started = time.monotonic()
         code = prepare(tmp_path / "killed", kill_after_s=chance.uniform(0.3, 1.0) * lasts_s)
@@ -68,11 +68,11 @@ def test_killed_at_random_moments(tmp_path):
         kills += code == -signal.SIGKILL
         contents(tmp_path / "killed")  # whatever is stored at any moment is sound
         if code == 0:  # it got through: begin again, so that every kill hits a chain at work
-            if anew:
+            if restart:
                 lasts_s = time.monotonic() - started  # the machine was busier before
             for path in sorted((tmp_path / "killed" / "store").rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
-        anew = code == 0
+        restart = code == 0
     assert prepare(tmp_path / "killed") == 0, (tmp_path / "killed" / "log").read_text()[-2000:]
     expected = contents(tmp_path / "undisturbed")
     assert len(expected) == 4

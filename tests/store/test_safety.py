@@ -68,7 +68,7 @@ def test_a_folder_that_is_no_store_is_refused(run, tmp_path, command):
     mine = fill_as_a_user_might(tmp_path / "anything")
     code, out, err = run("store", command, "--store", "anything")
     assert (code, out) == (2, "")
-    assert "is no store of pruning-bench" in err
+    assert "is not a store of pruning-bench" in err
     assert len(err.splitlines()) == 1
     assert {path: path.read_text() for path in mine} == mine
 
@@ -227,7 +227,7 @@ def test_a_key_that_is_no_folder_is_found_before_training(store, said, kind):
     path = store.root / KEY
     path.write_text("") if kind == "file" else path.symlink_to("nowhere")
     store.get_or_make(dense_spec(), lambda _: made())
-    assert "it is no folder" in said[0]
+    assert "it is not a folder" in said[0]
     assert store.find(dense_spec()) is not None
 
 
@@ -347,7 +347,7 @@ def test_a_state_of_an_earlier_version_is_resumed(tmp_path):
 
 
 def test_a_state_from_before_hashes_is_dropped(tmp_path):
-    """What an earlier version saved has no hash: the training begins anew, in one line, no traceback."""
+    """What an earlier version saved has no hash: the training begins again, in one line, no traceback."""
     import safetensors.torch
 
     said = []

@@ -185,7 +185,7 @@ def test_the_named_file_counts_whatever_decorates_its_function(folder, decorator
 
 
 def test_what_was_hashed_is_what_runs(folder):
-    """A file of the same size and time as before is read anew, not from what Python compiled before."""
+    """A file of the same size and time as before is read again, not from what Python compiled before."""
     write(
         folder, {"nets.py": "import blocks\ndef build(c, i):\n    return blocks.x\n", "blocks.py": "x = 1\n"}
     )
@@ -339,7 +339,7 @@ def test_anything_that_can_be_called_is_a_function(folder, kind):
     assert len(module.source_sha256) == 64
 
 
-def test_a_function_that_remembers_is_called_anew(folder):
+def test_a_function_that_remembers_is_called_again(folder):
     """Of `functools.cache` the function inside is called, so that each call makes a new object."""
     write(
         folder,
