@@ -1,0 +1,33 @@
+"""A synced replacement is whole or does not happen."""
+
+import os
+
+import pytest
+
+from pruning_core.files import atomic
+from pruning_core.files.atomic import replace_synced
+
+
+def test_a_file_is_replaced(tmp_path):
+    """The new content is there under the name, and the draft is gone."""
+    path, draft = tmp_path / "state", tmp_path / "state.writing"
+    path.write_bytes(b"old")
+    replace_synced(path, draft, b"new")
+    assert path.read_bytes() == b"new"
+    assert not draft.exists()
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_what_fails_half_way_changes_nothing(tmp_path, monkeypatch, step):
+    """Where the disk is full, or renaming fails, the old content stays and no draft is left."""
+    path, draft = tmp_path / "state", tmp_path / "state.writing"
+    path.write_bytes(b"old")
+
+    def refuse(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(atomic.os, step, refuse)
+    with pytest.raises(OSError, match="no space left"):
+        replace_synced(path, draft, b"new")
+    assert os.listdir(tmp_path) == ["state"]
+    assert path.read_bytes() == b"old"
