@@ -26,7 +26,7 @@ MAX_IMAGE_VALUES = 2**23
 @click.option("--classes", type=click.IntRange(2, 100_000), default=10, show_default=True)
 @click.option("--image", default="3x32x32", show_default=True, metavar="CxHxW", help="Shape of one image.")
 @click.option(
-    "--format", "form", type=click.Choice(["terminal", "csv", "json"]), default="terminal", show_default=True
+    "--format", type=click.Choice(["terminal", "csv", "json"]), default="terminal", show_default=True
 )
 def plan(
     model: str,
@@ -37,7 +37,7 @@ def plan(
     round_to: int,
     classes: int,
     image: str,
-    form: str,
+    format: str,
 ) -> None:
     """Show what pruning would give, in seconds, without training."""
     from pruning_core.config.grid import make_grid
@@ -52,10 +52,10 @@ def plan(
         grid.ratios,
         classes=classes,
         image=_image_shape(image),
-        with_dense=form == "terminal",
+        with_dense=format == "terminal",
     )
-    text = f"{render_steps(list(steps), form)}\n"
-    if form == "terminal":
+    text = f"{render_steps(list(steps), format)}\n"
+    if format == "terminal":
         print_pieces([text])
     else:
         print_content([text])

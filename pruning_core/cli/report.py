@@ -13,7 +13,6 @@ from pruning_core.errors import OptionError
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option(
     "--format",
-    "form",
     type=click.Choice(["terminal", "markdown", "csv", "json", "html", "svg", "png"]),
     default="terminal",
     show_default=True,
@@ -36,19 +35,19 @@ from pruning_core.errors import OptionError
 )
 def report(
     files: tuple[Path, ...],
-    form: str,
+    format: str,
     output: Path | None,
     baseline: Path | None,
     columns: str,
     dataset_titles: tuple[str, ...],
 ) -> None:
-    """Turn benchmark JSON FILES into tables, a page or a picture; several files stand side by side.
+    """Turn benchmark JSON FILES into tables, a page or a figure; several files stand side by side.
 
     html is one file that opens offline; svg and png, for a README, need the extra `figures`.
     """
     from pruning_core.report.command import write_report
 
-    write_report(files, form, output, baseline, columns, _titles(dataset_titles))
+    write_report(files, format, output, baseline, columns, _titles(dataset_titles))
 
 
 def _titles(texts: tuple[str, ...]) -> dict[str, str]:

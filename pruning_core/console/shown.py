@@ -13,7 +13,7 @@ def shown(value: object, max_length: int = MAX_SHOWN) -> str:
     """Return a value as Python writes it, without what is not printable, cut to a length.
 
     Args:
-        value: Anything, for example a whole number of 5,000 digits or a list 500 deep.
+        value: Anything, for example a number of thousands of digits, or a list in a list in a list.
         max_length: Characters that are kept.
     """
     if isinstance(value, str | bytes | list | tuple):
