@@ -12,7 +12,7 @@ import pytest
 
 from pruning_core.suites.cell_tests import planned_cells, planned_variants
 from pruning_core.suites.grid_choice import grid_of, grid_path
-from pruning_core.suites.steps import why_not_timed
+from pruning_core.suites.steps import not_timed_reason
 from pruning_core.suites.user_errors import exit_on_user_error
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def harness_of(config: pytest.Config) -> Harness:
                 download=config.getoption("--download"),
                 display=ProgressDisplay(uncaptured=uncaptured),
             )
-            harness = Harness(grid_of(config), workspace, planned_cells(config), why_not_timed(config))
+            harness = Harness(grid_of(config), workspace, planned_cells(config), not_timed_reason(config))
             config.stash[_HARNESS] = harness
     return config.stash[_HARNESS]
 

@@ -13,10 +13,10 @@ NOT_TIMED = "times are not measured"
 CONTAMINATED = "times are contaminated"
 
 
-def why_not_timed(config: pytest.Config) -> str:
-    """Return why nothing is timed in this run; empty where cells are timed.
+def not_timed_reason(config: pytest.Config) -> str:
+    """Say why nothing is timed in this run; empty when cells are timed.
 
-    pytest-benchmark decides alike; asked for here, so that it holds for suites without its fixture too.
+    pytest-benchmark decides in the same way; asked here, so that it holds for suites without its fixture too.
     """
     if os.environ.get("PYTEST_XDIST_WORKER") or config.getoption("dist", "no") != "no":
         return f"xdist would run cells side by side: {NOT_TIMED}"
@@ -51,9 +51,9 @@ def record_samples(benchmark: Any, samples_s: Sequence[float], record: Record) -
 
 
 def require_speedup(record: Record, at_least: float) -> None:
-    """Fail unless a cell is known to be at least this many times as fast as its reference.
+    """Fail unless a cell is known to be `at_least` times as fast as its reference.
 
-    Contaminated times prove nothing: then the test is skipped, with the reason.
+    Times that are contaminated prove nothing: then the test is skipped, with the reason.
 
     Args:
         record: Of a latency or training cell.

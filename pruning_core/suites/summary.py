@@ -10,7 +10,7 @@ import pytest
 from pruning_core.records.fields import Record
 from pruning_core.suites.grid_choice import NOTHING_NAMED
 from pruning_core.suites.results import json_target
-from pruning_core.suites.steps import CONTAMINATED, NOT_TIMED, why_not_timed
+from pruning_core.suites.steps import CONTAMINATED, NOT_TIMED, not_timed_reason
 from pruning_core.suites.summary_table import Summary, summary_fields, summary_table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def summarize(
 
 def _where_all_is(config: pytest.Config) -> Iterator[str]:
     """Yield how to see every cell with all its figures."""
-    if not why_not_timed(config):
+    if not not_timed_reason(config):
         target = json_target(config)
         asked = "" if target else "Give --benchmark-json FILE; then all"
         yield f"{asked or 'All'} cells and figures: pruning-bench report {target or 'FILE'}"

@@ -1,4 +1,7 @@
-"""Refuse a grid with unknown names before anything is trained; what is installed is asked cell by cell."""
+"""Refuse a grid that names what no table holds, before anything is trained.
+
+Whether a backend is installed or a device is there is asked later, cell by cell.
+"""
 
 from collections.abc import Sequence
 
@@ -16,9 +19,9 @@ def validate_grid(grid: Grid) -> None:
     """Look every name of a grid up.
 
     Raises:
-        UnknownNameError: With the closest known name.
-        OptionError: If a method lacks the scope, a backend lacks the precision, or two datasets are one
-            folder.
+        UnknownNameError: With the closest name there is.
+        OptionError: If there is no such schedule or scope, a backend has no such precision, or two datasets
+            are one folder.
         ModelError: If a user's own model cannot be imported.
     """
     for model in grid.model:
@@ -37,7 +40,7 @@ def check_scope(method: str, scope: str) -> None:
     """Refuse a scope that a method does not have.
 
     Raises:
-        UnknownNameError: If the method is unknown.
+        UnknownNameError: If there is no such method.
         OptionError: If it ranks in another scope only.
     """
     scopes = find_method(method).scopes
