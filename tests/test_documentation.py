@@ -189,6 +189,7 @@ def messages():
 
 OTHER_PROGRAMS = {"--query-gpu", "--format", "--help", "--version"}
 OTHER_PROGRAMS |= {"--benchmark-json", "--benchmark-disable", "--benchmark-skip"}
+OTHER_PROGRAMS |= {"--benchmark-columns", "--benchmark-group-by"}
 """Options that our texts name of pytest-benchmark, of nvidia-smi, of every command."""
 
 
