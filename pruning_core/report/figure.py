@@ -3,7 +3,6 @@
 Needs the extra `figures` (matplotlib).
 """
 
-import importlib.util
 import io
 import logging
 import math
@@ -17,6 +16,7 @@ from pruning_core.console.escaping import printable
 from pruning_core.console.shown import shortened
 from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_bytes_file
+from pruning_core.files.extras import require_matplotlib
 from pruning_core.records.fields import Record
 from pruning_core.report.run_index import Backend, Group, RunIndex
 from pruning_core.report.tables import Report
@@ -71,11 +71,7 @@ def draw_figure(report: Report, path: Path, form: str) -> None:
     Raises:
         OptionError: If matplotlib is not installed, nothing was timed, or the file cannot be written.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise OptionError(
-            "a picture needs matplotlib, which is not installed. Install with: "
-            "pip install 'pruning-bench[figures]'"
-        )
+    require_matplotlib()
     batch_size, parts = _what_to_draw(report)
     # Where the home folder cannot be written, it says so, and that a font has not got a letter.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -3,7 +3,6 @@
 Needs the extra `figures` (matplotlib).
 """
 
-import importlib.util
 import io
 import warnings
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_bytes_file
+from pruning_core.files.extras import require_matplotlib
 from pruning_core.selftest.latency_summary import TrialGroup
 
 # Blue and orange of Okabe and Ito's palette: told apart by the colour-blind and in grey.
@@ -39,11 +39,7 @@ def check_figure_file(path: Path) -> None:
     """
     if path.suffix not in FORMATS:
         raise OptionError(f"no figure format {path.suffix!r}; allowed: {', '.join(FORMATS)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise OptionError(
-            "a figure needs matplotlib, which is not installed. Install with: "
-            "pip install 'pruning-bench[figures]'"
-        )
+    require_matplotlib()
 
 
 def draw_groups(groups: Sequence[TrialGroup], path: Path, title: str) -> None:
