@@ -156,7 +156,7 @@ pruning_core.report.command.write_report = fail
 sys.argv = ["pruning-bench", "report", "x.json"]
 run()
 """
-FAULT = FAILING.replace("ERROR", r'RuntimeError("planted\x1b[31m\nmore")')
+FAULT = FAILING.replace("ERROR", r'RuntimeError("injected\x1b[31m\nmore")')
 
 
 def test_a_fault_of_the_program_has_a_code_of_its_own(tmp_path: Path) -> None:

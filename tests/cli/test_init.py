@@ -1,4 +1,4 @@
-"""`pruning-bench init` writes a starter into a repository of one's own, and changes nothing that is there."""
+"""`pruning-bench init` writes a starter into a user's repository, and changes no file that exists."""
 
 import pytest
 import torch

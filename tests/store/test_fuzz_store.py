@@ -37,12 +37,12 @@ fuzz = settings(
 def alterations(draw):
     """Draw how bytes are altered: a function of bytes."""
     kind = draw(st.sampled_from(["flip", "cut", "insert", "replace", "repeat", "number"]))
-    place = draw(st.floats(0, 1, exclude_max=True))
+    position = draw(st.floats(0, 1, exclude_max=True))
     new = draw(st.binary(min_size=1, max_size=40))
     number = draw(st.sampled_from(NUMBERS))
 
     def alter(content: bytes) -> bytes:
-        at = int(place * max(len(content), 1))
+        at = int(position * max(len(content), 1))
         match kind:
             case "flip":
                 changed = bytearray(content or b"\0")
@@ -60,7 +60,7 @@ def alterations(draw):
                 digits = [i for i, byte in enumerate(content[:4000]) if byte in b"0123456789"]
                 if not digits:
                     return number
-                i = digits[int(place * len(digits))]
+                i = digits[int(position * len(digits))]
                 return content[:i] + number + content[i + 1 :]
 
     return alter

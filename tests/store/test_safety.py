@@ -392,12 +392,12 @@ def test_what_diverges_is_not_stored(tmp_path, monkeypatch, when):
     epochs = 0 if when == "built" else 3
     train = {"epochs": epochs, "batch_size": 16, "precision": "fp32", "learning_rate": rate}
     grid = make_grid({"model": model, "ratios": "0.5", "train": train})
-    place = Workspace(Store(tmp_path / "store"), ProgressDisplay())
-    place._datasets["digits"] = bright_images()
+    workspace = Workspace(Store(tmp_path / "store"), ProgressDisplay())
+    workspace._datasets["digits"] = bright_images()
     with pytest.raises(TrainingError, match=r"[Nn]othing was stored") as caught:
-        ensure_variant(next(iter(variants(grid))), grid, place)
+        ensure_variant(next(iter(variants(grid))), grid, workspace)
     assert len(str(caught.value).splitlines()) == 1
-    assert list(place.store.stored_keys()) == []
+    assert list(workspace.store.stored_keys()) == []
     assert not list((tmp_path / "store" / "unfinished").glob("*"))
     if when == "loss":
         assert "It began at step" in str(caught.value)

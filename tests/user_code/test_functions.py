@@ -28,12 +28,12 @@ def folder(tmp_path, monkeypatch):
 
 def forget(folder):
     """Forget the modules of a folder, as a new process has never seen them."""
-    places = {
+    paths_of = {
         name: [vars(module).get("__file__"), *(vars(module).get("__path__") or ())]
         for name, module in list(sys.modules.items())
     }
-    for name, found in places.items():
-        if any(Path(place).is_relative_to(folder) for place in found if place):
+    for name, found in paths_of.items():
+        if any(Path(path).is_relative_to(folder) for path in found if path):
             del sys.modules[name]
     functions._FINDER.sources.clear()
 
@@ -165,9 +165,9 @@ def test_two_machines_agree(folder, monkeypatch):
     """The same files in another folder have the same hash."""
     files = {"zoo/__init__.py": "x = 1\n", "zoo/nets.py": "from .b import x\n" + BUILD, "zoo/b.py": "x = 1\n"}
     hashes = []
-    for place in ("one", "two"):
-        write(folder / place, files)
-        monkeypatch.chdir(folder / place)
+    for name in ("one", "two"):
+        write(folder / name, files)
+        monkeypatch.chdir(folder / name)
         sys.path[:] = [entry for entry in sys.path if not Path(entry).is_relative_to(folder)]
         hashes.append(hash_of(folder, "zoo.nets:build"))
     assert hashes[0] == hashes[1]
@@ -216,11 +216,11 @@ def test_a_file_changed_after_it_was_hashed_does_not_run(folder):
     assert function(1, 1) == 1
 
 
-@pytest.mark.parametrize("place", ["src", "lib", "", "deep/er"])
-def test_where_a_module_is_looked_for(folder, monkeypatch, place):
+@pytest.mark.parametrize("inside", ["src", "lib", "", "deep/er"])
+def test_where_a_module_is_looked_for(folder, monkeypatch, inside):
     """It is found in the project's root, its `src/` and pytest's `pythonpath`, from a folder below."""
     settings = "[tool.pytest.ini_options]\npythonpath = ['lib', 'deep/er']\n"
-    write(folder, {"pyproject.toml": settings, f"{place}/nets.py".strip("/"): BUILD, "bench/x.txt": ""})
+    write(folder, {"pyproject.toml": settings, f"{inside}/nets.py".strip("/"): BUILD, "bench/x.txt": ""})
     monkeypatch.chdir(folder / "bench")
     assert find("nets:build")[0](7, 3) == 7
 
