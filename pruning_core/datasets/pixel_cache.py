@@ -10,7 +10,6 @@ verified by its hash when it is loaded: one altered pixel would be another accur
 """
 
 import hashlib
-import os
 import re
 import shutil
 import uuid
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from pruning_core.config.validation import StrictModel
 from pruning_core.errors import DatasetError
+from pruning_core.files.atomic import sync_to_disk
 
 LARGE_BYTES = 64 * 2**20
 """A file larger than this is memory-mapped instead of read."""
@@ -172,8 +172,8 @@ def _write(
         )
         (fresh / "index.json").write_text(index.signed().model_dump_json(), encoding="utf-8")
         for file in fresh.iterdir():
-            _sync(file)
-        _sync(fresh)
+            sync_to_disk(file)
+        sync_to_disk(fresh)
         _move_to(fresh, folder, counts)
 
 
@@ -220,20 +220,9 @@ def _move_to(fresh: Path, folder: Path, counts: Mapping[str, int]) -> None:
         folder.rename(damaged)
         shutil.rmtree(damaged, ignore_errors=True)
         fresh.rename(folder)
-    _sync(folder.parent)
+    sync_to_disk(folder.parent)
 
 
 def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold a file, or the names in a folder, before we go on."""
-    if os.name == "nt":
-        return  # neither a folder nor a file opened to be read can be synchronised there
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
