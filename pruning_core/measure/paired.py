@@ -18,9 +18,9 @@ class PairedTiming:
     calls_per_sample: int  # of the candidate
     reference_calls_per_sample: int
     looks: int = 1  # planned: how often the interval might have been looked at
-    calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
+    call_times_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
     fork_join_s: Sequence[float] = ()  # one a round, the slower of before and after it; 0 where not read
-    rounds_rejected: int = 0  # in which the cores handed work over more slowly than usual
+    rounds_rejected: int = 0  # that do not count: the machine was in an unusual state
 
     @property
     def rounds(self) -> int:

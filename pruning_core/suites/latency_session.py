@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pruning_core.backends import BACKENDS
 from pruning_core.config.cells import Cell
 from pruning_core.errors import BackendError
-from pruning_core.measure.interleaved import Group
+from pruning_core.measure.interleaved import ReferenceGroup
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.suites.model_cache import ModelCache, dense_of, plain_of
 from pruning_core.suites.timing import Timer
@@ -73,7 +73,9 @@ class LatencySession:
             for (other, seconds), timing in zip(ready, of_group, strict=True):
                 self._measured[other] = CellTiming(timing, contention, seconds)
 
-    def _prepare_group(self, members: Sequence[Cell], asked: Cell) -> tuple[Group, list[tuple[Cell, float]]]:
+    def _prepare_group(
+        self, members: Sequence[Cell], asked: Cell
+    ) -> tuple[ReferenceGroup, list[tuple[Cell, float]]]:
         """Load and bind the cells of one reference; return their calls, and the seconds binding took each."""
         reference_cell = reference_of(members[0])
         is_control = members[0] == reference_cell
@@ -94,7 +96,7 @@ class LatencySession:
         budget_s = self.timer.options.budget_s * (CONTROL_BUDGET_FACTOR if is_control else 1)
         names = [reference_cell.backend, *(cell.backend for cell, _ in ready)]
         pools = [name if BACKENDS[name].shared_thread_pool else "" for name in names]
-        return Group(run_reference, calls, budget_s, pools), ready
+        return ReferenceGroup(run_reference, calls, budget_s, pools), ready
 
     def _cells_timed_together(self, cell: Cell) -> list[Cell]:
         """Return a cell and those that go on its tour, in their order."""
@@ -128,7 +130,7 @@ def reference_of(cell: Cell) -> Cell:
 
 
 def _by_reference(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Group cells of one reference; a control, which is its own, stands alone."""
+    """ReferenceGroup cells of one reference; a control, which is its own, stands alone."""
     groups: dict[tuple[Cell, bool], list[Cell]] = {}
     for cell in cells:
         reference = reference_of(cell)

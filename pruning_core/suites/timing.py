@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import Group, measure_interleaved
+from pruning_core.measure.interleaved import ReferenceGroup, measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.progress import ProgressDisplay
 from pruning_core.suites.model_cache import ModelCache
 from pruning_core.system.contention import Contention, ContentionMonitor
-from pruning_core.system.fork_join import measure_fork_join
+from pruning_core.system.fork_join import MachineState
 from pruning_core.system.hardware import set_torch_threads
 from pruning_core.system.roofline import Roofline, max_of, measure_roofline
-from pruning_core.system.thread_idle import rest
+from pruning_core.system.thread_idle import wait_until_idle
 
 ROOFLINE_INTERVAL_S = 15.0
 """A shared machine may be slow for minutes: two looks of 2 s, before and after a tour, saw matrix ceilings of
@@ -31,7 +31,12 @@ class Timer:
     _ceilings: dict[tuple[str, str, int], Roofline | None] = field(default_factory=dict)
 
     def time_interleaved(
-        self, what: str, device: str, threads: int, groups: Sequence[Group], precisions: Sequence[str] = ()
+        self,
+        what: str,
+        device: str,
+        threads: int,
+        groups: Sequence[ReferenceGroup],
+        precisions: Sequence[str] = (),
     ) -> tuple[list[list[PairedTiming]], Contention]:
         """Time groups of calls, each against its reference (see `measure_interleaved`).
 
@@ -52,9 +57,9 @@ class Timer:
                     self._look_at_ceiling(*where)
             looked_at_s = time.perf_counter()
 
-        def rest_and_count() -> None:
+        def wait_and_count() -> None:
             begun = time.perf_counter()
-            rest()
+            wait_until_idle()
             seconds = time.perf_counter() - begun
             self.models.waited_s += seconds
             self.models.measured_s -= seconds  # in which it lies
@@ -76,9 +81,8 @@ class Timer:
             timings = measure_interleaved(
                 groups,
                 self.options,
-                rest=rest_and_count,
-                # One thread hands nothing over, and a GPU is another matter.
-                handover=measure_fork_join if device == "cpu" and threads > 1 else None,
+                wait_until_idle=wait_and_count,
+                state=MachineState.of(device, threads, wait_and_count),
                 after_round=after_round,
             )
             look()
@@ -94,6 +98,6 @@ class Timer:
 
     def _look_at_ceiling(self, *where: *tuple[str, str, int]) -> None:
         """Measure what this machine can do, and keep the best of all looks of this run."""
-        rest()
+        wait_until_idle()
         seen, before = measure_roofline(*where), self._ceilings.get(where)
         self._ceilings[where] = max_of(before, seen) if before and seen else before or seen

@@ -7,7 +7,7 @@ import torch
 
 from pruning_core.config.spec import DenseSpec
 from pruning_core.datasets.base import Dataset
-from pruning_core.measure.interleaved import Group
+from pruning_core.measure.interleaved import ReferenceGroup
 from pruning_core.models import build_model
 from pruning_core.pruning.cost import count_cost
 from pruning_core.suites.latency_fields import contention_fields, speedup_fields
@@ -41,7 +41,7 @@ def time_training(
         f"training steps of {spec.model.name} on {spec.dataset.name}",
         device,
         threads,
-        [Group(plain, [ours], timer.options.budget_s)],
+        [ReferenceGroup(plain, [ours], timer.options.budget_s)],
     )
     step_s, plain_s = median(timing.candidate_s), median(timing.reference_s)
     fields: dict[str, Any] = {

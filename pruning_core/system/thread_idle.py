@@ -30,7 +30,7 @@ MAX_WAIT_S = 0.5
 """A process that never comes to rest, because a thread of its own works on, is measured all the same."""
 
 
-def rest(
+def wait_until_idle(
     *,
     wait: Callable[[float], object] = time.sleep,
     tasks: Path = TASKS,
@@ -44,7 +44,7 @@ def rest(
         cpu_clock: CPU seconds of this process, all threads together; looked at where `tasks` is missing.
     """
     if not tasks.is_dir():
-        _rest_by_cpu_time(wait, cpu_clock)
+        _wait_by_cpu_time(wait, cpu_clock)
         return
     quiet = 0
     for _ in range(round(MAX_WAIT_S / POLL_EVERY_S)):
@@ -74,7 +74,7 @@ def _runs(stat_file: str) -> bool:
     return stat[stat.rindex(b")") + 2 :].startswith(b"R")
 
 
-def _rest_by_cpu_time(wait: Callable[[float], object], cpu_clock: Callable[[], float]) -> None:
+def _wait_by_cpu_time(wait: Callable[[float], object], cpu_clock: Callable[[], float]) -> None:
     for _ in range(round(MAX_WAIT_S / CPU_STEP_S)):
         used_s = cpu_clock()
         wait(CPU_STEP_S)

@@ -330,8 +330,8 @@ def test_single_calls_are_kept_for_percentiles() -> None:
     timing = measure(
         Machine(noise=0.1), 0.004, 0.004, LatencyOptions(min_rounds=6, max_rounds=6, sample_ms=8)
     )
-    assert len(timing.calls_s) == timing.calls_per_sample * 2 * 6
-    first = sum(timing.calls_s[: timing.calls_per_sample]) / timing.calls_per_sample
+    assert len(timing.call_times_s) == timing.calls_per_sample * 2 * 6
+    first = sum(timing.call_times_s[: timing.calls_per_sample]) / timing.calls_per_sample
     assert first == pytest.approx(timing.candidate_s[0])
 
 

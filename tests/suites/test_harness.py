@@ -95,7 +95,7 @@ def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shared_thre
     """ModelCache of a backend share a pool of threads if it says so; else each has its own."""
     monkeypatch.setattr(BACKENDS["eager"], "shared_thread_pool", shared_thread_pool)
     seen = []
-    watch_tours(monkeypatch, lambda groups: seen.extend(group.pools for group in groups))
+    watch_tours(monkeypatch, lambda groups: seen.extend(group.thread_pools for group in groups))
     harness.latency_record(cell_of(harness, ENDS[0]))
     assert sorted(seen) == [[pool] * 2, [pool] * 3, [pool] * 4]
 

@@ -19,9 +19,15 @@ QUIET = Contention(0.0, 0.01, None, None, None, None, 5.0)
 
 def timing(calls: int = 200, candidate_s: float = 0.01) -> PairedTiming:
     """A candidate twice as fast as its reference, in ten rounds."""
-    calls_s = [candidate_s * (1 + place / 100) for place in range(calls)]
+    call_times_s = [candidate_s * (1 + place / 100) for place in range(calls)]
     return PairedTiming(
-        (2 * candidate_s,) * 20, (candidate_s,) * 20, (-math.log(2),) * 10, 5, 3, looks=3, calls_s=calls_s
+        (2 * candidate_s,) * 20,
+        (candidate_s,) * 20,
+        (-math.log(2),) * 10,
+        5,
+        3,
+        looks=3,
+        call_times_s=call_times_s,
     )
 
 

@@ -14,7 +14,7 @@ from pruning_core.system.thread_idle import (
     MAX_WAIT_S,
     POLL_EVERY_S,
     other_threads_running,
-    rest,
+    wait_until_idle,
 )
 
 NOWHERE = Path("/nowhere")
@@ -56,7 +56,7 @@ def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
         write_threads(tmp_path, t1=next(seen))
 
     write_threads(tmp_path, t1="R")
-    rest(wait=wait, tasks=tmp_path)
+    wait_until_idle(wait=wait, tasks=tmp_path)
     assert waits == [POLL_EVERY_S] * 6
     assert IDLE_POLLS == 2
 
@@ -64,7 +64,7 @@ def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
 def test_a_process_at_rest_waits_for_one_look_more(tmp_path: Path) -> None:
     """That is what a turn costs at least."""
     waits: list[float] = []
-    rest(wait=waits.append, tasks=tmp_path)
+    wait_until_idle(wait=waits.append, tasks=tmp_path)
     assert waits == [POLL_EVERY_S]
 
 
@@ -73,14 +73,16 @@ def test_a_process_that_never_rests_is_let_go(tmp_path: Path, states_are_seen: b
     """A thread that works on for ever delays each turn by half a second, no more."""
     write_threads(tmp_path, t1="R")
     waits: list[float] = []
-    rest(wait=waits.append, tasks=tmp_path if states_are_seen else NOWHERE, cpu_clock=lambda: sum(waits))
+    wait_until_idle(
+        wait=waits.append, tasks=tmp_path if states_are_seen else NOWHERE, cpu_clock=lambda: sum(waits)
+    )
     assert sum(waits) == pytest.approx(MAX_WAIT_S)
 
 
 def test_where_states_are_not_told_cpu_time_does() -> None:
     """A thread that spins for 25 ms is waited for in looks of 10 ms, the last of which it does not use."""
     waits: list[float] = []
-    rest(wait=waits.append, tasks=NOWHERE, cpu_clock=lambda: min(sum(waits), 0.025))
+    wait_until_idle(wait=waits.append, tasks=NOWHERE, cpu_clock=lambda: min(sum(waits), 0.025))
     assert waits == [CPU_STEP_S] * 4
 
 
@@ -105,5 +107,5 @@ def at_work() -> Iterator[Callable[[], bool]]:
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the states of threads")
 def test_a_real_thread_is_waited_for(at_work: Callable[[], bool]) -> None:
     """On this machine, and with nothing put in: the work is over when the rest is."""
-    rest()
+    wait_until_idle()
     assert not at_work()
