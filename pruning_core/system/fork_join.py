@@ -2,12 +2,14 @@
 
 A small network splits every layer over the pool, so this latency is part of each of its calls; a large one
 hardly notices. On virtual machines it changes for minutes at a time, presumably with the placement of the
-virtual cores. Rounds with unusual readings are left out of a comparison (`FORK_JOIN_SAME_WITHIN`). Evidence
-and limits: `system/README.md`.
+virtual cores. So rounds with unusual readings are left out of a comparison, but only where the readings are
+clearly of two kinds (`usual_limit_s`). Evidence and limits: `system/README.md`.
 """
 
+import math
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Self
 
@@ -27,6 +29,12 @@ MAX_TIMED_CALLS = 30
 
 MAX_READING_S = 0.002
 """A neighbour on one of the cores may hold a call up for whole slices of time: then fewer calls will do."""
+
+MIN_KIND_SHARE = 0.1
+"""Fewer readings than this fraction are no kind of their own: a lucky one, or a neighbour's."""
+
+MAX_BETWEEN_SHARE = 0.02
+"""Readings between two kinds are at most this fraction: a round in which the state changed gives one."""
 
 
 def measure_fork_join(clock: Clock = time.perf_counter) -> float:
@@ -64,6 +72,7 @@ class MachineState:
         """
         self._measure, self._wait_until_idle = measure, wait_until_idle
         self._readings_s: list[float] = []
+        self._limit_s: float | None = None  # of the readings so far; None: not computed yet
 
     @classmethod
     def of(cls, device: str, threads: int, wait_until_idle: Call = wait_until_idle) -> Self:
@@ -76,13 +85,33 @@ class MachineState:
             return 0.0
         self._wait_until_idle()
         self._readings_s.append(self._measure())
+        self._limit_s = None
         return max(self._readings_s[-2:])
 
     def accepts(self, fork_join_s: float) -> bool:
-        """Tell whether a round with this reading was in the usual state, by what is known so far."""
-        return self._measure is None or fork_join_s <= self.usual_limit_s
+        """Tell whether a round with this reading counts, by what is known so far."""
+        if self._limit_s is None:
+            self._limit_s = usual_limit_s(self._readings_s)
+        return fork_join_s <= self._limit_s
 
-    @property
-    def usual_limit_s(self) -> float:
-        """What counts as usual so far: little more than the faster readings, not than one lucky one."""
-        return FORK_JOIN_SAME_WITHIN * sorted(self._readings_s)[len(self._readings_s) // 10]
+
+def usual_limit_s(readings_s: Sequence[float]) -> float:
+    """Return up to which reading the machine was in its usual state.
+
+    Sorted readings are of two kinds where a gap as wide as the factor `FORK_JOIN_SAME_WITHIN` parts them:
+    next to nothing lies in it, and enough below and above. The upper end of the lowest such gap is the limit.
+
+    Args:
+        readings_s: Fork–join latencies in seconds, above 0, in any order.
+
+    Returns:
+        Seconds; infinite where all readings are of one kind: then every round counts.
+    """
+    ascending = sorted(readings_s)
+    count = len(ascending)
+    for position, fast_s in enumerate(ascending):
+        gap_ends_at = bisect_right(ascending, FORK_JOIN_SAME_WITHIN * fast_s)
+        below, between, above = position + 1, gap_ends_at - position - 1, count - gap_ends_at
+        if min(below, above) >= max(2, MIN_KIND_SHARE * count) and between <= MAX_BETWEEN_SHARE * count:
+            return FORK_JOIN_SAME_WITHIN * fast_s
+    return math.inf

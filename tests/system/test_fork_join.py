@@ -10,7 +10,7 @@ import torch
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.measure.interleaved import ReferenceGroup, measure_interleaved
 from pruning_core.measure.paired import PairedTiming
-from pruning_core.system.fork_join import ATEN_GRAIN_SIZE, MachineState, measure_fork_join
+from pruning_core.system.fork_join import ATEN_GRAIN_SIZE, MachineState, measure_fork_join, usual_limit_s
 from tests.helpers.timed_machine import GROWING, IDLE, Machine
 
 FAST_S, SLOW_S = 4e-6, 6e-6
@@ -157,14 +157,66 @@ def test_a_machine_that_is_always_slow_is_measured_as_it_is() -> None:
     assert timing.speedup == pytest.approx(5.0, rel=0.002)
 
 
+def scattered(center_s: float, count: int, deviation: float = 0.02) -> list[float]:
+    """Return readings of one state of the machine."""
+    noise = random.Random(count)
+    return [center_s * math.exp(noise.gauss(0.0, deviation)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    "readings_s",
+    [
+        [FAST_S],
+        scattered(FAST_S, 200),
+        scattered(FAST_S, 200, deviation=0.5),
+        [FAST_S * 1.01**step for step in range(100)],  # a slow drift
+        scattered(FAST_S, 95) + scattered(SLOW_S, 5),
+        scattered(FAST_S, 40) + scattered(math.sqrt(FAST_S * SLOW_S), 5) + scattered(SLOW_S, 40),
+    ],
+    ids=["one", "narrow", "wide", "drift", "few slow ones", "many in between"],
+)
+def test_readings_of_one_kind_reject_nothing(readings_s: list[float]) -> None:
+    """However they scatter or drift: states that cannot be told apart are no reason to reject a round."""
+    assert usual_limit_s(readings_s) == math.inf
+    assert state_after(readings_s).accepts(max(readings_s))
+
+
+@pytest.mark.parametrize("between", [0, 1])
+@pytest.mark.parametrize("slow", [10, 40, 160])
+def test_readings_of_two_kinds_reject_the_slow_one(slow: int, between: int) -> None:
+    """All of the fast kind count and none of the slow one, also where a round or two lay in between."""
+    fast_s, slow_s = scattered(FAST_S, 40), scattered(SLOW_S, slow)
+    state = state_after([*slow_s, *fast_s, *[math.sqrt(FAST_S * SLOW_S)] * between])
+    assert all(map(state.accepts, fast_s))
+    assert not any(map(state.accepts, slow_s))
+
+
 def test_of_two_kinds_the_fast_one_is_usual() -> None:
     """One lucky reading makes no kind; readings that lie within a quarter of one another are of one."""
-    readings_s = [0.1 * FAST_S, *[FAST_S] * 10, *[SLOW_S] * 9]
-    random.Random(0).shuffle(readings_s)
-    state = state_after(readings_s)
-    assert state.accepts(FAST_S)
+    state = state_after([*[SLOW_S] * 9, 0.1 * FAST_S, *[FAST_S] * 10])
     assert state.accepts(1.24 * FAST_S)
     assert not state.accepts(1.26 * FAST_S)
+
+
+def test_a_later_reading_can_show_a_second_kind() -> None:
+    """What counts as usual follows from all readings so far, not from those of the first look."""
+    readings = iter([*[SLOW_S] * 8, *[FAST_S] * 2])
+    state = MachineState(lambda: next(readings), lambda: None)
+    for _ in range(9):
+        state.read()
+        assert state.accepts(SLOW_S)
+    state.read()
+    assert not state.accepts(SLOW_S)
+
+
+def test_a_measurement_with_readings_of_one_kind_rejects_no_round() -> None:
+    """Readings that scatter widely, but not in two heaps, decide nothing."""
+    machine, noise = TwoStateMachine(lambda now: False, noise=0.1), random.Random(0)
+    machine.fork_join = lambda: FAST_S * math.exp(noise.gauss(0.0, 0.3))
+    timing = machine.measure()
+    assert timing.rounds == 40
+    assert timing.rounds_rejected == 0
+    assert max(timing.fork_join_s) > 2 * min(timing.fork_join_s)
 
 
 def test_the_reading_waits_until_threads_are_idle() -> None:
