@@ -30,6 +30,7 @@ from pruning_core.suites.options import AXES, add_options, explain_later_clashes
 from pruning_core.suites.results import check_target, json_target, rescue_results
 from pruning_core.suites.steps import record_samples, require_speedup, skip_unless_timing, why_not_timed
 from pruning_core.suites.summary import explain_skipped, summarize_times
+from pruning_core.suites.wrapped_calls import WRAP_CALL
 
 if TYPE_CHECKING:
     from pruning_core.config.cells import Cell, Variant
@@ -115,19 +116,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mine = [i for i in mine if "harness" in i.fixturenames]
     if not mine:
         return
-    places = [index for index, item in enumerate(items) if item in mine]
-    order = {name: position for position, name in enumerate(_CELL_FIXTURES)}
+    positions = [index for index, item in enumerate(items) if item in mine]
+    order = {name: rank for rank, name in enumerate(_CELL_FIXTURES)}
 
     def in_grid_order(item: pytest.Function) -> tuple[int, str, int]:
         name = next(n for n in _CELL_FIXTURES if n in item.fixturenames)
         return order[name], item.nodeid.partition("[")[0], item.callspec.indices[name]
 
-    for index, item in zip(places, sorted(mine, key=in_grid_order), strict=True):
+    for index, item in zip(positions, sorted(mine, key=in_grid_order), strict=True):
         items[index] = item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which latency cells will run: they are measured on one tour."""
+    """Note which latency cells will run: they are timed in one session."""
     planned: tuple[Cell, ...] = tuple(
         cast("Cell", item.callspec.params["latency_cell"])
         for item in session.items
@@ -150,15 +151,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _variants_of(point: Any) -> tuple[Variant, ...]:
     """Return the checkpoints that a point of the grid needs: its own, and the dense one beside it."""
-    from pruning_core.suites.model_cache import dense_of
-
-    variant = getattr(point, "variant", point)
-    return (dense_of(variant), variant)
+    variant: Variant = getattr(point, "variant", point)
+    return (variant.dense, variant)
 
 
 @pytest.fixture(scope="session")
 def harness(pytestconfig: pytest.Config) -> Harness:
-    """Makes and measures the cells of the grid; see `pruning_core.harness`."""
+    """Makes and measures the cells of the grid; see `suites/harness.py`."""
     if not is_named(pytestconfig):
         pytest.skip(NOTHING_NAMED)
     return _harness_of(pytestconfig)
@@ -291,7 +290,7 @@ def _harness_of(config: pytest.Config) -> Harness:
             grid = grid_of(config)
             if renamed := explain_labels(grid.dataset):
                 display.say(renamed)
-            place = Workspace(
+            workspace = Workspace(
                 store=Store(root, say=display.say),
                 display=display,
                 data_root=Path(data_root) if data_root else None,
@@ -303,9 +302,11 @@ def _harness_of(config: pytest.Config) -> Harness:
                 if note:
                     display.say(note)
             wanted = config.stash.get(_VARIANTS, ())
-            place.before_first_training = lambda: announce(wanted, grid, place)
+            workspace.before_first_training = lambda: announce(wanted, grid, workspace)
             planned = config.stash.get(_PLANNED, ())
-            config.stash[_HARNESS] = Harness(grid, place, planned, why_not_timed(config))
+            config.stash[_HARNESS] = Harness(
+                grid, workspace, planned, why_not_timed(config), config.stash.get(WRAP_CALL, None)
+            )
     return config.stash[_HARNESS]
 
 

@@ -22,7 +22,7 @@ from pruning_core.backends import BACKENDS
 from pruning_core.records.fields import SCHEMA_VERSION
 from pruning_core.records.run import read_run
 from pruning_core.selftest.latency_trials import with_extra_work
-from pruning_core.suites.latency_session import LatencySession, reference_of
+from pruning_core.suites.latency_session import LatencySession
 from tests.helpers.factories import write_user_model
 
 ROOT = Path(__file__).parent.parent
@@ -293,27 +293,27 @@ def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
 
 
 @pytest.fixture
-def partial_tours(monkeypatch):
+def partial_control(monkeypatch):
     """Give one of the two identical models of each A/A control more work than the other."""
-    make_ready = LatencySession._prepare_group
+    prepare = LatencySession._prepare_group
 
-    def favour_one(tours, members, asked):
-        group, ready = make_ready(tours, members, asked)
-        if members[0] == reference_of(members[0]):
+    def favour_one(session, members, asked):
+        group, ready = prepare(session, members, asked)
+        if members[0].is_control:
             group = replace(group, reference=with_extra_work(group.reference, 4.0))
         return group, ready
 
     monkeypatch.setattr(LatencySession, "_prepare_group", favour_one)
 
 
-def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, partial_tours):
+def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, partial_control):
     """When two identical models do not come out alike, latency records are marked and the summary says it."""
     result = suites("-k", "latency or cost")
     result.stdout.fnmatch_lines(["*times are contaminated*two identical models came out*beyond 1 ± 0.9*"])
     assert {r["suite"]: r.get("contaminated") for r in records(pytester)} == {"cost": None, "latency": True}
 
 
-def test_the_readmes_suite_gives_no_verdict_on_contaminated_times(suites, pytester, partial_tours):
+def test_the_readmes_suite_gives_no_verdict_on_contaminated_times(suites, pytester, partial_control):
     """A suite of a user's that asks for a speed-up is skipped, its record kept and marked."""
     (suite,) = re.findall(r"```python\n(# bench/test_mine.py\n.*?)```", README.read_text(), flags=re.DOTALL)
     (pytester.path / "bench" / "test_mine.py").write_text(suite)
@@ -358,7 +358,7 @@ def test_a_suite_of_another_repository(pytester, suites):
     pytester.makepyfile(
         test_mine="""
         def test_mine(accuracy_cell, harness):
-            assert harness.evaluate(accuracy_cell).n == 359
+            assert harness.models.evaluate(accuracy_cell).n == 359
         """
     )
     suites(folder="test_mine.py").assert_outcomes(passed=4)

@@ -15,7 +15,7 @@ from pruning_core.config.cells import Cell
 from pruning_core.datasets.base import Split
 from pruning_core.errors import BackendError, ModelError
 from pruning_core.measure.accuracy import Evaluation, agreement, evaluate, logit_difference
-from pruning_core.suites.model_cache import ModelCache, plain_of
+from pruning_core.suites.model_cache import ModelCache
 from pruning_core.system.hardware import set_torch_threads
 
 FEW_IMAGES, MANY_IMAGES = 64, 512
@@ -38,7 +38,7 @@ def batch_agreement_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:
     Raises:
         BackendError: If a batch of that size gives logits of another shape.
     """
-    whole, plain = models.evaluate(cell), models.evaluate(plain_of(cell))
+    whole, plain = models.evaluate(cell), models.evaluate(cell.on_reference_backend)
     compared = [(whole, plain)]
     few, few_plain, chosen = _answer_both(models, cell, FEW_IMAGES)
     if not (
@@ -62,23 +62,23 @@ def _answer_both(models: ModelCache, cell: Cell, n: int) -> tuple[Evaluation, Ev
         Both evaluations, and the places of their images in the split, int64, a multiple of the batch size.
     """
     assert cell.batch_size is not None
-    count = len(models.place.dataset(cell.variant.dataset).test.labels)
+    count = len(models.workspace.dataset(cell.variant.dataset).test.labels)
     batches = -(-min(n, count) // cell.batch_size)
     chosen = torch.arange(batches * cell.batch_size) % count  # whole batches: a smaller one is another size
-    return _answer(models, cell, chosen), _answer(models, plain_of(cell), chosen), chosen
+    return _answer(models, cell, chosen), _answer(models, cell.on_reference_backend, chosen), chosen
 
 
 def _answer(models: ModelCache, cell: Cell, chosen: Tensor) -> Evaluation:
     assert cell.batch_size is not None
-    dataset = models.place.dataset(cell.variant.dataset)
+    dataset = models.workspace.dataset(cell.variant.dataset)
     key = (models.checkpoint(cell.variant).key, cell.backend, cell.precision, cell.device, cell.batch_size)
     known = models.in_batches.get((*key, len(chosen)))
     if known is None:
         split = Split(dataset.test.images[chosen], dataset.test.labels[chosen])
-        executable = models.loaded(cell).executable
+        executable = models.get(cell).executable
         set_torch_threads(models.threads_of(cell))
         try:
-            with models.measuring():
+            with models.budget.timed():
                 known = evaluate(_bound_first(executable), split, dataset.spec, cell.batch_size)
         except ModelError as error:
             raise BackendError(

@@ -1,12 +1,14 @@
-"""Training steps as calls that can be timed: ours, and one written the way tutorials write it.
+"""How fast this machine trains a network: our step in pairs with one of a baseline loop, as fields.
 
-Both take the same network, images and batch size, and both fetch their own batches: what is compared is a
-whole step, data included.
+Both take the same network, images and batch size, and both load their own batches: what is compared is a
+whole step, data loading included. Evidence: `measure/README.md`.
 """
 
 import copy
 import time
 from collections.abc import Iterator
+from statistics import median
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,8 +17,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
-from pruning_core.config.spec import TrainSpec
+from pruning_core.config.spec import DenseSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
+from pruning_core.measure.interleaved import ReferenceGroup
+from pruning_core.models import build_model
+from pruning_core.pruning.cost import count_cost
+from pruning_core.suites.latency_fields import contention_fields, speedup_fields
+from pruning_core.suites.latency_session import LatencySession
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.torchvision_compat import transforms
 from pruning_core.training.device import resolve_device
@@ -26,12 +33,66 @@ from pruning_core.training.step import TrainStep, check_trainable
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
 
+BASELINE = "baseline loop"
+"""The reference of a training cell: DataLoader, image by image, float32, contiguous, SGD."""
+
+
+def time_training(
+    spec: DenseSpec, dataset: Dataset, session: LatencySession, threads: int
+) -> tuple[dict[str, Any], list[float]]:
+    """Time steps of a training, and of a baseline loop over the same images.
+
+    Args:
+        spec: Which network, and how it is trained.
+        dataset: The one of the spec.
+        session: Takes the samples.
+        threads: CPU threads.
+
+    Returns:
+        Fields of the record, and the samples in seconds per step.
+    """
+    images = spec.dataset
+    shape = (images.channels, images.height, images.width)
+    network = build_model(spec.model.name, images.classes, shape, spec.train.seed)
+    ours, baseline = TrainerStep(network, dataset, spec.train), BaselineStep(network, dataset, spec.train)
+    device = str(ours.device)
+    ((timing,),), contention = session.time_interleaved(
+        f"training steps of {spec.model.name} on {spec.dataset.name}",
+        device,
+        threads,
+        [ReferenceGroup(baseline, [ours], session.options.budget_s)],
+    )
+    step_s, baseline_s = median(timing.candidate_s), median(timing.reference_s)
+    fields: dict[str, Any] = {
+        "device": device,
+        "threads": threads,
+        "train_precision": ours.precision,
+        "train_cuda_graph": ours.graphed,
+        "train_memory_format": ours.memory_format,
+        "batch_size": ours.batch_size,
+        "step_ms": step_s * 1e3,
+        "images_per_s": ours.batch_size / step_s,
+        "reference": BASELINE,
+        "reference_images_per_s": ours.batch_size / baseline_s,
+        "data_share": ours.data_share,
+        "is_control": False,
+        **speedup_fields(timing, session.options),
+        **contention_fields(contention),
+    }
+    roofline = session.roofline(device, ours.precision, threads)
+    if roofline is not None:
+        macs = count_cost(network, torch.zeros(1, *shape)).macs
+        flops_per_s = FLOPS_PER_MAC * macs * ours.batch_size / step_s
+        fields["peak_gflops"] = roofline.peak_flops_per_s / 1e9
+        fields["roofline_fraction"] = flops_per_s / roofline.peak_flops_per_s
+    return fields, list(timing.candidate_s)
+
 
 class TrainerStep:
     """One step of `training.train` a call, batch after batch, epoch after epoch."""
 
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
-        """Prepare a copy of a network as `train` does.
+        """Prepare a copy of a network as `training.loop.train` does.
 
         Args:
             network: On the CPU, float32; stays as it is.
@@ -94,7 +155,7 @@ class TrainerStep:
 
 
 class BaselineStep:
-    """One step of a loop as tutorials write it a call: DataLoader, image by image, float32, contiguous."""
+    """One step of the baseline loop a call: DataLoader, image by image, float32, contiguous."""
 
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
         """Prepare a copy of a network (see `TrainerStep`); only batch size and device are from `spec`."""
