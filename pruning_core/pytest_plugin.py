@@ -28,7 +28,7 @@ from pruning_core.process.session_signals import SessionSignals
 from pruning_core.suites.grid_choice import NOTHING_NAMED, exit_on_user_error, grid_of, grid_path, is_named
 from pruning_core.suites.options import AXES, add_options, explain_later_clashes
 from pruning_core.suites.results import check_target, json_target, rescue_results
-from pruning_core.suites.steps import record_samples, require_speedup, skip_unless_timing, why_not_timed
+from pruning_core.suites.steps import not_timed_reason, record_samples, require_speedup, skip_unless_timing
 from pruning_core.suites.summary import explain_skipped, summarize_times
 from pruning_core.suites.wrapped_calls import WRAP_CALL
 
@@ -305,7 +305,7 @@ def _harness_of(config: pytest.Config) -> Harness:
             workspace.before_first_training = lambda: announce(wanted, grid, workspace)
             planned = config.stash.get(_PLANNED, ())
             config.stash[_HARNESS] = Harness(
-                grid, workspace, planned, why_not_timed(config), config.stash.get(WRAP_CALL, None)
+                grid, workspace, planned, not_timed_reason(config), config.stash.get(WRAP_CALL, None)
             )
     return config.stash[_HARNESS]
 

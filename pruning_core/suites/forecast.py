@@ -1,7 +1,7 @@
 """How long making a grid's checkpoints will take on this machine, said before the first training.
 
 A few steps of the dense network and of some pruned ones are timed; ratios between those are interpolated. The
-steps are the first ones of a training, and their deaths count as its deaths.
+steps are the first ones of a training: a crash in them counts as one of the training.
 """
 
 import copy
@@ -77,7 +77,7 @@ def missing_specs(
 
 
 def in_words(seconds: float) -> str:
-    """Return a time as people say it: 40 s, 3 min, 2.5 h."""
+    """Return a time in words: seconds, then minutes, then hours."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 90 * 60:
@@ -159,8 +159,8 @@ def _between(samples: Sequence[_Sample], ratio: float) -> _Sample:
     if not below or not above:
         return (above or below)[0 if above else -1]
     a, b = below[-1], above[0]
-    part = (ratio - a.ratio) / (b.ratio - a.ratio) if b.ratio > a.ratio else 0.0
-    step_s = math.exp((1 - part) * math.log(a.step_s) + part * math.log(b.step_s))
+    weight = (ratio - a.ratio) / (b.ratio - a.ratio) if b.ratio > a.ratio else 0.0
+    step_s = math.exp((1 - weight) * math.log(a.step_s) + weight * math.log(b.step_s))
     return _Sample(ratio, step_s, max(a.prune_s, b.prune_s))
 
 

@@ -63,7 +63,7 @@ class Harness:
         """Return what is timed in the cost suite.
 
         Returns:
-            A function that gives the network to start from, and one that prunes it. For dense there is
+            A function that returns the network to start from, and one that prunes it. For dense there is
             nothing to prune: the second one only puts it in evaluation mode.
         """
         spec = self.models.checkpoint(variant).spec
@@ -137,7 +137,7 @@ class Harness:
 
         Args:
             cell: With a batch size.
-            threshold: Says how far its answers may differ from those of eager fp32.
+            threshold: Says how many of its predictions must be those of eager fp32.
 
         Returns:
             The record, and the samples in seconds per call of this cell.
@@ -214,10 +214,10 @@ class Harness:
         return record, samples_s
 
     def control_problem(self) -> str:
-        """Say which A/A controls speak against this run's times; empty when none does."""
+        """Say which A/A controls contradict this run's times; empty when none does."""
         tolerance = self.grid.latency.control_tolerance
         return "; ".join(
-            f"{r['cell']}: two identical models came out {r['speedup']:.3f} "
+            f"{r['cell']}: two identical models gave a speed-up of {r['speedup']:.3f} "
             f"[{r['speedup_low']:.3f}, {r['speedup_high']:.3f}], {problem}"
             for r in self.controls
             if (problem := control_problem(r["speedup_low"], r["speedup_high"], tolerance))

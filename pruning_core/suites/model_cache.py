@@ -22,7 +22,7 @@ from pruning_core.store.attempts import Attempt
 from pruning_core.suites.time_budget import TimeBudget
 from pruning_core.suites.wrapped_calls import WrapCall
 from pruning_core.system.clock import Call
-from pruning_core.system.hardware import most_threads, native_conditions, resolve_threads, set_torch_threads
+from pruning_core.system.hardware import max_threads, native_conditions, resolve_threads, set_torch_threads
 from pruning_core.system.machine import library_versions
 from pruning_core.workspace import Workspace
 
@@ -67,8 +67,8 @@ class ModelCache:
 
     @property
     def threads(self) -> int:
-        """CPU threads of what is not timed; the most where the grid has several numbers."""
-        return most_threads(self.grid.threads)
+        """CPU threads of what is not timed; the largest number where the grid has several."""
+        return max_threads(self.grid.threads)
 
     def threads_of(self, cell: Cell) -> int:
         """Return how many CPU threads a cell runs on."""

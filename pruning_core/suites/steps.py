@@ -1,4 +1,4 @@
-"""What a suite's test calls: hand over samples, skip where nothing is timed, ask for a speed-up."""
+"""What a suite's test calls: record samples, skip where nothing is timed, require a speed-up."""
 
 import os
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ NOT_TIMED = "times are not measured"
 CONTAMINATED = "times are contaminated"
 
 
-def why_not_timed(config: pytest.Config) -> str:
+def not_timed_reason(config: pytest.Config) -> str:
     """Say why nothing is timed in this run; empty when cells are timed.
 
-    pytest-benchmark decides alike; asked for here, so that it holds for suites without its fixture too.
+    pytest-benchmark decides in the same way; asked here, so that it holds for suites without its fixture too.
     """
     if os.environ.get("PYTEST_XDIST_WORKER") or config.getoption("dist", "no") != "no":
         return f"xdist would run cells side by side: {NOT_TIMED}"
@@ -34,7 +34,7 @@ def skip_unless_timing(benchmark: Any) -> None:
 
 
 def record_samples(benchmark: Any, samples_s: Sequence[float], record: Record) -> None:
-    """Hand samples that we took ourselves to pytest-benchmark, and the record with them.
+    """Give pytest-benchmark samples that we took ourselves, and the record with them.
 
     Args:
         benchmark: pytest-benchmark's fixture, not used before.
@@ -53,7 +53,7 @@ def record_samples(benchmark: Any, samples_s: Sequence[float], record: Record) -
 def require_speedup(record: Record, at_least: float) -> None:
     """Fail unless a cell is known to be so many times as fast as its reference.
 
-    Times that are contaminated prove nothing: then the test is skipped, with what disturbed them.
+    Times that are contaminated prove nothing: then the test is skipped, with the reason.
 
     Args:
         record: Of a latency or training cell.

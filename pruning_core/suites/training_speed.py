@@ -99,7 +99,7 @@ class TrainerStep:
             dataset: Its training split is used.
             spec: How to train.
         """
-        self._runner = TrainStep(copy.deepcopy(network), dataset, spec)
+        self._step = TrainStep(copy.deepcopy(network), dataset, spec)
         self.batch_size = min(spec.batch_size, len(dataset.train.labels))
         self._choices = self._endless_choices()
         self.data_s = self.total_s = 0.0
@@ -110,35 +110,35 @@ class TrainerStep:
 
     def __call__(self) -> Tensor:
         """Take one step and return its loss when it is there."""
-        start, made_before_s = time.perf_counter(), self._runner.data_s
+        start, made_before_s = time.perf_counter(), self._step.data_s
         choices = next(self._choices)
         drawn = time.perf_counter()
         with deterministic(self.device):
-            loss = self._runner.step(choices)
-        _wait_for(self._runner.device)
-        self.data_s += drawn - start + self._runner.data_s - made_before_s
+            loss = self._step.step(choices)
+        _wait_for(self._step.device)
+        self.data_s += drawn - start + self._step.data_s - made_before_s
         self.total_s += time.perf_counter() - start
         return loss
 
     @property
     def precision(self) -> str:
         """What the training precision resolved to."""
-        return self._runner.precision
+        return self._step.precision
 
     @property
     def graphed(self) -> bool:
         """Whether a step is launched as one CUDA graph."""
-        return self._runner.graphed
+        return self._step.graphed
 
     @property
     def memory_format(self) -> str:
         """How images and weights lie in memory."""
-        return self._runner.memory_format_name
+        return self._step.memory_format_name
 
     @property
     def device(self) -> torch.device:
         """What the training device resolved to."""
-        return self._runner.device
+        return self._step.device
 
     @property
     def data_share(self) -> float:
@@ -148,7 +148,7 @@ class TrainerStep:
     def _endless_choices(self) -> Iterator[Tensor]:
         epoch = 0
         while True:
-            for choices in self._runner.sample_epoch(epoch):
+            for choices in self._step.sample_epoch(epoch):
                 if len(choices) == self.batch_size:
                     yield choices  # no smaller last batch: a sample is one step, all alike
             epoch += 1

@@ -1,6 +1,6 @@
 """Refuse a grid that names what no table holds, before anything is trained.
 
-Not for: whether a backend is installed or a device is there; that is asked cell by cell.
+Whether a backend is installed or a device is there is asked later, cell by cell.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def validate_grid(grid: Grid) -> None:
 
     Raises:
         UnknownNameError: With the closest name there is.
-        OptionError: If schedule or scope is none there is, a backend has no such precision, or two datasets
+        OptionError: If there is no such schedule or scope, a backend has no such precision, or two datasets
             are one folder.
         ModelError: If a user's own model cannot be imported.
     """
@@ -37,7 +37,7 @@ def validate_grid(grid: Grid) -> None:
 
 
 def check_scope(method: str, scope: str) -> None:
-    """Refuse a scope that a method has not got.
+    """Refuse a scope that a method does not have.
 
     Raises:
         UnknownNameError: If there is no such method.

@@ -134,7 +134,7 @@ def test_a_batch_larger_than_the_split_is_filled(tmp_path, monkeypatch):
     models = open_models(tmp_path, monkeypatch, "batch_nets_f", ONE_PATH)
     cell = next(cell for cell in latency_cells(models.grid) if cell.batch_size == 3)
     monkeypatch.setattr(batch_agreement, "FEW_IMAGES", 10**6)
-    few, _, chosen = batch_agreement._answer_both(models, cell, 10**6)
+    few, _, chosen = batch_agreement._evaluate_both(models, cell, 10**6)
     assert len(chosen) == few.n == 360
     assert torch.equal(chosen[-1:], torch.tensor([0]))
 

@@ -60,7 +60,7 @@ def reasons(**changes):
         "timing": timing(),
         "metrics": metrics(1_000_000),
         "reference": metrics(4_000_000),
-        "ceiling": None,
+        "roofline": None,
         "device_time": None,
         "precision": "fp32",
         "batch_size": 8,
@@ -108,13 +108,13 @@ def test_saved_macs_are_compared_with_saved_time():
 def test_the_roofline_is_this_machines_own():
     """The least time is that of the slower ceiling; bytes shrink with the precision."""
     fast_memory = Roofline(peak_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
-    fields = reasons(ceiling=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
+    fields = reasons(roofline=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
     assert fields["roofline_fraction"] == pytest.approx(0.1)
     assert fields["roofline_bound"] == "compute"
     assert (fields["peak_gflops"], fields["bandwidth_gb_s"]) == (16.0, 1000.0)
     slow_memory = Roofline(peak_flops_per_s=1e15, bandwidth_bytes_per_s=1e9)
     moved = 4_000_000 + 8 * 3072 * 4
-    in_fp32, in_int8 = (reasons(ceiling=slow_memory, precision=p) for p in ("fp32", "int8"))
+    in_fp32, in_int8 = (reasons(roofline=slow_memory, precision=p) for p in ("fp32", "int8"))
     assert in_fp32["roofline_bound"] == "memory"
     assert in_fp32["roofline_fraction"] == pytest.approx(moved / 1e9 / 0.01)
     assert in_int8["roofline_fraction"] == pytest.approx(in_fp32["roofline_fraction"] / 4)

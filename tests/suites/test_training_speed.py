@@ -47,8 +47,8 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
     """A smaller last batch of an epoch is left out: all samples are of one size."""
     ours = TrainerStep(Tiny(), images, SPEC)
     sizes = []
-    take = ours._runner.step
-    monkeypatch.setattr(ours._runner, "step", lambda choices: (sizes.append(len(choices)), take(choices))[1])
+    take = ours._step.step
+    monkeypatch.setattr(ours._step, "step", lambda choices: (sizes.append(len(choices)), take(choices))[1])
     for _ in range(8):
         ours()
     assert sizes == [16] * 8

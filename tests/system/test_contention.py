@@ -16,7 +16,7 @@ from pruning_core.system.contention import (
     CpuTimes,
     contention_reason,
     read_cpu_mhz,
-    read_cpu_seconds,
+    read_cpu_times,
     read_gpu_mhz,
 )
 
@@ -71,14 +71,14 @@ def test_only_the_cores_that_we_may_use_count(monkeypatch) -> None:
     foreign = SimpleNamespace(**dict.fromkeys(fields, 1000.0))
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [foreign, ours, ours])
     monkeypatch.setattr(watch_module.os, "sched_getaffinity", lambda pid: {1, 2}, raising=False)
-    read = read_cpu_seconds()
+    read = read_cpu_times()
     assert (read.total, read.busy, read.stolen) == (2 * 255, 2 * 103, 2 * 128)
 
 
 def test_a_platform_that_does_not_count_stolen_time(monkeypatch) -> None:
     """Without that field, stolen time is unknown, not nothing."""
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [SimpleNamespace(user=1, system=2, idle=4)])
-    read = read_cpu_seconds()
+    read = read_cpu_times()
     assert (read.total, read.busy, read.stolen) == (7, 3, None)
 
 
@@ -86,7 +86,7 @@ def test_only_this_process_is_our_own(monkeypatch) -> None:
     """The time of children is not ours: what is measured runs in this process, and they compete with it."""
     times = SimpleNamespace(user=1, system=2, children_user=4, children_system=8)
     monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(cpu_times=lambda: times))
-    assert read_cpu_seconds().own == 3
+    assert read_cpu_times().own == 3
 
 
 def test_clocks_are_read_in_the_middle_and_at_the_end() -> None:
@@ -223,11 +223,11 @@ def test_a_busy_stranger_shows_up() -> None:
     try:
         stranger.cpu_affinity(stranger.cpu_affinity()[-1:])
         with ContentionMonitor("cpu") as watch:
-            before, cores_before = stranger.cpu_times(), read_cpu_seconds()
+            before, cores_before = stranger.cpu_times(), read_cpu_times()
             while stranger.cpu_times().user - before.user < 0.5:  # however busy the machine is
                 time.sleep(0.05)
             used_s = stranger.cpu_times().user - before.user
-            whole_s = read_cpu_seconds().total - cores_before.total
+            whole_s = read_cpu_times().total - cores_before.total
     finally:
         program.kill()
         program.wait()

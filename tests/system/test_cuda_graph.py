@@ -109,7 +109,7 @@ def test_calls_are_replayed_on_new_inputs(machine):
     assert right_each_time(graphed, [4] * 10)
     assert len(calls) == WARM_UP_CALLS + 1
     assert graphed.captured
-    assert graphed.refused == ""
+    assert graphed.capture_error == ""
 
 
 def test_another_shape_runs_as_it_is(machine):
@@ -127,7 +127,7 @@ def test_what_draws_on_the_cpu_is_not_captured(machine, draw):
     graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 6)
     assert len(calls) == 6
-    assert graphed.refused == "it draws from a generator of the CPU"
+    assert graphed.capture_error == "it draws from a generator of the CPU"
     assert machine.captures == 0
 
 
@@ -143,7 +143,7 @@ def test_what_waits_for_the_device_is_not_captured(machine, waits_in, captured):
     graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 6)
     assert graphed.captured == captured
-    assert graphed.refused == ("" if captured else "it waits for the device")
+    assert graphed.capture_error == ("" if captured else "it waits for the device")
 
 
 def test_other_warnings_reach_the_user(machine):
@@ -171,7 +171,7 @@ def test_a_capture_that_fails_is_given_up_for_good(machine):
     function, calls = doubling(machine, fail)
     graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 7)
-    assert graphed.refused == "operation not permitted when stream is capturing"
+    assert graphed.capture_error == "operation not permitted when stream is capturing"
     assert machine.captures == 2
     assert len(calls) == 8
 

@@ -1,4 +1,4 @@
-"""Groups that take turns: in which order, after which wait, and until when."""
+"""Groups that are interleaved: in which order, after which wait, and until when."""
 
 import math
 import random
@@ -11,8 +11,8 @@ from pruning_core.measure.interleaved import ReferenceGroup, measure_interleaved
 from tests.helpers.timed_machine import GROWING, IDLE, ONE_CALL_A_SAMPLE, Machine
 
 
-def test_groups_play_one_round_each_in_turns() -> None:
-    """The rounds of each group are spread over the whole time; whoever comes next waits for the other."""
+def test_groups_run_one_round_each() -> None:
+    """The rounds of each group are spread over the whole time; the next one waits for the other."""
     machine, waits = Machine(), []
     groups = [
         ReferenceGroup(machine.model("a", 0.1), [machine.model("b", 0.2)], 60.0),
@@ -33,7 +33,7 @@ def test_groups_play_one_round_each_in_turns() -> None:
     assert len(waits) == 7 * (1 + 2 + 1 + 4) + 5
 
 
-def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
+def test_waits_until_the_threads_of_the_call_before_are_idle() -> None:
     """A runtime whose threads spin for 45 ms after its calls does not slow down the other one's samples."""
     machine = Machine()
     spins_until = 0.0
@@ -56,7 +56,7 @@ def test_waits_until_the_threads_of_the_one_before_have_come_to_rest() -> None:
     assert timing.speedup == pytest.approx(2.0)
 
 
-def test_one_pool_of_threads_goes_on_without_a_rest() -> None:
+def test_one_pool_of_threads_goes_on_without_a_wait() -> None:
     """Between two calls of a pool nothing waits; before a round, and where the pool changes, it does."""
     machine, waits = Machine(), []
     calls = [machine.model(name, 0.1) for name in "abcde"]
@@ -94,16 +94,16 @@ def test_all_groups_end_together() -> None:
         GROWING,
         clock=machine.clock,
         **IDLE,
-        after_round=lambda played, planned: rounds_at.append((machine.now, played)),
+        after_round=lambda done, planned: rounds_at.append((machine.now, done)),
     )
     assert 20 < slow.rounds < 30
     assert fast.rounds == 40
     half = machine.now / 2
-    played_by_half = max(played for at_s, played in rounds_at if at_s <= half)
-    assert played_by_half == pytest.approx((slow.rounds + fast.rounds) / 2, rel=0.15)
+    done_by_half = max(done for at_s, done in rounds_at if at_s <= half)
+    assert done_by_half == pytest.approx((slow.rounds + fast.rounds) / 2, rel=0.15)
 
 
-def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:
+def test_a_state_of_the_machine_is_shared_by_all_groups() -> None:
     """A machine that favours candidates for a while does so in some rounds of each, not in all of one."""
     machine = Machine()
 
@@ -116,8 +116,8 @@ def test_a_mood_of_the_machine_is_shared_by_all_groups() -> None:
     options = LatencyOptions(min_rounds=20, max_rounds=20, warmup_ms=0, sample_ms=1)
     groups = [ReferenceGroup(reference, [candidate], 60.0) for _ in range(2)]
     for (timing,) in measure_interleaved(groups, options, clock=machine.clock, **IDLE):
-        moods = [ratio > 0.2 for ratio in timing.log_ratios]
-        assert 5 <= sum(moods) <= 15
+        favoured = [ratio > 0.2 for ratio in timing.log_ratios]
+        assert 5 <= sum(favoured) <= 15
 
 
 def test_a_group_that_is_known_leaves_the_others_alone() -> None:
