@@ -89,7 +89,7 @@ def agreement(a: Evaluation, b: Evaluation) -> float:
 
 
 def logit_difference(a: Evaluation, b: Evaluation) -> float | None:
-    """Return the largest absolute difference of a logit over all images; None if it is no number."""
+    """Return the largest absolute difference of a logit over all images; None if it is not a number."""
     difference = float((a.logits - b.logits).abs().max())
     return difference if math.isfinite(difference) else None
 

@@ -55,7 +55,7 @@ def prediction_fields(models: ModelCache, cell: Cell, threshold: Threshold | Non
     Args:
         models: Evaluates.
         cell: On the whole test split.
-        threshold: Says how many predictions must be those of eager fp32; None: as many as by default.
+        threshold: Says how many predictions must be those of eager fp32; None: the default.
     """
     evaluation = models.evaluate(cell)
     reference = models.evaluate(cell.on_reference_backend)

@@ -26,7 +26,7 @@ from pruning_core.system.roofline import Roofline, max_of, measure_roofline
 from pruning_core.system.thread_idle import wait_until_idle
 
 CONTROL_BUDGET_FACTOR = 4
-"""An A/A control may take so many times as long as a cell: all verdicts of a run hang on it."""
+"""An A/A control may take this many times as long as a cell: all verdicts of a run depend on it."""
 
 SESSION_BYTES = 2_000_000_000
 """Cells go into one session up to this size of weights, since all of them stay in memory meanwhile."""
@@ -122,7 +122,7 @@ class LatencySession:
         return timings, monitor.contention
 
     def roofline(self, device: str, precision: str, threads: int) -> Roofline | None:
-        """Return the roofline of a device, in a precision, on so many threads; None where there is none."""
+        """Return the roofline of a device, in a precision, on some threads; None where there is none."""
         if (device, precision, threads) not in self._rooflines:
             with self.budget.timed():
                 self.refresh_roofline(device, precision, threads)

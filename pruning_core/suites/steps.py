@@ -51,7 +51,7 @@ def record_samples(benchmark: Any, samples_s: Sequence[float], record: Record) -
 
 
 def require_speedup(record: Record, at_least: float) -> None:
-    """Fail unless a cell is known to be so many times as fast as its reference.
+    """Fail unless a cell is known to be `at_least` times as fast as its reference.
 
     Times that are contaminated prove nothing: then the test is skipped, with the reason.
 

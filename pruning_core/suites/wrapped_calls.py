@@ -15,6 +15,6 @@ if TYPE_CHECKING:
     from pruning_core.config.cells import Cell
 
 WrapCall = Callable[["Cell", Call], Call]
-"""Takes a cell and its call; returns the call that is timed in its place."""
+"""Takes a cell and its call; returns the call that is timed instead."""
 
 WRAP_CALL = pytest.StashKey[WrapCall]()

@@ -20,7 +20,7 @@ from pruning_core.system.clock import Call, Clock
 from pruning_core.system.thread_idle import wait_until_idle
 
 ATEN_GRAIN_SIZE = 32_768
-"""PyTorch gives a thread at least so many numbers of an elementwise operation (`GRAIN_SIZE` of ATen)."""
+"""PyTorch gives a thread at least this many numbers of an elementwise operation (`GRAIN_SIZE` of ATen)."""
 
 UNTIMED_CALLS = 10
 """So that the threads of the pool are awake."""

@@ -17,7 +17,7 @@ POLL_EVERY_S = 0.0005
 """Pause between two polls, well above what a poll takes."""
 
 IDLE_POLLS = 2
-"""In so many polls in a row no other thread runs: one may fall between two tasks of a pool."""
+"""Polls in a row in which no other thread runs: a single one may fall between two tasks of a pool."""
 
 CPU_STEP_S = 0.010
 """CPU time is compared over this long, as it is counted in ticks."""
