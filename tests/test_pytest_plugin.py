@@ -373,3 +373,19 @@ def test_pytest_benchmark_has_what_we_use(benchmark):
     pytest_plugin.record_samples(benchmark, [0.25, 0.5, 0.75], {"cell": "x"})
     assert benchmark.stats.stats.median == 0.5
     assert benchmark.extra_info == {"cell": "x"}
+
+
+def test_a_plugin_can_change_what_is_timed(suites, pytester):
+    """What it puts under `WRAP_CALL` takes each call that is timed, with its cell."""
+    (pytester.path / "wrapping.py").write_text(
+        "from pathlib import Path\n\nfrom pruning_core.suites.wrapped_calls import WRAP_CALL\n\n\n"
+        "def pytest_configure(config):\n"
+        "    def wrap(cell, call):\n"
+        "        Path('wrapped', cell.id).touch()\n"
+        "        return call\n\n"
+        "    Path('wrapped').mkdir()\n"
+        "    config.stash[WRAP_CALL] = wrap\n"
+    )
+    suites("-p", "wrapping", "-k", "latency", "--backends=eager", "--batch-sizes=1").assert_outcomes(passed=2)
+    cells = {r["cell"] for r in records(pytester)}
+    assert {path.name for path in (pytester.path / "wrapped").iterdir()} == cells

@@ -163,14 +163,14 @@ class LatencySession:
         images = self.models.images(reference_cell)
         # A control is paired with a second copy: an own set of weights, elsewhere in memory.
         reference = self.models.load_copy(members[0]) if is_control else self.models.get(reference_cell)
-        run_reference = reference.bind(images)
+        run_reference = self.models.bind(reference, reference_cell, images)
         calls, bound = [], []
         for cell in members:
             with suppress(*([] if cell == asked else [BackendError])):
                 model = self.models.get(cell)
                 start = time.perf_counter()
                 with self.budget.backend_setup():
-                    calls.append(model.bind(images))
+                    calls.append(self.models.bind(model, cell, images))
                 bound.append((cell, time.perf_counter() - start))
         if not calls:
             raise BackendError(f"no cell that is measured against {reference_cell.id} can be run")

@@ -1,10 +1,9 @@
 """Checkpoints made ready to run: each model loaded, and each accuracy evaluated, at most once in a run."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import torch
 
@@ -43,12 +42,6 @@ class LoadedModel:
     executable: Executable
     size_bytes: int  # of its weights in the store
     setup_s: float
-    wrap_call: Callable[[Call], Call] | None = None  # changes what is timed, in an experiment
-
-    def bind(self, images: torch.Tensor) -> Call:
-        """Return the call that is timed, on normalised images, (N, C, H, W)."""
-        call = self.executable.bind(images)
-        return call if self.wrap_call is None else self.wrap_call(call)
 
 
 @dataclass
@@ -58,7 +51,7 @@ class ModelCache:
     grid: Grid
     workspace: Workspace
     budget: TimeBudget = field(default_factory=TimeBudget)
-    wrap_call: WrapCall | None = None
+    wrap_call: WrapCall | None = None  # changes what is timed, in an experiment
     in_batches: dict[tuple[str, str, str, str, int, int], Evaluation] = field(default_factory=dict)
     """Answers in batches of one size (see `batch_agreement.py`): checkpoint, …, batch size, images."""
     _checkpoints: dict[Variant, Checkpoint] = field(default_factory=dict)
@@ -111,8 +104,12 @@ class ModelCache:
                 calibration=calibration,
             )
         setup_s = time.perf_counter() - start
-        wrap_call = None if self.wrap_call is None else partial(self.wrap_call, cell)
-        return LoadedModel(executable, checkpoint.metrics.size_bytes, setup_s, wrap_call)
+        return LoadedModel(executable, checkpoint.metrics.size_bytes, setup_s)
+
+    def bind(self, model: LoadedModel, cell: Cell, images: torch.Tensor) -> Call:
+        """Return what is timed of a cell: one call of its model on its images, (N, C, H, W)."""
+        call = model.executable.bind(images)
+        return call if self.wrap_call is None else self.wrap_call(cell, call)
 
     def evaluate(self, cell: Cell) -> Evaluation:
         """Evaluate a cell's variant on its backend over the whole test split, once in a run."""
