@@ -130,7 +130,7 @@ def test_a_timed_call_that_answers_otherwise_is_found(tmp_path, monkeypatch):
 
 
 def test_a_batch_larger_than_the_split_is_filled(tmp_path, monkeypatch):
-    """Images are taken again until a batch is full."""
+    """Images are repeated until a batch is full."""
     models = open_models(tmp_path, monkeypatch, "batch_nets_f", ONE_PATH)
     cell = next(cell for cell in latency_cells(models.grid) if cell.batch_size == 3)
     monkeypatch.setattr(batch_agreement, "FEW_IMAGES", 10**6)

@@ -56,7 +56,7 @@ def test_it_is_said_before_the_first_training_and_once(tmp_path, model):
 
 
 def test_only_what_is_missing_counts(tmp_path, model):
-    """What is stored is not counted, nor what only it came from; with all stored nothing is said."""
+    """What is stored is not counted, nor what only it was made from; with all stored nothing is said."""
     workspace, stream = open_workspace(tmp_path)
     grid = grid_of(model)
     wanted = list(variants(grid))

@@ -100,13 +100,13 @@ def test_percentiles_are_of_single_calls():
 
 
 def test_saved_macs_are_compared_with_saved_time():
-    """A quarter of the MACs at twice the speed: half of what was saved came out as time."""
+    """A quarter of the MACs at twice the speed: half of what was saved is saved time."""
     fields = reasons()
     assert fields == {"mac_reduction": 4.0, "mac_efficiency": 0.5}
 
 
 def test_the_roofline_is_this_machines_own():
-    """The least time is that of the slower ceiling; bytes shrink with the precision."""
+    """The minimum time is that of the slower rate; bytes shrink with the precision."""
     fast_memory = Roofline(peak_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
     fields = reasons(roofline=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
     assert fields["roofline_fraction"] == pytest.approx(0.1)
@@ -128,7 +128,7 @@ def test_a_launch_bound_cell_is_flagged():
     assert reasons(device_time=DeviceTime(device_s=0.002, launch_s=0.0001))["launch_bound"] is False
 
 
-def test_a_disturbed_cell_is_contaminated_and_says_by_what():
+def test_a_contended_cell_is_contaminated_and_says_by_what():
     """What the machine does not say is left out; what harmed stands in words."""
     assert contention_fields(QUIET) == {
         "contention": "",

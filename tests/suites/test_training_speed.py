@@ -56,9 +56,9 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
 
 def test_both_see_the_same_pixels(images):
     """Image by image or in whole batches, a training image is normalised to the same values."""
-    plain = BaselineStep(Tiny(), images, SPEC)
+    baseline = BaselineStep(Tiny(), images, SPEC)
     ours = TrainerStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
-    one, label = plain._loader.dataset[7]
+    one, label = baseline._loader.dataset[7]
     batch, labels = make_batch(images.train, images.spec, next(ours._choices), "cpu")
     place = int((labels == label).nonzero()[0])
     assert torch.allclose(batch[place], one, atol=1e-5)

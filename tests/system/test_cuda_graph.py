@@ -219,11 +219,11 @@ def test_a_graph_trains_as_kernel_by_kernel(images, monkeypatch, taught, masked)
         others["zeros"] = {"inner.weight": torch.rand(Tiny().inner.weight.shape) < 0.5}
     weights, _, result = run(images, kind=Tiny, **others)
     monkeypatch.setattr(step, "MIN_STEPS_FOR_GRAPH", 10**9)
-    plain, _, plain_result = run(images, kind=Tiny, **others)
-    assert (result.graphed, plain_result.graphed) == (True, False)
-    assert result.losses == pytest.approx(plain_result.losses, rel=2e-2)
+    ungraphed, _, ungraphed_result = run(images, kind=Tiny, **others)
+    assert (result.graphed, ungraphed_result.graphed) == (True, False)
+    assert result.losses == pytest.approx(ungraphed_result.losses, rel=2e-2)
     for name in weights:
-        torch.testing.assert_close(weights[name], plain[name], rtol=5e-2, atol=5e-2)
+        torch.testing.assert_close(weights[name], ungraphed[name], rtol=5e-2, atol=5e-2)
     if masked:
         assert (weights["inner.weight"][others["zeros"]["inner.weight"]] == 0).all()
 
@@ -261,8 +261,8 @@ def test_what_cannot_or_must_not_be_captured_runs_as_it_is(images, monkeypatch, 
     weights, _, result = run(images, kind=kind)
     monkeypatch.setattr(step, "MIN_STEPS_FOR_GRAPH", 10**9)
     random.seed(0)
-    plain, _, _ = run(images, kind=kind)
+    ungraphed, _, _ = run(images, kind=kind)
     assert not result.graphed
     torch.nn.functional.dropout(torch.ones(4, device="cuda"))  # the device's generator is as it was
     for name in weights:
-        torch.testing.assert_close(weights[name], plain[name], rtol=5e-2, atol=5e-2)
+        torch.testing.assert_close(weights[name], ungraphed[name], rtol=5e-2, atol=5e-2)
