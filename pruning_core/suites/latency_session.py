@@ -14,7 +14,8 @@ from pruning_core.backends import BACKENDS
 from pruning_core.config.cells import Cell
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.errors import BackendError
-from pruning_core.measure.interleaved import ReferenceGroup, measure_interleaved
+from pruning_core.measure.group_sampler import ReferenceGroup
+from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.progress import ProgressDisplay
 from pruning_core.suites.model_cache import ModelCache

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset as MapDataset
 
 from pruning_core.config.spec import DenseSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
-from pruning_core.measure.interleaved import ReferenceGroup
+from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.models import build_model
 from pruning_core.pruning.cost import count_cost
 from pruning_core.suites.latency_fields import contention_fields, speedup_fields

@@ -4,7 +4,8 @@ import math
 import random
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import ReferenceGroup, measure_interleaved
+from pruning_core.measure.group_sampler import ReferenceGroup
+from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 
 GROWING = LatencyOptions(min_rounds=10, max_rounds=40, target_error=0.02, warmup_ms=0, sample_ms=1)

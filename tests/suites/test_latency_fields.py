@@ -6,7 +6,7 @@ import pytest
 
 from pruning_core.backends.base import DeviceTime
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import PairedTiming
+from pruning_core.measure.paired import PairedTiming
 from pruning_core.records.record import make_record
 from pruning_core.store import Metrics
 from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields

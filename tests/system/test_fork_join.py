@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import ReferenceGroup, measure_interleaved
+from pruning_core.measure.group_sampler import ReferenceGroup
+from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.system.fork_join import ATEN_GRAIN_SIZE, MachineState, measure_fork_join, usual_limit_s
 from tests.helpers.timed_machine import GROWING, IDLE, Machine
