@@ -180,16 +180,16 @@ def test_a_mistake_ends_the_run_with_one_line(suites, pytester, capfd, name):
 
 def test_speed_that_is_wrong_is_not_speed(suites, pytester, monkeypatch):
     """A backend whose answers are not those of eager fp32 fails in both suites, however fast it is."""
-    place = pruning_core.backends.eager.copy_to
+    copy_to = pruning_core.backends.eager.copy_to
 
-    def place_shuffled(model, *, precision, device):
-        placed = place(model, precision=precision, device=device)
+    def copy_shuffled(model, *, precision, device):
+        copied = copy_to(model, precision=precision, device=device)
         if precision == "bf16":
-            last = [module for module in placed.modules() if hasattr(module, "out_features")][-1]
+            last = [module for module in copied.modules() if hasattr(module, "out_features")][-1]
             last.weight.data = last.weight.data.flip(0)
-        return placed
+        return copied
 
-    monkeypatch.setattr(pruning_core.backends.eager, "copy_to", place_shuffled)
+    monkeypatch.setattr(pruning_core.backends.eager, "copy_to", copy_shuffled)
     result = suites("-k", "accuracy or latency", "--batch-sizes=1")
     result.assert_outcomes(passed=4, failed=4)
     failed = [r for r in records(pytester) if r["status"] == "failed"]
@@ -210,7 +210,7 @@ def test_precision_is_asked_for_on_the_command_line(suites, pytester):
     """Rounds grow until the interval is narrower than --target-error, or as many as allowed are done."""
     grid = pytester.path / "bench" / "grids" / "quick.toml"
     grid.write_text(GRID.replace("max_rounds = 5", "max_rounds = 40"))
-    # On one thread, where no round is left out for the mood of the machine.
+    # On one thread, where no round is rejected for the state of the machine.
     asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager", "--ratios=0.5", "--threads=1")
     suites(*asked, "--target-error=0.9999")
     assert {r["rounds"] for r in records(pytester)} == {10}  # five are too few for any interval of 95 %
@@ -225,7 +225,7 @@ def test_a_scope_is_asked_for_on_the_command_line(suites, pytester):
 
 
 def test_a_seed_is_asked_for_on_the_command_line(suites, pytester):
-    """--seed trains dense and pruned anew from that seed; the records say so."""
+    """--seed trains dense and pruned from that seed; the records say so."""
     keys = []
     for seed in (0, 1):
         suites("-k", "cost", f"--seed={seed}")

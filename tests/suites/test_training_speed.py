@@ -60,8 +60,8 @@ def test_both_see_the_same_pixels(images):
     ours = TrainerStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
     one, label = baseline._loader.dataset[7]
     batch, labels = make_batch(images.train, images.spec, next(ours._choices), "cpu")
-    place = int((labels == label).nonzero()[0])
-    assert torch.allclose(batch[place], one, atol=1e-5)
+    index = int((labels == label).nonzero()[0])
+    assert torch.allclose(batch[index], one, atol=1e-5)
 
 
 def test_time_to_fetch_is_part_of_the_step(images):
