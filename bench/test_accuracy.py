@@ -6,9 +6,9 @@ import pytest
 def test_accuracy(accuracy_cell, harness, thresholds, benchmark):
     """Accuracy stays above its floor, and no further below dense than bench/thresholds.toml allows."""
     threshold = thresholds.find(accuracy_cell.variant, accuracy_cell.backend, accuracy_cell.precision)
-    if harness.checkpoint(accuracy_cell.variant).metrics.exhausted:
+    if harness.models.checkpoint(accuracy_cell.variant).metrics.exhausted:
         pytest.skip("exhausted: this step removed nothing that the one before had not")
-    benchmark.pedantic(harness.evaluate, args=(accuracy_cell,), rounds=1)
+    benchmark.pedantic(harness.models.evaluate, args=(accuracy_cell,), rounds=1)
     record = harness.accuracy_record(accuracy_cell, threshold)
     benchmark.extra_info.update(record)
     agreement, floor = record["agreement"], record["min_agreement"]

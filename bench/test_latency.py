@@ -11,7 +11,7 @@ def test_latency(latency_cell, harness, thresholds, benchmark):
     How fast it must be is for the gate.
     """
     skip_unless_timing(benchmark)
-    if harness.checkpoint(latency_cell.variant).metrics.exhausted:
+    if harness.models.checkpoint(latency_cell.variant).metrics.exhausted:
         pytest.skip("exhausted: this step removed nothing that the one before had not")
     threshold = thresholds.find(latency_cell.variant, latency_cell.backend, latency_cell.precision)
     record, samples_s = harness.latency_record(latency_cell, threshold)

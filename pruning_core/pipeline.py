@@ -21,7 +21,7 @@ from pruning_core.pruning.channel_plan import make_plan
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
 from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint
 from pruning_core.store.resume import ResumeState
-from pruning_core.system.hardware import most_threads, set_torch_threads
+from pruning_core.system.hardware import max_threads, set_torch_threads
 from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.workspace import Workspace
 
@@ -29,7 +29,7 @@ from pruning_core.workspace import Workspace
 def ensure_variant(variant: Variant, grid: Grid, workspace: Workspace) -> Checkpoint:
     """Load the checkpoint of a variant, or make it and whatever it starts from."""
     specs = chain_specs(variant, grid, workspace)
-    return ensure_checkpoint(specs, workspace.dataset(variant.dataset), workspace, most_threads(grid.threads))
+    return ensure_checkpoint(specs, workspace.dataset(variant.dataset), workspace, max_threads(grid.threads))
 
 
 def ensure_checkpoint(

@@ -22,7 +22,7 @@ from pruning_core.backends import BACKENDS
 from pruning_core.records.fields import SCHEMA_VERSION
 from pruning_core.records.run import read_run
 from pruning_core.selftest.latency_trials import with_extra_work
-from pruning_core.suites.latency_session import LatencySession, reference_of
+from pruning_core.suites.latency_session import LatencySession
 from tests.helpers.factories import write_user_model
 
 ROOT = Path(__file__).parent.parent
@@ -210,7 +210,7 @@ def test_precision_is_asked_for_on_the_command_line(suites, pytester):
     """Rounds grow until the interval is narrower than --target-error, or as many as allowed are done."""
     grid = pytester.path / "bench" / "grids" / "quick.toml"
     grid.write_text(GRID.replace("max_rounds = 5", "max_rounds = 40"))
-    # On one thread, where no round is left out for the state of the machine.
+    # On one thread, where no round is rejected for the state of the machine.
     asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager", "--ratios=0.5", "--threads=1")
     suites(*asked, "--target-error=0.9999")
     assert {r["rounds"] for r in records(pytester)} == {10}  # five are too few for any interval of 95 %
@@ -225,7 +225,7 @@ def test_a_scope_is_asked_for_on_the_command_line(suites, pytester):
 
 
 def test_a_seed_is_asked_for_on_the_command_line(suites, pytester):
-    """--seed trains dense and pruned again from that seed; the records say so."""
+    """--seed trains dense and pruned from that seed; the records say so."""
     keys = []
     for seed in (0, 1):
         suites("-k", "cost", f"--seed={seed}")
@@ -293,27 +293,29 @@ def test_a_failed_threshold_is_written_into_the_record(suites, pytester):
 
 
 @pytest.fixture
-def partial_tours(monkeypatch):
+def partial_control(monkeypatch):
     """Give one of the two identical models of each A/A control more work than the other."""
-    make_ready = LatencySession._prepare_group
+    prepare = LatencySession._prepare_group
 
-    def favour_one(tours, members, asked):
-        group, ready = make_ready(tours, members, asked)
-        if members[0] == reference_of(members[0]):
+    def favour_one(session, members, asked):
+        group, ready = prepare(session, members, asked)
+        if members[0].is_control:
             group = replace(group, reference=with_extra_work(group.reference, 4.0))
         return group, ready
 
     monkeypatch.setattr(LatencySession, "_prepare_group", favour_one)
 
 
-def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, partial_tours):
-    """When two identical models do not come out alike, latency records are marked and the summary says it."""
+def test_a_run_whose_control_left_the_tolerance_says_so(suites, pytester, partial_control):
+    """When two identical models are not equally fast, latency records are marked and the summary says it."""
     result = suites("-k", "latency or cost")
-    result.stdout.fnmatch_lines(["*times are contaminated*two identical models came out*beyond 1 ± 0.9*"])
+    result.stdout.fnmatch_lines(
+        ["*times are contaminated*identical models gave a speed-up of*beyond 1 ± 0.9*"]
+    )
     assert {r["suite"]: r.get("contaminated") for r in records(pytester)} == {"cost": None, "latency": True}
 
 
-def test_the_readmes_suite_gives_no_verdict_on_contaminated_times(suites, pytester, partial_tours):
+def test_the_readmes_suite_gives_no_verdict_on_contaminated_times(suites, pytester, partial_control):
     """A suite of a user's that asks for a speed-up is skipped, its record kept and marked."""
     (suite,) = re.findall(r"```python\n(# bench/test_mine.py\n.*?)```", README.read_text(), flags=re.DOTALL)
     (pytester.path / "bench" / "test_mine.py").write_text(suite)
@@ -358,7 +360,7 @@ def test_a_suite_of_another_repository(pytester, suites):
     pytester.makepyfile(
         test_mine="""
         def test_mine(accuracy_cell, harness):
-            assert harness.evaluate(accuracy_cell).n == 359
+            assert harness.models.evaluate(accuracy_cell).n == 359
         """
     )
     suites(folder="test_mine.py").assert_outcomes(passed=4)
@@ -371,3 +373,19 @@ def test_pytest_benchmark_has_what_we_use(benchmark):
     pytest_plugin.record_samples(benchmark, [0.25, 0.5, 0.75], {"cell": "x"})
     assert benchmark.stats.stats.median == 0.5
     assert benchmark.extra_info == {"cell": "x"}
+
+
+def test_a_plugin_can_change_what_is_timed(suites, pytester):
+    """What it puts under `WRAP_CALL` takes each call that is timed, with its cell."""
+    (pytester.path / "wrapping.py").write_text(
+        "from pathlib import Path\n\nfrom pruning_core.suites.wrapped_calls import WRAP_CALL\n\n\n"
+        "def pytest_configure(config):\n"
+        "    def wrap(cell, call):\n"
+        "        Path('wrapped', cell.id).touch()\n"
+        "        return call\n\n"
+        "    Path('wrapped').mkdir()\n"
+        "    config.stash[WRAP_CALL] = wrap\n"
+    )
+    suites("-p", "wrapping", "-k", "latency", "--backends=eager", "--batch-sizes=1").assert_outcomes(passed=2)
+    cells = {r["cell"] for r in records(pytester)}
+    assert {path.name for path in (pytester.path / "wrapped").iterdir()} == cells

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from pruning_core.errors import OptionError
 
 DENSE = "dense"
 """The method name of the unpruned network in cells, test ids and records."""
+
+REFERENCE_BACKEND, REFERENCE_PRECISION = "eager", "fp32"
+"""What dense models on other backends are measured against."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Variant:
     def is_dense(self) -> bool:
         """Whether this is the unpruned network."""
         return self.method == DENSE
+
+    @property
+    def dense(self) -> "Variant":
+        """The unpruned network that this one is made from."""
+        return replace(self, method=DENSE, ratio=0.0)
 
     @property
     def label(self) -> str:
@@ -64,6 +72,27 @@ class Cell:
         batch = "" if self.batch_size is None else f"-b{self.batch_size}"
         return head + batch + ("" if self.threads is None else f"-t{self.threads}")
 
+    @property
+    def on_reference_backend(self) -> "Cell":
+        """The cell of the same checkpoint on eager fp32."""
+        return replace(self, backend=REFERENCE_BACKEND, precision=REFERENCE_PRECISION)
+
+    @property
+    def reference(self) -> "Cell":
+        """The cell that this one is measured against.
+
+        Pruned against dense on the same backend; dense elsewhere against dense eager fp32; that one against a
+        copy of itself (an A/A control). So speed-ups multiply along the chain.
+        """
+        return (
+            self.on_reference_backend if self.variant.is_dense else replace(self, variant=self.variant.dense)
+        )
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is an A/A control: measured against a copy of itself."""
+        return self.reference == self
+
 
 def variants(grid: Grid) -> Iterator[Variant]:
     """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
@@ -92,7 +121,14 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
     """
     labels = dataset_labels(grid.dataset)
     controls = [
-        Cell(Variant(model, name, DENSE, 0.0, labels[name]), "eager", "fp32", device, batch_size, threads)
+        Cell(
+            Variant(model, name, DENSE, 0.0, labels[name]),
+            REFERENCE_BACKEND,
+            REFERENCE_PRECISION,
+            device,
+            batch_size,
+            threads,
+        )
         for device in grid.devices
         for threads in _threads_axis(grid)
         for batch_size in grid.batch_sizes

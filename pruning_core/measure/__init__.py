@@ -1,1 +1,1 @@
-"""What is measured about a checkpoint: cost, accuracy, latency, and the machine it was measured on."""
+"""What is measured of a model: its accuracy, its answers to fixed images, its latency in pairs."""

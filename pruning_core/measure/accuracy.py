@@ -1,7 +1,7 @@
 """Top-1 accuracy over a whole split, counted, with its interval.
 
-Takes any function from images to logits, so that a backend is judged by the answers it gives itself. Not
-for: choosing a model; nothing is selected by what comes out here.
+Takes any function from images to logits, so that a backend is judged by its own predictions. No model is
+chosen by what is measured here.
 """
 
 import math
@@ -23,7 +23,7 @@ NO_PREDICTION = -1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model answered on a split."""
+    """What a model predicted on a split."""
 
     correct: int
     n: int
@@ -32,7 +32,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of right answers, over the images there are (not over batches × batch size)."""
+        """Fraction of correct predictions, over the images there are (not over batches × batch size)."""
         return self.correct / self.n
 
     @property
@@ -44,7 +44,7 @@ class Evaluation:
 def evaluate(
     predict: Callable[[Tensor], Tensor], split: Split, spec: DatasetSpec, batch_size: int = 256
 ) -> Evaluation:
-    """Ask a model about every image of a split.
+    """Predict every image of a split.
 
     Args:
         predict: Maps float32 images (N, C, H, W) to logits (N, classes), for example `Executable.predict`.
@@ -66,9 +66,9 @@ def evaluate(
                 f"a model for {spec.name} must return logits of shape (N, classes) = {expected} "
                 f"for a batch of {len(images)} images; got {tuple(logits.shape)}"
             )
-        answers = _predictions(logits)
-        correct += int((answers == labels.cpu()).sum())
-        predictions.append(answers)
+        predicted = _predictions(logits)
+        correct += int((predicted == labels.cpu()).sum())
+        predictions.append(predicted)
         all_logits.append(logits.float().cpu())
     if not predictions:
         raise DatasetError(f"the split of {spec.name} to evaluate on holds no images")
@@ -77,7 +77,7 @@ def evaluate(
 
 
 def agreement(a: Evaluation, b: Evaluation) -> float:
-    """Return the fraction of images that two models give the same class; no answer agrees with nothing.
+    """Return the fraction of images with the same prediction; where there is none, it agrees with nothing.
 
     Raises:
         ValueError: If the two were not evaluated on as many images: a mistake of ours.
@@ -89,13 +89,13 @@ def agreement(a: Evaluation, b: Evaluation) -> float:
 
 
 def logit_difference(a: Evaluation, b: Evaluation) -> float | None:
-    """Return the largest absolute difference of a logit over all images; None if it is no number."""
+    """Return the largest absolute difference of a logit over all images; None if it is not a number."""
     difference = float((a.logits - b.logits).abs().max())
     return difference if math.isfinite(difference) else None
 
 
 def _predictions(logits: Tensor) -> Tensor:
     logits = logits.float().cpu()
-    # argmax takes NaN for the largest number, so a broken model would seem to answer.
+    # argmax takes NaN for the largest number, so a broken model would seem to predict.
     valid = ~logits.isnan().any(dim=1)
     return torch.where(valid, logits.argmax(dim=1), NO_PREDICTION)

@@ -1,7 +1,7 @@
-"""What a network answers to two fixed images: it must answer so again whenever it is loaded.
+"""What a network answers to two fixed images: it must give the same answers whenever it is loaded.
 
-A key holds what decides a checkpoint, as far as one can know it beforehand. Whatever it does not hold shows
-here: a file that a network reads, a library that changed.
+A key holds what decides a checkpoint, as far as that is known beforehand. What it does not hold shows here:
+a file that a network reads, a library that changed.
 """
 
 import math
@@ -16,7 +16,7 @@ from pruning_core.models.user import seeded
 Answers = tuple[float | None, ...]
 
 MAX_DIFFERENCE = 1e-3
-"""Of the largest logit. Machines and versions round otherwise, by some 1e-6 in a layer; code does more."""
+"""Of the largest logit. Other machines and versions round otherwise, by far less; other code does more."""
 
 
 def answer(network: nn.Module, images: DatasetSpec) -> Answers:
@@ -30,29 +30,29 @@ def answer(network: nn.Module, images: DatasetSpec) -> Answers:
         2 × classes numbers of six digits; None for what is no finite number.
     """
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randn(2, images.channels, images.height, images.width, generator=generator)
+    fixed_images = torch.randn(2, images.channels, images.height, images.width, generator=generator)
     was_training = network.training
     network.eval()
     try:
-        with seeded(0), torch.inference_mode():  # seeded: a layer may draw by chance in evaluation, too
-            logits = network(drawn)
+        with seeded(0), torch.inference_mode():  # seeded: a layer may be random in evaluation, too
+            logits = network(fixed_images)
     finally:
         network.train(was_training)
     values = logits.float().flatten().tolist()
     return tuple(float(f"{value:.6g}") if math.isfinite(value) else None for value in values)
 
 
-def check_answer(network: nn.Module, images: DatasetSpec, stored: Answers | None, what: str) -> None:
-    """Refuse a network that answers otherwise than it did.
+def check_answer(network: nn.Module, images: DatasetSpec, stored: Answers | None, message: str) -> None:
+    """Refuse a network whose answers have changed.
 
     Args:
         network: On the CPU.
         images: Shape of its images.
         stored: What `answer` gave then; None: nothing is known.
-        what: The error's text, which goes on with "(logits differ by … of the largest)".
+        message: The error's text, which goes on with "(logits differ by … of the largest)".
 
     Raises:
-        ModelError: If it answers otherwise.
+        ModelError: If its answers differ.
     """
     if stored is None:
         return
@@ -61,12 +61,14 @@ def check_answer(network: nn.Module, images: DatasetSpec, stored: Answers | None
         for answers in (answer(network, images), stored)
     )
     if now.shape != then.shape:
-        raise ModelError(f"{what} ({len(now)} logits for {len(then)})")
+        raise ModelError(f"{message} ({len(now)} logits for {len(then)})")
     if torch.equal(now.isfinite(), then.isfinite()):
         finite = then.isfinite()
-        largest = float(then[finite].abs().max()) if finite.any() else 0.0
+        max_logit = float(then[finite].abs().max()) if finite.any() else 0.0
         difference = float((now - then)[finite].abs().max()) if finite.any() else 0.0
-        if difference <= MAX_DIFFERENCE * max(largest, 1e-6):
+        if difference <= MAX_DIFFERENCE * max(max_logit, 1e-6):
             return
-        raise ModelError(f"{what} (logits differ by {difference / max(largest, 1e-6):.2g} of the largest)")
-    raise ModelError(f"{what} (others of its logits are no numbers)")
+        raise ModelError(
+            f"{message} (logits differ by {difference / max(max_logit, 1e-6):.2g} of the largest)"
+        )
+    raise ModelError(f"{message} (others of its logits are no numbers)")

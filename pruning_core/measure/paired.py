@@ -1,4 +1,4 @@
-"""A pair as it was measured: its samples, and the speed-up with its bounds that follow from them."""
+"""A pair as it was measured: its samples, and the speed-up with its bounds, computed from them."""
 
 import math
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ class PairedTiming:
     calls_per_sample: int  # of the candidate
     reference_calls_per_sample: int
     looks: int = 1  # planned: how often the interval might have been looked at
-    calls_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
+    call_times_s: Sequence[float] = ()  # seconds of each single timed call of the candidate
     fork_join_s: Sequence[float] = ()  # one a round, the slower of before and after it; 0 where not read
-    rounds_rejected: int = 0  # in which the cores handed work over more slowly than usual
+    rounds_rejected: int = 0  # that do not count: the machine was in an unusual state
 
     @property
     def rounds(self) -> int:
@@ -41,11 +41,11 @@ def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, fl
         confidence: Coverage asked for, in (0, 1), over all looks together.
 
     Returns:
-        Lower bound, upper bound, and the coverage reached (see `intervals.median_interval`). With several
-        planned looks each interval misses so rarely that all of them together miss no more often than asked.
+        Lower bound, upper bound, and the coverage reached (see `stats/intervals.py`). With several planned
+        looks each interval is so wide that all of them together miss no more often than asked.
     """
     low, high, coverage = median_interval(timing.log_ratios, 1 - (1 - confidence) / timing.looks)
-    # a large ratio of times is a small speed-up
+    # A large ratio of times is a small speed-up.
     return math.exp(-high), math.exp(-low), max(0.0, 1 - (1 - coverage) * timing.looks)
 
 

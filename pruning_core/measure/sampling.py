@@ -1,4 +1,4 @@
-"""One callable at a time: warm, warm again after another one ran, timed in samples that are long enough."""
+"""One callable: warmed up, warmed again after another one ran, timed in samples that are long enough."""
 
 import math
 from array import array
@@ -14,34 +14,48 @@ STEADY_WITHIN = 0.1
 BURSTS_COMPARED = 2
 
 MAX_WARM_UP_FACTOR = 2.0
-"""Warm-up ends at this multiple of its least time, steady or not."""
+"""Warm-up ends at this multiple of its minimum time, steady or not."""
 
 REWARM_S = 0.015
-"""When a turn begins, untimed calls run for this long, at least one: the very first call of a small network
-on ONNX Runtime took 310 µs, later ones 88 µs (2 cores of an AMD EPYC)."""
+"""After another model ran, untimed calls run for this long, at least one (`measure/README.md`)."""
 
 LONG_CALL_S = 4 * REWARM_S
-"""From here on there is no need to: caches are warm again within a fraction of the call, and an untimed call
-would add half of the time that a round takes."""
+"""Calls from here on are not rewarmed: caches are warm again within a fraction of such a call."""
 
 
 def rewarm(call: Call, call_s: float, clock: Clock) -> None:
-    """Make ready for samples of a call that did not run last, and takes about `call_s`."""
+    """Make a call ready to be sampled after another one ran.
+
+    Args:
+        call: Runs its model once.
+        call_s: Seconds that it takes, roughly.
+        clock: Seconds that only go up.
+    """
     if call_s < LONG_CALL_S:
         run_for(REWARM_S, call, clock)
 
 
 def warm_up(calls: Sequence[Call], min_s: float, burst_s: float, clock: Clock) -> list[float]:
-    """Run all in turns, each until it is steady; return seconds per call in the fastest burst of each."""
+    """Run all calls, burst by burst and interleaved, each until it is steady.
+
+    Args:
+        calls: Each runs its model once.
+        min_s: Seconds of warm-up for each, at least.
+        burst_s: Seconds of one burst.
+        clock: Seconds that only go up.
+
+    Returns:
+        For each, seconds per call in its fastest burst.
+    """
     per_call: list[list[float]] = [[] for _ in calls]
     spent_s = [0.0] * len(calls)
     cold = list(range(len(calls)))
     while cold:
-        for place in cold:
-            seconds, count = run_for(burst_s, calls[place], clock)
-            spent_s[place] += seconds
-            per_call[place].append(seconds / count)
-        cold = [place for place in cold if not _is_warm(per_call[place], spent_s[place], min_s)]
+        for index in cold:
+            seconds, count = run_for(burst_s, calls[index], clock)
+            spent_s[index] += seconds
+            per_call[index].append(seconds / count)
+        cold = [index for index in cold if not _is_warm(per_call[index], spent_s[index], min_s)]
     # The fastest: on a busy machine a burst may be one stalled call, which would plan short samples.
     return [min(bursts) for bursts in per_call]
 
@@ -69,13 +83,13 @@ def calibrate_calls(call: Call, call_s: float, sample_s: float, clock: Clock) ->
     return calls
 
 
-def time_calls(call: Call, calls: int, clock: Clock, calls_s: "array[float]") -> float:
-    """Return seconds per call, over `calls` calls; add the seconds of each single one to `calls_s`."""
+def time_calls(call: Call, calls: int, clock: Clock, call_times_s: "array[float]") -> float:
+    """Return seconds per call, over `calls` calls; add the seconds of each single one to `call_times_s`."""
     start = last = clock()
     for _ in repeat(None, calls):
         call()
         now = clock()
-        calls_s.append(now - last)
+        call_times_s.append(now - last)
         last = now
     return (last - start) / calls
 

@@ -157,7 +157,7 @@ def _run_trial(config: TrialConfig, reference: Call, candidate: Call, options: L
     start = time.perf_counter()
     with ContentionMonitor("cpu") as watch:
         precise = options.model_copy(update={"target_error": config.target_error})
-        timing = measure_pair(reference, candidate, precise, pool="eager")
+        timing = measure_pair(reference, candidate, precise, thread_pool="eager")
     between = time.perf_counter()
     sequential = _mean_s(candidate) / _mean_s(reference)
     end = time.perf_counter()

@@ -6,44 +6,35 @@ the variable nothing changes, so that runs with and without a slow-down are othe
 """
 
 import os
-from collections.abc import Callable
 
-from torch import Tensor
+import pytest
 
 from pruning_core.config.cells import Cell
 from pruning_core.selftest.latency_trials import with_extra_work
-from pruning_core.suites.model_cache import LoadedModel, ModelCache
+from pruning_core.suites.wrapped_calls import WRAP_CALL, WrapCall
+from pruning_core.system.clock import Call
 
 VARIABLE = "PRUNING_BENCH_SLOWDOWN"
 EVERY_BACKEND = "*"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Slow down what the environment names, before anything is loaded."""
     asked = os.environ.get(VARIABLE, "")
     if asked:
         backend, _, slowdown = asked.partition("=")
-        slow_down(backend, float(slowdown))
+        config.stash[WRAP_CALL] = slow_down(backend, float(slowdown))
 
 
-def slow_down(backend: str, slowdown: float) -> None:
-    """Let whatever is loaded on a backend from here on do more work in each timed call.
+def slow_down(backend: str, slowdown: float) -> WrapCall:
+    """Return what makes each timed call of a backend do more work.
 
     Args:
         backend: A name in BACKENDS, or `*` for every one.
         slowdown: The work, as a fraction of the call's own time.
     """
-    load = ModelCache.load_copy
 
-    def load_slower(models: ModelCache, cell: Cell) -> LoadedModel:
-        loaded = load(models, cell)
-        if backend in (cell.backend, EVERY_BACKEND):
-            bind = loaded.executable.bind
+    def with_more_work(cell: Cell, call: Call) -> Call:
+        return with_extra_work(call, slowdown) if backend in (cell.backend, EVERY_BACKEND) else call
 
-            def bind_slower(images: Tensor) -> Callable[[], object]:
-                return with_extra_work(bind(images), slowdown)
-
-            loaded.executable.bind = bind_slower  # type: ignore[method-assign,assignment]  # the slow-down
-        return loaded
-
-    ModelCache.load_copy = load_slower  # type: ignore[method-assign,assignment]  # likewise
+    return with_more_work

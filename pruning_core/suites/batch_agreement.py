@@ -1,7 +1,7 @@
-"""Whether a model answers in batches of the size that is timed as it does over the whole test split.
+"""Whether a model predicts in batches of the size that is timed as it does over the whole test split.
 
-A network may take another path for one image alone; an export follows one path only. Then times and answers
-are of two models.
+A network may take another path for one image alone; an export follows one path only. Then times and
+predictions are of two models.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from pruning_core.config.cells import Cell
 from pruning_core.datasets.base import Split
 from pruning_core.errors import BackendError, ModelError
 from pruning_core.measure.accuracy import Evaluation, agreement, evaluate, logit_difference
-from pruning_core.suites.model_cache import ModelCache, plain_of
+from pruning_core.suites.model_cache import ModelCache
 from pruning_core.system.hardware import set_torch_threads
 
 FEW_IMAGES, MANY_IMAGES = 64, 512
-"""Few are looked at first; if one is answered otherwise than before, many are counted."""
+"""Few are tried first; if logits of one differ from those of the whole split, many are counted."""
 
-SAME_LOGITS, SAME_PLAIN_LOGITS = 0.02, 1e-3
-"""Differences between two batch sizes that are rounding: of the largest logit; of eager fp32 the second."""
+MAX_DIFFERENCE, MAX_REFERENCE_DIFFERENCE = 0.02, 1e-3
+"""Differences between two batch sizes that are rounding, of the largest logit; the second for eager fp32."""
 
 
 def batch_agreement_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:
@@ -38,15 +38,15 @@ def batch_agreement_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:
     Raises:
         BackendError: If a batch of that size gives logits of another shape.
     """
-    whole, plain = models.evaluate(cell), models.evaluate(plain_of(cell))
-    compared = [(whole, plain)]
-    few, few_plain, chosen = _answer_both(models, cell, FEW_IMAGES)
+    whole, reference = models.evaluate(cell), models.evaluate(cell.on_reference_backend)
+    compared = [(whole, reference)]
+    few, few_reference, chosen = _evaluate_both(models, cell, FEW_IMAGES)
     if not (
-        _alike(few, _take(whole, chosen), SAME_LOGITS)
-        and _alike(few_plain, _take(plain, chosen), SAME_PLAIN_LOGITS)
+        _same_logits(few, _take(whole, chosen), MAX_DIFFERENCE)
+        and _same_logits(few_reference, _take(reference, chosen), MAX_REFERENCE_DIFFERENCE)
     ):
-        many, many_plain, chosen = _answer_both(models, cell, MANY_IMAGES)
-        compared += [(many, many_plain), (many, _take(plain, chosen))]
+        many, many_reference, chosen = _evaluate_both(models, cell, MANY_IMAGES)
+        compared += [(many, many_reference), (many, _take(reference, chosen))]
     differences = [logit_difference(a, b) for a, b in compared]
     known = [difference for difference in differences if difference is not None]
     return {
@@ -55,41 +55,42 @@ def batch_agreement_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _answer_both(models: ModelCache, cell: Cell, n: int) -> tuple[Evaluation, Evaluation, Tensor]:
-    """Answer the first images of the test split in batches of the cell's size, on its backend and on eager.
+def _evaluate_both(models: ModelCache, cell: Cell, n: int) -> tuple[Evaluation, Evaluation, Tensor]:
+    """Evaluate the first images of the test split in batches of the cell's size, on its backend and on eager.
 
     Returns:
-        Both evaluations, and the places of their images in the split, int64, a multiple of the batch size.
+        Both evaluations, and the indices of their images in the split, (N,) int64, N a multiple of the batch
+        size.
     """
     assert cell.batch_size is not None
-    count = len(models.place.dataset(cell.variant.dataset).test.labels)
+    count = len(models.workspace.dataset(cell.variant.dataset).test.labels)
     batches = -(-min(n, count) // cell.batch_size)
     chosen = torch.arange(batches * cell.batch_size) % count  # whole batches: a smaller one is another size
-    return _answer(models, cell, chosen), _answer(models, plain_of(cell), chosen), chosen
+    return _evaluate(models, cell, chosen), _evaluate(models, cell.on_reference_backend, chosen), chosen
 
 
-def _answer(models: ModelCache, cell: Cell, chosen: Tensor) -> Evaluation:
+def _evaluate(models: ModelCache, cell: Cell, chosen: Tensor) -> Evaluation:
     assert cell.batch_size is not None
-    dataset = models.place.dataset(cell.variant.dataset)
+    dataset = models.workspace.dataset(cell.variant.dataset)
     key = (models.checkpoint(cell.variant).key, cell.backend, cell.precision, cell.device, cell.batch_size)
-    known = models.in_batches.get((*key, len(chosen)))
-    if known is None:
+    found = models.in_batches.get((*key, len(chosen)))
+    if found is None:
         split = Split(dataset.test.images[chosen], dataset.test.labels[chosen])
-        executable = models.loaded(cell).executable
+        executable = models.get(cell).executable
         set_torch_threads(models.threads_of(cell))
         try:
-            with models.measuring():
-                known = evaluate(_bound_first(executable), split, dataset.spec, cell.batch_size)
+            with models.budget.timed():
+                found = evaluate(_bound_first(executable), split, dataset.spec, cell.batch_size)
         except ModelError as error:
             raise BackendError(
                 f"{cell.backend} {cell.precision} in batches of {cell.batch_size}: {error}"
             ) from error
-        models.in_batches[(*key, len(chosen))] = known
-    return known
+        models.in_batches[(*key, len(chosen))] = found
+    return found
 
 
 def _bound_first(executable: Executable) -> Callable[[Tensor], Tensor]:
-    """Return a function that answers its first batch as a timed call does, and the others by `predict`."""
+    """Return a function that runs its first batch as a timed call does, and the others by `predict`."""
     first = True
 
     def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
@@ -103,9 +104,9 @@ def _bound_first(executable: Executable) -> Callable[[Tensor], Tensor]:
 
 
 def _take(evaluation: Evaluation, chosen: Tensor) -> Evaluation:
-    """Return what was answered to some of the images; how many of that was right is not asked for."""
+    """Return the evaluation of some of the images; how many are correct is not asked for."""
     return Evaluation(0, len(chosen), evaluation.predictions[chosen], evaluation.logits[chosen])
 
 
-def _alike(a: Evaluation, b: Evaluation, tolerance: float) -> bool:
+def _same_logits(a: Evaluation, b: Evaluation, tolerance: float) -> bool:
     return torch.allclose(a.logits, b.logits, rtol=0.0, atol=tolerance * float(b.logits.abs().max()))

@@ -105,7 +105,5 @@ def _points_of(test: pytest.Function, fixture: str) -> tuple[Any, ...]:
 
 def _variants_of(point: Any) -> tuple[Variant, ...]:
     """Return the checkpoints that a point of the grid needs: its own, and the dense one beside it."""
-    from pruning_core.suites.model_cache import dense_of
-
     variant: Variant = getattr(point, "variant", point)
-    return (dense_of(variant), variant)
+    return (variant.dense, variant)

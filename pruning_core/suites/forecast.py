@@ -1,7 +1,7 @@
 """How long making a grid's checkpoints will take on this machine, said before the first training.
 
 A few steps of the dense network and of some pruned ones are timed; ratios between those are interpolated. The
-steps are the first ones of a training, and their deaths count as its deaths.
+steps are the first ones of a training: a crash in them counts as one of the training.
 """
 
 import copy
@@ -42,42 +42,42 @@ class _Sample:
     prune_s: float
 
 
-def announce(variants: Iterable[Variant], grid: Grid, place: Workspace) -> None:
+def announce(variants: Iterable[Variant], grid: Grid, workspace: Workspace) -> None:
     """Say how many checkpoints will be made and about how long it takes; nothing if all are stored.
 
     Raises:
         CrashError: If processes have died at the first steps of a training too often.
     """
-    missing = missing_specs(variants, grid, place)
+    missing = missing_specs(variants, grid, workspace)
     seconds = 0.0
     networks: dict[tuple[str, str], list[tuple[Variant, CheckpointSpec]]] = {}
     for variant, spec in missing:
         networks.setdefault((spec.model.name, spec.dataset.fingerprint), []).append((variant, spec))
-    with place.display.waiting_for("time a few training steps"):
+    with workspace.display.waiting_for("time a few training steps"):
         for pairs in networks.values():
-            dataset = place.dataset(pairs[0][0].dataset)
-            seconds += _seconds_for([spec for _, spec in pairs], dataset, place)
+            dataset = workspace.dataset(pairs[0][0].dataset)
+            seconds += _seconds_for([spec for _, spec in pairs], dataset, workspace)
     if missing:
         count = f"{len(missing)} checkpoint{'s' if len(missing) > 1 else ''}"
-        place.display.say(f"making {count} takes about {in_words(seconds)} on this machine")
+        workspace.display.say(f"making {count} takes about {in_words(seconds)} on this machine")
 
 
 def missing_specs(
-    variants: Iterable[Variant], grid: Grid, place: Workspace
+    variants: Iterable[Variant], grid: Grid, workspace: Workspace
 ) -> list[tuple[Variant, CheckpointSpec]]:
     """Return the specs that are not stored and have to be made, each once, with a variant that needs it."""
     found: dict[str, tuple[Variant, CheckpointSpec]] = {}
     for variant in variants:
-        for spec in reversed(chain_specs(variant, grid, place)):
+        for spec in reversed(chain_specs(variant, grid, workspace)):
             key = key_of(spec)
-            if place.store.has(key):
+            if workspace.store.has(key):
                 break  # a finished checkpoint needs no parent any more
             found.setdefault(key, (variant, spec))
     return sorted(found.values(), key=lambda pair: _ratio_of(pair[1]))
 
 
 def in_words(seconds: float) -> str:
-    """Return a time as people say it: 40 s, 3 min, 2.5 h."""
+    """Return a time in words: seconds, then minutes, then hours."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 90 * 60:
@@ -85,11 +85,11 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, place: Workspace) -> float:
+def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, workspace: Workspace) -> float:
     """Estimate the seconds for the specs of one network on one dataset, in the order of their ratios."""
     images = dataset.spec
     dense = build_model(specs[0].model.name, images.classes, (images.channels, images.height, images.width))
-    timed_dense = _time_steps(specs[0], dense, dense, dataset, place, ratio=0.0)
+    timed_dense = _time_steps(specs[0], dense, dense, dataset, workspace, ratio=0.0)
     total_s = 0.0
     of_methods: dict[str, list[PrunedSpec]] = {}
     for spec in specs:
@@ -101,7 +101,9 @@ def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, place: Works
         samples = [timed_dense]
         if not find_method(name).masks:
             chosen = _spread([spec for spec in pruned if spec.ratio < 1], TIMED_RATIOS)
-            samples += [_time_steps(s, dense, copy.deepcopy(dense), dataset, place, s.ratio) for s in chosen]
+            samples += [
+                _time_steps(s, dense, copy.deepcopy(dense), dataset, workspace, s.ratio) for s in chosen
+            ]
         for spec in pruned:
             total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, dataset)
     return total_s
@@ -112,13 +114,15 @@ def _time_steps(
     dense: nn.Module,
     network: nn.Module,
     dataset: Dataset,
-    place: Workspace,
+    workspace: Workspace,
     ratio: float,
 ) -> _Sample:
     """Prune a network to a ratio, if it is above 0, and time a few of its training steps."""
     train = _training_of(spec)
     key = key_of(spec)
-    with place.store.attempts.begin(key, describe(key, spec), native_conditions(), finishes=False) as attempt:
+    with workspace.store.attempts.begin(
+        key, describe(key, spec), native_conditions(), finishes=False
+    ) as attempt:
         attempt.step(training_step_label(training_label(spec), 0, train.epochs))
         prune_s = 0.0
         if isinstance(spec, PrunedSpec) and ratio > 0:
@@ -155,8 +159,8 @@ def _between(samples: Sequence[_Sample], ratio: float) -> _Sample:
     if not below or not above:
         return (above or below)[0 if above else -1]
     a, b = below[-1], above[0]
-    part = (ratio - a.ratio) / (b.ratio - a.ratio) if b.ratio > a.ratio else 0.0
-    step_s = math.exp((1 - part) * math.log(a.step_s) + part * math.log(b.step_s))
+    weight = (ratio - a.ratio) / (b.ratio - a.ratio) if b.ratio > a.ratio else 0.0
+    step_s = math.exp((1 - weight) * math.log(a.step_s) + weight * math.log(b.step_s))
     return _Sample(ratio, step_s, max(a.prune_s, b.prune_s))
 
 

@@ -1,7 +1,7 @@
 """What a paired measurement says of a cell, and why the cell is not faster than it is.
 
-A quarter of the MACs is seldom a quarter of the time. So beside the speed-up stand the reduction of MACs and
-their quotient, and how near the cell is to the fastest this machine can be.
+A fraction of the MACs is seldom the same fraction of the time. So beside the speed-up stand the reduction of
+MACs and their quotient, and how near the cell is to the roofline of this machine.
 """
 
 from statistics import median
@@ -33,22 +33,22 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
     """
     latency_low_s, latency_high_s, _ = median_interval(timing.candidate_s, options.confidence)
     latency_s = median(timing.candidate_s)
-    calls_s = np.asarray(timing.calls_s)
+    call_times_s = np.asarray(timing.call_times_s)
     fields: dict[str, Any] = {
         "latency_ms": latency_s * 1e3,
         "latency_low_ms": latency_low_s * 1e3,
         "latency_high_ms": latency_high_s * 1e3,
-        "latency_p05_ms": float(np.quantile(calls_s, 0.05)) * 1e3,
-        "latency_p50_ms": float(np.quantile(calls_s, 0.5)) * 1e3,
-        "calls_timed": len(calls_s),
+        "latency_p05_ms": float(np.quantile(call_times_s, 0.05)) * 1e3,
+        "latency_p50_ms": float(np.quantile(call_times_s, 0.5)) * 1e3,
+        "calls_timed": len(call_times_s),
         "images_per_s": batch_size / latency_s,
         "reference_latency_ms": median(timing.reference_s) * 1e3,
         **speedup_fields(timing, options),
     }
-    if len(calls_s) >= CALLS_FOR_P95:
-        fields["latency_p95_ms"] = float(np.quantile(calls_s, 0.95)) * 1e3
-    if len(calls_s) >= CALLS_FOR_P99:
-        fields["latency_p99_ms"] = float(np.quantile(calls_s, 0.99)) * 1e3
+    if len(call_times_s) >= CALLS_FOR_P95:
+        fields["latency_p95_ms"] = float(np.quantile(call_times_s, 0.95)) * 1e3
+    if len(call_times_s) >= CALLS_FOR_P99:
+        fields["latency_p99_ms"] = float(np.quantile(call_times_s, 0.99)) * 1e3
     return fields
 
 
@@ -79,7 +79,7 @@ def efficiency_fields(
     timing: PairedTiming,
     metrics: Metrics,
     reference: Metrics,
-    ceiling: Roofline | None,
+    roofline: Roofline | None,
     device_time: DeviceTime | None,
     *,
     precision: str,
@@ -92,7 +92,7 @@ def efficiency_fields(
         timing: What was measured.
         metrics: Of this checkpoint: MACs for one image, bytes of its weights in float32.
         reference: Of the reference's.
-        ceiling: What this machine can do in this precision, where that was measured.
+        roofline: Of this machine in this precision, where that was measured.
         device_time: By the device's own clock, where it has one.
         precision: Of weights and images.
         batch_size: Images in one call.
@@ -106,14 +106,14 @@ def efficiency_fields(
             "launch_ms": device_time.launch_s * 1e3,
             "launch_bound": device_time.launch_bound,
         }
-    if ceiling is not None:
+    if roofline is not None:
         width = BYTES_PER_VALUE[precision]
-        # Activations are left out: a perfect program would keep them in its caches. So this is a least time.
+        # Activations are left out: a perfect program would keep them in its caches. So this is a minimum.
         moved = metrics.size_bytes / BYTES_PER_VALUE["fp32"] * width + batch_size * image_values * width
-        min_s, bound = roofline_time(2 * metrics.macs * batch_size, moved, ceiling)
+        min_s, bound = roofline_time(2 * metrics.macs * batch_size, moved, roofline)
         fields |= {
-            "peak_gflops": ceiling.peak_flops_per_s / 1e9,
-            "bandwidth_gb_s": ceiling.bandwidth_bytes_per_s / 1e9,
+            "peak_gflops": roofline.peak_flops_per_s / 1e9,
+            "bandwidth_gb_s": roofline.bandwidth_bytes_per_s / 1e9,
             "roofline_fraction": min_s / median(timing.candidate_s),
             "roofline_bound": bound,
         }
@@ -121,7 +121,7 @@ def efficiency_fields(
 
 
 def contention_fields(contention: Contention) -> dict[str, Any]:
-    """Return what else happened on the machine meanwhile; facts that it does not say are left out."""
+    """Return what else happened on the machine meanwhile; what the platform does not tell is left out."""
     facts = {
         "steal_share": contention.steal_share,
         "other_cpu_share": contention.other_cpu_share,
@@ -130,6 +130,6 @@ def contention_fields(contention: Contention) -> dict[str, Any]:
         "gpu_mhz_low": contention.gpu_mhz_low,
         "gpu_mhz_high": contention.gpu_mhz_high,
     }
-    why = contention_reason(contention)
+    reason = contention_reason(contention)
     known = {name: float(value) for name, value in facts.items() if value is not None}
-    return {"contention": why, "contaminated": bool(why), **known}
+    return {"contention": reason, "contaminated": bool(reason), **known}

@@ -10,7 +10,7 @@ import torch
 from pruning_core.backends import load_executable
 from pruning_core.backends.base import Executable
 from pruning_core.chain.networks import load_network
-from pruning_core.config.cells import DENSE, Cell, Variant
+from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
 from pruning_core.datasets.batches import make_batch, sample_epoch
 from pruning_core.errors import BackendError, CrashError
@@ -18,12 +18,12 @@ from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.pipeline import ensure_variant
 from pruning_core.store.attempts import Attempt
 from pruning_core.store.checkpoint import Checkpoint
-from pruning_core.system.hardware import most_threads, native_conditions, resolve_threads, set_torch_threads
+from pruning_core.suites.time_budget import TimeBudget
+from pruning_core.suites.wrapped_calls import WrapCall
+from pruning_core.system.clock import Call
+from pruning_core.system.hardware import max_threads, native_conditions, resolve_threads, set_torch_threads
 from pruning_core.system.machine import library_versions
 from pruning_core.workspace import Workspace
-
-REFERENCE_BACKEND = ("eager", "fp32")
-"""Backend and precision that dense models on other backends are measured against."""
 
 CACHE_BYTES = 2_000_000_000
 """Loaded models are kept for the next suite up to this size of weights, the last used ones."""
@@ -49,20 +49,19 @@ class ModelCache:
     """Loads and evaluates the cells of one grid."""
 
     grid: Grid
-    place: Workspace
-    measured_s: float = 0.0  # spent inside what is measured: models that run, pruning
-    waited_s: float = 0.0  # for threads of one model to come to rest before another one's turn
-    prepared_s: float = 0.0  # exporting, compiling, quantizing, loading weights
-    made_s: float = 0.0  # making checkpoints, or reading them from the store
+    workspace: Workspace
+    budget: TimeBudget = field(default_factory=TimeBudget)
+    wrap_call: WrapCall | None = None  # changes what is timed, in an experiment
     in_batches: dict[tuple[str, str, str, str, int, int], Evaluation] = field(default_factory=dict)
     """Answers in batches of one size (see `batch_agreement.py`): checkpoint, …, batch size, images."""
+    _checkpoints: dict[Variant, Checkpoint] = field(default_factory=dict)
     _loaded: dict[_Key, LoadedModel] = field(default_factory=dict)  # the last used last
     _evaluations: dict[_Key, Evaluation] = field(default_factory=dict)
 
     @property
     def threads(self) -> int:
-        """CPU threads of what is not timed; the most where the grid has several numbers."""
-        return most_threads(self.grid.threads)
+        """CPU threads of what is not timed; the largest number where the grid has several."""
+        return max_threads(self.grid.threads)
 
     def threads_of(self, cell: Cell) -> int:
         """Return how many CPU threads a cell runs on."""
@@ -70,12 +69,12 @@ class ModelCache:
 
     def checkpoint(self, variant: Variant) -> Checkpoint:
         """Load a variant's checkpoint, or make it."""
-        start = time.perf_counter()
-        checkpoint = ensure_variant(variant, self.grid, self.place)
-        self.made_s += time.perf_counter() - start
-        return checkpoint
+        if variant not in self._checkpoints:
+            with self.budget.checkpoints():
+                self._checkpoints[variant] = ensure_variant(variant, self.grid, self.workspace)
+        return self._checkpoints[variant]
 
-    def loaded(self, cell: Cell) -> LoadedModel:
+    def get(self, cell: Cell) -> LoadedModel:
         """Return a cell's model, loaded once; the ones not used for long make room."""
         key = self._key(cell)
         if key not in self._loaded:
@@ -90,10 +89,10 @@ class ModelCache:
         checkpoint = self.checkpoint(cell.variant)
         network = load_network(checkpoint)
         calibration = self._calibration(cell) if cell.precision == "int8" else None
-        what = f"load {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
+        label = f"load {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
         name = f"{checkpoint.key}-{cell.backend}-{cell.precision}-{cell.device.replace(':', '')}"
         start = time.perf_counter()
-        with self._natively(name, what) as attempt:
+        with self.budget.backend_setup(), self._foreign_code(name, label) as attempt:
             attempt.step("export, compilation or quantization")
             executable = load_executable(
                 cell.backend,
@@ -105,53 +104,50 @@ class ModelCache:
                 calibration=calibration,
             )
         setup_s = time.perf_counter() - start
-        self.prepared_s += setup_s
         return LoadedModel(executable, checkpoint.metrics.size_bytes, setup_s)
+
+    def bind(self, model: LoadedModel, cell: Cell, images: torch.Tensor) -> Call:
+        """Return what is timed of a cell: one call of its model on its images, (N, C, H, W)."""
+        call = model.executable.bind(images)
+        return call if self.wrap_call is None else self.wrap_call(cell, call)
 
     def evaluate(self, cell: Cell) -> Evaluation:
         """Evaluate a cell's variant on its backend over the whole test split, once in a run."""
         cell = replace(cell, batch_size=None, threads=None)  # answers do not depend on them
         key = self._key(cell)
         if key not in self._evaluations:
-            dataset = self.place.dataset(cell.variant.dataset)
-            executable = self.loaded(cell).executable
+            dataset = self.workspace.dataset(cell.variant.dataset)
+            executable = self.get(cell).executable
             set_torch_threads(self.threads_of(cell))
-            what = f"evaluate {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
-            with self.measuring(), self.place.display.waiting_for(what):
+            label = f"evaluate {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
+            with self.budget.timed(), self.workspace.display.waiting_for(label):
                 self._evaluations[key] = evaluate(executable.predict, dataset.test, dataset.spec)
         return self._evaluations[key]
 
     def images(self, cell: Cell) -> torch.Tensor:
         """Return random normalised images, the same in every run: (batch size, C, H, W)."""
-        spec = self.place.dataset(cell.variant.dataset).spec
+        spec = self.workspace.dataset(cell.variant.dataset).spec
         generator = torch.Generator().manual_seed(0)
         return torch.randn(cell.batch_size or 1, spec.channels, spec.height, spec.width, generator=generator)
 
     @contextmanager
-    def _natively(self, name: str, what: str) -> Iterator[Attempt]:
+    def _foreign_code(self, name: str, label: str) -> Iterator[Attempt]:
         """Note on disk what foreign code is asked to do; say so when it hangs, or has died at it before."""
         versions = {field: str(value) for field, value in library_versions().items()}
         try:
             with (
-                self.place.store.attempts.begin(
-                    name, what, {**native_conditions(), **versions}, "Leave that backend out with --backends"
+                self.workspace.store.attempts.begin(
+                    name, label, {**native_conditions(), **versions}, "Leave that backend out with --backends"
                 ) as attempt,
-                self.place.display.waiting_for(what, attempt.note_silence),
+                self.workspace.display.waiting_for(label, attempt.note_silence),
             ):
                 yield attempt
         except CrashError as error:
             raise BackendError(str(error)) from None  # this cell's, not the run's
 
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Count the time of the block as spent inside what is measured."""
-        start = time.perf_counter()
-        yield
-        self.measured_s += time.perf_counter() - start
-
     def _calibration(self, cell: Cell) -> torch.Tensor:
         """Return normalised training images, the same in every run: (at most 128, C, H, W)."""
-        dataset = self.place.dataset(cell.variant.dataset)
+        dataset = self.workspace.dataset(cell.variant.dataset)
         shuffle = torch.Generator().manual_seed(0)
         choices = sample_epoch(len(dataset.train.labels), dataset.spec, CALIBRATION_IMAGES, shuffle)
         return make_batch(dataset.train, dataset.spec, choices[:CALIBRATION_IMAGES], "cpu")[0]
@@ -159,13 +155,3 @@ class ModelCache:
     def _key(self, cell: Cell) -> _Key:
         key = self.checkpoint(cell.variant).key
         return key, cell.backend, cell.precision, cell.device, self.threads_of(cell)
-
-
-def dense_of(variant: Variant) -> Variant:
-    """Return the unpruned network that a variant was made from."""
-    return replace(variant, method=DENSE, ratio=0.0)
-
-
-def plain_of(cell: Cell) -> Cell:
-    """Return the cell of the same checkpoint on eager fp32."""
-    return replace(cell, backend=REFERENCE_BACKEND[0], precision=REFERENCE_BACKEND[1])

@@ -14,6 +14,7 @@ from pruning_core.suites.cell_tests import planned_cells, planned_variants
 from pruning_core.suites.grid_choice import grid_of, grid_path
 from pruning_core.suites.steps import not_timed_reason
 from pruning_core.suites.user_errors import exit_on_user_error
+from pruning_core.suites.wrapped_calls import WRAP_CALL
 
 if TYPE_CHECKING:
     from pruning_core.suites.harness import Harness
@@ -48,8 +49,13 @@ def harness_of(config: pytest.Config) -> Harness:
                 download=config.getoption("--download"),
                 display=ProgressDisplay(uncaptured=uncaptured),
             )
-            harness = Harness(grid_of(config), workspace, planned_cells(config), not_timed_reason(config))
-            config.stash[_HARNESS] = harness
+            config.stash[_HARNESS] = Harness(
+                grid_of(config),
+                workspace,
+                planned_cells(config),
+                not_timed_reason(config),
+                config.stash.get(WRAP_CALL, None),
+            )
     return config.stash[_HARNESS]
 
 

@@ -87,14 +87,15 @@ def summarize_times(harness: Harness, took_s: float) -> Iterator[str]:
         harness: That of the run.
         took_s: Seconds since the session began.
     """
-    models = harness.models
+    budget = harness.budget
     yield (
-        f"{took_s:.0f} s: {models.measured_s:.0f} s ({models.measured_s / took_s:.0%}) inside what is "
-        f"measured, {models.waited_s:.0f} s waiting until threads were idle, {models.made_s:.0f} s to make "
-        f"or load checkpoints, {models.prepared_s:.0f} s to make them ready for backends."
+        f"{took_s:.0f} s: {budget.timed_s:.0f} s ({budget.timed_s / took_s:.0%}) inside what is "
+        f"measured, {budget.idle_wait_s:.0f} s waiting until threads were idle, "
+        f"{budget.checkpoints_s:.0f} s to make or load checkpoints, "
+        f"{budget.backend_setup_s:.0f} s to make them ready for backends."
     )
-    for reason in dict.fromkeys(record["contention"] for record in harness.disturbed):
-        cells = sum(record["contention"] == reason for record in harness.disturbed)
+    for reason in dict.fromkeys(record["contention"] for record in harness.contended_records):
+        cells = sum(record["contention"] == reason for record in harness.contended_records)
         yield f"{cells} timed cells are contaminated: {reason} meanwhile."
     problem = harness.control_problem()
     if problem:

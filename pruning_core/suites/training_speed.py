@@ -1,12 +1,14 @@
-"""Training steps as calls that can be timed: ours, and one written the way tutorials write it.
+"""How fast this machine trains a network: our step in pairs with one of a baseline loop, as fields.
 
-Both take the same network, images and batch size, and both fetch their own batches: what is compared is a
-whole step, data included.
+Both take the same network, images and batch size, and both load their own batches: what is compared is a
+whole step, data loading included. Evidence: `measure/README.md`.
 """
 
 import copy
 import time
 from collections.abc import Iterator
+from statistics import median
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,8 +17,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
-from pruning_core.config.spec import TrainSpec
+from pruning_core.config.spec import DenseSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
+from pruning_core.measure.group_sampler import ReferenceGroup
+from pruning_core.models import build_model
+from pruning_core.pruning.cost import count_cost
+from pruning_core.suites.latency_fields import contention_fields, speedup_fields
+from pruning_core.suites.latency_session import LatencySession
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.torchvision_compat import transforms
 from pruning_core.training.device import resolve_device
@@ -26,19 +33,73 @@ from pruning_core.training.step import TrainStep, check_trainable
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
 
+BASELINE = "baseline loop"
+"""The reference of a training cell: DataLoader, image by image, float32, contiguous, SGD."""
+
+
+def time_training(
+    spec: DenseSpec, dataset: Dataset, session: LatencySession, threads: int
+) -> tuple[dict[str, Any], list[float]]:
+    """Time steps of a training, and of a baseline loop over the same images.
+
+    Args:
+        spec: Which network, and how it is trained.
+        dataset: The one of the spec.
+        session: Takes the samples.
+        threads: CPU threads.
+
+    Returns:
+        Fields of the record, and the samples in seconds per step.
+    """
+    images = spec.dataset
+    shape = (images.channels, images.height, images.width)
+    network = build_model(spec.model.name, images.classes, shape, spec.train.seed)
+    ours, baseline = TrainerStep(network, dataset, spec.train), BaselineStep(network, dataset, spec.train)
+    device = str(ours.device)
+    ((timing,),), contention = session.time_interleaved(
+        f"training steps of {spec.model.name} on {spec.dataset.name}",
+        device,
+        threads,
+        [ReferenceGroup(baseline, [ours], session.options.budget_s)],
+    )
+    step_s, baseline_s = median(timing.candidate_s), median(timing.reference_s)
+    fields: dict[str, Any] = {
+        "device": device,
+        "threads": threads,
+        "train_precision": ours.precision,
+        "train_cuda_graph": ours.graphed,
+        "train_memory_format": ours.memory_format,
+        "batch_size": ours.batch_size,
+        "step_ms": step_s * 1e3,
+        "images_per_s": ours.batch_size / step_s,
+        "reference": BASELINE,
+        "reference_images_per_s": ours.batch_size / baseline_s,
+        "data_share": ours.data_share,
+        "is_control": False,
+        **speedup_fields(timing, session.options),
+        **contention_fields(contention),
+    }
+    roofline = session.roofline(device, ours.precision, threads)
+    if roofline is not None:
+        macs = count_cost(network, torch.zeros(1, *shape)).macs
+        flops_per_s = FLOPS_PER_MAC * macs * ours.batch_size / step_s
+        fields["peak_gflops"] = roofline.peak_flops_per_s / 1e9
+        fields["roofline_fraction"] = flops_per_s / roofline.peak_flops_per_s
+    return fields, list(timing.candidate_s)
+
 
 class TrainerStep:
     """One step of `training.train` a call, batch after batch, epoch after epoch."""
 
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
-        """Prepare a copy of a network as `train` does.
+        """Prepare a copy of a network as `training.loop.train` does.
 
         Args:
             network: On the CPU, float32; stays as it is.
             dataset: Its training split is used.
             spec: How to train.
         """
-        self._runner = TrainStep(copy.deepcopy(network), dataset, spec)
+        self._step = TrainStep(copy.deepcopy(network), dataset, spec)
         self.batch_size = min(spec.batch_size, len(dataset.train.labels))
         self._choices = self._endless_choices()
         self.data_s = self.total_s = 0.0
@@ -49,35 +110,35 @@ class TrainerStep:
 
     def __call__(self) -> Tensor:
         """Take one step and return its loss when it is there."""
-        start, made_before_s = time.perf_counter(), self._runner.data_s
+        start, made_before_s = time.perf_counter(), self._step.data_s
         choices = next(self._choices)
         drawn = time.perf_counter()
         with deterministic(self.device):
-            loss = self._runner.step(choices)
-        _wait_for(self._runner.device)
-        self.data_s += drawn - start + self._runner.data_s - made_before_s
+            loss = self._step.step(choices)
+        _wait_for(self._step.device)
+        self.data_s += drawn - start + self._step.data_s - made_before_s
         self.total_s += time.perf_counter() - start
         return loss
 
     @property
     def precision(self) -> str:
         """What the training precision resolved to."""
-        return self._runner.precision
+        return self._step.precision
 
     @property
     def graphed(self) -> bool:
         """Whether a step is launched as one CUDA graph."""
-        return self._runner.graphed
+        return self._step.graphed
 
     @property
     def memory_format(self) -> str:
         """How images and weights lie in memory."""
-        return self._runner.memory_format_name
+        return self._step.memory_format_name
 
     @property
     def device(self) -> torch.device:
         """What the training device resolved to."""
-        return self._runner.device
+        return self._step.device
 
     @property
     def data_share(self) -> float:
@@ -87,14 +148,14 @@ class TrainerStep:
     def _endless_choices(self) -> Iterator[Tensor]:
         epoch = 0
         while True:
-            for choices in self._runner.sample_epoch(epoch):
+            for choices in self._step.sample_epoch(epoch):
                 if len(choices) == self.batch_size:
                     yield choices  # no smaller last batch: a sample is one step, all alike
             epoch += 1
 
 
 class BaselineStep:
-    """One step of a loop as tutorials write it a call: DataLoader, image by image, float32, contiguous."""
+    """One step of the baseline loop a call: DataLoader, image by image, float32, contiguous."""
 
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
         """Prepare a copy of a network (see `TrainerStep`); only batch size and device are from `spec`."""

@@ -1,1 +1,1 @@
-"""This machine: what its processors can do."""
+"""This machine: what its processors can do, and the state that it is in."""

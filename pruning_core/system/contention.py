@@ -1,7 +1,7 @@
-"""What else happened on this machine while something was measured: neighbours, hypervisor, clocks.
+"""Contention: what other processes, the hypervisor (steal time) and clocks did while something was measured.
 
-Pairs cancel a slow drift, not a neighbour that comes and goes. Whoever reads a doubtful number must see
-whether the machine was quiet.
+Pairs cancel a slow drift, not a neighbour that runs now and then. A reader of a number must see whether the
+machine was free. Evidence: `measure/README.md`.
 """
 
 import math
@@ -21,25 +21,24 @@ import torch
 from pruning_core.system.clock import Clock
 
 MAX_OTHER_SHARE = 0.10
-"""Of two cores it is a fifth of one: about what a desktop and its services take. A neighbour that takes more
-meets one of the two in a pair and not the other."""
+"""About what a desktop and its services take; more of it meets one call of a pair and not the other."""
 
 MAX_STEAL_SHARE = 0.05
-"""Lower, as whatever the hypervisor takes is taken from us: others may have used cores that were idle."""
+"""Below the share of others, as steal time is always taken from us: others may use cores that are idle."""
 
 GPU_CLOCK_STEADY_WITHIN = 0.10
-"""A GPU's clock moves by a few steps of 15 MHz in 2 GHz at any time; a tenth is heat or a power limit."""
+"""A GPU's clock always moves by small steps; a tenth is heat or a power limit."""
 
-SHORTEST_WATCH_S = 0.2
-"""CPU times are counted in ticks of 10 ms: one tick is 5 % of this, and more of anything shorter."""
+MIN_MONITORED_S = 0.2
+"""CPU times are counted in ticks, which are too large a part of anything shorter."""
 
 READ_CLOCKS_EVERY_S = 1.0
-"""`sample` does nothing when the clocks were read less than this ago: `nvidia-smi` takes its time."""
+"""`sample` does nothing when the clocks were read less than this ago: `nvidia-smi` is slow."""
 
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """CPU time that was counted up to a moment, over the cores that we may use; seconds."""
+    """CPU time counted so far, over the cores that we may use; seconds."""
 
     total: float  # idle and stolen included
     busy: float  # by anyone on this machine
@@ -60,8 +59,8 @@ class Contention:
     wall_s: float
 
 
-def read_cpu_seconds() -> CpuTimes:
-    """Read the CPU time of the cores that we may use, and our own, by psutil; all 0 where nothing says it."""
+def read_cpu_times() -> CpuTimes:
+    """Read the CPU time of the cores that we may use, and our own, by psutil; all 0 where it is not known."""
     try:
         every, own_s = psutil.cpu_times(percpu=True), _own_cpu_s()
     except (OSError, psutil.Error):  # no /proc, as in some sandboxes
@@ -78,9 +77,9 @@ def read_cpu_seconds() -> CpuTimes:
 
 
 def read_cpu_mhz(root: Path = Path("/sys/devices/system/cpu")) -> float | None:
-    """Return the clock of the fastest core that we may use: it is the one that computes, others doze.
+    """Return the clock of the fastest core that we may use: it is the one that computes.
 
-    Not from `/proc/cpuinfo`: in a virtual machine it repeats one nominal figure for ever.
+    Not from `/proc/cpuinfo`: in a virtual machine it repeats one nominal figure.
     """
     clocks_khz = []
     for core in _usable_cores(os.cpu_count() or 1):
@@ -96,7 +95,7 @@ def read_gpu_mhz(device: str) -> float | None:
     """Return the clock of a CUDA device's multiprocessors, by NVML or else by one query of `nvidia-smi`.
 
     Args:
-        device: `cuda`, `cuda:1`; None comes back for any other kind, without a look.
+        device: `cuda`, `cuda:1`; None is returned for any other kind.
     """
     if not device.startswith("cuda"):
         return None
@@ -107,11 +106,11 @@ def read_gpu_mhz(device: str) -> float | None:
 
 
 class ContentionMonitor:
-    """Watches the machine while a block runs; leave the block as soon as the work is done.
+    """Monitors the machine while a block runs; leave the block as soon as the work is done.
 
-        with ContentionMonitor("cpu") as watch:
-            ...  # watch.sample() between rounds
-        watch.contention
+        with ContentionMonitor("cpu") as monitor:
+            ...  # monitor.sample() between rounds
+        monitor.contention
 
     Clocks are read by `sample` and at the end, not at the start: a device that has yet to do something
     clocks low. The readings run in the caller's thread, so that none of them falls into a timed sample.
@@ -121,7 +120,7 @@ class ContentionMonitor:
         self,
         device: str,
         *,
-        read_cpu: Callable[[], CpuTimes] = read_cpu_seconds,
+        read_cpu: Callable[[], CpuTimes] = read_cpu_times,
         read_cpu_clock: Callable[[], float | None] = read_cpu_mhz,
         read_gpu_clock: Callable[[str], float | None] = read_gpu_mhz,
         clock: Clock = time.perf_counter,
@@ -134,7 +133,7 @@ class ContentionMonitor:
         self._cpu_mhz: list[float] = []
         self._gpu_mhz: list[float] = []
         self._sampled_at = -math.inf
-        self._disturbance: Contention | None = None
+        self._contention: Contention | None = None
 
     def __enter__(self) -> Self:
         self._before = self._read_cpu()
@@ -158,7 +157,7 @@ class ContentionMonitor:
         wall_s = self._clock() - self._began
         after = self._read_cpu()
         self.sample()
-        self._disturbance = Contention(
+        self._contention = Contention(
             *_shares(self._before, after), *_range(self._cpu_mhz), *_range(self._gpu_mhz), wall_s
         )
 
@@ -169,14 +168,14 @@ class ContentionMonitor:
         Raises:
             RuntimeError: If the block has not ended: a mistake of ours.
         """
-        if self._disturbance is None:
-            raise RuntimeError("a watch tells what happened when its block has ended, not before")
-        return self._disturbance
+        if self._contention is None:
+            raise RuntimeError("contention is known when the block of its monitor has ended, not before")
+        return self._contention
 
 
 def contention_reason(contention: Contention) -> str:
     """Say in words what harms a measurement that was made meanwhile; empty when nothing does."""
-    if contention.wall_s < SHORTEST_WATCH_S:
+    if contention.wall_s < MIN_MONITORED_S:
         return ""
     reasons = []
     if (others := contention.other_cpu_share or 0.0) > MAX_OTHER_SHARE:
@@ -190,7 +189,7 @@ def contention_reason(contention: Contention) -> str:
 
 
 def _shares(before: CpuTimes, after: CpuTimes) -> tuple[float | None, float | None]:
-    """Return the hypervisor's and the others' share; both None when no tick of the clock came between."""
+    """Return the hypervisor's and the others' share; both None where less than a tick lies between."""
     total = after.total - before.total
     if total <= 0:
         return None, None
@@ -210,9 +209,9 @@ def _range(readings: list[float]) -> tuple[float | None, float | None]:
 
 
 def _usable_cores(cores: int) -> list[int]:
-    """Return the numbers of the cores that we may use, of so many."""
+    """Return the numbers of the cores that we may use."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(cores)
-    # All of them where cores are switched off and numbers do not match places.
+    # All of them where cores are switched off, so that numbers are not indices.
     return sorted(allowed) if max(allowed) < cores else list(range(cores))
 
 
@@ -230,7 +229,7 @@ def _ask_nvidia_smi(device: str) -> float | None:
         # By its own name: the numbers of nvidia-smi ignore CUDA_VISIBLE_DEVICES.
         name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
         command = [program, "-i", name, "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-        return float(answer.stdout)
+        output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return float(output.stdout)
     except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError, ValueError):
         return None

@@ -1,8 +1,7 @@
 """A function of tensors on a GPU, launched as one CUDA graph instead of kernel by kernel.
 
-A training step of a small network is some three hundred kernels, which a host launches more slowly than a
-GPU computes them. The first calls run as they are; then one is captured, and later calls replay it on new
-inputs.
+A host launches the kernels of a small network's training step more slowly than a GPU computes them. The first
+calls run as they are; then one is captured, and later calls replay it on new inputs.
 
 Source: "Whole-network capture" in https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
@@ -29,18 +28,18 @@ class GraphedCallable:
 
     Only calls whose inputs have the shapes of the very first ones are replayed. A function that waits for
     the device cannot be captured, and one that draws from a generator of the CPU must not be: its choice
-    would be frozen. Such a function goes on as it is, and `refused` says why.
+    would be frozen. Such a function goes on as it is, and `capture_error` says why.
     """
 
     def __init__(self, function: Callable[..., Tensor], stream: torch.cuda.Stream) -> None:
         """Wrap a function.
 
         Args:
-            function: Takes tensors on the stream's device and gives one; what it changes besides stays in
-                place.
+            function: Takes tensors on the stream's device and gives one; what it changes besides keeps
+                its memory.
             stream: All calls run on it: a capture allows no work of the same network on another one.
         """
-        self.refused = ""
+        self.capture_error = ""
         self._function, self._stream = function, stream
         self._shapes: list[torch.Size] = []
         self._calls = 0
@@ -58,7 +57,7 @@ class GraphedCallable:
         with self._on_stream():
             shapes = [tensor.shape for tensor in inputs]
             self._shapes = self._shapes or shapes
-            if self.refused or shapes != self._shapes:
+            if self.capture_error or shapes != self._shapes:
                 return self._function(*inputs)
             if self._calls < WARM_UP_CALLS:
                 self._calls += 1
@@ -67,14 +66,14 @@ class GraphedCallable:
                 self._capture(inputs)
             if self._graph is None:
                 return self._function(*inputs)
-            for place, tensor in zip(self._inputs, inputs, strict=True):
-                place.copy_(tensor)
+            for target, tensor in zip(self._inputs, inputs, strict=True):
+                target.copy_(tensor)
             self._graph.replay()
             return self._output
 
     def _warm_up_call(self, inputs: Tensors) -> Tensor:
-        """Call the function as it is, and look whether it does what a graph could not."""
-        drawn = (torch.get_rng_state(), random.getstate())
+        """Call the function as it is, and check whether it does what a graph could not."""
+        before = (torch.get_rng_state(), random.getstate())
         mode = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -90,9 +89,9 @@ class GraphedCallable:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         waits = any("synchronizing CUDA operation" in str(warning.message) for warning in ours)
         if waits and self._calls == WARM_UP_CALLS:  # the first call may wait for what is made only once
-            self.refused = "it waits for the device"
-        if not torch.equal(drawn[0], torch.get_rng_state()) or drawn[1] != random.getstate():
-            self.refused = "it draws from a generator of the CPU"
+            self.capture_error = "it waits for the device"
+        if not torch.equal(before[0], torch.get_rng_state()) or before[1] != random.getstate():
+            self.capture_error = "it draws from a generator of the CPU"
         return output
 
     def _capture(self, inputs: Tensors) -> None:
@@ -102,7 +101,7 @@ class GraphedCallable:
             with torch.cuda.graph(graph, stream=self._stream):
                 self._output = self._function(*self._inputs)
         except Exception as error:
-            self.refused = first_line(error)
+            self.capture_error = first_line(error)
             # A capture that failed leaves the device's generator waiting for its end; another one ends it.
             with torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
                 torch.zeros((), device=self._stream.device)

@@ -1,32 +1,40 @@
-"""How long the cores of this machine take to hand work to one another, just now.
+"""Fork–join latency: how long a small task takes to reach the worker threads and come back.
 
-On a virtual machine that changes, for seconds or minutes at a stretch: likely its cores are moved, next to
-one another on the real chip or apart. While it takes longer, a small network that is split between threads
-layer by layer is slowed down, a large one less. On 2 shared cores of an AMD EPYC, in 150 s: this probe 3.6 or
-5.4 µs, and with it, within 2 % each time, a ResNet-18 of ratio 0.9 at batch 1 118 or 263 µs on ONNX Runtime,
-99 or 166 µs on OpenVINO; the dense one 3.0 or 3.1 ms on ONNX Runtime. A ratio of such times says little
-without the mood it is of.
+A small network splits every layer over the pool, so this latency is part of each of its calls; a large one
+hardly notices. On virtual machines it changes for minutes at a time, presumably with the placement of the
+virtual cores. So rounds with unusual readings are left out of a comparison, but only where the readings are
+clearly of two kinds (`usual_limit_s`). Evidence and limits: `system/README.md`.
 """
 
+import math
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Self
 
 import torch
 
 from pruning_core.records.fields import FORK_JOIN_SAME_WITHIN
 from pruning_core.system.clock import Call, Clock
+from pruning_core.system.thread_idle import wait_until_idle
 
 ATEN_GRAIN_SIZE = 32_768
-"""PyTorch gives a thread at least so many numbers of an elementwise operation (`GRAIN_SIZE` of ATen)."""
+"""PyTorch gives a thread at least this many numbers of an elementwise operation (`GRAIN_SIZE` of ATen)."""
 
-CALLS_FIRST = 10
-"""Untimed, so that the threads of the pool are awake."""
+UNTIMED_CALLS = 10
+"""So that the threads of the pool are awake."""
 
-CALLS_TIMED = 30
+MAX_TIMED_CALLS = 30
 
-LONGEST_S = 0.002
+MAX_READING_S = 0.002
 """A neighbour on one of the cores may hold a call up for whole slices of time: then fewer calls will do."""
+
+MIN_KIND_SHARE = 0.1
+"""Fewer readings than this fraction are no kind of their own: a lucky one, or a neighbour's."""
+
+MAX_BETWEEN_SHARE = 0.02
+"""Readings between two kinds are at most this fraction: a round in which the state changed gives one."""
 
 
 def measure_fork_join(clock: Clock = time.perf_counter) -> float:
@@ -36,39 +44,74 @@ def measure_fork_join(clock: Clock = time.perf_counter) -> float:
         clock: Seconds that only go up; another one in tests.
 
     Returns:
-        Seconds of one call, the median of up to 30; a third of a millisecond in all.
+        Seconds of one call, the median of up to `MAX_TIMED_CALLS`.
     """
     numbers = torch.zeros(ATEN_GRAIN_SIZE * torch.get_num_threads())
-    end = clock() + LONGEST_S
-    for _ in range(CALLS_FIRST):
+    end = clock() + MAX_READING_S
+    for _ in range(UNTIMED_CALLS):
         numbers.add_(1.0)
     seconds: list[float] = []
-    while not seconds or (len(seconds) < CALLS_TIMED and clock() < end):
+    while not seconds or (len(seconds) < MAX_TIMED_CALLS and clock() < end):
         start = clock()
         numbers.add_(1.0)
         seconds.append(clock() - start)
     return median(seconds)
 
 
-class ForkJoinMonitor:
-    """How long the cores take to hand work over, read between rounds; 0 s where that is not read."""
+class MachineState:
+    """Which state the machine was in during a round, by its fork–join latency, and which rounds count."""
 
-    def __init__(self, handover: Callable[[], float] | None, rest: Call) -> None:
-        """Read by `handover`, in seconds, each time after `rest`; None where nothing is to be read."""
-        self._handover, self._rest = handover, rest
+    def __init__(
+        self, measure: Callable[[], float] | None = None, wait_until_idle: Call = wait_until_idle
+    ) -> None:
+        """Set how the state is read.
+
+        Args:
+            measure: Returns the fork–join latency in seconds; None: nothing is read, and every round counts.
+            wait_until_idle: Is called before each reading: threads that still spin would be in its way.
+        """
+        self._measure, self._wait_until_idle = measure, wait_until_idle
         self._readings_s: list[float] = []
+        self._limit_s: float | None = None  # of the readings so far; None: not computed yet
+
+    @classmethod
+    def of(cls, device: str, threads: int, wait_until_idle: Call = wait_until_idle) -> Self:
+        """Return the state of a device: read on a CPU with several threads, of one kind elsewhere."""
+        return cls(measure_fork_join if device == "cpu" and threads > 1 else None, wait_until_idle)
 
     def read(self) -> float:
-        """Read it now, at rest; return the slower of this reading and that before the last round."""
-        if self._handover is None:
+        """Read the state after a round; return the slower of this reading and the one before the round."""
+        if self._measure is None:
             return 0.0
-        self._rest()
-        self._readings_s.append(self._handover())
+        self._wait_until_idle()
+        self._readings_s.append(self._measure())
+        self._limit_s = None
         return max(self._readings_s[-2:])
 
-    @property
-    def usual_limit_s(self) -> float:
-        """What counts as usual so far: little more than the faster readings, not than one lucky one."""
-        if self._handover is None:
-            return 0.0
-        return FORK_JOIN_SAME_WITHIN * sorted(self._readings_s)[len(self._readings_s) // 10]
+    def accepts(self, fork_join_s: float) -> bool:
+        """Tell whether a round with this reading counts, by what is known so far."""
+        if self._limit_s is None:
+            self._limit_s = usual_limit_s(self._readings_s)
+        return fork_join_s <= self._limit_s
+
+
+def usual_limit_s(readings_s: Sequence[float]) -> float:
+    """Return up to which reading the machine was in its usual state.
+
+    Sorted readings are of two kinds where a gap as wide as the factor `FORK_JOIN_SAME_WITHIN` parts them:
+    next to nothing lies in it, and enough below and above. The upper end of the lowest such gap is the limit.
+
+    Args:
+        readings_s: Fork–join latencies in seconds, above 0, in any order.
+
+    Returns:
+        Seconds; infinite where all readings are of one kind: then every round counts.
+    """
+    ascending = sorted(readings_s)
+    count = len(ascending)
+    for position, fast_s in enumerate(ascending):
+        gap_ends_at = bisect_right(ascending, FORK_JOIN_SAME_WITHIN * fast_s)
+        below, between, above = position + 1, gap_ends_at - position - 1, count - gap_ends_at
+        if min(below, above) >= max(2, MIN_KIND_SHARE * count) and between <= MAX_BETWEEN_SHARE * count:
+            return FORK_JOIN_SAME_WITHIN * fast_s
+    return math.inf

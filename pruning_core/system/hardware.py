@@ -125,8 +125,8 @@ def resolve_threads(asked: int) -> int:
     return asked or usable_cores()
 
 
-def most_threads(asked: Sequence[int]) -> int:
-    """Return the most CPU threads of several numbers asked for (see `resolve_threads`).
+def max_threads(asked: Sequence[int]) -> int:
+    """Return the largest number of CPU threads of several asked for (see `resolve_threads`).
 
     What is not timed, training above all, runs on these, however it is started.
     """
@@ -143,7 +143,7 @@ def _aten_uses_avx512() -> bool:
 
 
 def _torch_says(name: str, flag: str) -> bool:
-    # Private functions that came with different releases: 2.11 lacks some that 2.13 has.
+    # Private functions: not every release has all of them.
     ask = getattr(torch.cpu, name, None)
     return bool(ask()) if ask is not None else flag in cpu_flags()
 

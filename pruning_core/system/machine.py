@@ -115,10 +115,10 @@ def _gpu_driver() -> str:
         return ""
     command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return (answer.stdout.strip().splitlines() or [""])[0].strip()
+    return (output.stdout.strip().splitlines() or [""])[0].strip()
 
 
 def _version(packages: tuple[str, ...]) -> str:

@@ -1,11 +1,8 @@
 """The roofline of this machine, measured here: how fast can it multiply, how fast can it stream memory.
 
-The *matrix ceiling* is the best rate of large matrix products and of 3×3 convolutions: on one core of an AMD
-EPYC (Zen 4) the best convolution reached 108 GFLOP/s in fp32, the best product 102; on CUDA PyTorch allows
-TF32 to convolutions and not to products unless told otherwise. The convolutions have no padding, so that
-every counted operation is done. A *network's* count has padding in it, and oneDNN skips that work: a 3×3
-convolution with padding 1 at 4×4 does (10 ÷ 12)² = 69 % of what is counted and reached 148 GFLOP/s as
-counted, 103 as done. So a ResNet may come out above the matrix ceiling by counted operations.
+Peak arithmetic is the best rate of large matrix products and of convolutions, as either may be the faster.
+The convolutions have no padding, so that every counted operation is done. A network's count includes padding,
+which oneDNN skips: so a ResNet may exceed the peak by counted operations. Evidence: `system/README.md`.
 
 Source: Williams, Waterman and Patterson, "Roofline", Communications of the ACM 52(4), 2009.
 """
@@ -30,9 +27,8 @@ Workload = tuple[float, Call]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 
 CALLS_PER_SAMPLE = {"cpu": 1, "cuda": 10}
-"""The kinds of device we measure. Short samples find a moment without neighbours on a busy CPU: beside one
-of equal weight, products of 2.7 ms still reached 98 of 102 GFLOP/s, those of 21 ms and more never over 50.
-On CUDA some calls share the cost of waiting for them."""
+"""The kinds of device we measure. Short samples find a moment without neighbours on a busy CPU; on CUDA some
+calls share the cost of waiting for them."""
 
 SIDES = (256, 512, 1024, 2048, 4096, 8192)
 IMAGES = (2, 8, 32, 128, 512)
@@ -41,26 +37,26 @@ IMAGES = (2, 8, 32, 128, 512)
 CHANNELS, FEATURE_MAP = 256, 16
 """Of the convolution, in and out, and the side of what comes out: a layer from the middle of a ResNet-18."""
 
-LONGEST_CALL_S = 0.010
-"""No larger work is tried after a call this long: the next would be four or eight times as long."""
+MAX_CALL_S = 0.010
+"""No larger work is tried after a call this long: the next would be many times as long."""
 
 REPEAT_S = 0.05
-LEAST_SAMPLES = 3
+MIN_SAMPLES = 3
 
-LEAST_STREAM_BYTES = 256 * 2**20
+MIN_STREAM_BYTES = 256 * 2**20
 CACHES_STREAMED = 4
 """An array is at least this many times as large as all last-level caches together."""
 
 CHUNKS = 16
-"""On a CPU a call streams a piece of the array, for the sake of short samples (see `CALLS_PER_SAMPLE`)."""
+"""On a CPU a call streams one chunk of the array, for the sake of short samples (see `CALLS_PER_SAMPLE`)."""
 
 CUDA_STREAM_BYTES = 512 * 2**20
-"""The largest second-level cache of a GPU that we know has 126 MiB."""
+"""Several times the second-level cache of any GPU that we know."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """What no network can exceed here, with that device, precision and number of threads."""
+    """The highest rates of a device, in a precision, on a number of threads."""
 
     peak_flops_per_s: float  # a multiply-add is two
     bandwidth_bytes_per_s: float  # read and written
@@ -75,11 +71,11 @@ class Stopwatch:
     clock: Clock
 
     def fastest_call_s(self, call: Call) -> float:
-        """Return seconds per call in the fastest sample, after a warm-up: a ceiling is not an average."""
+        """Return seconds per call in the fastest sample, after a warm-up: a peak is not an average."""
         call()
         self.wait()
         samples_s: list[float] = []
-        while len(samples_s) < LEAST_SAMPLES or sum(samples_s) < REPEAT_S:
+        while len(samples_s) < MIN_SAMPLES or sum(samples_s) < REPEAT_S:
             start = self.clock()
             for _ in range(self.calls):
                 call()
@@ -91,10 +87,10 @@ class Stopwatch:
 def measure_roofline(
     device: str, precision: str, threads: int, *, clock: Clock = time.perf_counter
 ) -> Roofline | None:
-    """Measure both ceilings of a device; takes about a second, two below fp32.
+    """Measure the roofline of a device, in a second or two.
 
     fp32 means what PyTorch is set to at that moment (TF32 or not). int8 is `torch._int_mm`, which has fast
-    kernels on some CPUs only: 425 Gop/s on that core of Zen 4, twice bf16, by its VNNI instructions.
+    kernels on some CPUs only.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1`; no other kind is measured.
@@ -103,9 +99,8 @@ def measure_roofline(
         clock: Seconds that only go up; another one in tests.
 
     Returns:
-        None where no ceiling is known: another device, or a precision that is not supported there or no
-        faster than fp32. Such a precision is emulated, and a network may be emulated by a better way: on
-        Zen 4, fp16 products ran at 2 to 18 GFLOP/s, depending on layout, and a convolution at 22.
+        None where it is not known: another device, or a precision that is not supported there or no faster
+        than fp32. Such a precision is emulated, and a network may be emulated in a better way.
     """
     kind = device.partition(":")[0]
     if kind not in CALLS_PER_SAMPLE:
@@ -114,55 +109,55 @@ def measure_roofline(
     stopwatch = Stopwatch(CALLS_PER_SAMPLE[kind], wait, clock)
     with _threads_set(resolve_threads(threads)), torch.inference_mode():
         try:
-            matrix = _matrix_ceiling(device, DTYPES[precision], stopwatch)
+            peak = _peak_flops(device, DTYPES[precision], stopwatch)
         except RuntimeError:  # PyTorch's word for: not implemented for this type on this device
             if precision == "fp32":
                 raise
             return None
-        if precision != "fp32" and matrix <= _matrix_ceiling(device, torch.float32, stopwatch):
+        if precision != "fp32" and peak <= _peak_flops(device, torch.float32, stopwatch):
             return None
-        return Roofline(matrix, _best_rate(_memory_sweep(device), stopwatch))
+        return Roofline(peak, _max_rate(_memory_sweep(device), stopwatch))
 
 
 def max_of(one: Roofline, other: Roofline) -> Roofline:
-    """Return the higher of two ceilings, each for itself: no look sees more than the machine can do."""
+    """Return the higher of two rates, each for itself: no measurement exceeds what the machine can do."""
     return Roofline(
         max(one.peak_flops_per_s, other.peak_flops_per_s),
         max(one.bandwidth_bytes_per_s, other.bandwidth_bytes_per_s),
     )
 
 
-def roofline_time(flops: float, bytes_moved: float, ceiling: Roofline) -> tuple[float, str]:
-    """Return the shortest time that work can take under a roofline, and which ceiling bounds it.
+def roofline_time(flops: float, bytes_moved: float, roofline: Roofline) -> tuple[float, str]:
+    """Return the shortest time that work can take under a roofline, and what bounds it.
 
     Args:
         flops: Operations, two for a multiply-add: twice what `pruning/cost.py` counts.
         bytes_moved: Bytes that must be read from memory or written to it.
-        ceiling: Of the device, precision and threads in question.
+        roofline: Of the device, precision and threads in question.
 
     Returns:
-        Seconds, and `matrix` or `bandwidth`.
+        Seconds, and `compute` or `memory`.
     """
-    matrix_s = flops / ceiling.peak_flops_per_s
-    bandwidth_s = bytes_moved / ceiling.bandwidth_bytes_per_s
-    return (matrix_s, "compute") if matrix_s >= bandwidth_s else (bandwidth_s, "memory")
+    compute_s = flops / roofline.peak_flops_per_s
+    memory_s = bytes_moved / roofline.bandwidth_bytes_per_s
+    return (compute_s, "compute") if compute_s >= memory_s else (memory_s, "memory")
 
 
-def _matrix_ceiling(device: str, dtype: torch.dtype, stopwatch: Stopwatch) -> float:
-    products = _best_rate(_products(device, dtype), stopwatch)
+def _peak_flops(device: str, dtype: torch.dtype, stopwatch: Stopwatch) -> float:
+    products = _max_rate(_products(device, dtype), stopwatch)
     if dtype == torch.int8:  # PyTorch has no convolution of plain integers
         return products
-    return max(products, _best_rate(_convolutions(device, dtype), stopwatch))
+    return max(products, _max_rate(_convolutions(device, dtype), stopwatch))
 
 
-def _best_rate(works: Iterator[Workload], stopwatch: Stopwatch) -> float:
-    best = 0.0
+def _max_rate(works: Iterator[Workload], stopwatch: Stopwatch) -> float:
+    max_rate = 0.0
     for amount, call in works:
         seconds = stopwatch.fastest_call_s(call)
-        best = max(best, amount / seconds)
-        if seconds > LONGEST_CALL_S:
+        max_rate = max(max_rate, amount / seconds)
+        if seconds > MAX_CALL_S:
             break
-    return best
+    return max_rate
 
 
 def _products(device: str, dtype: torch.dtype) -> Iterator[Workload]:
@@ -194,24 +189,24 @@ def _random_tensor(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> t
 
 
 def _memory_sweep(device: str) -> Iterator[Workload]:
-    """Scale an array in place, piece after piece: when a piece comes again, no cache holds it any more.
+    """Scale an array in place, chunk after chunk: when a chunk is used again, no cache holds it any more.
 
-    Not a copy: a CPU reads a line of memory before it writes to it (write-allocate), so a copy moves three
-    bytes for each two that are counted (on that core of Zen 4: 27 GB/s, and 50 in place).
+    Not a copy: a CPU reads a line of memory before it writes to it (write-allocate), so that a copy moves
+    more bytes than are counted.
     """
     array = torch.ones(_stream_bytes(device) // 4, device=device)  # (N,) float32
-    pieces = array.chunk(1 if device.startswith("cuda") else CHUNKS)
-    coming = cycle(pieces)
-    yield 2.0 * pieces[0].nbytes, lambda: next(coming).mul_(1.0)
+    chunks = array.chunk(1 if device.startswith("cuda") else CHUNKS)
+    endless = cycle(chunks)
+    yield 2.0 * chunks[0].nbytes, lambda: next(endless).mul_(1.0)
 
 
 def _stream_bytes(device: str) -> int:
     if device.startswith("cuda"):
         return CUDA_STREAM_BYTES
-    wanted = max(LEAST_STREAM_BYTES, CACHES_STREAMED * _last_level_cache_bytes())
+    wanted = max(MIN_STREAM_BYTES, CACHES_STREAMED * _last_level_cache_bytes())
     if available := available_memory_bytes():
         wanted = min(wanted, available // 8)
-    return wanted // (4 * CHUNKS) * (4 * CHUNKS)  # float32, in pieces of one size
+    return wanted // (4 * CHUNKS) * (4 * CHUNKS)  # float32, in chunks of one size
 
 
 def _last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu")) -> int:

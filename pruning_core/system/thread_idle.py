@@ -1,8 +1,7 @@
-"""Waiting until no thread of this process is busy: thread pools of runtimes spin after their last call.
+"""Wait until no thread of this process is busy: thread pools of runtimes spin after their last call.
 
-Spinning threads hold cores that the next model needs. For how long depends on runtime and CPU: ONNX Runtime
-(as it comes) 12 ms on an AMD EPYC, 45 ms on an Intel Xeon, where a network on PyTorch took 11 ms a call
-meanwhile, and 3.8 ms afterwards. So we look, and do not wait a fixed time.
+Spinning threads hold cores that the next model needs, for a time that depends on runtime and CPU. So thread
+states are polled, instead of waiting a fixed time. Evidence: `measure/README.md`.
 """
 
 import os
@@ -15,41 +14,41 @@ TASKS = Path("/proc/self/task")
 """Where Linux tells the state of each thread. Elsewhere the CPU time of the process has to do."""
 
 POLL_EVERY_S = 0.0005
-"""How long after a look the next one follows. A look takes 40 to 110 µs (AMD EPYC, some 20 threads)."""
+"""Pause between two polls, well above what a poll takes."""
 
 IDLE_POLLS = 2
-"""At rest no other thread runs in so many looks in a row: one may fall between two tasks of a pool."""
+"""Polls in a row in which no other thread runs: a single one may fall between two tasks of a pool."""
 
 CPU_STEP_S = 0.010
-"""CPU time is looked at over so long: it is counted in ticks, of 4 ms on many kernels."""
+"""CPU time is compared over this long, as it is counted in ticks."""
 
-CPU_SHARE = 0.25
-"""At rest a process uses less than this part of one core. One thread that spins uses all of it."""
+MAX_IDLE_CPU_SHARE = 0.25
+"""An idle process uses less than this fraction of one core; one thread that spins uses all of it."""
 
 MAX_WAIT_S = 0.5
-"""A process that never comes to rest, because a thread of its own works on, is measured all the same."""
+"""A process that is never idle, because a thread of its own works on, is measured all the same."""
 
 
-def rest(
+def wait_until_idle(
     *,
     wait: Callable[[float], object] = time.sleep,
     tasks: Path = TASKS,
     cpu_clock: Callable[[], float] = time.process_time,
 ) -> None:
-    """Wait until no other thread of this process is busy, about half a second at most.
+    """Wait until no other thread of this process is busy, for `MAX_WAIT_S` at most.
 
     Args:
         wait: Lets seconds pass in which nothing is called.
         tasks: Folder with a folder for each thread, in it the file `stat` of proc(5).
-        cpu_clock: CPU seconds of this process, all threads together; looked at where `tasks` is missing.
+        cpu_clock: CPU seconds of this process, all threads together; read where `tasks` is missing.
     """
     if not tasks.is_dir():
-        _rest_by_cpu_time(wait, cpu_clock)
+        _wait_by_cpu_time(wait, cpu_clock)
         return
-    quiet = 0
+    idle_polls = 0
     for _ in range(round(MAX_WAIT_S / POLL_EVERY_S)):
-        quiet = 0 if other_threads_running(tasks) else quiet + 1
-        if quiet == IDLE_POLLS:
+        idle_polls = 0 if other_threads_running(tasks) else idle_polls + 1
+        if idle_polls == IDLE_POLLS:
             return
         wait(POLL_EVERY_S)
 
@@ -74,9 +73,9 @@ def _runs(stat_file: str) -> bool:
     return stat[stat.rindex(b")") + 2 :].startswith(b"R")
 
 
-def _rest_by_cpu_time(wait: Callable[[float], object], cpu_clock: Callable[[], float]) -> None:
+def _wait_by_cpu_time(wait: Callable[[float], object], cpu_clock: Callable[[], float]) -> None:
     for _ in range(round(MAX_WAIT_S / CPU_STEP_S)):
         used_s = cpu_clock()
         wait(CPU_STEP_S)
-        if cpu_clock() - used_s < CPU_SHARE * CPU_STEP_S:
+        if cpu_clock() - used_s < MAX_IDLE_CPU_SHARE * CPU_STEP_S:
             return

@@ -58,7 +58,7 @@ def accuracy_run(harness: Harness) -> Run:
 
 def degraded(harness: Harness, checkpoint: Checkpoint, seed: int, points: int) -> nn.Module:
     """Return a checkpoint's network with just so much noise on its weights that it loses `points`."""
-    network, dataset = load_network(checkpoint), harness.place.dataset("digits")
+    network, dataset = load_network(checkpoint), harness.workspace.dataset("digits")
     noise = torch.Generator().manual_seed(seed)
     directions = [torch.randn(p.shape, generator=noise) * p.detach().std() for p in network.parameters()]
 
@@ -84,7 +84,7 @@ def degraded(harness: Harness, checkpoint: Checkpoint, seed: int, points: int) -
 
 def test_the_same_networks_pass(trained: Harness, tmp_path: Path) -> None:
     """Evaluated again, nothing has changed."""
-    again = open_harness(trained.grid, trained.place.store.root.parent)
+    again = open_harness(trained.grid, trained.workspace.store.root.parent)
     assert compare(accuracy_run(trained), accuracy_run(again), Policy()).exit_code == 0
 
 
@@ -94,7 +94,7 @@ def test_three_points_of_accuracy_are_found(
 ) -> None:
     """A network whose weights were damaged until it answers three points worse is a regression."""
     before = accuracy_run(trained)
-    worse = open_harness(trained.grid, trained.place.store.root.parent)
+    worse = open_harness(trained.grid, trained.workspace.store.root.parent)
     monkeypatch.setattr(
         model_cache,
         "load_network",

@@ -4,7 +4,8 @@ import math
 import random
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import Group, measure_interleaved
+from pruning_core.measure.group_sampler import ReferenceGroup
+from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming
 
 GROWING = LatencyOptions(min_rounds=10, max_rounds=40, target_error=0.02, warmup_ms=0, sample_ms=1)
@@ -41,14 +42,14 @@ class Machine:
         return call
 
 
-AT_REST = {"rest": lambda: None}
+IDLE = {"wait_until_idle": lambda: None}
 """No thread spins, and nothing really waits."""
 
 
 def measure_together(reference, candidates, options: LatencyOptions, **others) -> list[PairedTiming]:
     """Measure one group."""
     return measure_interleaved(
-        [Group(reference, candidates, options.budget_s)], options, **AT_REST, **others
+        [ReferenceGroup(reference, candidates, options.budget_s)], options, **IDLE, **others
     )[0]
 
 
@@ -58,7 +59,7 @@ def measure_pair(reference, candidate, options: LatencyOptions, **others) -> Pai
 
 
 def measure(machine: Machine, a_cost_s: float, b_cost_s: float, options: LatencyOptions) -> PairedTiming:
-    """Measure a pair of planted costs."""
+    """Measure a pair of known costs."""
     return measure_pair(
         machine.model("A", a_cost_s), machine.model("B", b_cost_s), options, clock=machine.clock
     )

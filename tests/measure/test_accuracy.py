@@ -128,7 +128,7 @@ def test_float_types_other_than_float32_are_read() -> None:
     assert evaluate(lambda images: reader(images).bfloat16(), split, DIGITS_8).accuracy == 1.0
 
 
-def test_the_largest_difference_of_a_logit_is_found() -> None:
+def test_the_max_difference_of_a_logit_is_found() -> None:
     """One logit of one image decides; what is no number has no difference."""
     split = split_of([i % 10 for i in range(20)])
 

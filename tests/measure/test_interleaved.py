@@ -1,4 +1,4 @@
-"""The paired protocol: on a clock of its own, with planted costs, drift and noise."""
+"""The paired protocol: on a clock of its own, with known costs, drift and noise."""
 
 import gc
 import math
@@ -18,7 +18,7 @@ from tests.helpers.timed_machine import (
 )
 
 
-def test_recovers_a_planted_speedup() -> None:
+def test_recovers_a_known_speedup() -> None:
     """Without noise, the speed-up is the quotient of the two costs, and so are the raw samples."""
     timing = measure(Machine(), 0.003, 0.001, LatencyOptions(min_rounds=5, max_rounds=5))
     assert timing.speedup == pytest.approx(3.0, rel=1e-9)
@@ -55,11 +55,11 @@ def test_a_round_runs_reference_candidate_candidate_reference() -> None:
     timing = measure_pair(model("A"), model("B"), ONE_CALL_A_SAMPLE, clock=machine.clock)
     assert machine.log == list("AB" + "ABBA" * 7)  # warm-up: one burst each; calls so long need no plan
     starts = [2 + 4 * done for done in range(7)]
-    assert timing.reference_s == tuple(1 + start + place for start in starts for place in (0, 3))
-    assert timing.candidate_s == tuple(1 + start + place for start in starts for place in (1, 2))
+    assert timing.reference_s == tuple(1 + start + offset for start in starts for offset in (0, 3))
+    assert timing.candidate_s == tuple(1 + start + offset for start in starts for offset in (1, 2))
 
 
-def test_a_short_call_is_settled_after_each_switch() -> None:
+def test_a_short_call_is_rewarmed_after_each_switch() -> None:
     """Calls shorter than the time that the other's threads spin run untimed first, for that long."""
     machine = Machine()
 
@@ -94,12 +94,12 @@ def test_candidates_of_one_reference_share_its_samples() -> None:
     assert [timing.speedup for timing in timings] == pytest.approx([0.5, 2.0])
     assert timings[0].reference_s == timings[1].reference_s
     assert len(timings[0].reference_s) == 10
-    assert "".join(machine.log[-5 * 7 :]) == "ABCCCBA" * 5  # C is short: it settles first
+    assert "".join(machine.log[-5 * 7 :]) == "ABCCCBA" * 5  # C is short: it is rewarmed first
     assert timings[1].candidate_s == pytest.approx([0.05] * 10)
 
 
 def test_a_steady_drift_cancels_for_every_candidate() -> None:
-    """A machine that slows down by 1 % a call changes no candidate's speed-up, whatever its place."""
+    """A machine that slows down by 1 % a call changes no candidate's speed-up, whatever its position."""
     machine = Machine(drift=0.01)
     models = [machine.model("ABCD"[i], call_s) for i, call_s in enumerate((0.064, 0.065, 0.066, 0.067))]
     timings = measure_together(models[0], models[1:], ONE_CALL_A_SAMPLE, clock=machine.clock)
@@ -114,7 +114,7 @@ def test_every_sample_lasts_as_long_as_asked() -> None:
     assert timing.calls_per_sample == 29  # 20.3 ms
 
 
-def test_a_sample_that_comes_out_too_short_is_made_longer() -> None:
+def test_a_sample_that_is_too_short_is_made_longer() -> None:
     """When calls are faster than the warm-up said, more of them make a sample."""
     machine = Machine()
 
@@ -148,7 +148,7 @@ def test_a_stall_at_the_end_of_warm_up_does_not_shorten_samples() -> None:
 
 
 def test_warm_up_lasts_for_each_of_the_pair() -> None:
-    """Both are warmed up for `warmup_ms`, not both together, and in turns."""
+    """Both are warmed up for `warmup_ms`, not both together, and interleaved."""
     machine = Machine()
     measure(machine, 0.011, 0.011, LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=300, sample_ms=20))
     warm_up = list("AABB") * 14  # bursts of 22 ms; 14 of them are 308 ms
@@ -156,7 +156,7 @@ def test_warm_up_lasts_for_each_of_the_pair() -> None:
 
 
 def test_warm_up_goes_on_until_steady() -> None:
-    """Calls that get faster at first are not yet measured, though the least warm-up is over."""
+    """Calls that get faster at first are not yet measured, though the minimum warm-up is over."""
     machine = Machine()
 
     def model(name: str):
@@ -172,11 +172,11 @@ def test_warm_up_goes_on_until_steady() -> None:
 
 
 def test_warm_up_does_not_go_on_for_ever() -> None:
-    """A model that never settles is measured all the same, after twice the least warm-up."""
+    """A model that is never steady is measured all the same, after twice the minimum warm-up."""
     machine = Machine(drift=0.05)
     measure(machine, 0.010, 0.010, LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=200, sample_ms=1))
-    turns = "".join(machine.log).index("AA") // 2  # A B A B …, then the first round: A settles, and is timed
-    a_spent = [0.010 * math.exp(0.05 * place) for place in range(0, 2 * turns, 2)]
+    turns = "".join(machine.log).index("AA") // 2  # A B A B …, then the first round: A is rewarmed, and timed
+    a_spent = [0.010 * math.exp(0.05 * done) for done in range(0, 2 * turns, 2)]
     assert sum(a_spent[:-1]) < 0.4 <= sum(a_spent)
 
 
@@ -187,7 +187,7 @@ def test_calls_of_a_plan_are_equal_in_every_round() -> None:
         machine, 0.004, 0.004, LatencyOptions(min_rounds=6, max_rounds=6, sample_ms=8, warmup_ms=0)
     )
     assert timing.calls_per_sample == timing.reference_calls_per_sample == 2
-    one_round = list("AAAA" + "AA" + "BBBB" + "BBBB" + "AAAA" + "AA")  # 15 ms of settling are 4 calls
+    one_round = list("AAAA" + "AA" + "BBBB" + "BBBB" + "AAAA" + "AA")  # 15 ms of rewarming are 4 calls
     assert machine.log[-len(one_round) * 6 :] == one_round * 6
 
 
@@ -229,7 +229,7 @@ def test_garbage_collector_stays_off_when_it_was_off() -> None:
 
 
 def test_interval_holds_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over 400 noisy runs, the planted speed-up lies in the interval at least as often as its coverage."""
+    """Over 400 noisy runs, the known speed-up lies in the interval at least as often as its coverage."""
     monkeypatch.setattr(gc, "collect", lambda: 0)  # 400 real collections would take seconds
     options = LatencyOptions(min_rounds=10, max_rounds=10, warmup_ms=0, sample_ms=1)
     hits, coverage = 0, 0.0
@@ -262,8 +262,8 @@ def test_a_model_against_its_copy_is_as_fast_as_itself(monkeypatch: pytest.Monke
     assert hits >= 90  # 95 are expected; one interval alone may well miss
 
 
-def test_looks_double_up_to_the_most_rounds() -> None:
-    """Intervals are looked at after 10, 20, 40 rounds; where doubling would pass the most, it ends."""
+def test_looks_double_up_to_max_rounds() -> None:
+    """Intervals are looked at after 10, 20, 40 rounds; where doubling would exceed the maximum, it ends."""
     assert GROWING.looks == (10, 20, 40)
     assert LatencyOptions(min_rounds=10, max_rounds=39).looks == (10, 20)
     assert LatencyOptions(min_rounds=50, max_rounds=40).looks == (50,)
@@ -330,18 +330,18 @@ def test_single_calls_are_kept_for_percentiles() -> None:
     timing = measure(
         Machine(noise=0.1), 0.004, 0.004, LatencyOptions(min_rounds=6, max_rounds=6, sample_ms=8)
     )
-    assert len(timing.calls_s) == timing.calls_per_sample * 2 * 6
-    first = sum(timing.calls_s[: timing.calls_per_sample]) / timing.calls_per_sample
+    assert len(timing.call_times_s) == timing.calls_per_sample * 2 * 6
+    first = sum(timing.call_times_s[: timing.calls_per_sample]) / timing.calls_per_sample
     assert first == pytest.approx(timing.candidate_s[0])
 
 
 def test_progress_is_told_after_each_round() -> None:
-    """After each round, outside of what is timed, the rounds played and planned are told."""
+    """After each round, outside of what is timed, the rounds done and planned are told."""
     machine, told = Machine(), []
 
-    def tell(played: int, planned: int) -> None:
-        machine.now += 1000  # would spoil any sample that it fell into
-        told.append((played, planned))
+    def tell(done: int, planned: int) -> None:
+        machine.now += 1000  # would show in any sample that it fell into
+        told.append((done, planned))
 
     timing = measure_together(
         machine.model("A", 0.1),

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ from pruning_core.selftest.gate_command import render_gate_trials
 from pruning_core.selftest.gate_trials import judge_runs, make_runs, plan_kinds
 from pruning_core.store import Store
 from pruning_core.suites.harness import Harness
-from pruning_core.suites.model_cache import ModelCache
+from pruning_core.suites.wrapped_calls import WRAP_CALL
 from pruning_core.workspace import Workspace
 from tests.helpers import record_factory as factory
 from tests.helpers.factories import write_user_model
@@ -181,7 +182,6 @@ def test_runs_take_turns_and_are_made_once(runs, monkeypatch):
 def test_a_slowdown_is_real_work_in_every_call(tmp_path, monkeypatch, backend, slowed):
     """On the backend named, each timed call is followed by work; answers and other backends stay."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(ModelCache, "load_copy", ModelCache.load_copy)  # put back afterwards
     slowdowns = []
 
     def noting(call, slowdown):
@@ -190,7 +190,8 @@ def test_a_slowdown_is_real_work_in_every_call(tmp_path, monkeypatch, backend, s
 
     monkeypatch.setattr(slowdown_plugin, "with_extra_work", noting)
     monkeypatch.setenv(slowdown_plugin.VARIABLE, f"{backend}=0.25")
-    slowdown_plugin.pytest_configure()
+    config = SimpleNamespace(stash=pytest.Stash())
+    slowdown_plugin.pytest_configure(config)
     grid = make_grid(
         {
             "model": write_user_model(tmp_path, "slowed_nets"),
@@ -202,9 +203,10 @@ def test_a_slowdown_is_real_work_in_every_call(tmp_path, monkeypatch, backend, s
             "latency": {"min_rounds": 5, "max_rounds": 5, "warmup_ms": 0, "sample_ms": 0.5},
         }
     )
-    harness = Harness(grid, Workspace(Store(tmp_path / "store"), ProgressDisplay()))
+    workspace = Workspace(Store(tmp_path / "store"), ProgressDisplay())
+    harness = Harness(grid, workspace, wrap_call=config.stash[WRAP_CALL])
     harness.latency_record(next(iter(latency_cells(grid))))
-    assert slowdowns == ([0.25] * 3 if slowed else [])  # the control, its copy, and a batch to see answers
+    assert slowdowns == ([0.25] * 2 if slowed else [])  # the control and its copy
 
 
 @pytest.mark.slow

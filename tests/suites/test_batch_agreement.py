@@ -72,15 +72,15 @@ def test_few_images_are_enough_where_nothing_differs(tmp_path, monkeypatch):
     """Where the first batches are answered as before, no more are; all of them are of one size."""
     models = open_models(tmp_path, monkeypatch, "batch_nets_c", ONE_PATH)
     seen = []
-    loaded = models.loaded
+    get = models.get
 
     def watch(cell):
-        executable = loaded(cell).executable
+        executable = get(cell).executable
         return LoadedModel(Watched(executable, seen), 0, 0.0)
 
     for cell in accuracy_cells(models.grid):
         models.evaluate(cell)
-    monkeypatch.setattr(models, "loaded", watch)
+    monkeypatch.setattr(models, "get", watch)
     assert all(fields["agreement"] == 1.0 for fields in fields_of(models).values())
     assert seen == [("bind", 1), *[("predict", 1)] * 63, ("bind", 3), *[("predict", 3)] * 21]
 
@@ -107,9 +107,9 @@ class Watched(Executable):
 def test_a_timed_call_of_another_shape_is_refused(tmp_path, monkeypatch, give):
     """What is timed must give logits of the right shape."""
     models = open_models(tmp_path, monkeypatch, "batch_nets_d", ONE_PATH)
-    loaded = models.loaded
+    get = models.get
     monkeypatch.setattr(
-        models, "loaded", lambda cell: LoadedModel(Watched(loaded(cell).executable, [], give), 0, 0.0)
+        models, "get", lambda cell: LoadedModel(Watched(get(cell).executable, [], give), 0, 0.0)
     )
     with pytest.raises(BackendError, match=r"eager fp32 in batches of 1: .* must return logits of shape"):
         fields_of(models)
@@ -118,11 +118,11 @@ def test_a_timed_call_of_another_shape_is_refused(tmp_path, monkeypatch, give):
 def test_a_timed_call_that_answers_otherwise_is_found(tmp_path, monkeypatch):
     """What is timed must answer as `predict` does, in its first batch at least."""
     models = open_models(tmp_path, monkeypatch, "batch_nets_e", ONE_PATH)
-    loaded = models.loaded
+    get = models.get
     monkeypatch.setattr(
         models,
-        "loaded",
-        lambda cell: LoadedModel(Watched(loaded(cell).executable, [], lambda y: -y), 0, 0.0),
+        "get",
+        lambda cell: LoadedModel(Watched(get(cell).executable, [], lambda y: -y), 0, 0.0),
     )
     fields = fields_of(models)
     assert fields["eager", 3]["agreement"] < 1.0
@@ -130,11 +130,11 @@ def test_a_timed_call_that_answers_otherwise_is_found(tmp_path, monkeypatch):
 
 
 def test_a_batch_larger_than_the_split_is_filled(tmp_path, monkeypatch):
-    """Images are taken again until a batch is full."""
+    """Images are repeated until a batch is full."""
     models = open_models(tmp_path, monkeypatch, "batch_nets_f", ONE_PATH)
     cell = next(cell for cell in latency_cells(models.grid) if cell.batch_size == 3)
     monkeypatch.setattr(batch_agreement, "FEW_IMAGES", 10**6)
-    few, _, chosen = batch_agreement._answer_both(models, cell, 10**6)
+    few, _, chosen = batch_agreement._evaluate_both(models, cell, 10**6)
     assert len(chosen) == few.n == 360
     assert torch.equal(chosen[-1:], torch.tensor([0]))
 

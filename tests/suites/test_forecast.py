@@ -1,6 +1,7 @@
 """What making a grid will take is said before its first training."""
 
 import io
+from functools import partial
 
 import pytest
 import torch
@@ -24,12 +25,12 @@ def model(tmp_path, monkeypatch):
     return write_user_model(tmp_path, "forecast_nets")
 
 
-def open_place(folder):
-    """Open a workplace whose words can be read."""
+def open_workspace(folder):
+    """Open a workspace whose messages can be read."""
     stream = io.StringIO()
-    place = Workspace(Store(folder / "store"), ProgressDisplay(stream))
-    place._datasets["digits"] = bright_images()
-    return place, stream
+    workspace = Workspace(Store(folder / "store"), ProgressDisplay(stream))
+    workspace._datasets["digits"] = bright_images()
+    return workspace, stream
 
 
 def grid_of(model, **fields):
@@ -42,12 +43,12 @@ def grid_of(model, **fields):
 
 def test_it_is_said_before_the_first_training_and_once(tmp_path, model):
     """The line stands before what is trained, counts the checkpoints, and does not come again."""
-    place, stream = open_place(tmp_path)
+    workspace, stream = open_workspace(tmp_path)
     grid = grid_of(model)
     wanted = list(variants(grid))
-    place.before_first_training = lambda: announce(wanted, grid, place)
+    workspace.before_first_training = lambda: announce(wanted, grid, workspace)
     for variant in wanted:
-        ensure_variant(variant, grid, place)
+        ensure_variant(variant, grid, workspace)
     first, *others = stream.getvalue().splitlines()
     assert first.startswith("making 4 checkpoints takes about ")
     assert first.endswith(" s on this machine")
@@ -55,16 +56,16 @@ def test_it_is_said_before_the_first_training_and_once(tmp_path, model):
 
 
 def test_only_what_is_missing_counts(tmp_path, model):
-    """What is stored is not counted, nor what only it came from; with all stored nothing is said."""
-    place, stream = open_place(tmp_path)
+    """What is stored is not counted, nor what only it was made from; with all stored nothing is said."""
+    workspace, stream = open_workspace(tmp_path)
     grid = grid_of(model)
     wanted = list(variants(grid))
-    assert len(missing_specs(wanted, grid, place)) == 4
-    ensure_variant(wanted[2], grid, place)
-    assert [spec.ratio for _, spec in missing_specs(wanted, grid, place)] == [0.75]
-    ensure_variant(wanted[3], grid, place)
+    assert len(missing_specs(wanted, grid, workspace)) == 4
+    ensure_variant(wanted[2], grid, workspace)
+    assert [spec.ratio for _, spec in missing_specs(wanted, grid, workspace)] == [0.75]
+    ensure_variant(wanted[3], grid, workspace)
     before = stream.getvalue()
-    announce(wanted, grid, place)
+    announce(wanted, grid, workspace)
     assert stream.getvalue() == before
 
 
@@ -72,21 +73,21 @@ def test_it_changes_nothing_that_is_trained(tmp_path, model):
     """Checkpoints are the same to the last bit with the forecast and without."""
     grid, weights = grid_of(model, ratios="0.5"), []
     for name in ("with", "without"):
-        place, _ = open_place(tmp_path / name)
+        workspace, _ = open_workspace(tmp_path / name)
         wanted = list(variants(grid))
         if name == "with":
-            place.before_first_training = lambda wanted=wanted, place=place: announce(wanted, grid, place)
-        weights.append([ensure_variant(variant, grid, place).weights() for variant in wanted])
+            workspace.before_first_training = partial(announce, wanted, grid, workspace)
+        weights.append([ensure_variant(variant, grid, workspace).weights() for variant in wanted])
     for first, second in zip(*weights, strict=True):
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_more_epochs_take_longer(tmp_path, model, monkeypatch):
     """The estimate is steps times the seconds of a step, evaluations and pruning on top."""
-    place, _ = open_place(tmp_path)
+    workspace, _ = open_workspace(tmp_path)
     timed = []
 
-    def time_steps(spec, dense, network, dataset, place, ratio):
+    def time_steps(spec, dense, network, dataset, workspace, ratio):
         timed.append(ratio)
         return _Sample(ratio, 1.0 - ratio, 0.0)
 
@@ -94,8 +95,8 @@ def test_more_epochs_take_longer(tmp_path, model, monkeypatch):
 
     def seconds(**fields):
         grid = grid_of(model, **fields)
-        pairs = missing_specs(list(variants(grid)), grid, place)
-        return forecast._seconds_for([spec for _, spec in pairs], place.dataset("digits"), place)
+        pairs = missing_specs(list(variants(grid)), grid, workspace)
+        return forecast._seconds_for([spec for _, spec in pairs], workspace.dataset("digits"), workspace)
 
     train = {"epochs": 3, "batch_size": 16}
     none = {"epochs": 0, "batch_size": 16}
@@ -127,11 +128,11 @@ def test_times_are_said_as_people_say_them(seconds, words):
 
 def test_a_death_in_the_timed_steps_is_one_of_the_training(tmp_path, model):
     """Where two processes have died at the first epoch, the steps that are timed are refused as well."""
-    place, _ = open_place(tmp_path)
+    workspace, _ = open_workspace(tmp_path)
     grid = grid_of(model)
     wanted = list(variants(grid))
-    ((_, spec), *_) = missing_specs(wanted, grid, place)
-    folder = place.store.root / "attempts"
+    ((_, spec), *_) = missing_specs(wanted, grid, workspace)
+    folder = workspace.store.root / "attempts"
     folder.mkdir(exist_ok=True)
     key, step = forecast.key_of(spec), forecast.training_label(spec) + ": epoch 1"
     for number in (1, 2):
@@ -139,4 +140,4 @@ def test_a_death_in_the_timed_steps_is_one_of_the_training(tmp_path, model):
         note.write_text(f'{{"pid": -1, "step": "{step}"}}')
         note.with_suffix(".trace").write_text("Fatal Python error: Segmentation fault\n")
     with pytest.raises(CrashError, match="2 processes died"):
-        announce(wanted, grid, place)
+        announce(wanted, grid, workspace)

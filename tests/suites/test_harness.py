@@ -1,4 +1,4 @@
-"""What the suites ask for: references, company, and what is loaded or measured once."""
+"""What the suites ask for: references, cells timed in one session, what is loaded or measured once."""
 
 from dataclasses import replace
 
@@ -12,9 +12,8 @@ from pruning_core.config.grid import make_grid
 from pruning_core.errors import BackendError
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
-from pruning_core.suites import latency_session, model_cache, timing
+from pruning_core.suites import latency_session, model_cache
 from pruning_core.suites.harness import Harness
-from pruning_core.suites.latency_session import reference_of
 from pruning_core.suites.model_cache import ModelCache
 from pruning_core.system import roofline
 from pruning_core.system.contention import Contention, ContentionMonitor
@@ -42,9 +41,9 @@ def harness(tmp_path, monkeypatch):
             "latency": {"min_rounds": 5, "max_rounds": 5, "warmup_ms": 1.0, "sample_ms": 0.1},
         }
     )
-    place = Workspace(Store(tmp_path / "store"), ProgressDisplay())
+    workspace = Workspace(Store(tmp_path / "store"), ProgressDisplay())
     threads = torch.get_num_threads()
-    yield Harness(grid, place, tuple(latency_cells(grid)))
+    yield Harness(grid, workspace, tuple(latency_cells(grid)))
     torch.set_num_threads(threads)
 
 
@@ -53,36 +52,23 @@ def cell_of(harness, end):
     return next(cell for cell in harness.planned if cell.id.endswith(end))
 
 
-@pytest.mark.parametrize(
-    ("cell", "reference"),
-    [
-        ("magnitude-0.5-eager-bf16-cpu-b2", "dense-eager-bf16-cpu-b2"),
-        ("dense-eager-bf16-cpu-b2", "dense-eager-fp32-cpu-b2"),
-        ("dense-eager-fp32-cpu-b2", "dense-eager-fp32-cpu-b2"),
-    ],
-)
-def test_the_chain_of_references(harness, cell, reference):
-    """Pruned is paired with dense on the same backend, dense with dense eager fp32, that one with itself."""
-    assert reference_of(cell_of(harness, cell)) == cell_of(harness, reference)
-
-
-def watch_tours(monkeypatch, note):
-    """Let `note` see the groups and options of each tour."""
-    measure = timing.measure_interleaved
+def watch_sessions(monkeypatch, note):
+    """Let `note` see the groups of each session."""
+    measure = latency_session.measure_interleaved
 
     def noting(groups, options, **others):
         note(groups)
         return measure(groups, options, **others)
 
-    monkeypatch.setattr(timing, "measure_interleaved", noting)
+    monkeypatch.setattr(latency_session, "measure_interleaved", noting)
 
 
-def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
-    """One tour serves all cells, those of a reference in one group; exhausted steps are not among them."""
+def test_all_cells_are_timed_in_one_session(harness, monkeypatch):
+    """One session times all cells, those of a reference in one group; exhausted steps are not among them."""
     seen = []
-    watch_tours(monkeypatch, lambda groups: seen.append([len(group.candidates) for group in groups]))
+    watch_sessions(monkeypatch, lambda groups: seen.append([len(group.candidates) for group in groups]))
     for cell in harness.planned:
-        if not harness.checkpoint(cell.variant).metrics.exhausted:
+        if not harness.models.checkpoint(cell.variant).metrics.exhausted:
             record, samples_s = harness.latency_record(cell)
             assert record["cell"] == cell.id
             assert len(samples_s) == 2 * record["rounds"] == 10
@@ -91,29 +77,29 @@ def test_all_cells_are_measured_on_one_tour(harness, monkeypatch):
 
 
 @pytest.mark.parametrize(("shared_thread_pool", "pool"), [(True, "eager"), (False, "")])
-def test_a_tour_knows_whose_threads_are_shared(harness, monkeypatch, shared_thread_pool, pool):
-    """ModelCache of a backend share a pool of threads if it says so; else each has its own."""
+def test_a_session_knows_whose_threads_are_shared(harness, monkeypatch, shared_thread_pool, pool):
+    """Models of a backend share a pool of threads if it says so; else each has its own."""
     monkeypatch.setattr(BACKENDS["eager"], "shared_thread_pool", shared_thread_pool)
     seen = []
-    watch_tours(monkeypatch, lambda groups: seen.extend(group.pools for group in groups))
+    watch_sessions(monkeypatch, lambda groups: seen.extend(group.thread_pools for group in groups))
     harness.latency_record(cell_of(harness, ENDS[0]))
     assert sorted(seen) == [[pool] * 2, [pool] * 3, [pool] * 4]
 
 
-def test_a_tour_takes_what_fits_into_memory(harness, monkeypatch):
-    """What does not fit goes on the next tour, and every cell is measured once."""
-    size = harness.checkpoint(cell_of(harness, ENDS[0]).variant).metrics.size_bytes
+def test_a_session_takes_what_fits_into_memory(harness, monkeypatch):
+    """What does not fit goes into the next session, and every cell is timed once."""
+    size = harness.models.checkpoint(cell_of(harness, ENDS[0]).variant).metrics.size_bytes
     monkeypatch.setattr(latency_session, "SESSION_BYTES", size)
     seen = []
-    watch_tours(monkeypatch, lambda groups: seen.append(sum(len(group.candidates) for group in groups)))
-    cells = [c for c in harness.planned if not harness.checkpoint(c.variant).metrics.exhausted]
+    watch_sessions(monkeypatch, lambda groups: seen.append(sum(len(group.candidates) for group in groups)))
+    cells = [c for c in harness.planned if not harness.models.checkpoint(c.variant).metrics.exhausted]
     for cell in cells:
         harness.latency_record(cell)
     assert len(seen) > 1
     assert sum(seen) == len(cells) == 6
 
 
-def test_ceilings_are_looked_at_before_and_after_a_tour(harness, monkeypatch):
+def test_rooflines_are_measured_before_and_after_a_session(harness, monkeypatch):
     """A run keeps the better of two moments, for each precision; a bad moment does not lower it."""
     looks = []
 
@@ -122,24 +108,24 @@ def test_ceilings_are_looked_at_before_and_after_a_tour(harness, monkeypatch):
         better = len(looks) == 1
         return roofline.Roofline(2e12 if better else 1e12, 1e9 if better else 3e9)
 
-    monkeypatch.setattr(timing, "measure_roofline", look)
-    watch_tours(monkeypatch, lambda groups: looks.append("tour"))
+    monkeypatch.setattr(latency_session, "measure_roofline", look)
+    watch_sessions(monkeypatch, lambda groups: looks.append("session"))
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
-    assert looks == ["bf16", "fp32", "tour", "bf16", "fp32"]
-    assert harness.timer.ceiling("cpu", "bf16", 1) == roofline.Roofline(2e12, 3e9)
+    assert looks == ["bf16", "fp32", "session", "bf16", "fp32"]
+    assert harness.session.roofline("cpu", "bf16", 1) == roofline.Roofline(2e12, 3e9)
     assert record["peak_gflops"] == 1e3  # fp32 had no better moment
 
 
-def test_ceilings_are_looked_at_all_along_a_tour(harness, monkeypatch):
-    """Now and then between rounds there is another look; where there is nothing to see, one is enough."""
+def test_rooflines_are_measured_all_along_a_session(harness, monkeypatch):
+    """Now and then between rounds it is measured again; where there is none, once is enough."""
     looks = []
 
     def look(device, precision, threads):
         looks.append(precision)
         return roofline.Roofline(1e12, 1e9) if precision == "fp32" else None
 
-    monkeypatch.setattr(timing, "ROOFLINE_INTERVAL_S", 0.0)
-    monkeypatch.setattr(timing, "measure_roofline", look)
+    monkeypatch.setattr(latency_session, "ROOFLINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(latency_session, "measure_roofline", look)
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
     assert record["rounds"] == 5
     assert looks == ["bf16", *["fp32"] * (1 + 3 * 5 + 1)]  # three groups
@@ -150,23 +136,23 @@ def test_ceilings_are_looked_at_all_along_a_tour(harness, monkeypatch):
 def test_a_backend_that_cannot_run_a_cell_costs_the_others_nothing(harness, monkeypatch, end):
     """Its error comes when that cell is asked for, or one that is measured against it, and not before."""
     broken = cell_of(harness, end)
-    loaded = ModelCache.loaded
+    get = ModelCache.get
 
     def load(models, cell):
         if replace(cell, batch_size=2) == broken:
             raise BackendError("cannot run this")
-        return loaded(models, cell)
+        return get(models, cell)
 
-    monkeypatch.setattr(ModelCache, "loaded", load)
+    monkeypatch.setattr(ModelCache, "get", load)
     outcome = {}
     for cell in harness.planned:
-        if not harness.checkpoint(cell.variant).metrics.exhausted:
+        if not harness.models.checkpoint(cell.variant).metrics.exhausted:
             try:
                 harness.latency_record(cell)
                 outcome[cell] = "ok"
             except BackendError as error:
                 outcome[cell] = str(error)
-    wrong = {cell for cell in outcome if broken in (cell, reference_of(cell))}
+    wrong = {cell for cell in outcome if broken in (cell, cell.reference)}
     assert all((outcome[cell] == "cannot run this") == (cell in wrong) for cell in outcome)
     assert all(outcome[cell] == "ok" for cell in set(outcome) - wrong)
 
@@ -175,10 +161,10 @@ def test_the_oldest_models_make_room(harness, monkeypatch):
     """Loaded models are kept up to a size, the last used ones, and never fewer than the one in use."""
     monkeypatch.setattr(model_cache, "CACHE_BYTES", 1)
     for end in ("dense-eager-fp32-cpu-b2", "magnitude-0.5-eager-fp32-cpu-b2"):
-        harness.evaluate(cell_of(harness, end))
+        harness.models.evaluate(cell_of(harness, end))
     assert len(harness.models._loaded) == 1
     monkeypatch.setattr(model_cache, "CACHE_BYTES", 10**9)
-    harness.evaluate(cell_of(harness, "magnitude-0.9-eager-fp32-cpu-b2"))
+    harness.models.evaluate(cell_of(harness, "magnitude-0.9-eager-fp32-cpu-b2"))
     assert len(harness.models._loaded) == 2
 
 
@@ -193,9 +179,9 @@ def test_accuracy_counts_every_image_once(harness):
 
 
 def test_a_latency_record_says_why_and_how_well(harness):
-    """Beside times stand the answers, the MACs saved, the ceilings, and what getting ready took."""
+    """Beside times stand the predictions, the MACs saved, the roofline, and what the setup took."""
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-bf16-cpu-b2"))
-    macs = [harness.checkpoint(cell_of(harness, end).variant).metrics.macs for end in ENDS]
+    macs = [harness.models.checkpoint(cell_of(harness, end).variant).metrics.macs for end in ENDS]
     assert record["mac_reduction"] == macs[0] / macs[1] > 1
     assert record["mac_efficiency"] == pytest.approx(record["speedup"] / record["mac_reduction"])
     assert 0 <= record["agreement"] <= 1
@@ -220,7 +206,7 @@ def test_records_say_what_the_runtime_was_told(harness, monkeypatch):
 def test_a_cost_record_says_how_steps_were_launched(harness, monkeypatch, graphed):
     """As one graph or kernel by kernel: it is in the checkpoint's metrics."""
     dense = cell_of(harness, ENDS[0]).variant
-    made = harness.checkpoint(dense)
+    made = harness.models.checkpoint(dense)
     metrics = made.metrics.model_copy(update={"train_cuda_graph": graphed})
     monkeypatch.setattr(harness.models, "checkpoint", lambda variant: replace(made, metrics=metrics))
     assert harness.cost_record(dense)["train_cuda_graph"] is graphed
@@ -239,17 +225,17 @@ def test_a_training_record_compares_whole_steps(harness):
     assert record["images_per_s"] == pytest.approx(128e3 / record["step_ms"])
     assert 0 < record["data_share"] < 1
     assert record["roofline_fraction"] > 0
-    assert list(harness.place.store.stored_keys()) == []
+    assert list(harness.workspace.store.stored_keys()) == []
 
 
-def test_a_disturbed_measurement_is_marked(harness, monkeypatch):
+def test_a_contended_measurement_is_marked(harness, monkeypatch):
     """What kept the machine busy stands in the records of all cells that were timed together."""
     busy = Contention(0.0, 0.38, None, None, None, None, 5.0)
     monkeypatch.setattr(ContentionMonitor, "contention", property(lambda watch: busy))
     record, _ = harness.latency_record(cell_of(harness, "magnitude-0.5-eager-fp32-cpu-b2"))
     assert record["contaminated"] is True
     assert record["contention"] == "other processes used 38 % of the cores"
-    assert harness.disturbed == [record]
+    assert harness.contended_records == [record]
     assert harness.control_problem() == ""  # no control has left the tolerance
 
 
@@ -269,7 +255,7 @@ def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
         }
     )
     seen = []
-    watch_tours(monkeypatch, lambda groups: seen.append((torch.get_num_threads(), len(groups))))
+    watch_sessions(monkeypatch, lambda groups: seen.append((torch.get_num_threads(), len(groups))))
     before = torch.get_num_threads()
     try:
         opened = Harness(
@@ -279,13 +265,13 @@ def test_speed_is_measured_on_the_threads_of_the_cell(tmp_path, monkeypatch):
     finally:
         torch.set_num_threads(before)
     assert [record["threads"] for record in records] == [1, 2, 1, 2]
-    assert seen == [(1, 2), (2, 2)]  # a tour for each number of threads
+    assert seen == [(1, 2), (2, 2)]  # a session for each number of threads
 
 
 def test_a_control_may_take_longer(harness, monkeypatch):
     """All verdicts of a run hang on its controls: their limit is four times that of other cells."""
     limits = []
-    watch_tours(monkeypatch, lambda groups: limits.extend(group.budget_s for group in groups))
+    watch_sessions(monkeypatch, lambda groups: limits.extend(group.budget_s for group in groups))
     harness.latency_record(cell_of(harness, "dense-eager-fp32-cpu-b2"))
     budget_s = harness.grid.latency.budget_s
     assert limits == [4 * budget_s, budget_s, budget_s]

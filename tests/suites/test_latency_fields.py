@@ -6,7 +6,7 @@ import pytest
 
 from pruning_core.backends.base import DeviceTime
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.measure.interleaved import PairedTiming
+from pruning_core.measure.paired import PairedTiming
 from pruning_core.records.record import make_record
 from pruning_core.store.checkpoint import Metrics
 from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields
@@ -19,9 +19,15 @@ QUIET = Contention(0.0, 0.01, None, None, None, None, 5.0)
 
 def timing(calls: int = 200, candidate_s: float = 0.01) -> PairedTiming:
     """A candidate twice as fast as its reference, in ten rounds."""
-    calls_s = [candidate_s * (1 + place / 100) for place in range(calls)]
+    call_times_s = [candidate_s * (1 + place / 100) for place in range(calls)]
     return PairedTiming(
-        (2 * candidate_s,) * 20, (candidate_s,) * 20, (-math.log(2),) * 10, 5, 3, looks=3, calls_s=calls_s
+        (2 * candidate_s,) * 20,
+        (candidate_s,) * 20,
+        (-math.log(2),) * 10,
+        5,
+        3,
+        looks=3,
+        call_times_s=call_times_s,
     )
 
 
@@ -54,7 +60,7 @@ def reasons(**changes):
         "timing": timing(),
         "metrics": metrics(1_000_000),
         "reference": metrics(4_000_000),
-        "ceiling": None,
+        "roofline": None,
         "device_time": None,
         "precision": "fp32",
         "batch_size": 8,
@@ -94,21 +100,21 @@ def test_percentiles_are_of_single_calls():
 
 
 def test_saved_macs_are_compared_with_saved_time():
-    """A quarter of the MACs at twice the speed: half of what was saved came out as time."""
+    """A quarter of the MACs at twice the speed: half of what was saved is saved time."""
     fields = reasons()
     assert fields == {"mac_reduction": 4.0, "mac_efficiency": 0.5}
 
 
 def test_the_roofline_is_this_machines_own():
-    """The least time is that of the slower ceiling; bytes shrink with the precision."""
+    """The minimum time is that of the slower rate; bytes shrink with the precision."""
     fast_memory = Roofline(peak_flops_per_s=16e9, bandwidth_bytes_per_s=1e12)
-    fields = reasons(ceiling=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
+    fields = reasons(roofline=fast_memory)  # 2 × 1e6 × 8 operations at 16 G/s: 1 ms of 10
     assert fields["roofline_fraction"] == pytest.approx(0.1)
     assert fields["roofline_bound"] == "compute"
     assert (fields["peak_gflops"], fields["bandwidth_gb_s"]) == (16.0, 1000.0)
     slow_memory = Roofline(peak_flops_per_s=1e15, bandwidth_bytes_per_s=1e9)
     moved = 4_000_000 + 8 * 3072 * 4
-    in_fp32, in_int8 = (reasons(ceiling=slow_memory, precision=p) for p in ("fp32", "int8"))
+    in_fp32, in_int8 = (reasons(roofline=slow_memory, precision=p) for p in ("fp32", "int8"))
     assert in_fp32["roofline_bound"] == "memory"
     assert in_fp32["roofline_fraction"] == pytest.approx(moved / 1e9 / 0.01)
     assert in_int8["roofline_fraction"] == pytest.approx(in_fp32["roofline_fraction"] / 4)
@@ -122,7 +128,7 @@ def test_a_launch_bound_cell_is_flagged():
     assert reasons(device_time=DeviceTime(device_s=0.002, launch_s=0.0001))["launch_bound"] is False
 
 
-def test_a_disturbed_cell_is_contaminated_and_says_by_what():
+def test_a_contended_cell_is_contaminated_and_says_by_what():
     """What the machine does not say is left out; what harmed stands in words."""
     assert contention_fields(QUIET) == {
         "contention": "",

@@ -1,4 +1,4 @@
-"""ModelCache that stay loaded: once each, for as many threads as the cell asks for."""
+"""Models that stay loaded: once each, for as many threads as the cell asks for."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from pruning_core.datasets.batches import normalise
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import model_cache
-from pruning_core.suites.model_cache import ModelCache, dense_of, plain_of
+from pruning_core.suites.model_cache import ModelCache
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import write_user_model
 
@@ -39,9 +39,9 @@ def test_a_cell_runs_on_its_own_number_of_threads(models):
     """Each number of threads has a model of its own; answers are evaluated once for both."""
     cells = [cell for cell in latency_cells(models.grid) if cell.variant.is_dense]
     assert [models.threads_of(cell) for cell in cells] == [1, 2]
-    one, two = (models.loaded(cell) for cell in cells)
+    one, two = (models.get(cell) for cell in cells)
     assert one is not two
-    assert models.loaded(cells[0]) is one
+    assert models.get(cells[0]) is one
     assert models.evaluate(cells[0]) is models.evaluate(cells[1])
     assert torch.get_num_threads() == 2  # evaluated on the most there are
 
@@ -49,7 +49,7 @@ def test_a_cell_runs_on_its_own_number_of_threads(models):
 def test_calibration_images_are_training_images_always_the_same(models):
     """int8 never sees a test image, and two runs see the same ones."""
     cell = next(latency_cells(models.grid))
-    dataset = models.place.dataset("digits")
+    dataset = models.workspace.dataset("digits")
     one, two = models._calibration(cell), models._calibration(cell)
     assert torch.equal(one, two)
     assert len(one) == model_cache.CALIBRATION_IMAGES
@@ -75,19 +75,34 @@ def test_int8_is_calibrated(models, monkeypatch):
 
 def test_time_is_counted_by_what_it_went_into(models):
     """Making checkpoints, making models ready and running them are three counters."""
-    cell = next(latency_cells(models.grid))
+    budget, cell = models.budget, next(latency_cells(models.grid))
     models.checkpoint(cell.variant)
-    assert models.made_s > 0 == models.prepared_s == models.measured_s
-    models.loaded(cell)
-    assert models.prepared_s > 0 == models.measured_s
+    assert budget.checkpoints_s > 0 == budget.backend_setup_s == budget.timed_s
+    models.get(cell)
+    assert budget.backend_setup_s > 0 == budget.timed_s
     models.evaluate(cell)
-    assert models.measured_s > 0
+    assert budget.timed_s > 0
 
 
-def test_the_plain_and_the_dense_of_a_cell(models):
-    """The same checkpoint on eager fp32; the network a variant was made from."""
-    cell = next(c for c in latency_cells(models.grid) if not c.variant.is_dense)
-    elsewhere = model_cache.replace(cell, backend="openvino", precision="int8")
-    assert plain_of(elsewhere) == cell
-    assert dense_of(cell.variant).is_dense
-    assert dense_of(cell.variant).model == cell.variant.model
+def test_a_checkpoint_is_asked_for_once(models, monkeypatch):
+    """Whatever asks again for a variant gets what is there: its specs are hashed once in a run."""
+    asked = []
+    ensure = model_cache.ensure_variant
+    monkeypatch.setattr(model_cache, "ensure_variant", lambda *some: asked.append(some) or ensure(*some))
+    cell = next(latency_cells(models.grid))
+    models.evaluate(cell)
+    models.get(cell)
+    assert models.checkpoint(cell.variant) is models.checkpoint(cell.variant)
+    assert len(asked) == 1
+
+
+def test_calls_can_be_wrapped(models):
+    """What is timed of a cell is what the hook returns for it; without one, the backend's own call."""
+    cell = next(latency_cells(models.grid))
+    model = models.get(model_cache.replace(cell, batch_size=None))  # as its accuracy was evaluated
+    images = models.images(cell)
+    own = models.bind(model, cell, images)()
+    seen = []
+    models.wrap_call = lambda wrapped, call: lambda: (seen.append(wrapped), call())[1]
+    assert torch.equal(models.bind(model, cell, images)(), own)
+    assert seen == [cell]

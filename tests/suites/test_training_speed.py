@@ -47,8 +47,8 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
     """A smaller last batch of an epoch is left out: all samples are of one size."""
     ours = TrainerStep(Tiny(), images, SPEC)
     sizes = []
-    take = ours._runner.step
-    monkeypatch.setattr(ours._runner, "step", lambda choices: (sizes.append(len(choices)), take(choices))[1])
+    take = ours._step.step
+    monkeypatch.setattr(ours._step, "step", lambda choices: (sizes.append(len(choices)), take(choices))[1])
     for _ in range(8):
         ours()
     assert sizes == [16] * 8
@@ -56,12 +56,12 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
 
 def test_both_see_the_same_pixels(images):
     """Image by image or in whole batches, a training image is normalised to the same values."""
-    plain = BaselineStep(Tiny(), images, SPEC)
+    baseline = BaselineStep(Tiny(), images, SPEC)
     ours = TrainerStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
-    one, label = plain._loader.dataset[7]
+    one, label = baseline._loader.dataset[7]
     batch, labels = make_batch(images.train, images.spec, next(ours._choices), "cpu")
-    place = int((labels == label).nonzero()[0])
-    assert torch.allclose(batch[place], one, atol=1e-5)
+    index = int((labels == label).nonzero()[0])
+    assert torch.allclose(batch[index], one, atol=1e-5)
 
 
 def test_time_to_fetch_is_part_of_the_step(images):

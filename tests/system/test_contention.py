@@ -1,4 +1,4 @@
-"""What else happened on the machine: from planted readings, and once for real beside a busy stranger."""
+"""What else happened on the machine: from made-up readings, and once for real beside a busy stranger."""
 
 import dataclasses
 import subprocess
@@ -16,7 +16,7 @@ from pruning_core.system.contention import (
     CpuTimes,
     contention_reason,
     read_cpu_mhz,
-    read_cpu_seconds,
+    read_cpu_times,
     read_gpu_mhz,
 )
 
@@ -35,11 +35,11 @@ BURN = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: 
 
 
 def watched(*readings: CpuTimes) -> Contention:
-    """Watch nothing, with planted CPU times before and after."""
-    planted = iter(readings)
-    with ContentionMonitor("cpu", read_cpu=lambda: next(planted)) as watch:
+    """Monitor nothing, with made-up CPU times before and after."""
+    given = iter(readings)
+    with ContentionMonitor("cpu", read_cpu=lambda: next(given)) as monitor:
         pass
-    return watch.contention
+    return monitor.contention
 
 
 def test_shares_are_of_all_cpu_time_of_our_cores() -> None:
@@ -71,14 +71,14 @@ def test_only_the_cores_that_we_may_use_count(monkeypatch) -> None:
     foreign = SimpleNamespace(**dict.fromkeys(fields, 1000.0))
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [foreign, ours, ours])
     monkeypatch.setattr(watch_module.os, "sched_getaffinity", lambda pid: {1, 2}, raising=False)
-    read = read_cpu_seconds()
+    read = read_cpu_times()
     assert (read.total, read.busy, read.stolen) == (2 * 255, 2 * 103, 2 * 128)
 
 
 def test_a_platform_that_does_not_count_stolen_time(monkeypatch) -> None:
     """Without that field, stolen time is unknown, not nothing."""
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [SimpleNamespace(user=1, system=2, idle=4)])
-    read = read_cpu_seconds()
+    read = read_cpu_times()
     assert (read.total, read.busy, read.stolen) == (7, 3, None)
 
 
@@ -86,25 +86,25 @@ def test_only_this_process_is_our_own(monkeypatch) -> None:
     """The time of children is not ours: what is measured runs in this process, and they compete with it."""
     times = SimpleNamespace(user=1, system=2, children_user=4, children_system=8)
     monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(cpu_times=lambda: times))
-    assert read_cpu_seconds().own == 3
+    assert read_cpu_times().own == 3
 
 
 def test_clocks_are_read_in_the_middle_and_at_the_end() -> None:
     """The lowest and the highest reading remain; before the work there is none."""
     now = [0.0]
     cpu, gpu = iter([3000.0, 2500.0, 2800.0]), iter([1410.0, None, 1980.0])
-    watch = ContentionMonitor(
+    monitor = ContentionMonitor(
         "cuda",
         read_cpu_clock=lambda: next(cpu),
         read_gpu_clock=lambda device: next(gpu),
         clock=lambda: now[0],
     )
-    with watch:
+    with monitor:
         for seconds in (5.0, 10.0):
             now[0] = seconds
-            watch.sample()
+            monitor.sample()
         now[0] = 15.0
-    found = watch.contention
+    found = monitor.contention
     assert (found.cpu_mhz_low, found.cpu_mhz_high) == (2500.0, 3000.0)
     assert (found.gpu_mhz_low, found.gpu_mhz_high) == (1410.0, 1980.0)
     assert found.wall_s == 15.0
@@ -119,25 +119,25 @@ def test_sampling_often_costs_nothing() -> None:
         reads.append(now[0])
         return 1980.0
 
-    with ContentionMonitor("cuda", read_gpu_clock=read, clock=lambda: now[0]) as watch:
+    with ContentionMonitor("cuda", read_gpu_clock=read, clock=lambda: now[0]) as monitor:
         for _ in range(30):
             now[0] += 0.1
-            watch.sample()
+            monitor.sample()
     assert len(reads) == 3
 
 
 def test_a_watch_has_no_answer_before_its_end() -> None:
     """Asking inside the block is a mistake of ours."""
-    with ContentionMonitor("cpu") as watch, pytest.raises(RuntimeError, match="has ended"):
-        _ = watch.contention
+    with ContentionMonitor("cpu") as monitor, pytest.raises(RuntimeError, match="has ended"):
+        _ = monitor.contention
 
 
 def test_a_failure_inside_comes_out_and_is_watched() -> None:
-    """The watch swallows no exception, and has its answer even so."""
-    watch = ContentionMonitor("cpu")
-    with pytest.raises(KeyError), watch:
+    """The monitor swallows no exception, and has its answer even so."""
+    monitor = ContentionMonitor("cpu")
+    with pytest.raises(KeyError), monitor:
         raise KeyError("ours")
-    assert watch.contention.wall_s >= 0
+    assert monitor.contention.wall_s >= 0
 
 
 def test_a_cpu_measurement_asks_no_gpu(monkeypatch) -> None:
@@ -193,7 +193,7 @@ def test_the_fastest_of_our_cores_tells_the_cpu_clock(tmp_path, monkeypatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
         ({}, ""),
         ({"other_cpu_share": 0.38}, "other processes used 38 % of the cores"),
@@ -210,9 +210,9 @@ def test_the_fastest_of_our_cores_tells_the_cpu_clock(tmp_path, monkeypatch) -> 
         ),
     ],
 )
-def test_what_harms_is_said_in_words(change, why) -> None:
-    """Each cause beyond its threshold is named with its figure; quiet or very short watches say nothing."""
-    assert contention_reason(dataclasses.replace(QUIET, **change)) == why
+def test_what_harms_is_said_in_words(change, reason) -> None:
+    """Each cause beyond its threshold is named with its figure; else, or for a short block, nothing is."""
+    assert contention_reason(dataclasses.replace(QUIET, **change)) == reason
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a process that keeps to one core")
@@ -222,16 +222,16 @@ def test_a_busy_stranger_shows_up() -> None:
     stranger = psutil.Process(program.pid)
     try:
         stranger.cpu_affinity(stranger.cpu_affinity()[-1:])
-        with ContentionMonitor("cpu") as watch:
-            before, cores_before = stranger.cpu_times(), read_cpu_seconds()
+        with ContentionMonitor("cpu") as monitor:
+            before, cores_before = stranger.cpu_times(), read_cpu_times()
             while stranger.cpu_times().user - before.user < 0.5:  # however busy the machine is
                 time.sleep(0.05)
             used_s = stranger.cpu_times().user - before.user
-            whole_s = read_cpu_seconds().total - cores_before.total
+            whole_s = read_cpu_times().total - cores_before.total
     finally:
         program.kill()
         program.wait()
-    share = watch.contention.other_cpu_share
+    share = monitor.contention.other_cpu_share
     assert share is not None
     # Half, for the ticks that the kernel counts to the one and to the cores at different moments.
     assert share >= 0.5 * used_s / whole_s > 0

@@ -109,7 +109,7 @@ def test_calls_are_replayed_on_new_inputs(machine):
     assert right_each_time(graphed, [4] * 10)
     assert len(calls) == WARM_UP_CALLS + 1
     assert graphed.captured
-    assert graphed.refused == ""
+    assert graphed.capture_error == ""
 
 
 def test_another_shape_runs_as_it_is(machine):
@@ -127,7 +127,7 @@ def test_what_draws_on_the_cpu_is_not_captured(machine, draw):
     graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 6)
     assert len(calls) == 6
-    assert graphed.refused == "it draws from a generator of the CPU"
+    assert graphed.capture_error == "it draws from a generator of the CPU"
     assert machine.captures == 0
 
 
@@ -143,7 +143,7 @@ def test_what_waits_for_the_device_is_not_captured(machine, waits_in, captured):
     graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 6)
     assert graphed.captured == captured
-    assert graphed.refused == ("" if captured else "it waits for the device")
+    assert graphed.capture_error == ("" if captured else "it waits for the device")
 
 
 def test_other_warnings_reach_the_user(machine):
@@ -171,7 +171,7 @@ def test_a_capture_that_fails_is_given_up_for_good(machine):
     function, calls = doubling(machine, fail)
     graphed = GraphedCallable(function, StandInStream())
     assert right_each_time(graphed, [4] * 7)
-    assert graphed.refused == "operation not permitted when stream is capturing"
+    assert graphed.capture_error == "operation not permitted when stream is capturing"
     assert machine.captures == 2
     assert len(calls) == 8
 
@@ -219,11 +219,11 @@ def test_a_graph_trains_as_kernel_by_kernel(images, monkeypatch, taught, masked)
         others["zeros"] = {"inner.weight": torch.rand(Tiny().inner.weight.shape) < 0.5}
     weights, _, result = run(images, kind=Tiny, **others)
     monkeypatch.setattr(step, "MIN_STEPS_FOR_GRAPH", 10**9)
-    plain, _, plain_result = run(images, kind=Tiny, **others)
-    assert (result.graphed, plain_result.graphed) == (True, False)
-    assert result.losses == pytest.approx(plain_result.losses, rel=2e-2)
+    ungraphed, _, ungraphed_result = run(images, kind=Tiny, **others)
+    assert (result.graphed, ungraphed_result.graphed) == (True, False)
+    assert result.losses == pytest.approx(ungraphed_result.losses, rel=2e-2)
     for name in weights:
-        torch.testing.assert_close(weights[name], plain[name], rtol=5e-2, atol=5e-2)
+        torch.testing.assert_close(weights[name], ungraphed[name], rtol=5e-2, atol=5e-2)
     if masked:
         assert (weights["inner.weight"][others["zeros"]["inner.weight"]] == 0).all()
 
@@ -261,8 +261,8 @@ def test_what_cannot_or_must_not_be_captured_runs_as_it_is(images, monkeypatch, 
     weights, _, result = run(images, kind=kind)
     monkeypatch.setattr(step, "MIN_STEPS_FOR_GRAPH", 10**9)
     random.seed(0)
-    plain, _, _ = run(images, kind=kind)
+    ungraphed, _, _ = run(images, kind=kind)
     assert not result.graphed
     torch.nn.functional.dropout(torch.ones(4, device="cuda"))  # the device's generator is as it was
     for name in weights:
-        torch.testing.assert_close(weights[name], plain[name], rtol=5e-2, atol=5e-2)
+        torch.testing.assert_close(weights[name], ungraphed[name], rtol=5e-2, atol=5e-2)

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from pruning_core.system import roofline
 from pruning_core.system.roofline import Roofline, Stopwatch, measure_roofline, roofline_time
 
-MATRIX_BOUND = 100.0  # operations per second
-BANDWIDTH_BOUND = 10.0  # bytes per second
+PEAK_FLOPS = 100.0  # operations per second
+BANDWIDTH = 10.0  # bytes per second
 
 
 @pytest.fixture(autouse=True)
@@ -25,18 +25,18 @@ def tiny(monkeypatch) -> None:
 
 
 def steady_clock(step_s: float) -> Callable[[], float]:
-    """Return a clock that goes on by `step_s` each time somebody looks at it: all samples last as long."""
+    """Return a clock that goes on by `step_s` each time it is read: all samples last as long."""
     looks = iter(range(10**6))
     return lambda: next(looks) * step_s
 
 
 def rates(monkeypatch, flops_per_s: dict[torch.dtype, float]) -> None:
-    """Plant the matrix ceiling of each type."""
-    monkeypatch.setattr(roofline, "_matrix_ceiling", lambda device, dtype, stopwatch: flops_per_s[dtype])
+    """Set the peak arithmetic of each type."""
+    monkeypatch.setattr(roofline, "_peak_flops", lambda device, dtype, stopwatch: flops_per_s[dtype])
 
 
 def test_the_fastest_sample_counts_after_a_warm_up() -> None:
-    """A ceiling is what was reached once: the warm-up is not timed, and neighbours change nothing."""
+    """A peak is what was reached once: the warm-up is not timed, and neighbours change nothing."""
     done = []
     times = iter([0.0, 5.0, 10.0, 11.0, 20.0, 29.0])  # samples of 5, 1 and 9 seconds
     waited = []
@@ -47,26 +47,26 @@ def test_the_fastest_sample_counts_after_a_warm_up() -> None:
 
 
 def test_rates_are_work_by_time() -> None:
-    """With samples of one millisecond, the largest product makes one ceiling, a piece of memory the other."""
-    ceiling = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
-    assert ceiling is not None
-    assert ceiling.peak_flops_per_s == pytest.approx(2 * 64**3 * 1e3)
-    assert ceiling.bandwidth_bytes_per_s == pytest.approx(2 * 2**16 / roofline.CHUNKS * 1e3)
+    """With samples of one millisecond, the largest product gives one rate, a chunk of memory the other."""
+    found = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
+    assert found is not None
+    assert found.peak_flops_per_s == pytest.approx(2 * 64**3 * 1e3)
+    assert found.bandwidth_bytes_per_s == pytest.approx(2 * 2**16 / roofline.CHUNKS * 1e3)
 
 
 def test_convolutions_count_too(monkeypatch) -> None:
-    """Where convolutions are the faster, they make the ceiling: TF32 is allowed to them alone."""
+    """Where convolutions are the faster, they give the peak: TF32 is allowed to them alone."""
     monkeypatch.setattr(roofline, "CHANNELS", 64)
-    ceiling = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
-    assert ceiling is not None
-    assert ceiling.peak_flops_per_s == pytest.approx(2 * 2 * (64 * 3 * 16) ** 2 * 1e3)
+    found = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1e-3))
+    assert found is not None
+    assert found.peak_flops_per_s == pytest.approx(2 * 2 * (64 * 3 * 16) ** 2 * 1e3)
 
 
 def test_no_larger_work_after_a_long_call() -> None:
     """A slow machine ends with the smallest work; the next would take many times as long."""
-    ceiling = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1.0))
-    assert ceiling is not None
-    assert ceiling.peak_flops_per_s == pytest.approx(2 * 32**3)
+    found = measure_roofline("cpu", "fp32", 1, clock=steady_clock(1.0))
+    assert found is not None
+    assert found.peak_flops_per_s == pytest.approx(2 * 32**3)
 
 
 @pytest.mark.parametrize("kind", ["_products", "_convolutions"])
@@ -81,11 +81,11 @@ def test_operations_are_counted_as_pytorch_counts_them(kind) -> None:
 
 
 def test_streaming_goes_over_the_whole_array() -> None:
-    """Each call takes the next piece, so that none is still in a cache when it comes again."""
+    """Each call takes the next chunk, so that none is still in a cache when it is used again."""
     ((moved, call),) = roofline._memory_sweep("cpu")
-    places = [call().data_ptr() for _ in range(roofline.CHUNKS + 1)]
-    assert len(set(places)) == roofline.CHUNKS
-    assert places[0] == places[-1]
+    addresses = [call().data_ptr() for _ in range(roofline.CHUNKS + 1)]
+    assert len(set(addresses)) == roofline.CHUNKS
+    assert addresses[0] == addresses[-1]
     assert moved * roofline.CHUNKS == 2 * 2**16
 
 
@@ -127,15 +127,15 @@ def test_measuring_changes_no_seed() -> None:
 
 
 @pytest.mark.parametrize(("bf16_flops_per_s", "known"), [(3.0, True), (2.0, False), (1.0, False)])
-def test_a_precision_that_is_emulated_has_no_ceiling(monkeypatch, bf16_flops_per_s, known) -> None:
+def test_a_precision_that_is_emulated_has_no_roofline(monkeypatch, bf16_flops_per_s, known) -> None:
     """Below fp32, only what is faster than fp32 runs on instructions of its own."""
     rates(monkeypatch, {torch.float32: 2.0, torch.bfloat16: bf16_flops_per_s})
-    ceiling = measure_roofline("cpu", "bf16", 1)
-    assert (ceiling is not None) == known
-    assert ceiling is None or ceiling.peak_flops_per_s == bf16_flops_per_s
+    found = measure_roofline("cpu", "bf16", 1)
+    assert (found is not None) == known
+    assert found is None or found.peak_flops_per_s == bf16_flops_per_s
 
 
-def test_a_precision_that_is_not_supported_has_no_ceiling(monkeypatch) -> None:
+def test_a_precision_that_is_not_supported_has_no_roofline(monkeypatch) -> None:
     """Where PyTorch has no products of 8-bit integers, none is measured, and nothing is raised."""
 
     def fail(*tensors: torch.Tensor) -> torch.Tensor:
@@ -145,7 +145,7 @@ def test_a_precision_that_is_not_supported_has_no_ceiling(monkeypatch) -> None:
     assert measure_roofline("cpu", "int8", 1) is None
 
 
-def test_other_devices_have_no_ceiling() -> None:
+def test_other_devices_have_no_roofline() -> None:
     """A device that we do not know how to time has none."""
     assert measure_roofline("mps", "fp32", 1) is None
 
@@ -161,7 +161,7 @@ def test_other_devices_have_no_ceiling() -> None:
 )
 def test_the_slower_of_both_bounds_the_time(flops, bytes_moved, seconds, bound) -> None:
     """Under a roofline, work takes as long as its operations or its bytes, whichever is longer."""
-    assert roofline_time(flops, bytes_moved, Roofline(MATRIX_BOUND, BANDWIDTH_BOUND)) == (seconds, bound)
+    assert roofline_time(flops, bytes_moved, Roofline(PEAK_FLOPS, BANDWIDTH)) == (seconds, bound)
 
 
 def test_only_last_level_caches_are_added_up_each_once(tmp_path) -> None:
@@ -176,22 +176,22 @@ def test_only_last_level_caches_are_added_up_each_once(tmp_path) -> None:
     assert roofline._last_level_cache_bytes(tmp_path / "nowhere") == 0
 
 
-def test_a_real_ceiling_is_a_number() -> None:
-    """On the machine at hand, both ceilings are positive and finite."""
-    ceiling = measure_roofline("cpu", "fp32", 1)
-    assert ceiling is not None
-    for rate in (ceiling.peak_flops_per_s, ceiling.bandwidth_bytes_per_s):
+def test_a_real_roofline_is_two_numbers() -> None:
+    """On the machine at hand, both rates are positive and finite."""
+    found = measure_roofline("cpu", "fp32", 1)
+    assert found is not None
+    for rate in (found.peak_flops_per_s, found.bandwidth_bytes_per_s):
         assert 0 < rate < math.inf
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "int8"])
-def test_a_gpu_has_ceilings(monkeypatch, precision) -> None:
-    """On a GPU every precision either has two positive ceilings or none."""
+def test_a_gpu_has_a_roofline(monkeypatch, precision) -> None:
+    """On a GPU every precision either has two positive rates or none."""
     monkeypatch.undo()  # tiny work is as slow in each precision
-    ceiling = measure_roofline("cuda", precision, 1)
-    assert ceiling is not None or precision != "fp32"
-    if ceiling is not None:
-        assert 0 < ceiling.peak_flops_per_s < math.inf
-        assert 0 < ceiling.bandwidth_bytes_per_s < math.inf
+    found = measure_roofline("cuda", precision, 1)
+    assert found is not None or precision != "fp32"
+    if found is not None:
+        assert 0 < found.peak_flops_per_s < math.inf
+        assert 0 < found.bandwidth_bytes_per_s < math.inf

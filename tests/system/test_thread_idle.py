@@ -1,4 +1,4 @@
-"""A process comes to rest: seen in its threads' states, or in its CPU time where they cannot be seen."""
+"""A process is idle: seen in its threads' states, or in its CPU time where they cannot be seen."""
 
 import hashlib
 import sys
@@ -14,7 +14,7 @@ from pruning_core.system.thread_idle import (
     MAX_WAIT_S,
     POLL_EVERY_S,
     other_threads_running,
-    rest,
+    wait_until_idle,
 )
 
 NOWHERE = Path("/nowhere")
@@ -40,14 +40,14 @@ def test_the_thread_that_asks_does_not_count(tmp_path: Path) -> None:
     assert not other_threads_running(tmp_path)
 
 
-def test_a_thread_that_ends_while_we_look_is_at_rest(tmp_path: Path) -> None:
+def test_a_thread_that_ends_during_a_poll_is_idle(tmp_path: Path) -> None:
     """Its folder was listed, its file is gone."""
     (tmp_path / "t1").mkdir()
     assert not other_threads_running(tmp_path)
 
 
-def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
-    """A pool that is quiet in one look and runs again in the next has not come to rest."""
+def test_it_is_idle_once_nothing_ran_in_two_polls(tmp_path: Path) -> None:
+    """A pool that is quiet in one poll and runs again in the next is not idle."""
     seen = iter("RSRRSS")
     waits: list[float] = []
 
@@ -56,31 +56,33 @@ def test_it_rests_once_nothing_ran_in_two_looks(tmp_path: Path) -> None:
         write_threads(tmp_path, t1=next(seen))
 
     write_threads(tmp_path, t1="R")
-    rest(wait=wait, tasks=tmp_path)
+    wait_until_idle(wait=wait, tasks=tmp_path)
     assert waits == [POLL_EVERY_S] * 6
     assert IDLE_POLLS == 2
 
 
-def test_a_process_at_rest_waits_for_one_look_more(tmp_path: Path) -> None:
-    """That is what a turn costs at least."""
+def test_an_idle_process_waits_for_one_poll_more(tmp_path: Path) -> None:
+    """That is the least that a wait costs."""
     waits: list[float] = []
-    rest(wait=waits.append, tasks=tmp_path)
+    wait_until_idle(wait=waits.append, tasks=tmp_path)
     assert waits == [POLL_EVERY_S]
 
 
 @pytest.mark.parametrize("states_are_seen", [True, False])
-def test_a_process_that_never_rests_is_let_go(tmp_path: Path, states_are_seen: bool) -> None:
-    """A thread that works on for ever delays each turn by half a second, no more."""
+def test_a_wait_for_a_busy_process_ends(tmp_path: Path, states_are_seen: bool) -> None:
+    """A thread that works on delays each sample by half a second, no more."""
     write_threads(tmp_path, t1="R")
     waits: list[float] = []
-    rest(wait=waits.append, tasks=tmp_path if states_are_seen else NOWHERE, cpu_clock=lambda: sum(waits))
+    wait_until_idle(
+        wait=waits.append, tasks=tmp_path if states_are_seen else NOWHERE, cpu_clock=lambda: sum(waits)
+    )
     assert sum(waits) == pytest.approx(MAX_WAIT_S)
 
 
 def test_where_states_are_not_told_cpu_time_does() -> None:
-    """A thread that spins for 25 ms is waited for in looks of 10 ms, the last of which it does not use."""
+    """A thread that spins for 25 ms is waited for in steps of 10 ms, the last of which it does not use."""
     waits: list[float] = []
-    rest(wait=waits.append, tasks=NOWHERE, cpu_clock=lambda: min(sum(waits), 0.025))
+    wait_until_idle(wait=waits.append, tasks=NOWHERE, cpu_clock=lambda: min(sum(waits), 0.025))
     assert waits == [CPU_STEP_S] * 4
 
 
@@ -104,6 +106,6 @@ def at_work() -> Iterator[Callable[[], bool]]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the states of threads")
 def test_a_real_thread_is_waited_for(at_work: Callable[[], bool]) -> None:
-    """On this machine, and with nothing put in: the work is over when the rest is."""
-    rest()
+    """On this machine, with nothing injected: the work is over when the wait is."""
+    wait_until_idle()
     assert not at_work()

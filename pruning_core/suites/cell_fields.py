@@ -1,0 +1,75 @@
+"""What every record says of its cell: the network, its checkpoint, where it runs, how well it predicts."""
+
+from typing import Any
+
+from pruning_core.backends.base import options_text
+from pruning_core.config.cells import Cell, Variant
+from pruning_core.config.grid import Grid
+from pruning_core.config.spec import CheckpointSpec, PrunedSpec
+from pruning_core.config.thresholds import Threshold, min_agreement
+from pruning_core.measure.accuracy import agreement, logit_difference
+from pruning_core.suites.model_cache import ModelCache
+
+
+def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[str, Any]:
+    """Return which network it is and how it is pruned; `status` is that of a cell that has not failed."""
+    train = spec.fine_tune if isinstance(spec, PrunedSpec) else spec.train
+    return {
+        "status": "ok",
+        "failure": "",
+        "model": variant.model,
+        "dataset": variant.dataset_name,
+        "dataset_fingerprint": spec.dataset.fingerprint,
+        "method": variant.method,
+        "ratio": variant.ratio,
+        "schedule": grid.schedule,
+        "scope": grid.scope,
+        "round_to": grid.round_to,
+        "seed": train.seed,
+    }
+
+
+def checkpoint_fields(models: ModelCache, variant: Variant) -> dict[str, Any]:
+    """Return the fields of a variant (see `variant_fields`), and those of its checkpoint."""
+    checkpoint = models.checkpoint(variant)
+    return {
+        **variant_fields(variant, checkpoint.spec, models.grid),
+        "key": checkpoint.key,
+        "exhausted": checkpoint.metrics.exhausted,
+    }
+
+
+def device_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:
+    """Return where and in which precision a cell runs."""
+    return {
+        "backend": cell.backend,
+        "precision": cell.precision,
+        "device": cell.device,
+        "threads": models.threads_of(cell),
+    }
+
+
+def prediction_fields(models: ModelCache, cell: Cell, threshold: Threshold | None) -> dict[str, Any]:
+    """Return how well a cell predicts, and how far that is from eager fp32: wrong speed is no speed.
+
+    Args:
+        models: Evaluates.
+        cell: On the whole test split.
+        threshold: Says how many predictions must be those of eager fp32; None: the default.
+    """
+    evaluation = models.evaluate(cell)
+    reference = models.evaluate(cell.on_reference_backend)
+    executable = models.get(cell).executable
+    low, high = evaluation.interval
+    difference = logit_difference(evaluation, reference)
+    return {
+        "accuracy": evaluation.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_n": evaluation.n,
+        "agreement": agreement(evaluation, reference),
+        "min_agreement": min_agreement(threshold, cell.precision),
+        **({} if difference is None else {"logit_difference": difference}),
+        "memory_format": executable.memory_format,
+        "backend_options": options_text(executable.options(cell.batch_size)),
+    }
