@@ -1,11 +1,13 @@
 """How a command ends: each exit code means one thing, and a reader gets a line, never a traceback.
 
-0           what was asked for is done; of `gate`: pass
-1, 2, 3     of `gate`, whatever becomes of its output: regressed, cannot compare, inconclusive
-2           else: a mistake that the user can mend, a disk that is full; one line says which
-70          a fault of this program (`faults.py`)
-141         the reader of the output went away, as `| head` does; nothing is said
-128 + n     signal n (`interrupts.py`)
+    0           what was asked for is done; of `gate`: pass
+    1, 2, 3     of `gate`, whatever becomes of its output: regressed, cannot compare, inconclusive
+    2           else: a mistake that the user can mend, a disk that is full; one line says which
+    70          a fault of this program (`faults.py`)
+    141         the reader of the output went away, as `| head` does; nothing is said
+    128 + n     signal n (`interrupts.py`)
+
+The first line that applies counts.
 """
 
 import errno
