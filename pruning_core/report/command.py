@@ -13,13 +13,13 @@ from pruning_core.records.run import Run, read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.dataset_names import FOLDER, content_of, is_folder_name
 from pruning_core.report.figure import FIGURE_FORMATS, draw_figure
-from pruning_core.report.page import page_pieces
-from pruning_core.report.writers import report_pieces
+from pruning_core.report.page import page_chunks
+from pruning_core.report.writers import report_chunks
 
 
 def write_report(
     paths: Sequence[Path],
-    form: str,
+    format: str,
     output: Path | None = None,
     baseline: Path | None = None,
     columns: str = "all",
@@ -29,7 +29,7 @@ def write_report(
 
     Args:
         paths: At least one file; several stand side by side.
-        form: A key of `FORMATS`, or `svg` or `png`.
+        format: A key of `FORMATS`, or `svg` or `png`.
         output: A file; standard output by default, in its width and with colours if it is a terminal.
         baseline: Of the gate, whose verdicts on the first file stand on the page.
         columns: `all` or `tutorial` (see `build_report`).
@@ -39,21 +39,21 @@ def write_report(
         RecordError: If a file cannot be used, or the baseline is the same run as the first file.
         OptionError: If there is no such format or dataset, or the output cannot be written.
     """
-    if baseline is not None and form != "html":
+    if baseline is not None and format != "html":
         raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
-    if columns != "all" and form not in ("terminal", "markdown"):
+    if columns != "all" and format not in ("terminal", "markdown"):
         raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
-    if dataset_titles and form in ("csv", "json"):
+    if dataset_titles and format in ("csv", "json"):
         raise OptionError("--dataset-title is for people; csv and json keep the name in the records")
     if output is not None:
         check_writable(output)
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]
         report = build_report(_with_titles(runs, dataset_titles or {}), columns)
-    if form in FIGURE_FORMATS:
+    if format in FIGURE_FORMATS:
         if output is None:
-            raise OptionError(f"a picture needs a file to go to: --format {form} -o report.{form}")
-        draw_figure(report, output, form)
+            raise OptionError(f"a figure needs a file to go to: --format {format} -o report.{format}")
+        draw_figure(report, output, format)
     elif baseline is not None:
         from pruning_core.gate.compare import compare
         from pruning_core.gate.policy import Policy
@@ -61,15 +61,15 @@ def write_report(
 
         before = read_run(baseline)
         refuse_same_runs([before, runs[0]])
-        _write(page_pieces(report, compare(before, runs[0], Policy())), output)
-    elif form == "terminal" and output is None:
+        _write(page_chunks(report, compare(before, runs[0], Policy())), output)
+    elif format == "terminal" and output is None:
         from rich.console import Console
 
         console = Console()
         colour = console.is_terminal and not console.no_color and console.color_system is not None
-        print_pieces(report_pieces(report, form, find_width(sys.stdout), colour))
+        print_pieces(report_chunks(report, format, find_width(sys.stdout), colour))
     else:
-        _write(report_pieces(report, form), output)
+        _write(report_chunks(report, format), output)
 
 
 def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
@@ -104,9 +104,9 @@ def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
     ]
 
 
-def _write(pieces: Iterable[str], output: Path | None) -> None:
-    """Write all pieces; a file comes to be, or is replaced, when the last of them is written."""
+def _write(chunks: Iterable[str], output: Path | None) -> None:
+    """Write all chunks; a file comes to be, or is replaced, when the last of them is written."""
     if output is None:
-        print_content(pieces)
+        print_content(chunks)
         return
-    write_pieces(output, (piece.encode("utf-8") for piece in pieces))
+    write_pieces(output, (chunk.encode("utf-8") for chunk in chunks))

@@ -1,4 +1,4 @@
-"""The report as a picture for a README: accuracy against latency, and speed-up against ratio.
+"""The report as a figure for a README: accuracy against latency, and speed-up against ratio.
 
 Needs the extra `figures` (matplotlib).
 """
@@ -18,8 +18,8 @@ from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_bytes_file
 from pruning_core.files.extras import require_matplotlib
 from pruning_core.records.fields import Record
-from pruning_core.report.run_index import Backend, Group, RunIndex
-from pruning_core.report.tables import Report
+from pruning_core.report.run_index import BackendPrecision, RunIndex, Subject
+from pruning_core.report.table import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,19 +27,23 @@ if TYPE_CHECKING:
 
 FIGURE_FORMATS = ("svg", "png")
 
-# Okabe and Ito's palette: told apart by the colour-blind.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#882255", "#4D4D4D")
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#882255", "#4D4D4D"),
+    *("#E69F00", "#5A3FC0", "#7FA800"),
+)
+"""Okabe and Ito's palette and three more; a backend has a mark of its own beside, for the colour-blind."""
+
 LINES = ("-", "--", "-.", ":")
 IDEAL: dict[str, Any] = {
     "color": "#777777",
     "lw": 0.8,
     "ls": (0, (1, 1)),
-    "label": "what the MACs saved would give",
+    "label": "MAC reduction",
 }
-MARKS = "os^DvPX*<>h"  # not as many as colours: the pair comes back only after 88 backends
+MARKS = "os^DvPX*<>h"
+"""As many as colours: neither comes back before the other."""
 
-
-LONGEST_LABEL, LONGEST_LINE, MOST_LINES = 60, 220, 10
+MAX_LABEL, MAX_LINE, MAX_LINES = 60, 220, 10
 """Characters of a legend's label and of a line of the title, and how many lines there is room for."""
 
 DRAWING: dict[Any, Any] = {
@@ -51,28 +55,28 @@ DRAWING: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Series:
     """What has a line style of its own: one method of one file."""
 
     index: RunIndex
-    group: Group
+    subject: Subject
     device: str
     name: str
 
 
-def draw_figure(report: Report, path: Path, form: str) -> None:
+def draw_figure(report: Report, path: Path, format: str) -> None:
     """Draw the first model, dataset and device that was timed, at its largest batch size, by every method.
 
     Args:
         report: What `build_report` made.
         path: Where to.
-        form: `svg` or `png`.
+        format: `svg` or `png`.
 
     Raises:
         OptionError: If matplotlib is not installed, nothing was timed, or the file cannot be written.
     """
     require_matplotlib()
-    batch_size, parts = _what_to_draw(report)
+    batch_size, all_series = _what_to_draw(report)
     # Where the home folder cannot be written, it says so, and that a font has not got a letter.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
@@ -84,12 +88,14 @@ def draw_figure(report: Report, path: Path, form: str) -> None:
         warnings.simplefilter("ignore", UserWarning)  # a letter that the font lacks, a legend without room
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
         backends = list(
-            dict.fromkeys(b for part in parts for b in part.index.backends(part.group, part.device))
+            dict.fromkeys(
+                b for series in all_series for b in series.index.backends(series.subject, series.device)
+            )
         )
-        for number, part in enumerate(parts):
+        for number, series in enumerate(all_series):
             ideal: dict[float, float] = {}
-            for backend in part.index.backends(part.group, part.device):
-                records = _timed(part, backend, batch_size)
+            for backend in series.index.backends(series.subject, series.device):
+                records = _timed(series, backend, batch_size)
                 style = _mark_of(backends.index(backend)) | _line_of(number)
                 _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
                 _draw_speedup(right, [r for r in records if r.get("ratio")], style)
@@ -98,56 +104,63 @@ def draw_figure(report: Report, path: Path, form: str) -> None:
                 }
             right.plot(sorted(ideal), [ideal[ratio] for ratio in sorted(ideal)], **IDEAL)
         _finish(left, right)
-        _explain(right, backends, parts)
-        first = parts[0]
-        methods = " and ".join(dict.fromkeys(part.group.method for part in parts))
-        facts = [part.index.facts() for part in parts]
-        what = f"{first.group.model} on {first.group.dataset}, {methods}, {first.device}, batch {batch_size}"
-        lines = [shortened(printable(line), LONGEST_LINE) for line in dict.fromkeys([what, *facts])]
-        figure.suptitle("\n".join(lines[:MOST_LINES]), fontsize=8)
+        _explain(right, backends, all_series)
+        first = all_series[0]
+        methods = " and ".join(dict.fromkeys(series.subject.method for series in all_series))
+        facts = [
+            f"{f'{series.index.file}: ' if len(report.indexes) > 1 else ''}{series.index.provenance()}"
+            for series in all_series
+        ]
+        what = (
+            f"{first.subject.model} on {first.subject.dataset}, {methods}, {first.device}, batch {batch_size}"
+        )
+        lines = [shortened(printable(line), MAX_LINE) for line in dict.fromkeys([what, *facts])]
+        figure.suptitle("\n".join(lines[:MAX_LINES]), fontsize=8)
         figure.tight_layout()
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
+        figure.savefig(buffer, format=format, dpi=150, metadata={"Date": None} if format == "svg" else None)
         plt.close(figure)
     write_bytes_file(path, buffer.getvalue())
 
 
-def _what_to_draw(report: Report) -> tuple[int, list[_Part]]:
+def _what_to_draw(report: Report) -> tuple[int, list[_Series]]:
     """Return the largest batch size of the first that was timed, and all that was timed like it."""
-    places = [place for place in _places(report) if place[0].batch_sizes(place[1], place[2])]
-    if not places:
+    targets = [target for target in _targets(report) if target[0].batch_sizes(target[1], target[2])]
+    if not targets:
         raise OptionError("nothing to draw: these files hold no latency records")
-    first, group, device = places[0]
-    batch_size = first.batch_sizes(group, device)[-1]
+    first, subject, device = targets[0]
+    batch_size = first.batch_sizes(subject, device)[-1]
     alike = [
         (index, other)
-        for index, other, its_device in places
-        if (other.model, other.dataset, its_device) == (group.model, group.dataset, device)
+        for index, other, its_device in targets
+        if (other.model, other.dataset, its_device) == (subject.model, subject.dataset, device)
         and batch_size in index.batch_sizes(other, its_device)
     ]
     methods = [other.method for _, other in alike]
     return batch_size, [
-        _Part(
+        _Series(
             index,
             other,
             device,
-            other.method if methods.count(other.method) == 1 else f"{other.method}, {index.run.path.name}",
+            other.method if methods.count(other.method) == 1 else f"{other.method}, {index.file}",
         )
         for index, other in alike
     ]
 
 
-def _timed(part: _Part, backend: Backend, batch_size: int) -> list[Record]:
-    ratios = part.index.ratios(part.group, part.device)
-    found = (part.index.latency(part.group, ratio, backend, part.device, batch_size) for ratio in ratios)
+def _timed(series: _Series, backend: BackendPrecision, batch_size: int) -> list[Record]:
+    ratios = series.index.ratios(series.subject, series.device)
+    found = (
+        series.index.latency(series.subject, ratio, backend, series.device, batch_size) for ratio in ratios
+    )
     return [record for record in found if record and "latency_ms" in record]
 
 
-def _places(report: Report) -> Iterator[tuple[RunIndex, Group, str]]:
+def _targets(report: Report) -> Iterator[tuple[RunIndex, Subject, str]]:
     for index in report.indexes:
-        for group in index.groups():
-            for device in index.devices(group):
-                yield index, group, device
+        for subject in index.subjects():
+            for device in index.devices(subject):
+                yield index, subject, device
 
 
 def _mark_of(number: int) -> dict[str, Any]:
@@ -164,8 +177,8 @@ def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, Any
     if not records:
         return
     x, y = [r["latency_ms"] for r in records], [r["accuracy"] for r in records]
-    beside = _reach(records, "latency_ms", "latency_low_ms", "latency_high_ms")
-    above = _reach(records, "accuracy", "accuracy_low", "accuracy_high")
+    beside = _error_bars(records, "latency_ms", "latency_low_ms", "latency_high_ms")
+    above = _error_bars(records, "accuracy", "accuracy_low", "accuracy_high")
     axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=5, elinewidth=0.8, **style)
 
 
@@ -173,11 +186,11 @@ def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, Any]
     if not records:
         return
     x, y = [r["ratio"] for r in records], [r["speedup"] for r in records]
-    bounds = _reach(records, "speedup", "speedup_low", "speedup_high")
+    bounds = _error_bars(records, "speedup", "speedup_low", "speedup_high")
     axis.errorbar(x, y, yerr=bounds, lw=1, ms=5, elinewidth=0.8, **style)
 
 
-def _reach(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
+def _error_bars(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
     """Return how far each interval reaches below and above its value, never less than nothing."""
     return [
         [max(0.0, r[value] - r[low]) for r in records],
@@ -207,21 +220,21 @@ def _label_plainly(axis: "Axis") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _explain(axis: "Axes", backends: Sequence[Backend], parts: Sequence[_Part]) -> None:
+def _explain(axis: "Axes", backends: Sequence[BackendPrecision], all_series: Sequence[_Series]) -> None:
     """Draw the legend: colours and marks are backends, lines are methods where there are several."""
     from matplotlib.lines import Line2D
 
     labels = [" ".join(name) for name in backends]
     entries = [Line2D([], [], ms=5, **(_mark_of(number) | {"ls": ""})) for number, _ in enumerate(backends)]
-    if len(parts) > 1:
-        labels += [part.name for part in parts]
+    if len(all_series) > 1:
+        labels += [series.name for series in all_series]
         entries += [
             Line2D([], [], color="black", marker="o", ms=5, lw=0.8, **_line_of(number))
-            for number, _ in enumerate(parts)
+            for number, _ in enumerate(all_series)
         ]
     labels.append(IDEAL["label"])
     entries.append(Line2D([], [], **IDEAL))
     # Put in afterwards: what begins with an underscore would be left out of the legend.
     legend = axis.legend(entries, ["."] * len(entries), fontsize=7)
     for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(shortened(printable(label), LONGEST_LABEL))
+        text.set_text(shortened(printable(label), MAX_LABEL))

@@ -1,4 +1,4 @@
-"""How a number is printed: rounded, in the unit that its column's head or the cell itself names.
+"""How a number is printed: rounded, in the unit that its column's heading or the cell itself names.
 
 One place for all formats that people read, so that the terminal and Markdown cannot disagree. CSV and
 JSON carry exact numbers.
@@ -6,7 +6,7 @@ JSON carry exact numbers.
 
 from collections.abc import Callable
 
-from pruning_core.report.run_index import Estimate
+from pruning_core.report.estimate import Estimate
 
 ABSENT = "–"
 
@@ -23,11 +23,15 @@ def number_text(value: object, kind: str) -> tuple[str, str]:
     """
     if value is None:
         return ABSENT, ""
-    form = FORMATS[kind]
+    format_number = FORMATS[kind]
     if not isinstance(value, Estimate):
-        return form(value), ""
-    interval = "" if value.low is None or value.high is None else f"{form(value.low)}–{form(value.high)}"
-    return form(value.value), interval
+        return format_number(value), ""
+    interval = (
+        ""
+        if value.low is None or value.high is None
+        else f"{format_number(value.low)}–{format_number(value.high)}"
+    )
+    return format_number(value.value), interval
 
 
 def macs_text(macs: int) -> str:

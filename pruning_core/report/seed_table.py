@@ -4,20 +4,20 @@ One seed's accuracy says little about another's; a claim of a point or two needs
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean, stdev
+from typing import Any
 
-from pruning_core.records.fields import Record
-from pruning_core.report.run_index import REFERENCE, Group, RunIndex
-from pruning_core.report.tables import RATIO, Column, Row, Table
+from pruning_core.report.run_index import REFERENCE, RunIndex, Subject
+from pruning_core.report.table import RATIO, Column, Row, Table
 
 _COLUMNS = (
     RATIO,
-    Column("seeds", "seeds", "count"),
-    Column("mean", "accuracy %, mean", "percent"),
-    Column("deviation", "deviation, points", "percent"),
-    Column("lowest", "lowest", "percent"),
-    Column("highest", "highest", "percent"),
+    Column("seeds", "seeds", "count", explanation="how many were trained"),
+    Column("mean", "accuracy %, mean", "percent", explanation="over the seeds, after fine-tuning"),
+    Column("deviation", "std dev (points)", "percent", explanation="standard deviation between seeds"),
+    Column("lowest", "lowest", "percent", explanation="accuracy % of the worst seed"),
+    Column("highest", "highest", "percent", explanation="accuracy % of the best seed"),
 )
+_NEEDED = ("ratio", "seed", "accuracy", "accuracy_n")
 
 
 def seed_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
@@ -26,35 +26,47 @@ def seed_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
     Args:
         indexes: The runs.
     """
-    for group in dict.fromkeys(group for index in indexes for group in index.groups()):
-        by_ratio: dict[float, dict[int, Record]] = {}
-        for record in _accuracies(indexes, group):
-            # A seed that several files hold counts once.
-            by_ratio.setdefault(record["ratio"], {}).setdefault(record["seed"], record)
-        seeds = sorted({seed for found in by_ratio.values() for seed in found})
-        if len(seeds) < 2:
-            continue
-        rows: list[Row] = []
-        for ratio in sorted(by_ratio):
-            values = [record["accuracy"] for record in by_ratio[ratio].values()]
-            row: Row = {"ratio": ratio, "marks": "", "seeds": len(values), "mean": fmean(values)}
-            row["deviation"] = stdev(values) if len(values) > 1 else None
-            rows.append(row | {"lowest": min(values), "highest": max(values)})
-        test_images = sorted({r["accuracy_n"] for found in by_ratio.values() for r in found.values()})
-        notes = (
-            f"seeds {', '.join(map(str, seeds))}; accuracy after fine-tuning, eager fp32, "
-            f"{' or '.join(map(str, test_images))} test images; standard deviation between seeds.",
-        )
-        title = f"over seeds: {group.model} on {group.dataset}, {group.method}"
-        yield Table(title, _COLUMNS, tuple(rows), (), notes)
+    for subject in dict.fromkeys(subject for index in indexes for subject in index.subjects()):
+        found = list(_accuracies(indexes, subject))
+        seeds = sorted({values["seed"] for values in found})
+        if len(seeds) > 1:
+            yield _table(subject, seeds, found)
 
 
-def _accuracies(indexes: Sequence[RunIndex], group: Group) -> Iterator[Record]:
+def _table(subject: Subject, seeds: list[int], found: list[dict[str, Any]]) -> Table:
+    import pandas as pd  # half a second, which only these tables and CSV are worth
+
+    # A seed that several files hold counts once.
+    frame = pd.DataFrame(found).drop_duplicates(["ratio", "seed"])
+    by_ratio = frame.groupby("ratio")["accuracy"].agg(["count", "mean", "std", "min", "max"])
+    rows: list[Row] = [
+        {
+            "ratio": float(ratio),
+            "flags": "",
+            "seeds": int(count),
+            "mean": float(mean),
+            "deviation": float(deviation) if count > 1 else None,
+            "lowest": float(lowest),
+            "highest": float(highest),
+        }
+        for ratio, count, mean, deviation, lowest, highest in by_ratio.itertuples()
+    ]
+    test_images = " or ".join(map(str, sorted(frame["accuracy_n"].unique())))
+    backends = " or ".join(frame["backend"].unique())
+    note = f"seeds {', '.join(map(str, seeds))}; {backends}, {test_images} test images."
+    title = f"over seeds: {subject.model} on {subject.dataset}, {subject.method}"
+    return Table(title, _COLUMNS, tuple(rows), (), (note,))
+
+
+def _accuracies(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str, Any]]:
     for index in indexes:
-        if group not in set(index.groups()):
+        if not index.has(subject):
             continue
-        for device in index.devices(group):
-            for ratio in index.ratios(group, device):
-                record = index.accuracy(group, ratio, REFERENCE, device)
-                if record and {"accuracy", "accuracy_n", "seed", "ratio"} <= record.keys():
-                    yield record
+        for device in index.devices(subject):
+            backends = dict.fromkeys((REFERENCE, index.main_backend(subject, device)))
+            for ratio in index.ratios(subject, device):
+                for backend in backends:
+                    record = index.accuracy(subject, ratio, backend, device)
+                    if record and record.keys() >= set(_NEEDED):
+                        yield {name: record[name] for name in _NEEDED} | {"backend": " ".join(backend)}
+                        break

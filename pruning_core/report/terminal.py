@@ -1,7 +1,8 @@
-"""The tables for a terminal, drawn by rich: columns that fit its width, bold heads, dim intervals."""
+"""The tables for a terminal, drawn by rich: columns that fit its width, bold headings, dim intervals."""
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -12,19 +13,19 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pruning_core.console.escaping import printable
-from pruning_core.report.tables import Column, Row, Table, texts_of
+from pruning_core.report.table import Column, Row, Table, legend_text, texts_of
 
 MAX_ROWS = 2000
 """No table is begun after so many rows: nobody reads on, and rich would take minutes for 100,000."""
 
 
 class _Layout(NamedTuple):
-    two_lines: bool  # intervals, and the second word of a head, stand below
+    two_lines: bool  # intervals stand below their numbers, and headings take several lines
     gap: int  # blanks between columns
 
 
-def terminal_pieces(tables: Sequence[Table], width: int, colour: bool) -> Iterator[str]:
-    """Draw tables, a piece of text for each.
+def terminal_chunks(tables: Sequence[Table], width: int, colour: bool) -> Iterator[str]:
+    """Draw tables, a chunk of text for each.
 
     Args:
         tables: What to show.
@@ -32,16 +33,19 @@ def terminal_pieces(tables: Sequence[Table], width: int, colour: bool) -> Iterat
         colour: Whether to send escape sequences.
     """
     shown = 0
+    explained: dict[str, str] = {}
     for number, table in enumerate(tables):
         if shown > MAX_ROWS:
             rows = sum(len(left.rows) for left in tables[number:])
             yield f"{len(tables) - number} more tables, {rows} rows: the other formats hold them.\n"
             return
-        yield _draw(table, width, colour)
+        new = {word: text for word, text in table.legend().items() if explained.get(word) != text}
+        explained |= new
+        yield _draw(table, new, width, colour)
         shown += len(table.rows)
 
 
-def _draw(table: Table, width: int, colour: bool) -> str:
+def _draw(table: Table, legend: dict[str, str], width: int, colour: bool) -> str:
     drawn = io.StringIO()
     console = Console(
         file=drawn,
@@ -64,15 +68,15 @@ def _draw(table: Table, width: int, colour: bool) -> str:
         needed = sum(_width_of(table, column, layout) for column in columns)
         grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
         for column in columns:
-            head = column.head.replace(" ", "\n", 1) if layout.two_lines else column.head
-            grid.add_column(Text(head), justify=_justify(column), no_wrap=True)
+            header = "\n".join(_header_lines(column, layout, _body_width(table, column, layout)))
+            grid.add_column(Text(header), justify=_justify(column), no_wrap=True)
         for row in table.rows:
             grid.add_row(*(_two_tone(row, column, layout.two_lines) for column in columns))
         # Too wide a table is to be cut by the reader's terminal, not by rich, which drops columns.
         console.width = max(width, needed)
         console.print(grid)
         console.width = width
-    for line in table.notes:
+    for line in [*([f"{legend_text(legend)}."] if legend else []), *table.notes]:
         console.print(Text(printable(line), style="dim"))
     console.print()
     return re.sub(r"[ \t]+$", "", drawn.getvalue(), flags=re.MULTILINE)
@@ -101,24 +105,41 @@ def _pages(table: Table, width: int) -> tuple[_Layout, list[list[Column]]]:
     pages: list[list[Column]] = [[]]
     left = room
     movable = [column for column in table.columns if not column.fixed]
-    for _, group in groupby(movable, key=lambda column: column.group or column.id):
-        together = list(group)
-        needed = sum(_width_of(table, column, layout) for column in together)
-        if pages[-1] and needed > left:
+    for _, neighbours in groupby(movable, key=lambda column: column.group or column.id):
+        group = list(neighbours)
+        widths = [_width_of(table, column, layout) for column in group]
+        if pages[-1] and sum(widths) > left:
             pages.append([])
             left = room
-        pages[-1] += together
-        left -= needed
+        for column, needed in zip(group, widths, strict=True):
+            if pages[-1] and needed > left:  # a group that is wider than a page
+                pages.append([])
+                left = room
+            pages[-1].append(column)
+            left -= needed
     return layout, [fixed + page for page in pages]
 
 
 def _width_of(table: Table, column: Column, layout: _Layout) -> int:
-    widest = max(map(len, column.head.split(" ", 1))) if layout.two_lines else len(column.head)
+    body = _body_width(table, column, layout)
+    return max(body, *map(len, _header_lines(column, layout, body))) + layout.gap
+
+
+def _header_lines(column: Column, layout: _Layout, width: int) -> list[str]:
+    """Return a heading in one line, or in lines hardly wider than what stands below it."""
+    if not layout.two_lines:
+        return [column.header]
+    width = max(width, *map(len, column.header.split(" ")), 1)
+    return textwrap.wrap(column.header, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _body_width(table: Table, column: Column, layout: _Layout) -> int:
+    widest = 0
     for row in table.rows:
         number, interval = _texts_of(row, column)
         beside = len(number) + (len(interval) + 3 if interval else 0)
         widest = max(widest, max(len(number), len(interval)) if layout.two_lines else beside)
-    return widest + layout.gap
+    return widest
 
 
 def _texts_of(row: Row, column: Column) -> tuple[str, str]:

@@ -1,22 +1,22 @@
 """The tutorial's own columns: ratio, MACs, parameters, latency ± spread, accuracy pruned and fine-tuned.
 
-So that a run of the grid `post` can be laid beside what was published.
+So that a run of the grid `post` can be compared with what was published.
 """
 
 from collections.abc import Iterator, Mapping
 
 from pruning_core.records.fields import Record
-from pruning_core.report.run_index import REFERENCE, RunIndex
-from pruning_core.report.tables import RATIO, Column, Row, Table, marks_of, warnings_of
+from pruning_core.report.run_index import RunIndex
+from pruning_core.report.table import RATIO, Column, Row, Table, flags_of, warnings_of
 
 _COLUMNS = (
     RATIO,
-    Column("macs", "MACs (G)", "billions"),
-    Column("params", "params (M)", "millions"),
-    Column("latency_ms", "latency (ms)", "ms"),
-    Column("latency_spread_ms", "±", "ms"),
-    Column("accuracy_pruned", "accuracy pruned (%)", "percent"),
-    Column("accuracy", "fine-tuned (%)", "percent"),
+    Column("macs", "MACs (G)", "billions", explanation="multiply-adds for one image, in 10⁹"),
+    Column("params", "params (M)", "millions", explanation="number of parameters, in 10⁶"),
+    Column("latency_ms", "latency (ms)", "ms", explanation="median time of one call"),
+    Column("latency_spread_ms", "±", "ms", explanation="half the interval of the latency, in ms"),
+    Column("accuracy_pruned", "accuracy pruned (%)", "percent", explanation="before fine-tuning"),
+    Column("accuracy", "fine-tuned (%)", "percent", explanation="accuracy after fine-tuning"),
 )
 
 
@@ -27,15 +27,17 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
         index: The run.
         costs: Key → cost record, of all runs.
     """
-    for group in index.groups():
-        for device in index.devices(group):
-            batch_size = max(index.batch_sizes(group, device), default=0)
+    for subject in index.subjects():
+        for device in index.devices(subject):
+            batch_size = max(index.batch_sizes(subject, device), default=0)
+            backend = index.main_backend(subject, device)
+            name = " ".join(backend)
             rows: list[Row] = []
-            for ratio in index.ratios(group, device):
-                latency = index.latency(group, ratio, REFERENCE, device, batch_size) or {}
-                accuracy = index.accuracy(group, ratio, REFERENCE, device) or {}
-                cost = index.cost(group, ratio) or costs.get(str(latency.get("key")), {})
-                row: Row = {"ratio": ratio, "marks": marks_of([r for r in (cost, accuracy, latency) if r])}
+            for ratio in index.ratios(subject, device):
+                latency = index.latency(subject, ratio, backend, device, batch_size) or {}
+                accuracy = index.accuracy(subject, ratio, backend, device) or {}
+                cost = index.cost(subject, ratio) or costs.get(str(latency.get("key")), {})
+                row: Row = {"ratio": ratio, "flags": flags_of([r for r in (cost, accuracy, latency) if r])}
                 row |= {name: cost.get(name) for name in ("macs", "params", "key")}
                 row["accuracy"] = accuracy.get("accuracy")
                 row["accuracy_pruned"] = accuracy.get("accuracy_pruned") if ratio else None
@@ -43,17 +45,17 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
                 if {"latency_low_ms", "latency_high_ms"} <= latency.keys():
                     row["latency_spread_ms"] = (latency["latency_high_ms"] - latency["latency_low_ms"]) / 2
                 rows.append(row)
-            where = f"{group.model} on {group.dataset}, {group.method}{f', {device}' if device else ''}"
+            where = f"{subject.model} on {subject.dataset}, {subject.method}{f', {device}' if device else ''}"
             notes = (
-                f"latency: median of a call with {batch_size} images, eager fp32; ±: half its 95 % interval."
+                f"latency: median of a call with {batch_size} images, {name}; ±: half its 95 % interval."
                 if batch_size
                 else "no latency was measured.",
-                index.facts(),
+                index.provenance(),
             )
             yield Table(
                 f"the tutorial's columns: {where}: {index.name}",
                 _COLUMNS,
                 tuple(rows),
-                warnings_of(index.records_of(group, device)),
+                warnings_of(index.records_of(subject, device)),
                 notes,
             )

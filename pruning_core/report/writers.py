@@ -1,53 +1,62 @@
 """A report as text: terminal, Markdown and a page for people, CSV and JSON for programs.
 
 People get rounded numbers in tables; programs get every field of every record, exact. Each format is written
-a piece at a time, so that a report of 100,000 cells never stands in memory as one text.
+a chunk at a time, so that a report of 100,000 cells never stands in memory as one text.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from pruning_core.console.escaping import for_csv, for_json, for_markdown
 from pruning_core.console.streams import WIDTH
 from pruning_core.errors import OptionError
-from pruning_core.report.page import page_pieces
-from pruning_core.report.run_index import Estimate
-from pruning_core.report.tables import Report, Table, texts_of
+from pruning_core.report.cells import Cell, joined_cells
+from pruning_core.report.estimate import Estimate
+from pruning_core.report.page import page_chunks
+from pruning_core.report.table import Report, Table, legend_text, texts_of
+
+CSV_ROWS = 64
+"""Rows of CSV that are in memory at once."""
 
 
-def render(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> str:
+def render(report: Report, format: str, width: int = WIDTH, colour: bool = False) -> str:
     """Write a report as one text.
 
     Args:
         report: What `build_report` made.
-        form: A key of `FORMATS`: `terminal`, `markdown`, `csv`, `json` or `html`.
+        format: A key of `FORMATS`: `terminal`, `markdown`, `csv`, `json` or `html`.
         width: Columns of a terminal.
         colour: Whether the terminal may be sent colours.
 
     Raises:
         OptionError: If there is no such format.
     """
-    return "".join(report_pieces(report, form, width, colour))
+    return "".join(report_chunks(report, format, width, colour))
 
 
-def report_pieces(report: Report, form: str, width: int = WIDTH, colour: bool = False) -> Iterable[str]:
-    """Write a report in a form of `FORMATS`, a piece at a time."""
-    if form == "terminal":
-        from pruning_core.report.terminal import terminal_pieces  # rich takes a tenth of a second to import
+def report_chunks(report: Report, format: str, width: int = WIDTH, colour: bool = False) -> Iterable[str]:
+    """Write a report in a format of `FORMATS`, a chunk at a time; see `render`."""
+    if format not in FORMATS:
+        raise OptionError(f"no format {format!r}; allowed: {', '.join(FORMATS)}")
+    return FORMATS[format](report, width, colour)
 
-        return terminal_pieces(report.tables, width, colour)
-    if form not in FORMATS:
-        raise OptionError(f"no format {form!r}; allowed: {', '.join(FORMATS)}")
-    return FORMATS[form](report)
+
+def _terminal(report: Report, width: int, colour: bool) -> Iterator[str]:
+    from pruning_core.report.terminal import terminal_chunks  # rich takes a tenth of a second to import
+
+    return terminal_chunks(report.tables, width, colour)
 
 
 def _markdown(report: Report) -> Iterator[str]:
     for number, table in enumerate(report.tables):
         warnings = "".join(f"**{for_markdown(line)}**\n\n" for line in table.warnings)
-        notes = "\n".join(f"- {for_markdown(line)}" for line in table.notes)
+        notes = "\n".join(f"- {for_markdown(line)}" for line in _notes(table))
         gap = "\n" if number else ""
         yield f"{gap}### {for_markdown(table.title)}\n\n{warnings}{_grid(table)}\n\n{notes}\n"
+
+
+def _notes(table: Table) -> list[str]:
+    return [f"{legend_text(table.legend())}.", *table.notes]
 
 
 def _grid(table: Table) -> str:
@@ -60,22 +69,32 @@ def _grid(table: Table) -> str:
         ]
         for texts in ([texts_of(row, column) for column in table.columns] for row in table.rows)
     ]
-    heads = [for_markdown(column.head) for column in table.columns]
+    headers = [for_markdown(column.header) for column in table.columns]
     sides = tuple("left" if column.kind == "text" else "right" for column in table.columns)
-    return tabulate(body, heads, tablefmt="github", colalign=sides, disable_numparse=True)
+    return tabulate(body, headers, tablefmt="github", colalign=sides, disable_numparse=True)
 
 
 def _csv(report: Report) -> Iterator[str]:
-    text = io.StringIO()
-    writer: csv.DictWriter[str] | None = None
-    for cell in report.cells():
-        if writer is None:
-            writer = csv.DictWriter(text, list(cell), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow({name: for_csv(value) for name, value in cell.items()})
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
+    """Write a row for each cell, and a column for each field that any cell has."""
+    import pandas as pd
+
+    held = (name for cell in joined_cells(report.indexes) for name, value in cell.items() if _is_told(value))
+    columns = list(dict.fromkeys(held))
+    header = True
+    for cells in _batches(joined_cells(report.indexes), CSV_ROWS):
+        rows = [[for_csv(cell.get(name)) for name in columns] for cell in cells]
+        frame = pd.DataFrame(rows, columns=columns, dtype=object)  # else whole numbers would get a point
+        yield frame.to_csv(index=False, header=header, lineterminator="\n")
+        header = False
+
+
+def _batches(cells: Iterator[Cell], size: int) -> Iterator[list[Cell]]:
+    while batch := list(islice(cells, size)):
+        yield batch
+
+
+def _is_told(value: object) -> bool:
+    return value is not None and value != ""
 
 
 def _json(report: Report) -> Iterator[str]:
@@ -108,11 +127,18 @@ def _items(contents: Iterable[object]) -> Iterator[str]:
 def _table_content(table: Table) -> dict[str, object]:
     return {
         "title": table.title,
-        "columns": [vars(column) for column in table.columns],
-        "rows": [{name: _plain(value) for name, value in row.items()} for row in table.rows],
+        "columns": [
+            {"id": c.id, "head": c.header, "kind": c.kind, "fixed": c.fixed, "group": c.group}
+            for c in table.columns
+        ],
+        "rows": [{_JSON_NAMES.get(name, name): _plain(v) for name, v in row.items()} for row in table.rows],
         "warnings": table.warnings,
-        "notes": table.notes,
+        "notes": _notes(table),
     }
+
+
+_JSON_NAMES = {"flags": "marks"}
+"""Where JSON keeps an older name, which programs read."""
 
 
 def _plain(value: object) -> object:
@@ -121,11 +147,11 @@ def _plain(value: object) -> object:
     return value
 
 
-FORMATS: dict[str, Callable[[Report], Iterable[str]]] = {
-    "terminal": lambda report: report_pieces(report, "terminal"),
-    "markdown": _markdown,
-    "csv": _csv,
-    "json": _json,
-    "html": lambda report: page_pieces(report),
+FORMATS: dict[str, Callable[[Report, int, bool], Iterable[str]]] = {
+    "terminal": _terminal,
+    "markdown": lambda report, width, colour: _markdown(report),
+    "csv": lambda report, width, colour: _csv(report),
+    "json": lambda report, width, colour: _json(report),
+    "html": lambda report, width, colour: page_chunks(report),
 }
-"""Name of a format → how a report is written in it, a piece at a time."""
+"""Name of a format → how a report is written in it, in chunks, for a width, with or without colour."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pruning_core.records.run import Run
 from pruning_core.report.build import build_report
-from pruning_core.report.tables import Report
+from pruning_core.report.table import Report
 from tests.helpers import record_factory as factory
 
 

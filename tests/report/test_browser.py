@@ -1,6 +1,7 @@
-"""The page in a real browser: it draws, sorts and filters, and its sliders and notes work."""
+"""The page in a real browser: it draws, sorts and filters, and its budgets and notes work."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
@@ -36,7 +37,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    # A page that is loaded anew may not have the focus at once; without it no element gets a focus event.
+    # A page that is loaded again may not have the focus at once; without it no element gets a focus event.
     started.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     yield started
     started.quit()
@@ -52,6 +53,7 @@ def page(browser: Any, tmp_path: Path) -> Any:
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     write_report([tmp_path / "a.json", tmp_path / "b.json"], "html", tmp_path / "r.html")
     browser.set_window_size(1200, 900)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get_log("performance")
     browser.get((tmp_path / "r.html").as_uri())
     return browser
@@ -60,6 +62,14 @@ def page(browser: Any, tmp_path: Path) -> Any:
 def run(page: Any, script: str) -> Any:
     """Return what an expression of JavaScript gives."""
     return page.execute_script(f"return {script}")
+
+
+def set_width(page: Any, width: int) -> None:
+    """Make the window as wide as a phone or a desk, which a headless window is not by itself."""
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+    )
 
 
 def set_value(page: Any, id_: str, value: object, event: str = "input") -> None:
@@ -98,7 +108,7 @@ def test_a_name_with_markup_is_shown_as_text(page: Any) -> None:
 
 
 def test_the_table_sorts_and_filters(page: Any) -> None:
-    """A click on a head sorts by exact numbers, another turns the order; words leave fewer cells."""
+    """A click on a heading sorts by exact numbers, another turns the order; words leave fewer cells."""
 
     def column(number: int) -> list[str]:
         found: list[str] = run(
@@ -107,18 +117,17 @@ def test_the_table_sorts_and_filters(page: Any) -> None:
         )
         return found
 
-    place = run(page, "DATA.columns.findIndex(c => c.id === 'accuracy')")
-    button = f"document.querySelectorAll('#cells th button')[{place}]"
+    at = run(page, "DATA.columns.findIndex(c => c.id === 'accuracy')")
+    button = f"document.querySelectorAll('#cells th button')[{at}]"
     page.execute_script(f"{button}.click()")
-    up = [float(text) for text in column(place)]
+    up = [float(text) for text in column(at)]
     page.execute_script(f"{button}.click()")
-    down = [float(text) for text in column(place)]
+    down = [float(text) for text in column(at)]
     assert up == sorted(up)
     assert down == sorted(down, reverse=True)
     assert up != down
     assert (
-        run(page, f"document.querySelectorAll('#cells th')[{place}].getAttribute('aria-sort')")
-        == "descending"
+        run(page, f"document.querySelectorAll('#cells th')[{at}].getAttribute('aria-sort')") == "descending"
     )
     set_value(page, "filter", "bf16 0.50 cpu")
     assert set(column(4)) == {"eager bf16"}
@@ -126,28 +135,136 @@ def test_the_table_sorts_and_filters(page: Any) -> None:
     assert run(page, "document.getElementById('count').textContent") == "2 of 64 cells"
 
 
+def best_of(page: Any) -> str:
+    """Return what the page recommends."""
+    text: str = run(page, "document.getElementById('best').textContent")
+    return text
+
+
 def test_budgets_leave_the_best_cell(page: Any) -> None:
-    """The sliders grey out what is over budget, and name the fastest cell that is left."""
-    everything = run(page, "document.getElementById('best').textContent")
-    assert "Fastest cell left: magnitude 0.75" in everything
-    set_value(page, "least", 1000)
-    best = run(page, "document.getElementById('best').textContent")
-    most_accurate = run(page, "Math.max(...chosen().map(p => p.accuracy))")
-    assert f"accuracy {100 * most_accurate:.2f} %" in best
+    """A point may be lost at first, at batch 1; any number, or none, is a budget; what is beyond is grey."""
+    assert run(
+        page, "[document.getElementById('batch').value, document.getElementById('max-lost').value]"
+    ) == [*("1", "1.0")]
+    assert "Fastest cell within the budgets: magnitude 0.50" in best_of(page)
+    assert run(page, "chosen().filter(fits).every(p => p.lost <= 0.01)") is True
+    set_value(page, "max-lost", "")
+    assert "magnitude 0.75" in best_of(page)
+    set_value(page, "max-lost", -0.25)  # more accurate than the dense model
+    assert "magnitude 0.25" in best_of(page)
     assert run(page, "document.querySelectorAll('#by-latency .out').length") > 0
     assert run(page, "document.querySelectorAll('#by-latency .best').length") == 1
-    set_value(page, "most", 0)
-    assert run(page, "document.getElementById('best').textContent") == "No cell fits both budgets."
+    set_value(page, "max-latency", 0)
+    assert best_of(page) == "No cell fits both budgets."
 
 
-def test_a_point_tells_its_whole_record(page: Any) -> None:
-    """Pointing at a point, or reaching it by keyboard, shows its record; Escape hides it."""
+def test_the_bound_of_a_latency_is_what_counts(page: Any) -> None:
+    """A budget between a latency and its upper bound leaves the cell out; the page says the bound."""
+    latency, high = run(page, "[state.best.latency, state.best.latency_high]")
+    first = best_of(page)
+    assert f"at most {run(page, f'short({high})')} ms" in first
+    assert f"at least {run(page, 'short(state.best.total_low)')}×" in first
+    best = run(page, "state.best.title")
+    set_value(page, "max-latency", (latency + high) / 2)
+    assert best not in best_of(page)
+    set_value(page, "max-latency", high)
+    assert best in best_of(page)
+
+
+def test_contaminated_cells_are_never_recommended(browser: Any, tmp_path: Path) -> None:
+    """They are drawn with an outline of their own; where all are, nothing is recommended."""
+    content = factory.make_content(ratios=(0.5,), batch_sizes=(1,))
+    records = list(factory.records_of(content, "latency"))
+    for number, expected in ((1, "7 more are contaminated"), (0, "all 8 cells within the budgets are cont")):
+        for record in records[number:]:
+            record["contaminated"] = True
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        write_report([tmp_path / "a.json"], "html", tmp_path / "r.html")
+        browser.get((tmp_path / "r.html").as_uri())
+        assert expected in best_of(browser)
+        assert run(browser, "document.querySelectorAll('#by-latency .untrusted').length") == 8 - number
+        assert run(browser, "document.querySelectorAll('#by-latency .best').length") == number
+
+
+def test_points_of_one_network_have_the_same_macs(page: Any) -> None:
+    """Each mark stands at its MACs, told apart by ring and shape; the front goes through its points."""
+    marks = run(
+        page,
+        "[...document.querySelectorAll('#by-macs .point')].map(e => [e.getAttribute('d'), e.getBBox()])"
+        ".map(([d, b]) => [d, b.x + b.width / 2, b.y + b.height / 2])",
+    )
+    assert len({shape for shape, _, _ in marks}) == 16
+    at = []
+    for shape, x, y in marks:
+        # A ring begins at its left; a small mark on it moves the middle of the whole.
+        ring = re.match(r"M([\d.]+),([\d.]+)a([\d.]+)", shape)
+        at.append((float(ring[1]) + float(ring[3]), float(ring[2])) if ring else (x, y))
+    assert len({round(x, 1) for x, _ in at}) == 4  # as many as ratios
+    front = run(page, "document.querySelector('#by-macs .front').getAttribute('points').split(' ')")
+    assert len(front) > 1
+    for point in front:
+        x, y = map(float, point.split(","))
+        assert any(abs(x - other_x) < 0.1 and abs(y - other_y) < 1 for other_x, other_y in at)
+
+
+def test_ratios_stand_at_the_points(page: Any) -> None:
+    """In both accuracy charts points are named by their ratio; no two names overlap."""
+    for chart in ("by-latency", "by-macs"):
+        names = run(page, f"[...document.querySelectorAll('#{chart} .name')].map(e => e.textContent)")
+        assert set(names) == {"dense", "0.25", "0.50", "0.75"}
+        boxes = run(
+            page,
+            f"[...document.querySelectorAll('#{chart} .name')].map(e => e.getBoundingClientRect())"
+            ".map(b => [b.left, b.top, b.right, b.bottom])",
+        )
+        for at, (left, top, right, bottom) in enumerate(boxes):
+            for other in boxes[at + 1 :]:
+                assert right <= other[0] or other[2] <= left or bottom - 3 <= other[1] or other[3] - 3 <= top
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_point_is_told_in_eight_lines(page: Any, width: int) -> None:
+    """Pointing at a point shows eight lines in words, all inside the window; Escape hides them."""
+    set_width(page, width)
     assert run(page, "document.getElementById('tip').hidden") is True
-    page.execute_script("document.querySelector('#by-latency .point').focus()")
-    tip = run(page, "document.getElementById('tip').textContent")
+    page.execute_script(
+        "const p = document.querySelector('#by-latency .point');"
+        "p.scrollIntoView({block: 'center'}); p.focus()"
+    )
     assert run(page, "document.getElementById('tip').hidden") is False
-    assert "latency_p99_ms: " in tip
-    assert "mac_reduction: " in tip
+    assert run(page, "document.querySelectorAll('#tip strong, #tip .line').length") == 8
+    text = run(page, "document.getElementById('tip').textContent")
+    for word in ("accuracy", "latency", "speed-up", "total speed-up", "MACs", "parameters", "contaminated"):
+        assert word in text
+    assert "latency_p99_ms" not in text
+    boxes = run(
+        page,
+        "[...document.querySelectorAll('#tip strong, #tip .line')].map(e => e.getBoundingClientRect())"
+        ".map(b => [b.left, b.top, innerWidth - b.right, innerHeight - b.bottom])",
+    )
+    assert all(distance >= 0 for box in boxes for distance in box)
+    page.execute_script("dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
+    assert run(page, "document.getElementById('tip').hidden") is True
+
+
+def test_a_point_tells_its_whole_record_on_request(page: Any) -> None:
+    """Enter, or a click and then its line, opens all fields; they stay until Escape or a click elsewhere."""
+    page.execute_script("document.querySelector('#by-latency .point').focus()")
+    page.execute_script(
+        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}))"
+    )
+    assert run(page, "document.activeElement.tagName") == "SUMMARY"
+    page.execute_script("document.activeElement.click()")
+    page.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 50))")
+    record = run(page, "document.querySelector('#tip .facts').textContent")
+    assert "latency_p99_ms: " in record
+    assert "mac_reduction: " in record
+    box = run(
+        page,
+        "[document.getElementById('tip').getBoundingClientRect()]"
+        ".flatMap(b => [b.left, b.top, innerWidth - b.right, innerHeight - b.bottom])",
+    )
+    assert all(distance >= 0 for distance in box)
     page.execute_script("dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
     assert run(page, "document.getElementById('tip').hidden") is True
 
@@ -189,20 +306,54 @@ def test_backends_are_told_apart_without_colour(page: Any) -> None:
     """Each backend has a shape of its own beside its colour."""
     shapes = run(page, "BACKENDS.map((backend) => mark({ backend }, 0, 0, 5).getAttribute('d'))")
     assert len(set(shapes)) == len(shapes) == 4
-    places = run(page, "PLACES.map((place) => mark({ place }, 0, 0, 5).getAttribute('style'))")
-    assert len(set(places)) == len(places) == 2
+    page.execute_script(
+        "TARGETS.push('c', 'd', 'e', 'f'); for (let i = 4; i < 11; i++) BACKENDS.push(`b${i}`)"
+    )
+    for what, count in (("backend", 11), ("target", 6)):
+        looks = run(
+            page,
+            f"{what.upper()}S.map(({what}) => mark({{ {what} }}, 0, 0, 5))"
+            ".map(e => [e.getAttribute('d'), e.getAttribute('style').includes('fill:var(--paper)')].join())",
+        )
+        assert len(set(looks)) == len(looks) == count
+    colours = run(
+        page,
+        "BACKENDS.map((backend) => colour({ backend }).slice(4, -1))"
+        ".map((name) => getComputedStyle(document.documentElement).getPropertyValue(name))",
+    )
+    assert len(set(colours)) == 11
+
+
+def test_two_files_are_told_apart(page: Any) -> None:
+    """Both names stand in the headings and the legend; each is switched off there, or chosen in the list."""
+    for heading in run(page, "[...document.querySelectorAll('h2')].slice(0, 1).map(e => e.textContent)"):
+        assert "a.json" in heading
+    assert "a.json, b.json" in run(page, "[...document.querySelectorAll('h2')][2].textContent")
+    page.execute_script(
+        "for (const p of POINTS) p.group = POINTS[0].group; chooseGroup()"  # as of one model in both files
+    )
+    assert "a.json, b.json" in run(page, "document.getElementById('shown').textContent")
+    targets = run(page, "[...document.querySelectorAll('#legend button')].map(b => b.dataset.name).slice(-2)")
+    assert [target.split(", ")[1] for target in targets] == ["a.json", "b.json"]
+    both = run(page, "document.querySelectorAll('#by-latency .point').length")
+    page.execute_script("[...document.querySelectorAll('#legend button')].at(-1).click()")
+    assert run(page, "document.querySelectorAll('#by-latency .point').length") == both / 2
+    assert run(page, "chosen().every(p => p.file === 'a.json')") is True
+    page.execute_script("[...document.querySelectorAll('#legend button')].at(-1).click()")
+    set_value(page, "target", targets[1], "change")
+    assert run(page, "chosen().every(p => p.file === 'b.json')") is True
 
 
 def test_another_device_and_batch_are_chosen(page: Any) -> None:
     """Charts follow the lists of models, devices and batch sizes."""
-    set_value(page, "batch", "1", "change")
+    set_value(page, "batch", "32", "change")
     assert run(page, "new Set(chosen().map(p => p.batch)).size") == 1
-    assert run(page, "chosen()[0].batch") == 1
+    assert run(page, "chosen()[0].batch") == 32
     page.execute_script(
         "const g = document.getElementById('group'); g.selectedIndex = 1; "
         "g.dispatchEvent(new Event('change'))"
     )
-    assert run(page, "chosen().every(p => p.place.startsWith('cuda:0'))") is True
+    assert run(page, "chosen().every(p => p.target.startsWith('cuda:0'))") is True
     assert page.get_log("browser") == []
 
 
@@ -223,6 +374,6 @@ def test_ratios_above_the_kept_channels_do_not_overlap(browser: Any, tmp_path: P
 @pytest.mark.parametrize("width", [360, 1200])
 def test_it_fits_a_phone(page: Any, width: int) -> None:
     """The page itself never scrolls sideways; wide tables do so in a box of their own."""
-    page.set_window_size(width, 800)
+    set_width(page, width)
     inner = run(page, "innerWidth")
     assert run(page, "document.documentElement.scrollWidth") <= inner

@@ -12,17 +12,18 @@ import pytest
 
 from pruning_core.errors import OptionError
 from pruning_core.records.fields import FIELDS
+from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
+from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
-from pruning_core.report.run_index import Estimate
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.reports import markdown_tables, report_on, runs
 
 
 def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
-    """Every number in Markdown and in the terminal is the rounding of the exact number in JSON and CSV."""
+    """Every number in Markdown and in the terminal is the rounding of the exact number in JSON."""
     report = build_report(runs(tmp_path))
     exact = json.loads(render(report, "json"))
     shown = markdown_tables(render(report, "markdown"))
@@ -48,18 +49,62 @@ def test_each_format_shows_the_same_numbers(tmp_path: Path) -> None:
             pattern = r"\s+".join(re.escape(text) for text in texts)
             assert re.search(rf"^\s*{pattern}\s*$", terminal, flags=re.MULTILINE), texts
     assert compared > 500
-    cells = list(csv.DictReader(io.StringIO(render(report, "csv"))))
-    assert len(cells) == len(exact["cells"])
-    for cell, line in zip(exact["cells"], cells, strict=True):
-        for name, value in cell.items():
-            expected = "" if value is None else value
-            if isinstance(value, bool | list | dict):
-                expected = json.dumps(value)
-            assert line[name] == str(expected), name
+
+
+def test_csv_has_one_row_for_each_cell(tmp_path: Path) -> None:
+    """A row holds what the records of its cell say, exactly; no column is empty."""
+    report = build_report(runs(tmp_path))
+    rows = list(csv.DictReader(io.StringIO(render(report, "csv"))))
+    cells = list(report.cells())
+    timed = [cell for cell in cells if cell["suite"] == "latency"]
+    assert [row["cell"] for row in rows] == [cell["cell"] for cell in timed]
+    for cell, row in zip(timed, rows, strict=True):
+        what = [cell[name] for name in ("file", "ratio", "backend", "precision")]
+        (cost,) = (c for c in cells if c["suite"] == "cost" and [c["file"], c["ratio"]] == what[:2])
+        (accuracy,) = (
+            c
+            for c in cells
+            if c["suite"] == "accuracy" and [c["file"], c["ratio"], c["backend"], c["precision"]] == what
+        )
+        expected = {}
+        for record in (cost, accuracy, cell):
+            expected |= {name: value for name, value in record.items() if value is not None}
+        expected["suite"] = "latency accuracy cost"
+        for name, value in expected.items():
+            text = json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
+            assert row.get(name, "") == text, name
+    for name in rows[0]:
+        assert any(row[name] for row in rows), name
+
+
+@pytest.mark.parametrize(
+    ("suites", "kinds"),
+    [
+        (("cost",), {"cost"}),
+        (("cost", "accuracy"), {"accuracy cost"}),
+        (("cost", "latency"), {"latency cost"}),
+    ],
+)
+def test_csv_loses_no_record(tmp_path: Path, suites: tuple[str, ...], kinds: set[str]) -> None:
+    """What was not timed, or not scored, has a row of its own with all that is known of it."""
+    rows = csv.DictReader(
+        io.StringIO(render(report_on(factory.make_content(suites=suites), tmp_path), "csv"))
+    )
+    assert {row["suite"] for row in rows} == kinds
+
+
+def test_csv_names_a_failure_of_any_suite(tmp_path: Path) -> None:
+    """A cell whose accuracy failed has failed, and says why, though its times are sound."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), batch_sizes=(1,))
+    failed = ("accuracy", "resnet18-digits-magnitude-0.5-eager-fp32-cpu")
+    factory.find(content, failed).update(status="failed", failure="too low")
+    dense, pruned = csv.DictReader(io.StringIO(render(report_on(content, tmp_path), "csv")))
+    assert (dense["status"], dense["failure"]) == ("ok", "")
+    assert (pruned["status"], pruned["failure"]) == ("failed", "too low")
 
 
 def test_programs_get_every_field_exactly(tmp_path: Path) -> None:
-    """CSV and JSON carry each field of each record as it was read, with machine, file and total speed-up."""
+    """JSON carries each field of each record as it was read, with machine, file and total speed-up."""
     read = runs(tmp_path)
     cells = json.loads(render(build_report(read), "json"))["cells"]
     records = [record for run in read for record in run.records]
@@ -127,16 +172,80 @@ def test_dense_comes_first_and_methods_share_it(tmp_path: Path) -> None:
 
 def test_machines_stand_side_by_side(tmp_path: Path) -> None:
     """Two runs give one comparison with a pair of columns each; cells of one run only stay in it."""
-    table = build_report(runs(tmp_path)).tables[-1]
-    assert table.title == "side by side: resnet18 on digits, magnitude"
-    assert [column.head for column in table.columns][3:] == ["A ms", "A speed-up", "B ms", "B speed-up"]
+    table = build_report(runs(tmp_path)).tables[0]
+    assert table.title == "side by side: resnet18 on digits, magnitude: A 0.json · B 1.json"
+    names = [column.header for column in table.columns][3:]
+    assert names == ["A ms", "A total speed-up", "B ms", "B total speed-up"]
     assert len(table.rows) == 5 * 4 * 2
     assert sum("latency_ms_B" in row for row in table.rows) == 4 * 4 * 2
-    assert table.notes[0].startswith("A: cpu, box-a")
-    assert table.notes[1].startswith("B: cuda:0, box-b")
+    assert table.notes[0].startswith("A: cpu, 0.json, box-a")
+    assert table.notes[1].startswith("B: cuda:0, 1.json, box-b")
 
 
-def test_one_place_is_not_compared_with_itself(tmp_path: Path) -> None:
+def test_two_files_begin_with_their_comparison(tmp_path: Path) -> None:
+    """Of two files the first table compares them, and every title names the file that it is of."""
+    contents = [factory.make_content(seed=seed) for seed in range(2)]
+    for name, content in zip(("old", "new"), contents, strict=True):
+        (tmp_path / name).mkdir()
+        factory.write(content, tmp_path / name / "run.json")
+    report = build_report([read_run(tmp_path / name / "run.json") for name in ("old", "new")])
+    first, *others = [table.title for table in report.tables]
+    assert first == "side by side: resnet18 on digits, magnitude: A old/run.json · B new/run.json"
+    assert [title.split(": ")[-1].split(",")[0] for title in others] == ["old/run.json"] * 3 + [
+        "new/run.json"
+    ] * 3
+    assert "run.json" not in report_on(contents[0], tmp_path).tables[0].title
+
+
+def test_a_run_without_eager_shows_what_was_measured(tmp_path: Path) -> None:
+    """The first table is of the first backend that was timed, and says which."""
+    content = factory.make_content(ratios=(0.5,), backends=("onnxruntime:fp32", "openvino:fp32"))
+    table = report_on(content, tmp_path).tables[0]
+    dense, pruned = table.rows
+    (found,) = [
+        r
+        for r in factory.records_of(content, "latency")
+        if (r["ratio"], r["backend"], r["batch_size"]) == (0.5, "onnxruntime", 1)
+    ]
+    assert pruned["latency_ms_b1"].value == found["latency_ms"]
+    assert pruned["accuracy"].value == found["accuracy"]
+    assert dense["latency_ms_b1"] is not None
+    assert dense["speedup_b1"] is None  # over dense eager fp32: no gain by pruning
+    assert "times and speed-ups: onnxruntime fp32, paired with the dense model." in table.notes
+
+
+def test_rejected_rounds_have_a_column(tmp_path: Path) -> None:
+    """The share of rounds left out stands in the main table, if any was."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",))
+    assert "rejected" not in render(report_on(content, tmp_path), "markdown")
+    cell = ("latency", "resnet18-digits-magnitude-0.5-eager-fp32-cpu-b32")
+    for record in factory.records_of(content, "latency"):
+        record["rounds_rejected"] = 0
+    assert "rejected" not in render(report_on(content, tmp_path), "markdown")
+    record = factory.find(content, cell)
+    record["rounds_rejected"] = 3 * record["rounds"]
+    table = report_on(content, tmp_path).tables[0]
+    assert [c.header for c in table.columns if "rejected" in c.header] == ["b32 rejected %"]
+    assert [row["rejected_share_b32"] for row in table.rows] == [0, 0.75]
+
+
+@pytest.mark.parametrize("columns", ["all", "tutorial"])
+def test_every_heading_is_explained(tmp_path: Path, columns: str) -> None:
+    """Below the tables of terminal and Markdown stands what each heading means; in the terminal once."""
+    content = factory.make_content()
+    report = build_report(
+        [factory.as_run(content, tmp_path, "a.json"), factory.as_run(content, tmp_path, "b.json")], columns
+    )
+    terminal = " ".join(render(report, "terminal", 80).split())
+    for table in report.tables:
+        for column in table.columns:
+            assert column.meaning, column
+            assert f"{column.word}: {column.meaning}" in terminal
+    assert terminal.count("ratio: fraction of channels removed") == 1
+    assert render(report, "markdown").count("- ratio: fraction of channels") == len(report.tables)
+
+
+def test_one_device_is_not_compared_with_itself(tmp_path: Path) -> None:
     """A single run on a single device has no comparison; two devices in one file have."""
     content = factory.make_content()
     assert not [t for t in report_on(content, tmp_path).tables if t.title.startswith("side")]
@@ -159,17 +268,17 @@ def test_every_table_says_where_its_numbers_come_from(tmp_path: Path) -> None:
             assert fact in notes
         assert "cover 97.9%" in notes
         assert "keys: dense 6d0e862c, 0.25 21ce78b1" in notes
-        assert "handed over" not in notes
+        assert "fork–join" not in notes
 
 
-def test_tables_say_of_which_mood_their_times_are(tmp_path: Path) -> None:
-    """Where records say how long the cores took to hand work over, the reader of times sees it."""
+def test_tables_say_the_fork_join_latency(tmp_path: Path) -> None:
+    """Where records hold a fork–join latency, the reader of times sees its range."""
     content = factory.make_content()
     timed = [e["extra_info"] for e in content["benchmarks"] if e["extra_info"]["suite"] == "latency"]
-    for place, record in enumerate(timed):
-        record["fork_join_us"] = 4.86 if place else 6.94
+    for number, record in enumerate(timed):
+        record["fork_join_us"] = 4.86 if number else 6.94
     notes = " ".join(report_on(content, tmp_path).tables[0].notes)
-    assert "work handed over between cores in 4.9 to 6.9 µs" in notes
+    assert "fork–join latency 4.9 to 6.9 µs" in notes
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -220,12 +329,15 @@ def test_a_terminal_gets_no_more_than_can_be_read(tmp_path: Path, monkeypatch: p
 
 
 def test_report_starts_without_torch_and_pandas(tmp_path: Path) -> None:
-    """Writing a report imports neither torch nor pandas nor SciPy."""
+    """Writing a report imports neither torch nor SciPy; pandas for CSV, and for nothing else of one file."""
     path = factory.write(factory.make_content(), tmp_path / "run.json")
     code = (
         "import sys; from pathlib import Path; from pruning_core.report.command import write_report\n"
-        f"for form in ('terminal', 'markdown', 'csv', 'json'): write_report([Path({str(path)!r})], form)\n"
-        "assert not {'torch', 'pandas', 'scipy'} & set(sys.modules)"
+        f"path = Path({str(path)!r})\n"
+        "for format in ('terminal', 'markdown', 'json', 'html'): write_report([path], format)\n"
+        "assert not {'torch', 'pandas', 'scipy'} & set(sys.modules)\n"
+        "write_report([path], 'csv')\n"
+        "assert not {'torch', 'scipy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

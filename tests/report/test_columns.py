@@ -38,7 +38,7 @@ def training_run(folder: Path, name: str = "new.json", **changes: object) -> Run
 def test_the_tutorials_columns() -> None:
     """Ratio, MACs in G, parameters in M, latency with spread, both accuracies; nothing else."""
     (table,) = build_report([read_run(published_run("quick"))], "tutorial").tables
-    assert [c.head for c in table.columns] == [
+    assert [c.header for c in table.columns] == [
         "ratio", "MACs (G)", "params (M)", "latency (ms)", "±", "accuracy pruned (%)", "fine-tuned (%)",
     ]  # fmt: skip
     text = render(build_report([read_run(published_run("quick"))], "tutorial"), "markdown")
@@ -69,8 +69,8 @@ def test_training_has_a_table_of_its_own(tmp_path: Path) -> None:
     (row,) = table.rows
     assert (row["images_per_s"], row["reference_images_per_s"]) == (200.0, 50.0)
     others = [t for t in with_training.tables if t is not table]
-    assert [[c.head for c in t.columns] for t in others] == [
-        [c.head for c in t.columns] for t in without.tables
+    assert [[c.header for c in t.columns] for t in others] == [
+        [c.header for c in t.columns] for t in without.tables
     ]
     assert "4.00 [3.90–4.10]" in render(with_training, "markdown")
 

@@ -11,7 +11,7 @@ from pruning_core.errors import OptionError
 from pruning_core.records.run import Run
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
-from pruning_core.report.tables import Report
+from pruning_core.report.table import Report
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import macs_text, number_text, params_text
-from pruning_core.report.run_index import Estimate
 
 
 @pytest.mark.parametrize(

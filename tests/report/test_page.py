@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -16,10 +17,10 @@ from pruning_core.gate.compare import compare
 from pruning_core.gate.policy import Policy
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
+from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
-from pruning_core.report.page import COLUMNS, page_pieces
-from pruning_core.report.run_index import Estimate
-from pruning_core.report.tables import Report, texts_of
+from pruning_core.report.page import COLUMNS, page_chunks
+from pruning_core.report.table import Report, texts_of
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import COST, setting, small_run
@@ -91,8 +92,8 @@ def test_the_tables_are_those_of_every_other_format(tmp_path: Path) -> None:
     shown = [table for table in Tables(render(report, "html")).found if table]
     assert len(shown) == len(report.tables) == 7
     markdown = render(report, "markdown")
-    for table, (heads, *rows) in zip(report.tables, shown, strict=True):
-        assert heads == [column.head for column in table.columns]
+    for table, (headers, *rows) in zip(report.tables, shown, strict=True):
+        assert headers == [column.header for column in table.columns]
         assert len(rows) == len(table.rows)
         for row, texts in zip(table.rows, rows, strict=True):
             for column, text in zip(table.columns, texts, strict=True):
@@ -122,11 +123,39 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
         assert facts[number] == f"{cell['latency_p99_ms']:.6g}"
     dense = next(i for i, p in enumerate(points) if p["method"] == "dense" and p["backend"] == "eager fp32")
     assert [items_of(part)[dense] for part in data["shown"]["speedup"]] == ["–", ""]
-    assert {point["place"] for point in points} == {
-        "cpu, box-a (Xeon, 8 cores)",
-        "cuda:0, box-b (Xeon, 8 cores)",
+    assert {point["target"] for point in points} == {
+        "cpu, 0.json, box-a (Xeon, 8 cores)",
+        "cuda:0, 1.json, box-b (Xeon, 8 cores)",
     }
+    half = next(p for p in points if p["ratio"] == 0.5 and p["backend"] == "eager fp32")
+    assert half["lost"] == pytest.approx(2 / 360)
     assert {w["ratio"] for w in data["widths"]} == {0.0, 0.25, 0.5, 0.75}
+
+
+def test_headings_are_explained(tmp_path: Path) -> None:
+    """Each heading of a table has its meaning as title, and stands in the list of words, which is linked."""
+    report = report_of(tmp_path)
+    page = render(report, "html")
+    words = page[page.index('<section id="words">') :]
+    for table in report.tables:
+        for column in table.columns:
+            assert f'title="{html.escape(column.meaning)}"' in page
+            assert f"<dt>{html.escape(column.word)}</dt>" in words
+            assert html.escape(column.meaning) in words
+    assert all(column["meaning"] for column in data_of(page)["columns"])
+
+
+def test_contaminated_points_are_flagged(tmp_path: Path) -> None:
+    """The ratio of a contaminated or failed point has its flag, in the chart and in the table of cells."""
+    content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",))
+    dense, *_, last = factory.records_of(content, "latency")
+    dense["contaminated"] = True
+    last.update(status="failed", failure="below the floor")
+    data = data_of(render(report_of(tmp_path, content), "html"))
+    numbers = items_of(data["shown"]["ratio"][0])
+    assert (numbers[0], numbers[-1]) == ("dense ~", "0.50 ✗")
+    assert points_of(data)[0]["contaminated"] is True
+    assert points_of(data)[-1]["status"] == "failed"
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
@@ -141,7 +170,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     outside = re.sub(r"http://www\.w3\.org/2000/svg", "", page)  # the name of SVG, not an address
     assert "http:" not in outside
     assert "https:" not in outside
-    assert re.findall(r'<[^>]* (?:src|href)="([^"]*)"', outside) == ["data:,"]
+    assert set(re.findall(r'<[^>]* (?:src|href)="([^"]*)"', outside)) == {"data:,", "#words"}
 
 
 def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
@@ -164,7 +193,7 @@ def test_verdicts_stand_on_the_page(tmp_path: Path) -> None:
         factory.as_run(c, tmp_path, f"{n}.json")
         for n, c in enumerate((new, factory.make_content(ratios=(0.5,))))
     ]
-    page = "".join(page_pieces(build_report(runs[:1]), compare(runs[1], runs[0], Policy())))
+    page = "".join(page_chunks(build_report(runs[:1]), compare(runs[1], runs[0], Policy())))
     assert "Against the baseline" in page
     first = Tables(page).found[0][0]
     assert first[0] == "✗ regressed"
@@ -201,8 +230,8 @@ def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["svg", "png"])
-def test_a_picture_is_drawn_the_same_each_time(tmp_path: Path, form: str) -> None:
-    """The picture for a README depends on the file alone."""
+def test_a_figure_is_drawn_the_same_each_time(tmp_path: Path, form: str) -> None:
+    """The figure for a README depends on the file alone."""
     path = tmp_path / "a.json"
     path.write_text(json.dumps(factory.make_content()))
     outputs = [tmp_path / f"{n}.{form}" for n in range(2)]
@@ -213,7 +242,7 @@ def test_a_picture_is_drawn_the_same_each_time(tmp_path: Path, form: str) -> Non
 
 
 def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *contents: dict[str, Any]) -> Any:
-    """Draw a picture of files and return matplotlib's figure."""
+    """Draw a figure of files and return matplotlib's figure."""
     import matplotlib.pyplot as plt
 
     drawn: list[Any] = []
@@ -238,7 +267,7 @@ def of_method(method: str, ratios: tuple[float, ...] = (0.5, 0.75)) -> dict[str,
     return content
 
 
-def test_a_picture_shows_every_method_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_shows_every_method_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has its points, and a line of its own in the legend; of one method two files are told apart."""
     contents = (factory.make_content(ratios=(0.5, 0.75)), of_method("lamp"), of_method("lamp"))
     sets = []
@@ -256,7 +285,7 @@ def test_a_picture_shows_every_method_of_every_file(tmp_path: Path, monkeypatch:
     ]
 
 
-def test_a_picture_keeps_to_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_keeps_to_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another model takes says nothing beside the first one's."""
     other = factory.make_content(ratios=(0.5, 0.75))
     for entry in other["benchmarks"]:
@@ -269,7 +298,7 @@ def test_a_picture_keeps_to_one_model(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("spread", [1.0, 1.1, 3.0, 30.0, 400.0, 3000.0, 1e5])
-def test_labels_of_a_picture_do_not_overlap(
+def test_labels_of_a_figure_do_not_overlap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: float
 ) -> None:
     """The logarithmic axis of latency is legible over a few percent and over decades."""
@@ -294,8 +323,8 @@ def test_labels_of_a_picture_do_not_overlap(
     assert all(before[1] < after[0] for before, after in pairwise(boxes))
 
 
-def test_a_picture_needs_a_file_and_something_timed(tmp_path: Path) -> None:
-    """Bytes are not sent to a terminal, and an empty picture is an error."""
+def test_a_figure_needs_a_file_and_something_timed(tmp_path: Path) -> None:
+    """Bytes are not sent to a terminal, and an empty figure is an error."""
     path = tmp_path / "a.json"
     path.write_text(json.dumps(factory.make_content(suites=("cost",))))
     with pytest.raises(OptionError, match=r"--format png -o report\.png"):

@@ -14,7 +14,7 @@ from tests.helpers.reports import report_on
 def test_why_a_cell_is_not_faster(tmp_path: Path) -> None:
     """Beside each backend stand the MACs saved, how much of that came out as time, and the ceilings."""
     report = report_on(factory.make_content(ratios=(0.5,)), tmp_path)
-    (table,) = [t for t in report.tables if t.title.startswith("why not faster")]
+    (table,) = [t for t in report.tables if t.title.startswith("efficiency")]
     dense, pruned = table.rows[0], table.rows[4]
     assert (dense["ratio"], dense["mac_reduction"], dense["mac_efficiency_b1"]) == (0.0, None, None)
     assert pruned["mac_reduction"] == pytest.approx(MACS[0.0] / MACS[0.5])
@@ -38,7 +38,7 @@ def test_only_dense_still_has_a_table(tmp_path: Path) -> None:
     """A run without pruned cells is shown, and one backend alone has no second table."""
     content = factory.make_content(ratios=(), backends=("eager:fp32",))
     table, reasons = report_on(content, tmp_path).tables
-    assert reasons.title.startswith("why not faster")
+    assert reasons.title.startswith("efficiency")
     assert [row["ratio"] for row in table.rows] == [0.0]
     assert "speedup_b1" not in {column.id for column in table.columns}
 
@@ -71,7 +71,7 @@ def test_failed_exhausted_and_contaminated_are_marked(tmp_path: Path) -> None:
     for record in factory.records_of(content, "latency"):
         record["contaminated"] = True
     report = report_on(content, tmp_path)
-    assert [row["marks"] for row in report.tables[0].rows] == ["~", "~", "~✗", "~†"]
+    assert [row["flags"] for row in report.tables[0].rows] == ["~", "~", "~✗", "~†"]
     for form in ("terminal", "markdown"):
         text = " ".join(render(report, form).replace("\\", "").split())
         assert "✗ failed: accuracy/resnet18-digits-magnitude-0.5-eager-fp32-cpu: below the floor" in text

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning_core.console.escaping import for_html, for_script
 from pruning_core.report.page.points import COLUMNS, point_columns
-from pruning_core.report.tables import Column, Report, Table, texts_of
+from pruning_core.report.table import Column, Report, Table, texts_of
 
 if TYPE_CHECKING:
     from pruning_core.gate.result import GateResult
@@ -26,11 +26,12 @@ MAX_ROWS = 500
 MAX_TABLES = 60_000
 """Numbers in the tables that are on the page, about: with more a browser is slow. Other formats hold all."""
 
-WARNINGS_AT_MOST = 50
+MAX_WARNINGS, MAX_NAMED = 50, 4
+"""Warnings that the page begins with, and files that its headings name."""
 
 
-def page_pieces(report: Report, verdicts: "GateResult | None" = None) -> Iterator[str]:
-    """Return the page, a piece at a time.
+def page_chunks(report: Report, verdicts: "GateResult | None" = None) -> Iterator[str]:
+    """Return the page, a chunk at a time.
 
     Args:
         report: What `build_report` made.
@@ -42,9 +43,11 @@ def page_pieces(report: Report, verdicts: "GateResult | None" = None) -> Iterato
     texts = {
         "policy": policy,
         "style": _read("page.css"),
+        "files": for_html(_files(report)),
         "runs": _runs(report),
         "warnings": _warnings(report),
         "verdicts": _verdicts(verdicts) if verdicts else "",
+        "words": _words(report),
         "script": script,
     }
     before, tables, between, data, after = re.split(r"(\$tables|\$data)", _read("page.html"))
@@ -58,9 +61,9 @@ def page_pieces(report: Report, verdicts: "GateResult | None" = None) -> Iterato
 
 def _data(report: Report) -> Iterator[str]:
     content = {
-        "columns": [{"id": c.id, "head": c.head, "kind": c.kind} for c in COLUMNS],
+        "columns": [{"id": c.id, "header": c.header, "kind": c.kind, "meaning": c.meaning} for c in COLUMNS],
         "widths": list(_widths(report)),
-        "most": MAX_ROWS,
+        "max_rows": MAX_ROWS,
         **point_columns(report),
     }
     end = "{"
@@ -92,8 +95,26 @@ def _widths(report: Report) -> Iterator[dict[str, Any]]:
                 }
 
 
+def _files(report: Report) -> str:
+    names = [index.file for index in report.indexes]
+    more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
+    return ", ".join(names[:MAX_NAMED] + more)
+
+
+def _words(report: Report) -> str:
+    """Return what each heading of the page means, once; a training's speed-up is not that of a cell."""
+    meanings: dict[str, dict[str, None]] = {}
+    for column in (*COLUMNS, *(column for table in report.tables for column in table.columns)):
+        if column.meaning:
+            meanings.setdefault(column.word, {})[column.meaning] = None
+    return "".join(
+        f"<dt>{for_html(word)}</dt><dd>{for_html('; in other tables: '.join(found))}</dd>"
+        for word, found in sorted(meanings.items(), key=lambda item: item[0].lower())
+    )
+
+
 def _runs(report: Report) -> str:
-    lines = [f"<p>{for_html(f'{index.run.path.name}: {index.facts()}')}</p>" for index in report.indexes]
+    lines = [f"<p>{for_html(f'{index.file}: {index.provenance()}')}</p>" for index in report.indexes]
     text = "\n".join(lines)
     return text if len(lines) <= 4 else f"<details><summary>{len(lines)} files</summary>{text}</details>"
 
@@ -107,8 +128,8 @@ def _warnings(report: Report) -> str:
         f"{warning} ({found[0]}{f'; and {len(found) - 1} more tables' if len(found) > 1 else ''})"
         for warning, found in titles.items()
     ]
-    if len(lines) > WARNINGS_AT_MOST:
-        lines[WARNINGS_AT_MOST:] = [f"and {len(lines) - WARNINGS_AT_MOST} more, in the other formats"]
+    if len(lines) > MAX_WARNINGS:
+        lines[MAX_WARNINGS:] = [f"and {len(lines) - MAX_WARNINGS} more, in the other formats"]
     return "\n".join(f'<p class="warning">{for_html(line)}</p>' for line in lines)
 
 
@@ -124,7 +145,10 @@ def _tables(tables: Sequence[Table]) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f'<th scope="col"{_side(c)}>{for_html(c.head)}</th>' for c in table.columns)
+    headers = "".join(
+        f'<th scope="col"{_side(c)} title="{for_html(c.meaning)}">{_whole_words(c.header)}</th>'
+        for c in table.columns
+    )
     rows = []
     for row in table.rows:
         cells = []
@@ -136,7 +160,7 @@ def _table(table: Table) -> str:
     notes = "".join(f"<p>{for_html(line)}</p>" for line in table.notes)
     return (
         f"<details open><summary>{for_html(table.title)}</summary>"
-        f'<div class="wide"><table><thead><tr>{heads}</tr></thead>'
+        f'<div class="wide"><table><thead><tr>{headers}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         f'<div class="notes">{notes}</div></details>'
     )
@@ -160,6 +184,14 @@ def _verdicts(result: "GateResult") -> str:
         f'<div class="wide"><table class="verdicts"><tbody>{rows}</tbody></table></div>'
         f'<div class="notes">{notes}</div></section>'
     )
+
+
+def _whole_words(header: str) -> str:
+    """Return a heading in which no word is broken at its hyphen."""
+    words = (
+        f"<span>{for_html(word)}</span>" if "-" in word else for_html(word) for word in header.split(" ")
+    )
+    return " ".join(words)
 
 
 def _side(column: Column) -> str:

@@ -9,7 +9,7 @@ const POINTS = Array.from({ length: DATA.count }, (_, i) => Object.fromEntries([
 for (const p of POINTS) p.search = `${p.title} ${p.group} ${p.cell}`.toLowerCase();
 const SVG = "http://www.w3.org/2000/svg";
 const DENSE = "dense";
-const state = { group: "", place: "", batch: "", least: 0, most: Infinity, text: "", sort: "latency", down: false, hidden: new Set() };
+const state = { group: "", target: "", batch: "", maxLost: Infinity, maxLatency: Infinity, text: "", sort: "latency", down: false, hidden: new Set(), tip: null };
 
 function make(name, attributes, ...children) {
   const svg = ["svg", "g", "path", "line", "text", "polyline"].includes(name);
@@ -21,6 +21,7 @@ function make(name, attributes, ...children) {
 const byId = (id) => document.getElementById(id);
 const unique = (values) => [...new Set(values)];
 const present = (v) => v !== null && v !== undefined && isFinite(v);
+const inPoints = (x) => `${+(100 * x).toFixed(2)} points`;
 const percent = (x) => (100 * x).toFixed(2) + " %";
 function short(x) {
   if (x === null || x === undefined) return "–";
@@ -32,18 +33,19 @@ function short(x) {
   return String(+x.toPrecision(3));
 }
 // Array's own min and max take their numbers as arguments, of which a browser allows some ten thousand.
-const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
-const most = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
+const minOf = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
+const maxOf = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
 
-// A backend has a colour and a shape, a device or machine a filling, a method a kind of line: in every chart.
+// A backend has a colour and a shape, a file and device a filling, a method a kind of line: in every chart.
 const BACKENDS = unique(POINTS.map((p) => p.backend));
-const PLACES = unique(POINTS.map((p) => p.place));
+const TARGETS = unique(POINTS.map((p) => p.target));
 const METHODS = unique(POINTS.map((p) => p.method)).filter((name) => name !== DENSE);
-const SHAPES = ["circle", "square", "triangle", "diamond", "cross", "wedge"];
-const FILLINGS = ["full", "hollow", "dotted"];
+const SHAPES = ["circle", "square", "triangle", "diamond", "cross", "wedge", "star", "hexagon", "left", "right", "bar"];
+const FILLINGS = ["full", "hollow", "dotted", "cored", "slashed", "crossed"];
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
-const colour = (p) => `var(--c${BACKENDS.indexOf(p.backend) % 10})`;
+const colour = (p) => `var(--c${BACKENDS.indexOf(p.backend) % 11})`;
 const dash = (method) => DASHES[Math.max(METHODS.indexOf(method), 0) % DASHES.length];
+const polygon = (count, radius, x, y) => "M" + Array.from({ length: count }, (_, i) => [x + radius(i) * Math.sin(2 * Math.PI * i / count), y - radius(i) * Math.cos(2 * Math.PI * i / count)].join(",")).join("L") + "z";
 function outline(kind, x, y, r) {
   return {
     circle: `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0z`,
@@ -51,23 +53,37 @@ function outline(kind, x, y, r) {
     triangle: `M${x},${y - r * 1.2}l${r * 1.15},${r * 2.1}h${-2.3 * r}z`,
     diamond: `M${x},${y - r * 1.3}l${r * 1.2},${r * 1.3}l${-r * 1.2},${r * 1.3}l${-r * 1.2},${-r * 1.3}z`,
     cross: `M${x - r * 1.1},${y - r * 0.4}h${r * 0.7}v${-r * 0.7}h${r * 0.8}v${r * 0.7}h${r * 0.7}v${r * 0.8}h${-r * 0.7}v${r * 0.7}h${-r * 0.8}v${-r * 0.7}h${-r * 0.7}z`,
+    star: polygon(10, (i) => (i % 2 ? 0.55 : 1.4) * r, x, y),
+    hexagon: polygon(6, () => 1.15 * r, x, y),
+    left: `M${x - r * 1.2},${y}l${r * 2.1},${-r * 1.15}v${2.3 * r}z`,
+    right: `M${x + r * 1.2},${y}l${-r * 2.1},${-r * 1.15}v${2.3 * r}z`,
+    bar: `M${x - r * 0.5},${y - r * 1.3}h${r}v${2.6 * r}h${-r}z`,
     wedge: `M${x},${y + r * 1.2}l${r * 1.15},${-r * 2.1}h${-2.3 * r}z`,
   }[kind];
 }
-function mark(p, x, y, r) {
+function mark(p, x, y, r, ring) {
   const kind = SHAPES[Math.max(BACKENDS.indexOf(p.backend), 0) % SHAPES.length];
-  const filling = FILLINGS[Math.max(PLACES.indexOf(p.place), 0) % FILLINGS.length];
+  const number = Math.max(TARGETS.indexOf(p.target), 0) % FILLINGS.length, filling = FILLINGS[number];
   const fill = p.backend === undefined ? "var(--faint)" : colour(p);
-  const inner = filling === "dotted" ? outline("circle", x, y, r * 0.4) : "";
+  if (ring) {
+    // A circle around the place, and on it small marks of the backend's shape, one for the first file, two for the second.
+    const small = Array.from({ length: number + 1 }, (_, i) => 2.4 * BACKENDS.indexOf(p.backend) + Math.PI / 4 + i * 6 / r)
+      .map((angle) => outline(kind, x + r * Math.sin(angle), y - r * Math.cos(angle), 2));
+    return make("path", { d: outline("circle", x, y, r) + small.join(""), style: `fill:none;pointer-events:stroke;stroke:${fill};stroke-width:1.6` });
+  }
+  const inner = {
+    dotted: outline("circle", x, y, r * 0.4), cored: outline("circle", x, y, r * 0.35),
+    slashed: `M${x - r},${y + r}L${x + r},${y - r}`, crossed: `M${x - r},${y + r}L${x + r},${y - r}M${x - r},${y - r}L${x + r},${y + r}`,
+  }[filling] || "";
   return make("path", {
     d: outline(kind, x, y, r) + inner, "fill-rule": "evenodd",
-    style: filling === "hollow" ? `fill:var(--paper);stroke:${fill};stroke-width:2` : `fill:${fill};stroke:var(--paper)`,
+    style: ["full", "dotted"].includes(filling) ? `fill:${fill};stroke:var(--paper)` : `fill:var(--paper);stroke:${fill};stroke-width:2`,
   });
 }
 
 // Axes: linear or logarithmic, with round ticks.
 function axis(values, low, high, log) {
-  let from = least(values), to = most(values);
+  let from = minOf(values), to = maxOf(values);
   if (log) {
     from = Math.log10(from); to = Math.log10(to);
     if (to - from < 0.3) { from -= 0.15; to += 0.15; }
@@ -113,39 +129,72 @@ function chart(id, points, options) {
   svg.append(make("text", { x: (L + W - R) / 2, y: H - 8, "text-anchor": "middle" }, options.titleX),
     make("text", { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" }, options.titleY));
   const line = (some, key, attributes) => svg.append(make("polyline", { fill: "none", ...attributes, points: some.map((p) => `${x.at(p[options.x])},${y.at(p[key])}`).join(" ") }));
-  const left = shown.filter(fits);
+  const left = shown.filter((p) => fits(p) && (options.exact || trusted(p)));
   if (options.front) line(pareto(left, options.x, options.y), options.y, { class: "front" });
   const rising = [...shown].sort((a, b) => a[options.x] - b[options.x]);
   if (options.ideal) for (const method of unique(shown.map((p) => p.method))) {
     line(rising.filter((p) => p.method === method && p[options.ideal] > 0), options.ideal, { class: "ideal" });
   }
-  if (options.fronts) for (const some of grouped(left, (p) => p.backend + p.place)) {
+  if (options.fronts) for (const some of grouped(left, (p) => p.backend + p.target)) {
     line(pareto(some, options.x, options.y), options.y, { class: "own-front", style: `stroke:${colour(some[0])}` });
   }
-  if (options.lines) for (const some of grouped(rising, (p) => [p.backend, p.place, p.method].join("|"))) {
+  if (options.lines) for (const some of grouped(rising, (p) => [p.backend, p.target, p.method].join("|"))) {
     line(some, options.y, { style: `stroke:${colour(some[0])}`, "stroke-dasharray": dash(some[0].method) });
   }
-  // Points that would hide each other stand side by side, a place for each backend.
-  const backends = unique(shown.map((p) => p.backend)), step = Math.min(7, 0.1 * W / backends.length);
-  const aside = (p) => options.spread ? (backends.indexOf(p.backend) - (backends.length - 1) / 2) * step : 0;
-  for (const p of rising) {
-    const px = x.at(p[options.x]) + aside(p), py = y.at(p[options.y]);
-    const group = make("g", { class: fits(p) ? "" : "out" });
+  const placed = rising.map((p) => ({ p, x: x.at(p[options.x]), y: y.at(p[options.y]), r: 5 }));
+  if (options.exact) ringed(placed);
+  for (const { p, x: px, y: py, r, ring } of placed) {
+    const group = make("g", { class: [fits(p) ? "" : "out", trusted(p) ? "" : "untrusted"].join(" ").trim() });
     if (xl && present(p[xl]) && present(p[xh])) group.append(make("line", { x1: x.at(p[xl]), x2: x.at(p[xh]), y1: py, y2: py, class: "bar", style: `stroke:${colour(p)}` }));
     if (yl && present(p[yl]) && present(p[yh])) group.append(make("line", { x1: px, x2: px, y1: y.at(p[yl]), y2: y.at(p[yh]), class: "bar", style: `stroke:${colour(p)}` }));
-    const point = mark(p, px, py, 5);
+    const point = mark(p, px, py, r, ring);
     point.setAttribute("class", p === state.best ? "point best" : "point");
     point.setAttribute("tabindex", "-1");
     point.setAttribute("role", "img");
     point.setAttribute("aria-label", p.title);
-    for (const event of ["pointerenter", "focus", "click"]) point.addEventListener(event, () => showTip(p, point));
-    for (const event of ["pointerleave", "blur"]) point.addEventListener(event, hideTip);
+    for (const event of ["pointerenter", "focus"]) point.addEventListener(event, () => { if (!state.tip?.pinned) showTip(p, point); });
+    point.addEventListener("click", () => showTip(p, point, true));
+    for (const event of ["pointerleave", "blur"]) point.addEventListener(event, () => { if (!state.tip?.pinned) hideTip(); });
     group.append(point);
     svg.append(group);
   }
+  if (options.ratios) nameRatios(svg, placed, options, pareto(left, options.x, options.y), { left: L, right: W - R, top: 2, bottom: H - B });
   svg.querySelector(".point").setAttribute("tabindex", "0");
   svg.addEventListener("keydown", walk);
   holder.append(svg);
+}
+
+// Points of one network have the same MACs: each stands there, as a ring around those that it would hide.
+function ringed(placed) {
+  for (const columns of grouped(placed, (at) => Math.round(2 * at.x))) {
+    const step = Math.min(3.5, 30 / columns.length);
+    for (const at of columns) {
+      const near = columns.filter((other) => other.rank !== undefined && Math.abs(other.y - at.y) < 14).map((other) => other.rank);
+      at.rank = 0;
+      while (near.includes(at.rank)) at.rank++;
+      at.ring = at.rank > 0;
+      at.r = 4 + at.rank * step + (at.ring ? 1 : 0);
+    }
+  }
+  placed.sort((a, b) => a.x - b.x || b.r - a.r);
+}
+
+// The ratio beside a point, those of the front first; where there is no room beside it there is none.
+function nameRatios(svg, placed, options, front, bounds) {
+  const taken = placed.map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r })), named = new Set();
+  for (const { p, x, y, r } of [...placed].sort((a, b) => front.includes(b.p) - front.includes(a.p))) {
+    const text = SHOWN.ratio[0][p.number], key = `${p.method} ${text} ${Math.round(x)}`, width = 6.5 * text.length;
+    if (options.exact && named.has(key)) continue;
+    for (const [dx, dy] of [[r + 2, -3], [r + 2, 12], [-r - 2 - width, -3], [-r - 2 - width, 12], [-width / 2, -r - 3], [-width / 2, r + 11]]) {
+      const box = { left: x + dx, right: x + dx + width, top: y + dy - 9, bottom: y + dy + 1 };
+      if (box.left < bounds.left || box.right > bounds.right || box.top < bounds.top || box.bottom > bounds.bottom) continue;
+      if (taken.some((other) => other.left < box.right && box.left < other.right && other.top < box.bottom && box.top < other.bottom)) continue;
+      svg.append(make("text", { x: box.left, y: y + dy, class: fits(p) ? "name" : "name out" }, text));
+      taken.push(box);
+      named.add(key);
+      break;
+    }
+  }
 }
 
 // One stop of the Tab key for a chart; within it, arrow keys walk from point to point, left to right.
@@ -153,6 +202,7 @@ function walk(event) {
   const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
   const points = [...event.currentTarget.querySelectorAll(".point")], here = points.indexOf(event.target);
   const ends = { Home: points[0], End: points[points.length - 1] };
+  if (event.key === "Enter" && here >= 0) points[here].dispatchEvent(new Event("click")), byId("tip").querySelector("summary").focus();
   const next = ends[event.key] || (step && here >= 0 && points[here + step]);
   if (step || ends[event.key]) event.preventDefault();
   if (!next) return;
@@ -173,39 +223,77 @@ function pareto(points, x, y) {
   return sorted.filter((p) => p[y] > best && ((best = p[y]), true));
 }
 
-function showTip(p, anchor) {
-  state.tip = [p, anchor];
+// What a point is, in eight lines; all fields of its record on request.
+function linesOf(p) {
+  const told = (id) => SHOWN[id].map((texts) => texts[p.number]), known = ([number]) => number !== "–";
+  const interval = ([, bounds]) => bounds ? ` [${bounds}]` : "";
+  const [accuracy, latency, speedup, total, macs, params, size] = ["accuracy", "latency", "speedup", "total", "macs", "params", "size_bytes"].map(told);
+  const lost = p.lost !== null ? `, ${inPoints(p.lost)} lost` : "";
+  const fewer = p.mac_reduction && p.ratio ? `, ${short(p.mac_reduction)} times fewer than dense` : "";
+  return [
+    `${p.model} on ${p.dataset}`,
+    `accuracy ${accuracy[0]} %${interval(accuracy)}${lost}`,
+    `latency ${latency[0]} ms${interval(latency)}`,
+    known(speedup) ? `speed-up ${speedup[0]}×${interval(speedup)} over dense on the same backend` : "speed-up: none, this is what others are compared with",
+    known(total) ? `total speed-up ${total[0]}×${interval(total)} over dense eager fp32` : "total speed-up: not known",
+    `${macs[0]} MACs${fewer}`,
+    `${params[0]} parameters, ${size[0]} on disk; ` + (p.contaminated ? "~ contaminated: times are not to be trusted" : p.status === "failed" ? "✗ failed" : "times not contaminated"),
+  ];
+}
+function showTip(p, anchor, pinned = false) {
+  state.tip = { p, anchor, pinned };
   const tip = byId("tip");
-  const facts = FACTS.filter(([, texts]) => texts[p.number]).map(([name, texts]) => make("div", {}, make("span", {}, `${name}:`), " " + texts[p.number]));
-  tip.replaceChildren(make("strong", {}, p.title), make("div", { class: "facts" }, ...facts));
+  const record = make("details", {}, make("summary", {}, pinned ? "whole record" : "click, or press Enter, for the whole record"));
+  record.addEventListener("toggle", () => {
+    if (record.open && record.children.length === 1) record.append(make("div", { class: "facts" }, ...FACTS.filter(([, texts]) => texts[p.number])
+      .map(([name, texts]) => make("div", {}, make("span", {}, `${name}:`), " " + texts[p.number]))));
+    placeTip();
+  });
+  tip.replaceChildren(make("strong", {}, p.title), ...linesOf(p).map((line) => make("div", { class: "line" }, line)), record);
+  tip.classList.toggle("pinned", pinned);
   tip.hidden = false;
-  const box = anchor.getBoundingClientRect(), size = tip.getBoundingClientRect();
+  placeTip();
+}
+function placeTip() {
+  const tip = byId("tip"), box = state.tip.anchor.getBoundingClientRect(), size = tip.getBoundingClientRect();
   const right = box.right + 10 + size.width < innerWidth;
   tip.style.left = Math.max(4, Math.min(right ? box.right + 10 : box.left - size.width - 10, innerWidth - size.width - 4)) + "px";
   tip.style.top = Math.max(4, Math.min(box.top + 14, innerHeight - size.height - 4)) + "px";
 }
 function hideTip() { state.tip = null; byId("tip").hidden = true; }
-// Reaching a point by keyboard may scroll to it: its note goes along. Any other note is left behind.
+// Reaching a point by keyboard may scroll to it: its note goes along. One that was asked for stays; others go.
 function moveTip() {
-  if (state.tip && state.tip[1] === document.activeElement) showTip(...state.tip);
+  if (!state.tip || state.tip.pinned) return;
+  if (state.tip.anchor === document.activeElement) placeTip();
   else hideTip();
 }
-
-const fits = (p) => (p.accuracy === null || p.accuracy >= state.least) && (p.latency === null || p.latency <= state.most);
-const offered = () => POINTS.filter((p) => p.group === state.group && (!state.place || p.place === state.place) && String(p.batch) === state.batch);
-const chosen = () => offered().filter((p) => !state.hidden.has(p.backend) && !state.hidden.has(p.method));
-
-function findBest(points) {
-  const left = points.filter((p) => fits(p) && p.accuracy !== null && p.latency !== null);
-  // Fastest within both budgets; among equals the more accurate.
-  state.best = left.sort((a, b) => a.latency - b.latency || b.accuracy - a.accuracy)[0] || null;
-  byId("best").textContent = state.best
-    ? `Fastest cell left: ${state.best.title}, ${short(state.best.latency)} ms, accuracy ${percent(state.best.accuracy)}`
-      + (state.best.total ? `, ${short(state.best.total)}× as fast as dense eager fp32` : "") + ` (${left.length} cells fit)`
-    : "No cell fits both budgets.";
+function closeTip() {
+  const anchor = state.tip?.pinned && byId("tip").contains(document.activeElement) ? state.tip.anchor : null;
+  hideTip();
+  anchor?.focus();
+  if (anchor) hideTip();
 }
 
-// Backends and methods are switches; devices are explained.
+// What counts is the bound of an interval, not its middle; without an interval the number itself.
+const slowest = (p) => p.latency_high ?? p.latency;
+const trusted = (p) => !p.contaminated && p.status !== "failed";
+const fits = (p) => (p.lost === null || p.lost <= state.maxLost + 1e-12) && (p.latency === null || slowest(p) <= state.maxLatency);
+const offered = () => POINTS.filter((p) => p.group === state.group && (!state.target || p.target === state.target) && String(p.batch) === state.batch);
+const chosen = () => offered().filter((p) => ![p.backend, p.method, p.target].some((name) => state.hidden.has(name)));
+
+function findBest(points) {
+  const within = points.filter((p) => fits(p) && p.accuracy !== null && p.latency !== null), left = within.filter(trusted);
+  // Fastest within both budgets by the upper bound of its latency; among equals the more accurate.
+  state.best = left.sort((a, b) => slowest(a) - slowest(b) || b.accuracy - a.accuracy)[0] || null;
+  const best = state.best, untrusted = within.length - left.length;
+  const skipped = untrusted ? `; ${untrusted} more ${untrusted > 1 ? "are" : "is"} contaminated or failed, and not recommended` : "";
+  byId("best").textContent = best
+    ? `Fastest cell within the budgets: ${best.title}, at most ${short(slowest(best))} ms, accuracy ${percent(best.accuracy)}`
+      + (present(best.total_low) ? `, at least ${short(best.total_low)}× as fast as dense eager fp32` : "") + ` (${left.length} ${left.length > 1 ? "cells fit" : "cell fits"}${skipped})`
+    : untrusted ? `Nothing to recommend: all ${untrusted} cells within the budgets are contaminated or failed.` : "No cell fits both budgets.";
+}
+
+// Backends, methods, files and devices are switches.
 function drawLegend() {
   const legend = byId("legend"), points = offered(), focused = document.activeElement.dataset?.name;
   const sample = (...shapes) => make("svg", { viewBox: "0 0 22 14", "aria-hidden": "true" }, ...shapes);
@@ -218,11 +306,11 @@ function drawLegend() {
     });
     return button;
   };
-  const places = unique(points.map((p) => p.place)), methods = METHODS.filter((name) => points.some((p) => p.method === name));
+  const targets = unique(points.map((p) => p.target)), methods = METHODS.filter((name) => points.some((p) => p.method === name));
   legend.replaceChildren(
     ...unique(points.map((p) => p.backend)).map((backend) => toggle(backend, sample(mark({ backend }, 11, 7, 5)))),
     ...(methods.length > 1 ? methods : []).map((method) => toggle(method, sample(make("line", { x1: 1, x2: 21, y1: 7, y2: 7, class: "axis", "stroke-width": 2, "stroke-dasharray": dash(method) })))),
-    ...(places.length > 1 ? places : []).map((place) => make("span", {}, sample(mark({ place }, 11, 7, 5)), " " + place)),
+    ...(targets.length > 1 ? targets : []).map((target) => toggle(target, sample(mark({ target }, 11, 7, 5)))),
   );
   for (const button of legend.querySelectorAll("button")) if (button.dataset.name === focused) button.focus();
 }
@@ -234,19 +322,19 @@ function drawWidths() {
   const rows = DATA.widths.filter((w) => w.group === state.group && !state.hidden.has(w.method) && w.ratio > 0);
   if (!rows.length) { holder.append(make("p", { class: "faint" }, "No widths in these files.")); return; }
   // What no checkpoint has pruned, as a classifier, has nothing to show.
-  const layers = Object.keys(rows[0].dense).filter((layer) => rows.some((row) => row.widths[layer] !== row.dense[layer])), W = widthOf(holder), L = Math.min(150, 0.36 * W), R = 40, T = 24, step = 16;
+  const layers = Object.keys(rows[0].dense).filter((layer) => rows.some((row) => row.widths[layer] !== row.dense[layer])), W = widthOf(holder), L = Math.min(0.42 * W, 16 + 6.4 * maxOf(layers.map((layer) => layer.length))), letters = Math.floor((L - 14) / 6.4), R = 40, T = 24, step = 16;
   const H = T + layers.length * step + 22, at = (share) => L + (W - L - R) * share;
   const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "channels kept of each layer, in percent" });
   for (const share of [0, 0.25, 0.5, 0.75, 1]) svg.append(make("line", { x1: at(share), x2: at(share), y1: T - 6, y2: H - 20, class: "grid" }),
     make("text", { x: at(share), y: H - 6, "text-anchor": "middle" }, `${100 * share} %`));
-  layers.forEach((layer, i) => svg.append(make("text", { x: L - 8, y: T + i * step + 8, "text-anchor": "end" }, layer),
+  layers.forEach((layer, i) => svg.append(make("text", { x: L - 8, y: T + i * step + 8, "text-anchor": "end" }, layer.length > letters ? "…" + layer.slice(1 - letters) : layer),
     make("text", { x: W - R + 6, y: T + i * step + 8, class: "faint" }, String(rows[0].dense[layer]))));
   const methods = unique(rows.map((row) => row.method));
   for (const row of rows) {
-    const places = layers.flatMap((layer, i) => row.dense[layer] ? [[at((row.widths[layer] ?? 0) / row.dense[layer]), T + i * step + 4, layer]] : []);
-    const style = `stroke:var(--c${methods.indexOf(row.method) % 10})`;
-    svg.append(make("polyline", { fill: "none", style, "stroke-dasharray": dash(row.method), points: places.map(([x, y]) => `${x},${y}`).join(" ") }));
-    for (const [x, y, layer] of places) {
+    const kept = layers.flatMap((layer, i) => row.dense[layer] ? [[at((row.widths[layer] ?? 0) / row.dense[layer]), T + i * step + 4, layer]] : []);
+    const style = `stroke:var(--c${methods.indexOf(row.method) % 11})`;
+    svg.append(make("polyline", { fill: "none", style, "stroke-dasharray": dash(row.method), points: kept.map(([x, y]) => `${x},${y}`).join(" ") }));
+    for (const [x, y, layer] of kept) {
       const dot = make("line", { x1: x, x2: x, y1: y - 5, y2: y + 5, style, "stroke-width": 3 });
       dot.append(make("title", {}, `${layer}, ${row.method} ${row.ratio}: ${row.widths[layer] ?? 0} of ${row.dense[layer]}`));
       svg.append(dot);
@@ -262,6 +350,8 @@ function drawWidths() {
   holder.append(svg);
 }
 
+const named = (files) => files.slice(0, 4).join(", ") + (files.length > 4 ? ` and ${files.length - 4} more` : "");
+
 function drawTable() {
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   const points = POINTS.filter((p) => words.every((w) => p.search.includes(w)));
@@ -273,13 +363,13 @@ function drawTable() {
   });
   byId("count").textContent = `${points.length} of ${POINTS.length} cells`;
   const body = byId("cells").tBodies[0];
-  body.replaceChildren(...points.slice(0, DATA.most).map((p) => make("tr", {}, ...DATA.columns.map((c) => {
+  body.replaceChildren(...points.slice(0, DATA.max_rows).map((p) => make("tr", {}, ...DATA.columns.map((c) => {
     const [number, interval] = SHOWN[c.id].map((texts) => texts[p.number]);
     const cell = make("td", c.kind === "text" ? { class: "text" } : {}, number);
     if (interval) cell.append(" ", make("small", {}, `[${interval}]`));
     return cell;
   }))));
-  if (points.length > DATA.most) byId("count").textContent += `, the first ${DATA.most} are shown`;
+  if (points.length > DATA.max_rows) byId("count").textContent += `, the first ${DATA.max_rows} are shown`;
   for (const th of byId("cells").tHead.rows[0].cells) th.setAttribute("aria-sort", th.dataset.id === state.sort ? (state.down ? "descending" : "ascending") : "none");
 }
 
@@ -289,8 +379,9 @@ function draw() {
   findBest(points);
   drawLegend();
   const accuracy = { y: "accuracy", yBars: ["accuracy_low", "accuracy_high"], titleY: "accuracy, %", showY: (v) => String(+(100 * v).toPrecision(4)), front: true };
-  chart("by-latency", points, { ...accuracy, x: "latency", xBars: ["latency_low", "latency_high"], logX: true, titleX: "latency of a call, ms", label: "accuracy against latency", fronts: true });
-  chart("by-macs", points, { ...accuracy, x: "macs", logX: true, titleX: "MACs of an image", label: "accuracy against MACs", spread: true });
+  byId("shown").textContent = [state.group, named(unique(points.map((p) => p.file)))].filter(Boolean).join("; ");
+  chart("by-latency", points, { ...accuracy, ratios: true, x: "latency", xBars: ["latency_low", "latency_high"], logX: true, titleX: "latency of a call, ms", label: "accuracy against latency", fronts: true });
+  chart("by-macs", points, { ...accuracy, x: "macs", logX: true, titleX: "MACs of an image", label: "accuracy against MACs", exact: true, ratios: true });
   chart("by-ratio", points.filter((p) => p.ratio > 0), { x: "ratio", y: "speedup", yBars: ["speedup_low", "speedup_high"], logY: true, titleX: "ratio", titleY: "speed-up over dense, same backend", label: "speed-up against ratio", ideal: "mac_reduction", lines: true, ticksX: unique(points.map((p) => p.ratio)).filter((v) => v > 0) });
   drawWidths();
 }
@@ -300,36 +391,25 @@ function fill(select, values, names) {
 }
 function chooseGroup() {
   const points = POINTS.filter((p) => p.group === state.group);
-  const places = unique(points.map((p) => p.place)), batches = unique(points.map((p) => String(p.batch)));
-  fill(byId("place"), ["", ...places], ["all", ...places]);
-  fill(byId("batch"), batches);
-  state.place = "";
-  state.batch = batches[batches.length - 1] || "";
-  byId("batch").value = state.batch;
-  chooseBudgets();
-}
-function chooseBudgets() {
-  const points = offered();
-  const accuracies = points.map((p) => p.accuracy).filter(present), latencies = points.map((p) => p.latency).filter(present);
-  state.ends = [least([...accuracies, 1]), most([...accuracies, 0]), Math.log(least(latencies)), Math.log(most(latencies))];
-  byId("least").value = 0;
-  byId("most").value = 1000;
+  const targets = unique(points.map((p) => p.target)), batches = unique(points.map((p) => p.batch)).sort((a, b) => a - b);
+  fill(byId("target"), ["", ...targets], ["all", ...targets]);
+  fill(byId("batch"), batches.map(String));
+  state.target = "";
+  state.batch = byId("batch").value = String(batches[0] ?? "");
   readBudgets();
 }
+// An empty field is no limit; any number will do.
 function readBudgets() {
-  const [a, b, c, d] = state.ends;
-  const left = Number(byId("least").value) / 1000, right = Number(byId("most").value) / 1000;
-  state.least = a + (b - a) * left - 1e-12;
-  state.most = Math.exp(c + (d - c) * right) * (1 + 1e-12);
-  byId("least-text").textContent = percent(state.least);
-  byId("most-text").textContent = short(state.most) + " ms";
+  const limit = (id) => byId(id).value === "" ? Infinity : Number(byId(id).value);
+  state.maxLost = limit("max-lost") / 100;
+  state.maxLatency = limit("max-latency");
   draw();
 }
 
 const head = byId("cells").tHead.insertRow();
 for (const column of DATA.columns) {
-  const button = make("button", { type: "button" }, column.head);
-  const th = make("th", { scope: "col", class: column.kind === "text" ? "text" : "" }, button);
+  const button = make("button", { type: "button" }, column.header);
+  const th = make("th", { scope: "col", class: column.kind === "text" ? "text" : "", title: column.meaning }, button);
   th.dataset.id = column.id;
   button.addEventListener("click", () => {
     state.down = state.sort === column.id && !state.down;
@@ -342,11 +422,12 @@ const groups = unique(POINTS.map((p) => p.group));
 fill(byId("group"), groups);
 state.group = groups[0] || "";
 byId("group").addEventListener("change", (e) => { state.group = e.target.value; chooseGroup(); });
-byId("place").addEventListener("change", (e) => { state.place = e.target.value; chooseBudgets(); });
-byId("batch").addEventListener("change", (e) => { state.batch = e.target.value; chooseBudgets(); });
-for (const id of ["least", "most"]) byId(id).addEventListener("input", readBudgets);
+byId("target").addEventListener("change", (e) => { state.target = e.target.value; draw(); });
+byId("batch").addEventListener("change", (e) => { state.batch = e.target.value; draw(); });
+for (const id of ["max-lost", "max-latency"]) byId(id).addEventListener("input", readBudgets);
 byId("filter").addEventListener("input", (e) => { state.text = e.target.value; drawTable(); });
-addEventListener("keydown", (e) => { if (e.key === "Escape") hideTip(); });
+addEventListener("keydown", (e) => { if (e.key === "Escape") closeTip(); });
+addEventListener("pointerdown", (e) => { if (state.tip?.pinned && !byId("tip").contains(e.target) && !e.target.classList?.contains("point")) hideTip(); });
 addEventListener("scroll", moveTip, { passive: true });
 addEventListener("resize", () => { if (POINTS.length) draw(); });
 if (POINTS.length) chooseGroup();

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pruning_core.records.fields import FIELDS, Record
+from pruning_core.report.cells import origin_of
+from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
-from pruning_core.report.run_index import Estimate, RunIndex, origin_of
-from pruning_core.report.tables import Column, Report
+from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
+from pruning_core.report.table import Column, Report, flags_of
 
 COLUMNS = (
     Column("model", "model", "text"),
@@ -18,12 +20,12 @@ COLUMNS = (
     Column("method", "method", "text"),
     Column("ratio", "ratio", "ratio"),
     Column("backend", "backend", "text"),
-    Column("place", "device", "text"),
+    Column("target", "device", "text"),
     Column("batch", "batch", "count"),
     Column("accuracy", "accuracy %", "percent"),
     Column("latency", "ms", "ms"),
-    Column("speedup", "×dense", "factor"),
-    Column("total", "total", "factor"),
+    Column("speedup", "speed-up", "factor"),
+    Column("total", "total speed-up", "factor"),
     Column("macs", "MACs", "macs"),
     Column("params", "params", "params"),
     Column("size_bytes", "size", "bytes"),
@@ -42,6 +44,8 @@ _OF_RECORD = {
     "accuracy_low": "accuracy_low",
     "accuracy_high": "accuracy_high",
     "mac_reduction": "mac_reduction",
+    "contaminated": "contaminated",
+    "status": "status",
     "cell": "cell",
 }
 """Value of a point → field of its record."""
@@ -59,6 +63,7 @@ class _Source(NamedTuple):
     record: Record
     cost: Record
     total: Estimate | None
+    dense_accuracy: float | None  # of the dense model on the same file and device, on eager fp32 if there
 
 
 def point_columns(report: Report) -> dict[str, object]:
@@ -71,7 +76,10 @@ def point_columns(report: Report) -> dict[str, object]:
     """
     sources = list(_sources(report))
     values = dict(_values(sources, several=len(report.indexes) > 1))
+    flags = [flags_of([source.record]) for source in sources]
     shown = {column.id: _shown(values, column) for column in COLUMNS}
+    numbers, intervals = shown["ratio"]
+    shown["ratio"] = ([" ".join(filter(None, pair)) for pair in zip(numbers, flags, strict=True)], intervals)
     return {
         "count": len(sources),
         "values": {name: _packed(items) for name, items in values.items()},
@@ -86,10 +94,28 @@ def _sources(report: Report) -> Iterator[_Source]:
     records = (record for index in report.indexes for record in index.run.records)
     costs = {record.get("key"): record for record in records if record["suite"] == "cost"}
     for index in report.indexes:
+        dense = _dense_accuracies(index)
         for record in index.run.records:
             if record["suite"] == "latency":
                 cost = costs.get(record.get("key"), {})
-                yield _Source(index, record, cost, index.total_speedup(record))
+                yield _Source(
+                    index, record, cost, index.total_speedup(record), dense.get(_network(index, record))
+                )
+
+
+def _network(index: RunIndex, record: Record) -> tuple[str, str, str]:
+    return index.dataset_of(record), str(record.get("model")), str(record.get("device"))
+
+
+def _dense_accuracies(index: RunIndex) -> dict[tuple[str, str, str], float]:
+    found: dict[tuple[str, str, str], float] = {}
+    for record in index.run.records:
+        if record.get("method") == DENSE and "accuracy" in record:
+            if (record.get("backend"), record.get("precision")) == REFERENCE:
+                found[_network(index, record)] = record["accuracy"]
+            else:
+                found.setdefault(_network(index, record), record["accuracy"])
+    return found
 
 
 def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Values]]:
@@ -106,16 +132,26 @@ def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Va
         yield name, [_finite(getattr(source.total, part)) if source.total else None for source in sources]
     yield "group", [f"{s.record.get('model')} on {name}" for s, name in zip(sources, datasets, strict=True)]
     backends = [f"{s.record.get('backend')} {s.record.get('precision')}" for s in sources]
-    places = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
+    targets = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
     yield "backend", backends
-    yield "place", places
-    yield "title", list(map(_title, (s.record for s in sources), backends, places))
+    yield "file", [s.run.file for s in sources]
+    yield "lost", list(map(_lost, sources))
+    yield "target", targets
+    yield "title", list(map(_title, (s.record for s in sources), backends, targets))
 
 
-def _title(record: Record, backend: str, place: str) -> str:
+def _title(record: Record, backend: str, target: str) -> str:
     method = "" if record.get("method") == "dense" else f"{record.get('method')} "
     ratio = number_text(record["ratio"], "ratio")[0] if "ratio" in record else ""
-    return f"{method}{ratio}, {backend}, {place}, batch {record.get('batch_size')}"
+    return f"{method}{ratio}, {backend}, {target}, batch {record.get('batch_size')}"
+
+
+def _lost(source: _Source) -> float | None:
+    """Return the accuracy lost to the dense model, as a fraction; 0.01 is a point."""
+    accuracy = source.record.get("accuracy")
+    if accuracy is None or source.dense_accuracy is None:
+        return None
+    return source.dense_accuracy - float(accuracy)
 
 
 def _shown(values: dict[str, Values], column: Column) -> tuple[list[str], list[str]]:
@@ -155,6 +191,6 @@ def _packed(values: Values) -> object:
     """Return a column, or its texts, each once, and where they stand, if that is shorter."""
     if not any(isinstance(value, str) for value in values):
         return values
-    places: dict[str, int] = {}
-    at = [places.setdefault(value, len(places)) for value in values]
-    return {"texts": list(places), "at": at} if len(places) < len(values) / 2 else values
+    targets: dict[str, int] = {}
+    at = [targets.setdefault(value, len(targets)) for value in values]
+    return {"texts": list(targets), "at": at} if len(targets) < len(values) / 2 else values

@@ -1,0 +1,84 @@
+"""Cells for programs: every field of every record, or one row for each cell with all that is known of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pruning_core.records.fields import FIELDS, Record
+from pruning_core.records.run import Run
+from pruning_core.report.run_index import VERSIONS, RunIndex
+
+Cell = dict[str, object]
+
+
+def costs_by_key(runs: Iterable[Run]) -> dict[str, Record]:
+    """Return key → cost record over several runs: a key decides what a checkpoint costs, wherever it is."""
+    return {
+        r["key"]: r
+        for run in runs
+        for r in run.records
+        if r["suite"] == "cost" and "key" in r and "macs" in r
+    }
+
+
+def origin_of(index: RunIndex) -> dict[str, str]:
+    """Return where the records of a run came from."""
+    run = index.run
+    return {
+        "file": run.path.name,
+        "machine": run.machine_name,
+        "machine_fingerprint": str(run.machine.get("fingerprint", "")),
+        **{name: str(run.machine.get(name, "")) for name in VERSIONS},
+        "date": run.datetime,
+        "commit": run.commit,
+    }
+
+
+def flat_cells(index: RunIndex) -> Iterator[Cell]:
+    """Walk over a run's records with every field, exact, and where each came from."""
+    origin = origin_of(index)
+    absent = dict.fromkeys(field.name for field in FIELDS)
+    for record in index.run.records:
+        yield {**origin, **absent, **record, **_total(index, record)}
+
+
+def joined_cells(indexes: Sequence[RunIndex]) -> Iterator[Cell]:
+    """Walk over cells, each with the fields of its latency, accuracy and cost records.
+
+    A record without a latency cell, such as the cost of a checkpoint that was not timed, stands alone with
+    what is known of it. Where several records hold a field, the most special one counts: latency, then
+    accuracy, then cost. `suite` names those that were joined.
+    """
+    everywhere = costs_by_key(index.run for index in indexes)
+    for index in indexes:
+        origin = origin_of(index)
+        costs = everywhere | costs_by_key([index.run])
+        used: set[int] = set()
+        suites = dict.fromkeys(("latency", "accuracy", "cost", *(r["suite"] for r in index.run.records)))
+        for suite in suites:
+            for record in index.run.records:
+                if record["suite"] != suite or id(record) in used:
+                    continue
+                accuracy = index.accuracy_beside(record) if suite == "latency" else None
+                cost = costs.get(str(record.get("key"))) if suite in ("latency", "accuracy") else None
+                parts = [part for part in (record, accuracy, cost) if part]
+                used.update(map(id, parts))
+                yield {**origin, **_join(parts), **_total(index, record)}
+
+
+def _join(parts: list[Record]) -> Cell:
+    joined: Cell = {}
+    for part in reversed(parts):
+        joined |= part
+    joined["suite"] = " ".join(part["suite"] for part in parts)
+    joined["status"] = "failed" if any(part["status"] == "failed" for part in parts) else "ok"
+    joined["failure"] = "; ".join(str(part["failure"]) for part in parts if part.get("failure"))
+    joined["exhausted"] = any(part.get("exhausted") for part in parts)
+    return joined
+
+
+def _total(index: RunIndex, record: Record) -> Cell:
+    total = index.total_speedup(record) if record["suite"] == "latency" else None
+    return {
+        "total_speedup": total.value if total else None,
+        "total_speedup_low": total.low if total else None,
+        "total_speedup_high": total.high if total else None,
+    }

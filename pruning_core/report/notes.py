@@ -1,0 +1,66 @@
+"""The lines below a table of one run: machine, versions, counts of rounds and images, coverage, keys."""
+
+from collections.abc import Iterator
+
+from pruning_core.records.fields import Record
+from pruning_core.report.run_index import RunIndex, Subject
+
+
+def batch_notes(batch_sizes: list[int]) -> Iterator[str]:
+    """Say what the `b1` of a heading is."""
+    if batch_sizes:
+        yield "; ".join(f"b{b}: {b} image{'s' if b > 1 else ''} a call" for b in batch_sizes) + "."
+
+
+def coverage_note(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
+    """Say with what chance the interval of a total speed-up holds, at least."""
+    reached = _confidences(index.records_of(subject, device))
+    if reached:
+        # Both intervals hold unless either misses: at most the sum of the two chances.
+        coverage = max(1 - 2 * (1 - min(reached)), 0)
+        yield f"the interval of a total speed-up covers with at least {coverage:.1%}."
+
+
+def roofline_note(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
+    """Say what the roofline of a run was, for each precision."""
+    found = {
+        (r["precision"], r["threads"]): (r["peak_gflops"], r["bandwidth_gb_s"])
+        for r in index.records_of(subject, device)
+        if {"precision", "threads", "peak_gflops", "bandwidth_gb_s"} <= r.keys()
+    }
+    if found:
+        each = (f"{p} {flops:.0f} GFLOP/s, {gb:.0f} GB/s" for (p, _), (flops, gb) in sorted(found.items()))
+        yield f"roofline measured in this run: {'; '.join(each)}."
+
+
+def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
+    """Say where the numbers come from, and of which checkpoints they are."""
+    records = index.records_of(subject, device)
+    facts = [index.provenance()]
+    facts += _range_of(records, "threads", "{} threads")
+    facts += _range_of(records, "rounds", "{} rounds")
+    facts += _range_of(records, "fork_join_us", "fork–join latency {} µs", digits=1)
+    facts += _range_of(records, "accuracy_n", "{} test images")
+    reached = _confidences(records)
+    if reached:
+        facts.append(f"speed-up intervals cover {min(reached):.1%}, accuracy intervals 95.0% (Wilson)")
+    yield " · ".join(facts)
+    settings = [
+        _range_of(records, name, f"{name} {{}}") for name in ("schedule", "scope", "round_to", "seed")
+    ]
+    keys: dict[float, str] = {r["ratio"]: r["key"] for r in records if "ratio" in r and "key" in r}
+    short = ", ".join(f"{f'{ratio:g}' if ratio else 'dense'} {keys[ratio][:8]}" for ratio in sorted(keys))
+    yield " · ".join([*(text for item in settings for text in item), *([f"keys: {short}"] if short else [])])
+
+
+def _confidences(records: list[Record]) -> list[float]:
+    return [r["confidence"] for r in records if "confidence" in r]
+
+
+def _range_of(records: list[Record], name: str, form: str, digits: int | None = None) -> list[str]:
+    found = (r[name] for r in records if name in r)
+    values = sorted(set(found) if digits is None else {round(value, digits) for value in found})
+    if not values:
+        return []
+    text = str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return [form.format(text)]
