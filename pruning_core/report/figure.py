@@ -40,8 +40,8 @@ IDEAL: dict[str, Any] = {
     "ls": (0, (1, 1)),
     "label": "MAC reduction",
 }
-MARKS = "os^DvPX*<>h"
-"""As many as colours: neither comes back before the other."""
+MARKS = "os^DvPX*<>"
+"""One fewer than colours, so that a pair comes back only when both have gone round."""
 
 MAX_LABEL, MAX_LINE, MAX_LINES = 60, 220, 10
 """Characters of a legend's label and of a line of the title, and how many lines there is room for."""
@@ -164,8 +164,9 @@ def _targets(report: Report) -> Iterator[tuple[RunIndex, Subject, str]]:
 
 
 def _mark_of(number: int) -> dict[str, Any]:
-    """Return how the points of a backend look."""
-    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[number % len(MARKS)]}
+    """Return how the points of a backend look; their intervals are faint, so that marks stand out."""
+    colour = COLOURS[number % len(COLOURS)]
+    return {"color": colour, "ecolor": f"{colour}66", "marker": MARKS[number % len(MARKS)]}
 
 
 def _line_of(number: int) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, Any
     x, y = [r["latency_ms"] for r in records], [r["accuracy"] for r in records]
     beside = _error_bars(records, "latency_ms", "latency_low_ms", "latency_high_ms")
     above = _error_bars(records, "accuracy", "accuracy_low", "accuracy_high")
-    axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=5, elinewidth=0.8, **style)
+    axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=6, elinewidth=0.8, **style)
 
 
 def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
@@ -187,7 +188,7 @@ def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, Any]
         return
     x, y = [r["ratio"] for r in records], [r["speedup"] for r in records]
     bounds = _error_bars(records, "speedup", "speedup_low", "speedup_high")
-    axis.errorbar(x, y, yerr=bounds, lw=1, ms=5, elinewidth=0.8, **style)
+    axis.errorbar(x, y, yerr=bounds, lw=1, ms=6, elinewidth=0.8, **style)
 
 
 def _error_bars(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
@@ -225,7 +226,8 @@ def _explain(axis: "Axes", backends: Sequence[BackendPrecision], all_series: Seq
     from matplotlib.lines import Line2D
 
     labels = [" ".join(name) for name in backends]
-    entries = [Line2D([], [], ms=5, **(_mark_of(number) | {"ls": ""})) for number, _ in enumerate(backends)]
+    marks = [_mark_of(number) for number, _ in enumerate(backends)]
+    entries = [Line2D([], [], ms=5, color=m["color"], marker=m["marker"], ls="") for m in marks]
     if len(all_series) > 1:
         labels += [series.name for series in all_series]
         entries += [
@@ -235,6 +237,6 @@ def _explain(axis: "Axes", backends: Sequence[BackendPrecision], all_series: Seq
     labels.append(IDEAL["label"])
     entries.append(Line2D([], [], **IDEAL))
     # Put in afterwards: what begins with an underscore would be left out of the legend.
-    legend = axis.legend(entries, ["."] * len(entries), fontsize=7)
+    legend = axis.legend(entries, ["."] * len(entries), fontsize=7, framealpha=0.6)
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_text(shortened(printable(label), MAX_LABEL))

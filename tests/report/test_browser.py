@@ -70,6 +70,7 @@ def set_width(page: Any, width: int) -> None:
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
     )
+    page.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 50))")  # it draws again
 
 
 def set_value(page: Any, id_: str, value: object, event: str = "input") -> None:

@@ -1,4 +1,4 @@
-"""Names in pictures are shown as they are, whatever signs they hold and however long they are."""
+"""Names in figures are shown as they are, whatever signs they hold and however long they are."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_names_are_no_formulas(tmp_path: Path, name: str) -> None:
 
 
 def test_a_title_of_dollars_is_shown(tmp_path: Path) -> None:
-    """The option --dataset-title takes dollar signs as they are, and they stand in the picture."""
+    """The option --dataset-title takes dollar signs as they are, and they stand in the figure."""
     path = factory.write(factory.make_content(ratios=(0.5,)), tmp_path / "run.json")
     out = tmp_path / "out.svg"
     arguments = [

@@ -18,6 +18,7 @@ from pruning_core.gate.policy import Policy
 from pruning_core.report.build import build_report
 from pruning_core.report.command import write_report
 from pruning_core.report.estimate import Estimate
+from pruning_core.report.figure import _mark_of
 from pruning_core.report.number_format import number_text
 from pruning_core.report.page import COLUMNS, page_chunks
 from pruning_core.report.table import Report, texts_of
@@ -283,6 +284,21 @@ def test_a_figure_shows_every_method_of_every_file(tmp_path: Path, monkeypatch: 
         (2 * once, {"magnitude", "lamp"}),
         (3 * once, {"magnitude", "lamp, 1.json", "lamp, 2.json"}),
     ]
+
+
+def test_nine_backends_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each backend has a colour and a mark of its own; pairs are new for many more."""
+    results = Path(__file__).parents[2] / "results" / "backends.json"
+    figure = draw(tmp_path, monkeypatch, json.loads(results.read_text()))
+    lines = [container.lines[0] for container in figure.axes[0].containers]
+    assert len(lines) == 9
+    assert len({line.get_color() for line in lines}) == 9
+    assert len({line.get_marker() for line in lines}) == 9
+    entries = figure.axes[1].get_legend().legend_handles[:9]
+    assert [entry.get_color() for entry in entries] == [line.get_color() for line in lines]
+    assert [entry.get_marker() for entry in entries] == [line.get_marker() for line in lines]
+    looks = [_mark_of(number) for number in range(100)]
+    assert len({(look["color"], look["marker"]) for look in looks}) == 100
 
 
 def test_a_figure_keeps_to_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
