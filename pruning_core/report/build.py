@@ -15,16 +15,19 @@ from pruning_core.report.training_table import training_tables
 from pruning_core.report.tutorial_table import tutorial_tables
 
 
-def build_report(runs: Sequence[Run], columns: str = "all") -> Report:
+def build_report(runs: Sequence[Run], columns: str = "all", tables_wanted: bool = True) -> Report:
     """Make every table that several runs give: the runs side by side, then those of each run.
 
     Args:
         runs: At least one, in the order in which they are to stand.
         columns: `all`, or `tutorial` for the columns that the tutorial published, and no other table.
+        tables_wanted: CSV shows none, and of many cells they would take most of its time.
     """
     names, files = name_datasets(runs), name_files([run.path for run in runs])
     several = len(runs) > 1
     indexes = [RunIndex(run, names, file, several) for run, file in zip(runs, files, strict=True)]
+    if not tables_wanted:
+        return Report(tuple(indexes), ())
     costs = costs_by_key(runs)
     if columns == "tutorial":
         tables = [table for index in indexes for table in tutorial_tables(index, costs)]

@@ -64,6 +64,19 @@ def joined_cells(indexes: Sequence[RunIndex]) -> Iterator[Cell]:
                 yield {**origin, **_join(parts), **_total(index, record)}
 
 
+def told_fields(indexes: Sequence[RunIndex]) -> list[str]:
+    """Return the fields of `joined_cells` that hold something in any of them, in their order."""
+    told: set[str] = set()
+    for index in indexes:
+        told.update(name for name, text in origin_of(index).items() if text)
+        for record in index.run.records:
+            told.update(name for name in record.keys() - told if record[name] not in (None, ""))
+            if record["suite"] == "latency" and not told.issuperset(_TOTALS):
+                told.update(name for name, value in _total(index, record).items() if value is not None)
+    names = (*origin_of(indexes[0]), *(field.name for field in FIELDS), *_TOTALS)
+    return [name for name in names if name in told]
+
+
 def _join(parts: list[Record]) -> Cell:
     joined: Cell = {}
     for part in reversed(parts):
@@ -77,8 +90,7 @@ def _join(parts: list[Record]) -> Cell:
 
 def _total(index: RunIndex, record: Record) -> Cell:
     total = index.total_speedup(record) if record["suite"] == "latency" else None
-    return {
-        "total_speedup": total.value if total else None,
-        "total_speedup_low": total.low if total else None,
-        "total_speedup_high": total.high if total else None,
-    }
+    return dict(zip(_TOTALS, (total.value, total.low, total.high) if total else (None,) * 3, strict=True))
+
+
+_TOTALS = ("total_speedup", "total_speedup_low", "total_speedup_high")

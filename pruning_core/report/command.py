@@ -49,7 +49,7 @@ def write_report(
         check_writable(output)
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]
-        report = build_report(_with_titles(runs, dataset_titles or {}), columns)
+        report = build_report(_with_titles(runs, dataset_titles or {}), columns, format != "csv")
     if format in FIGURE_FORMATS:
         if output is None:
             raise OptionError(f"a figure needs a file to go to: --format {format} -o report.{format}")

@@ -10,7 +10,7 @@ from itertools import islice
 from pruning_core.console.escaping import for_csv, for_json, for_markdown
 from pruning_core.console.streams import WIDTH
 from pruning_core.errors import OptionError
-from pruning_core.report.cells import Cell, joined_cells
+from pruning_core.report.cells import Cell, joined_cells, told_fields
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.page import page_chunks
 from pruning_core.report.table import Report, Table, legend_text, texts_of
@@ -76,10 +76,9 @@ def _grid(table: Table) -> str:
 
 def _csv(report: Report) -> Iterator[str]:
     """Write a row for each cell, and a column for each field that any cell has."""
-    import pandas as pd
+    import pandas as pd  # half a second, which no other format is worth
 
-    held = (name for cell in joined_cells(report.indexes) for name, value in cell.items() if _is_told(value))
-    columns = list(dict.fromkeys(held))
+    columns = told_fields(report.indexes)
     header = True
     for cells in _batches(joined_cells(report.indexes), CSV_ROWS):
         rows = [[for_csv(cell.get(name)) for name in columns] for cell in cells]
@@ -91,10 +90,6 @@ def _csv(report: Report) -> Iterator[str]:
 def _batches(cells: Iterator[Cell], size: int) -> Iterator[list[Cell]]:
     while batch := list(islice(cells, size)):
         yield batch
-
-
-def _is_told(value: object) -> bool:
-    return value is not None and value != ""
 
 
 def _json(report: Report) -> Iterator[str]:
