@@ -59,9 +59,9 @@ def joined_cells(indexes: Sequence[RunIndex]) -> Iterator[Cell]:
                     continue
                 accuracy = index.accuracy_beside(record) if suite == "latency" else None
                 cost = costs.get(str(record.get("key"))) if suite in ("latency", "accuracy") else None
-                parts = [part for part in (record, accuracy, cost) if part]
-                used.update(map(id, parts))
-                yield {**origin, **_join(parts), **_total(index, record)}
+                records = [found for found in (record, accuracy, cost) if found]
+                used.update(map(id, records))
+                yield {**origin, **_join(records), **_total(index, record)}
 
 
 def told_fields(indexes: Sequence[RunIndex]) -> list[str]:
@@ -77,14 +77,14 @@ def told_fields(indexes: Sequence[RunIndex]) -> list[str]:
     return [name for name in names if name in told]
 
 
-def _join(parts: list[Record]) -> Cell:
+def _join(records: list[Record]) -> Cell:
     joined: Cell = {}
-    for part in reversed(parts):
-        joined |= part
-    joined["suite"] = " ".join(part["suite"] for part in parts)
-    joined["status"] = "failed" if any(part["status"] == "failed" for part in parts) else "ok"
-    joined["failure"] = "; ".join(str(part["failure"]) for part in parts if part.get("failure"))
-    joined["exhausted"] = any(part.get("exhausted") for part in parts)
+    for record in reversed(records):
+        joined |= record
+    joined["suite"] = " ".join(record["suite"] for record in records)
+    joined["status"] = "failed" if any(record["status"] == "failed" for record in records) else "ok"
+    joined["failure"] = "; ".join(str(record["failure"]) for record in records if record.get("failure"))
+    joined["exhausted"] = any(record.get("exhausted") for record in records)
     return joined
 
 

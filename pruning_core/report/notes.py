@@ -57,10 +57,10 @@ def _confidences(records: list[Record]) -> list[float]:
     return [r["confidence"] for r in records if "confidence" in r]
 
 
-def _range_of(records: list[Record], name: str, form: str, digits: int | None = None) -> list[str]:
+def _range_of(records: list[Record], name: str, pattern: str, digits: int | None = None) -> list[str]:
     found = (r[name] for r in records if name in r)
     values = sorted(set(found) if digits is None else {round(value, digits) for value in found})
     if not values:
         return []
     text = str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
-    return [form.format(text)]
+    return [pattern.format(text)]

@@ -17,7 +17,7 @@ from tests.helpers.command_line import command_line
 
 NAME = "=cmd|'`<b>*x*</script><!--\x1b[31m\n\r\t\x9b2J\u202e\u2066\u200b\u2028\x00\ufffe\ud800$\\frac$@you]]>"
 FILE = NAME.replace("/", "").replace("\x00", "").replace("\ud800", "\udcff")
-FORMS = ("terminal", "markdown", "csv", "json", "html", "svg")
+FORMATS = ("terminal", "markdown", "csv", "json", "html", "svg")
 
 
 @pytest.fixture
@@ -82,33 +82,33 @@ class _Texts(HTMLParser):
             self.scripts[-1] += data
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_report_of_hostile_names(
-    hostile: tuple[Path, Path], run: Any, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hostile: tuple[Path, Path], run: Any, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No form of report holds a character that acts, markup, a formula, or an end of its own element."""
+    """No format of a report holds a character that acts, markup, a formula, or an end of its own element."""
     baseline, new = hostile
-    path = tmp_path / f"report.{form}"
-    extra = ("--baseline", baseline) if form == "html" else ()
-    code, _, err = run("report", new, *(() if extra else (baseline,)), "--format", form, "-o", path, *extra)
+    path = tmp_path / f"report.{format}"
+    extra = ("--baseline", baseline) if format == "html" else ()
+    code, _, err = run("report", new, *(() if extra else (baseline,)), "--format", format, "-o", path, *extra)
     assert code == 0, err
     text = path.read_text(encoding="utf-8")
     assert not acting(text)
-    if form == "csv":
+    if format == "csv":
         for row in csv.reader(io.StringIO(text)):
             for cell in row:
                 assert not re.match(r"\s*[=+@]|\s*-[^\d]", cell), cell
-    if form == "json":
+    if format == "json":
         read = json.loads(text)
         assert read["runs"][0]["file"].startswith("b=cmd|")
-    if form == "markdown":
+    if format == "markdown":
         assert "<b>" not in text
         assert "`<" not in text
         assert "@you" not in text
         rows = [line for line in text.splitlines() if line.startswith("|")]
         assert rows
         assert all(re.sub(r"\\.", "", row).endswith("|") for row in rows)
-    if form == "html":
+    if format == "html":
         page = _Texts()
         page.feed(text)
         assert "b" not in page.tags
@@ -116,7 +116,7 @@ def test_a_report_of_hostile_names(
         data = json.loads(page.scripts[0])
         assert data["count"] > 0
         assert not acting("".join(_strings(data)))
-    if form == "svg":
+    if format == "svg":
         ElementTree.fromstring(text)
 
 

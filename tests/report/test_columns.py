@@ -90,7 +90,7 @@ def test_the_gate_judges_training_steps(tmp_path: Path, slower: float, verdict: 
 
 
 def seed_run(folder: Path, seed: int, right: int) -> Run:
-    """Write a run whose pruned network, trained from a seed, answers so many images rightly."""
+    """Write a run whose pruned network, trained from a seed, has so many predictions correct."""
     content = factory.make_content(ratios=(0.5,), backends=("eager:fp32",), suites=("accuracy",))
     for entry in content["benchmarks"]:
         entry["extra_info"]["seed"] = seed
@@ -156,8 +156,8 @@ def test_a_title_that_cannot_be_is_refused(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("form", ["csv", "json"])
-def test_titles_are_for_people(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_titles_are_for_people(tmp_path: Path, format: str) -> None:
     """What programs read keeps the name by which records are joined."""
     with pytest.raises(OptionError, match="--dataset-title is for people"):
-        write_report([published_run("quick")], form, tmp_path / "out", dataset_titles={"digits": "D"})
+        write_report([published_run("quick")], format, tmp_path / "out", dataset_titles={"digits": "D"})

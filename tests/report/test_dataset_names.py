@@ -121,8 +121,8 @@ def test_the_title_of_a_folder(
             write_report([tmp_path / "a.json"], "markdown", output, dataset_titles=titles)
         return
     write_report([tmp_path / "a.json"], "markdown", output, dataset_titles=titles)
-    heads = [line for line in output.read_text().splitlines() if line.startswith("### resnet18 on ")]
-    assert [head.removeprefix("### resnet18 on ").partition(",")[0] for head in heads] == expected
+    headings = [line for line in output.read_text().splitlines() if line.startswith("### resnet18 on ")]
+    assert [heading.removeprefix("### resnet18 on ").partition(",")[0] for heading in headings] == expected
 
 
 @pytest.mark.parametrize("commit", ["unversioned", "unknown"])
@@ -132,5 +132,5 @@ def test_no_commit_is_shown_where_there_is_none(tmp_path: Path, commit: str) -> 
     content["commit_info"]["id"] = commit
     run = factory.as_run(content, tmp_path)
     assert run.commit == ""
-    for form in ("terminal", "markdown", "csv", "json", "html"):
-        assert commit[:9] not in render(build_report([run]), form).replace("unknown machine", "")
+    for format in ("terminal", "markdown", "csv", "json", "html"):
+        assert commit[:9] not in render(build_report([run]), format).replace("unknown machine", "")

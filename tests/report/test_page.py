@@ -26,6 +26,7 @@ from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.gate_changes import COST, setting, small_run
 from tests.helpers.made_up_records import MACS, speed_fields
+from tests.helpers.results import published_run
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
@@ -78,7 +79,7 @@ def data_of(page: str) -> dict[str, Any]:
 
 def items_of(column: Any) -> list[Any]:
     """Return the items of a column, however it is packed."""
-    return [column["texts"][place] for place in column["at"]] if isinstance(column, dict) else column
+    return [column["texts"][at] for at in column["at"]] if isinstance(column, dict) else column
 
 
 def points_of(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -111,7 +112,7 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
     points = points_of(data)
     assert len(points) == len(cells) == 64
     assert set(data["shown"]) == {column.id for column in COLUMNS}
-    latencies = [items_of(part) for part in data["shown"]["latency"]]
+    latencies = [items_of(texts) for texts in data["shown"]["latency"]]
     facts = items_of(data["facts"]["latency_p99_ms"])
     for number, (point, cell) in enumerate(zip(points, cells, strict=True)):
         assert point["latency"] == cell["latency_ms"]
@@ -123,7 +124,7 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
         assert tuple(column[number] for column in latencies) == number_text(bounds, "ms")
         assert facts[number] == f"{cell['latency_p99_ms']:.6g}"
     dense = next(i for i, p in enumerate(points) if p["method"] == "dense" and p["backend"] == "eager fp32")
-    assert [items_of(part)[dense] for part in data["shown"]["speedup"]] == ["–", ""]
+    assert [items_of(texts)[dense] for texts in data["shown"]["speedup"]] == ["–", ""]
     assert {point["target"] for point in points} == {
         "cpu, 0.json, box-a (Xeon, 8 cores)",
         "cuda:0, 1.json, box-b (Xeon, 8 cores)",
@@ -230,14 +231,14 @@ def test_files_without_latency_still_give_a_page(tmp_path: Path) -> None:
     assert len([table for table in Tables(page).found if table]) == 1
 
 
-@pytest.mark.parametrize("form", ["svg", "png"])
-def test_a_figure_is_drawn_the_same_each_time(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("format", ["svg", "png"])
+def test_a_figure_is_drawn_the_same_each_time(tmp_path: Path, format: str) -> None:
     """The figure for a README depends on the file alone."""
     path = tmp_path / "a.json"
     path.write_text(json.dumps(factory.make_content()))
-    outputs = [tmp_path / f"{n}.{form}" for n in range(2)]
+    outputs = [tmp_path / f"{n}.{format}" for n in range(2)]
     for output in outputs:
-        write_report([path], form, output)
+        write_report([path], format, output)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     assert outputs[0].stat().st_size > 5000
 
@@ -288,7 +289,7 @@ def test_a_figure_shows_every_method_of_every_file(tmp_path: Path, monkeypatch: 
 
 def test_nine_backends_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each backend has a colour and a mark of its own; pairs are new for many more."""
-    results = Path(__file__).parents[2] / "results" / "backends.json"
+    results = published_run("backends")
     figure = draw(tmp_path, monkeypatch, json.loads(results.read_text()))
     lines = [container.lines[0] for container in figure.axes[0].containers]
     assert len(lines) == 9

@@ -11,8 +11,8 @@ from tests.helpers.made_up_records import MACS
 from tests.helpers.reports import report_on
 
 
-def test_why_a_cell_is_not_faster(tmp_path: Path) -> None:
-    """Beside each backend stand the MACs saved, how much of that came out as time, and the ceilings."""
+def test_efficiency_has_a_table(tmp_path: Path) -> None:
+    """Beside each backend stand the MACs saved, how much of that came out as time, and the roofline."""
     report = report_on(factory.make_content(ratios=(0.5,)), tmp_path)
     (table,) = [t for t in report.tables if t.title.startswith("efficiency")]
     dense, pruned = table.rows[0], table.rows[4]
@@ -25,8 +25,8 @@ def test_why_a_cell_is_not_faster(tmp_path: Path) -> None:
     assert any("bf16 200 GFLOP/s, 20 GB/s; fp32 200 GFLOP/s" in note for note in table.notes)
 
 
-def test_what_disturbed_a_cell_is_said(tmp_path: Path) -> None:
-    """Below a table with a disturbed cell stands what disturbed it, once."""
+def test_contention_is_said(tmp_path: Path) -> None:
+    """Above a table with a contaminated cell stands what disturbed the machine, once."""
     content = factory.make_content(ratios=(0.5,))
     for entry in content["benchmarks"][-2:]:
         entry["extra_info"].update(contaminated=True, contention="other processes used 38 % of the cores")
@@ -63,7 +63,7 @@ def test_costs_are_found_in_another_file_by_key(tmp_path: Path) -> None:
 
 
 def test_failed_exhausted_and_contaminated_are_marked(tmp_path: Path) -> None:
-    """Marks stand at the row and their reasons above the table, in every format for people."""
+    """Flags stand at the row and their reasons above the table, in every format for people."""
     content = factory.make_content()
     factory.find(content, ("cost", "resnet18-digits-magnitude-0.75"))["exhausted"] = True
     failed = ("accuracy", "resnet18-digits-magnitude-0.5-eager-fp32-cpu")
@@ -72,8 +72,8 @@ def test_failed_exhausted_and_contaminated_are_marked(tmp_path: Path) -> None:
         record["contaminated"] = True
     report = report_on(content, tmp_path)
     assert [row["flags"] for row in report.tables[0].rows] == ["~", "~", "~✗", "~†"]
-    for form in ("terminal", "markdown"):
-        text = " ".join(render(report, form).replace("\\", "").split())
+    for format in ("terminal", "markdown"):
+        text = " ".join(render(report, format).replace("\\", "").split())
         assert "✗ failed: accuracy/resnet18-digits-magnitude-0.5-eager-fp32-cpu: below the floor" in text
         assert "~ contaminated" in text
         assert "† exhausted" in text
@@ -88,6 +88,6 @@ def test_records_with_few_fields_are_shown(tmp_path: Path) -> None:
         keep = ("schema_version", "suite", "cell", "model", "dataset", "method", "ratio")
         entry["extra_info"] = {name: info[name] for name in keep} | {"status": "failed", "failure": "x"}
     report = report_on(content, tmp_path)
-    for form in ("terminal", "markdown", "csv", "json"):
-        assert "resnet18" in render(report, form)
+    for format in ("terminal", "markdown", "csv", "json"):
+        assert "resnet18" in render(report, format)
     assert len(list(report.cells())) == len(content["benchmarks"])

@@ -66,7 +66,7 @@ function mark(p, x, y, r, ring) {
   const number = Math.max(TARGETS.indexOf(p.target), 0) % FILLINGS.length, filling = FILLINGS[number];
   const fill = p.backend === undefined ? "var(--faint)" : colour(p);
   if (ring) {
-    // A circle around the place, and on it small marks of the backend's shape, one for the first file, two for the second.
+    // A circle around the point, and on it small marks of the backend's shape, one for the first file, two for the second.
     const small = Array.from({ length: number + 1 }, (_, i) => 2.4 * BACKENDS.indexOf(p.backend) + Math.PI / 4 + i * 6 / r)
       .map((angle) => outline(kind, x + r * Math.sin(angle), y - r * Math.cos(angle), 2));
     return make("path", { d: outline("circle", x, y, r) + small.join(""), style: `fill:none;pointer-events:stroke;stroke:${fill};stroke-width:1.6` });
@@ -106,7 +106,7 @@ function axis(values, low, high, log) {
   return { at, ticks };
 }
 
-// As wide as its place, so that letters have their own size on a phone too.
+// As wide as the column that it stands in, so that letters have their own size on a phone too.
 const widthOf = (holder) => Math.max(280, Math.min(640, holder.clientWidth || 560));
 
 function chart(id, points, options) {
@@ -297,8 +297,8 @@ function findBest(points) {
 function drawLegend() {
   const legend = byId("legend"), points = offered(), focused = document.activeElement.dataset?.name;
   const sample = (...shapes) => make("svg", { viewBox: "0 0 22 14", "aria-hidden": "true" }, ...shapes);
-  const toggle = (name, picture) => {
-    const button = make("button", { type: "button", "aria-pressed": String(!state.hidden.has(name)) }, picture, " " + name);
+  const toggle = (name, symbol) => {
+    const button = make("button", { type: "button", "aria-pressed": String(!state.hidden.has(name)) }, symbol, " " + name);
     button.dataset.name = name;
     button.addEventListener("click", () => {
       if (!state.hidden.delete(name)) state.hidden.add(name);
@@ -342,7 +342,7 @@ function drawWidths() {
   }
   const labels = [...grouped(rows, (row) => row.ratio)].map(([row]) => [at((row.widths[layers[0]] ?? 0) / (row.dense[layers[0]] || 1)), row.ratio]);
   let last = -Infinity;
-  // A ratio that has no room beside the one before it is told by its marks alone.
+  // A ratio that has no room beside the one before it has its marks alone.
   for (const [x, ratio] of labels.sort(([a], [b]) => a - b)) if (x - last >= 30) {
     svg.append(make("text", { x, y: T - 10, "text-anchor": "middle", class: "ratio" }, String(ratio)));
     last = x;
@@ -406,7 +406,7 @@ function readBudgets() {
   draw();
 }
 
-const head = byId("cells").tHead.insertRow();
+const headings = byId("cells").tHead.insertRow();
 for (const column of DATA.columns) {
   const button = make("button", { type: "button" }, column.header);
   const th = make("th", { scope: "col", class: column.kind === "text" ? "text" : "", title: column.meaning }, button);
@@ -416,7 +416,7 @@ for (const column of DATA.columns) {
     state.sort = column.id;
     drawTable();
   });
-  head.append(th);
+  headings.append(th);
 }
 const groups = unique(POINTS.map((p) => p.group));
 fill(byId("group"), groups);

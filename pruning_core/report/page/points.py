@@ -128,8 +128,8 @@ def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Va
         yield name, [None if s.record.get("is_control") else _finite(s.record.get(name)) for s in sources]
     for name in ("macs", "params", "size_bytes"):
         yield name, [source.cost.get(name) for source in sources]
-    for name, part in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
-        yield name, [_finite(getattr(source.total, part)) if source.total else None for source in sources]
+    for name, bound in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
+        yield name, [_finite(getattr(source.total, bound)) if source.total else None for source in sources]
     yield "group", [f"{s.record.get('model')} on {name}" for s, name in zip(sources, datasets, strict=True)]
     backends = [f"{s.record.get('backend')} {s.record.get('precision')}" for s in sources]
     targets = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
@@ -171,12 +171,12 @@ def _facts(sources: Sequence[_Source]) -> Iterator[tuple[str, list[str]]]:
     for field in FIELDS:
         if field.name not in _HIDDEN:
             yield field.name, [_fact(s.record.get(field.name)) for s in sources]
-    for name, part in (
+    for name, bound in (
         ("total_speedup", "value"),
         ("total_speedup_low", "low"),
         ("total_speedup_high", "high"),
     ):
-        yield name, [_fact(getattr(s.total, part, None)) for s in sources]
+        yield name, [_fact(getattr(s.total, bound, None)) for s in sources]
 
 
 def _fact(value: object) -> str:
