@@ -112,7 +112,7 @@ def test_each_folder_has_cells_tables_and_verdicts(suites, pytester, capsys, dat
         assert {f"{HEAD}-{name}-magnitude-0.5" for name in names} < {r["cell"] for r in run.records}
     titles = [table.title for table in build_report(runs[:1]).tables]
     for name in names:
-        assert sum(f"on {name}, magnitude, cpu" in title for title in titles) == 2  # and why not faster
+        assert sum(f"on {name}, magnitude, cpu" in title for title in titles) == 2  # and efficiency
     result = compare(runs[0], runs[1], Policy())
     assert len([cell for cell in result.cells if cell.suite != "backend"]) == 12
     words = ("stands", "missing", "differs", "Renamed")  # a busy machine's times may be refused for that
