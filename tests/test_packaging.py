@@ -24,10 +24,10 @@ def test_every_package_is_in_the_wheel():
 def test_every_file_that_is_read_is_in_the_wheel():
     """Each file of a package that is no Python module matches a pattern of its package data."""
     for package, folder in [(p, ROOT.joinpath(*p.split("."))) for p in SETTINGS["packages"]]:
-        place = ROOT / "bench" if package == SHIPPED else folder
-        for path in place.rglob("*") if package == SHIPPED else place.glob("*"):
+        source = ROOT / "bench" if package == SHIPPED else folder
+        for path in source.rglob("*") if package == SHIPPED else source.glob("*"):
             if path.is_file() and path.suffix not in (".py", ".pyc"):
-                name = path.relative_to(place)
+                name = path.relative_to(source)
                 assert any(name.match(pattern) for pattern in SETTINGS["package-data"][package]), path
 
 

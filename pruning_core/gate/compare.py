@@ -7,9 +7,9 @@
                      would tell. So an untrusted new run is inconclusive, an untrusted baseline is
                      cannot-compare.
 
-The worst finding decides a cell, the worst cell decides the run, in the order regressed (exit code 1), which
-is certain; cannot-compare (2), which needs a hand; inconclusive (3), which needs a second run; pass (0). How
-each comparison is made, with evidence: `gate/README.md`.
+The worst finding decides a cell, the worst cell decides the run: regressed first, which is certain; then
+cannot-compare, which needs a hand; inconclusive, which needs a second run; pass. Exit codes, and how each
+comparison is made, with evidence: `gate/README.md`.
 """
 
 import math

@@ -58,7 +58,7 @@ class GateResult:
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 regressed, 2 cannot compare, 3 inconclusive."""
+        """The exit code that goes with the verdict."""
         return EXIT_CODES[self.verdict]
 
     @property

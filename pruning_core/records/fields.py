@@ -1,7 +1,8 @@
 """The record: what is stored about a cell, field by field.
 
 A record is the flat `extra_info` of a pytest-benchmark entry. `FIELDS` is the one table of its fields; the
-table in the README is printed from it. Times are stored in the unit that the name says, fractions in [0, 1].
+table in `records/README.md` is printed from it. Times are stored in the unit that the name says, fractions
+in [0, 1].
 
 The schema's history stands in `earlier.py`. Must not import torch.
 """
@@ -134,11 +135,9 @@ FIELDS: tuple[Field, ...] = (
         int,
         "",
         _TIMED,
-        "further rounds, left out: the cores handed work over more slowly than usual",
+        "further rounds, left out: the fork–join latency was higher than usual",
     ),
-    Field(
-        "fork_join_us", float, "µs", _TIMED, "time in which the cores hand work over; on a CPU with threads"
-    ),
+    Field("fork_join_us", float, "µs", _TIMED, "fork–join latency; on a CPU with more than one thread"),
     Field("looks", int, "", _TIMED, "planned looks at the interval; the chance of error is split over them"),
     Field("calls_per_sample", int, "", _TIMED, "calls that one sample is the mean of"),
     Field("is_control", bool, "", _TIMED, "A/A control: paired with a copy of itself"),
@@ -183,14 +182,13 @@ FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 STATUSES = ("ok", "failed")
 
 FORK_JOIN_SAME_WITHIN = 1.25
-"""Hand-overs less than this factor apart are of one mood of the machine: the two moods seen lie 1.4 to 1.5
-apart, readings of one of them 1.1 (`system/fork_join.py`)."""
+"""Fork–join latencies less than this factor apart are of one state of the machine (`system/README.md`)."""
 
 Record = dict[str, Any]
 
 
 def field_table() -> str:
-    """Return the table of all fields as Markdown, as it stands in the README."""
+    """Return the table of all fields as Markdown, as it stands in `records/README.md`."""
     rows = ["| field | unit | suites | meaning |", "|---|---|---|---|"]
     rows += [f"| `{f.name}` | {f.unit} | {f.suites} | {f.meaning} |" for f in FIELDS]
     return "\n".join(rows)

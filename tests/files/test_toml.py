@@ -68,10 +68,10 @@ def test_every_key_has_a_line(tmp_path: Path, location: tuple[str | int, ...], l
         (b".".join([b"a"] * 60) + b" = 1", "more than 50 parts between dots"),
         (b"#" * 200_001, "larger than 0.2 MB"),
     ],
-    ids=["no text", "no TOML", "too deep to parse", "too deep", "too many parts", "too large"],
+    ids=["no text", "not TOML", "too deep to parse", "too deep", "too many parts", "too large"],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
-    """A file that is no TOML, or that would take long to read, is refused with its name."""
+    """A file that is not TOML, or that would take long to read, is refused with its name."""
     path = tmp_path / "my.toml"
     path.write_bytes(content)
     with pytest.raises(OptionError, match=words) as caught:

@@ -106,7 +106,7 @@ def test_a_reason_names_only_what_decided(tmp_path: Path) -> None:
     assert "parameters" not in reason
 
 
-def test_the_largest_change_comes_first(tmp_path: Path) -> None:
+def test_the_cell_of_the_greatest_change_comes_first(tmp_path: Path) -> None:
     """Among cells of one verdict the one that changed most stands first."""
     other = ("latency", LAT[1].replace("onnxruntime", "eager"))
     for first, second in ((1.3, 1.6), (1.6, 1.3)):
@@ -198,7 +198,7 @@ def test_answers_of_one_run_only_are_not_paired(tmp_path: Path) -> None:
 
 
 def test_answers_of_another_length_are_damage(tmp_path: Path) -> None:
-    """As many right answers over more images than there are is a damaged record."""
+    """As many correct predictions over more images than there are is a damaged record."""
     baseline, new = (factory.as_run(small_run(), tmp_path) for _ in range(2))
     (record,) = [r for r in new.records if (r["suite"], r["cell"]) == ACC]
     record["correct_bits"] += "0"

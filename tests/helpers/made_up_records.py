@@ -74,7 +74,7 @@ def answers_of(right: int) -> str:
 
 
 def accuracy_fields(right: int) -> dict[str, Any]:
-    """Return the fields of an accuracy with so many right answers."""
+    """Return the fields of an accuracy with so many correct predictions."""
     low, high = wilson_interval(right, IMAGES)
     return {"accuracy": right / IMAGES, "accuracy_low": low, "accuracy_high": high, "accuracy_n": IMAGES}
 

@@ -121,7 +121,7 @@ def set_rounds(record: dict[str, Any], log_ratios: list[float]) -> None:
 
 
 def set_right(record: dict[str, Any], right: int) -> None:
-    """Give a record another number of right answers: the first ones are lost, or none."""
+    """Give a record another number of correct predictions: the first ones are lost, or none."""
     record.update(accuracy_fields(right))
     if "correct_bits" in record:
         record["correct_bits"] = answers_of(right)

@@ -179,11 +179,11 @@ def deep(levels: int, inside: str = "") -> str:
 
 
 @pytest.mark.parametrize("levels", [500, 100_000])
-@pytest.mark.parametrize("place", ["extra", "samples", "machine", "commit", "field", "date", "nan"])
+@pytest.mark.parametrize("spot", ["extra", "samples", "machine", "commit", "field", "date", "nan"])
 def test_nesting_is_one_line_or_stepped_over(
     tmp_path: Path,
     levels: int,
-    place: str,
+    spot: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -198,9 +198,9 @@ def test_nesting_is_one_line_or_stepped_over(
         "field": info,
         "date": content,
         "nan": content["benchmarks"][0]["stats"],
-    }[place]
-    holder[{"field": "log_ratios", "date": "datetime"}.get(place, "deep")] = "DEEP"
-    text = json.dumps(content).replace('"DEEP"', deep(levels, "NaN" if place == "nan" else ""))
+    }[spot]
+    holder[{"field": "log_ratios", "date": "datetime"}.get(spot, "deep")] = "DEEP"
+    text = json.dumps(content).replace('"DEEP"', deep(levels, "NaN" if spot == "nan" else ""))
     path, good = tmp_path / "run.json", tmp_path / "good.json"
     path.write_text(text)
     good.write_text(json.dumps(small_run()))

@@ -167,8 +167,8 @@ def test_altered_records_are_refused_or_hang_together(changes: list[Any]) -> Non
 def test_altered_bytes_are_refused_or_hang_together(flips: list[tuple[int, int]]) -> None:
     """A run with altered bytes is refused in one line, or judged and shown like any other."""
     data = bytearray(TEXT.encode())
-    for place, byte in flips:
-        data[place] = byte
+    for index, byte in flips:
+        data[index] = byte
     read_and_judge(bytes(data))
 
 
