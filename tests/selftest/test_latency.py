@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,8 @@ from pruning_core.selftest import latency_command, latency_summary, latency_tria
 from pruning_core.selftest.latency_figure import check_figure_file, draw_groups
 from pruning_core.selftest.latency_summary import group_trials, read_summary, render_groups, write_summary
 from pruning_core.selftest.latency_trials import Trial, TrialConfig, plan_trials, run_trials, with_extra_work
+from tests.helpers.results import published_run
 from tests.helpers.timed_machine import Machine
-
-RESULTS = Path(__file__).parents[2] / "results"
 
 QUICK = LatencyOptions(min_rounds=6, max_rounds=6, warmup_ms=0, sample_ms=0.2)
 
@@ -137,7 +135,7 @@ def test_a_file_of_earlier_names_is_read_under_todays(tmp_path):
 
 def test_the_published_file_is_read():
     """The trials in `results/`, of an earlier version, are all there, in both conditions."""
-    groups = group_trials(read_summary(RESULTS / "selftest-latency.json")[0])
+    groups = group_trials(read_summary(published_run("selftest-latency"))[0])
     assert [(g.title, len(g.trials), g.rate(lambda t: t.verdict).count) for g in groups] == [
         ("A/A, quiet", 100, 0),
         ("+10% injected, quiet", 200, 198),
