@@ -68,8 +68,8 @@ def train_dense(
     result = train_resumably(network, spec, dataset, workspace, resume)
     with workspace.in_progress(f"evaluate {spec.model.name} on {spec.dataset.name}", resume):
         evaluation = evaluate_network(network, dataset, spec.train)
-    plan = make_plan(build_network(spec), network)
-    return new_checkpoint(plan, network, spec, result, evaluation, evaluation)
+    plan = make_plan(dense=build_network(spec), pruned=network)  # nothing is pruned yet
+    return new_checkpoint(plan, network, spec, result, evaluation, pruned_evaluation=evaluation)
 
 
 def prune_and_fine_tune(

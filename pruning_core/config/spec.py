@@ -1,7 +1,7 @@
 """What decides the content of a checkpoint, and the key made of it.
 
 Every spec is frozen and validated when it is built. A key hashes all fields, defaults included, so that
-changing a default never reuses an old checkpoint.
+changing a default never reuses an old checkpoint; fields that came later count only where they are used.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ RECIPE_VERSION = 2
 MAX_EPOCHS = 100_000
 MAX_IMAGES = 1_000_000
 MAX_SEED = 2**32 - 1
-"""What torch and numpy take, also after a method has multiplied it (`Pruning.sampling_seed`)."""
+"""What torch and numpy take, also after a method has multiplied it (`PruningStep.sampling_seed`)."""
 
 TrainPrecision = Literal["auto", "fp32", "bf16"]
 TrainDevice = Literal["auto", "cpu", "cuda"]
@@ -156,7 +156,7 @@ CheckpointSpec = DenseSpec | PrunedSpec
 
 
 def canonical_json(spec: BaseModel) -> str:
-    """Return the one JSON text of a spec: all fields, sorted, no white space."""
+    """Return the one JSON text of a spec: its fields, sorted, no white space."""
     return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 

@@ -2,8 +2,8 @@
 
     pass             every metric stayed within its tolerance, or improved
     regressed        a metric is beyond its tolerance, and beyond noise where it carries noise
-    inconclusive     too noisy to tell; measuring this change longer would tell
-    cannot-compare   the two do not speak of the same thing, or one is not there; no measuring of this change
+    inconclusive     too noisy to tell; another run of this change may tell
+    cannot-compare   the two do not speak of the same thing, or one is not there; no other run of this change
                      would tell. So an untrusted new run is inconclusive, an untrusted baseline is
                      cannot-compare.
 

@@ -37,7 +37,7 @@ def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, fl
     """Bound the speed-up by order statistics of the rounds' log ratios.
 
     Args:
-        timing: What `measure_pair` returned.
+        timing: What `measure_interleaved` returned of a pair.
         confidence: Coverage asked for, in (0, 1), over all looks together.
 
     Returns:

@@ -47,7 +47,7 @@ class StructuredMethod(ABC):
 
 
 def prune_structured(network: nn.Module, step: PruningStep, importance: Importance) -> Mapping[str, int]:
-    """Cut whole channels of `network`, in place, down to `step.ratio` of the dense widths.
+    """Cut whole channels of `network`, in place, until `step.ratio` of the dense widths is gone.
 
     Args:
         network: Dense, or pruned before; never wider than `step.dense`.
