@@ -27,6 +27,9 @@ _KNOWN_BEFORE_3: dict[str, _Known] = {
     **{old: _KNOWN[name] for old, name in OLD_NAMES.items()},
 }
 
+_REWORDED = {name for name, _ in OLD_VALUES}
+"""Fields whose text may be another one in earlier schemas."""
+
 MAX_ROUNDS_IN_FILE = 4_000_000
 MAX_LAYERS_IN_FILE = 1_000_000
 """With these a file is read into less than 1 GB of memory, whatever it holds (see `run_json.py` too)."""
@@ -157,7 +160,8 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             f"allowed: {', '.join(STATUSES)}"
         )
     record: Record = {}
-    fields = _KNOWN if version >= 3 else _KNOWN_BEFORE_3
+    old = version < 3
+    fields = _KNOWN_BEFORE_3 if old else _KNOWN
     for name, value in info.items():
         known = fields.get(name)
         if known is None:
@@ -168,12 +172,12 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             if limits and limits[0] <= value <= limits[1]:
                 record[field.name] = value  # the table's own name: one text for all records
                 continue
-            if kind is str and not field.unit and value in shared and version >= 3:
+            if kind is str and not field.unit and value in shared and not (old and name in _REWORDED):
                 record[field.name] = shared[value]
                 continue
         if field.name in _CUT and isinstance(value, str) and len(value) > _CUT[field.name]:
             value = f"{value[: _CUT[field.name]]}…"
-        if version < 3 and isinstance(value, str):
+        if old and name in _REWORDED and isinstance(value, str):
             value = OLD_VALUES.get((field.name, value), value)
         problem = value_problem(field, value)
         if problem:
