@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable, missing_packages
-from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, copy_to
+from pruning_core.backends.base import missing_packages
+from pruning_core.backends.eager import PerBatchExecutable, Run, TorchBackend, TorchExecutable
 from pruning_core.errors import BackendError, first_line
-from pruning_core.system.hardware import set_torch_threads
 
 DYNAMIC = False
 """Each batch size is compiled for itself."""
@@ -24,7 +23,7 @@ INDUCTOR_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {"freezing"
 """Weights are constants, so that BatchNorm is folded into them; compiling is faster, too (`README.md`)."""
 
 
-class Inductor(Backend):
+class Inductor(TorchBackend):
     """PyTorch, compiled."""
 
     name = "compile"
@@ -41,20 +40,9 @@ class Inductor(Backend):
             return f"Inductor needs a C++ compiler and finds no {looked_for}. Install g++, or set CXX."
         return None
 
-    def load(
-        self,
-        model: nn.Module,
-        example: Tensor,
-        *,
-        precision: str,
-        device: str,
-        threads: int,
-        calibration: Tensor | None = None,
-    ) -> Executable:
-        """Copy the model to the device and precision; compile later, by batch size (see `Backend.load`)."""
-        set_torch_threads(threads)
-        copied = copy_to(model, precision=precision, device=device)
-        return InductorExecutable(copied, dtype=DTYPES[precision], device=device)
+    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+        """Return what compiles for each batch size, when it comes."""
+        return InductorExecutable(model, dtype=dtype, device=device)
 
 
 class InductorExecutable(PerBatchExecutable):

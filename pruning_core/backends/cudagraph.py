@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pruning_core.backends.base import Backend, Executable
-from pruning_core.backends.eager import DTYPES, PerBatchExecutable, Run, TorchExecutable, copy_to
+from pruning_core.backends.eager import PerBatchExecutable, Run, TorchBackend, TorchExecutable
 from pruning_core.errors import BackendError, first_line
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
-from pruning_core.system.hardware import set_torch_threads
 
 
-class CudaGraph(Backend):
+class CudaGraph(TorchBackend):
     """PyTorch, eager, captured in a CUDA graph."""
 
     name = "cudagraph"
@@ -30,20 +28,9 @@ class CudaGraph(Backend):
             return f"CUDA graphs run on CUDA only, not on {device}. Use --devices cuda, or the backend eager."
         return None
 
-    def load(
-        self,
-        model: nn.Module,
-        example: Tensor,
-        *,
-        precision: str,
-        device: str,
-        threads: int,
-        calibration: Tensor | None = None,
-    ) -> Executable:
-        """Copy the model to the device and precision; capture later, by batch size (see `Backend.load`)."""
-        set_torch_threads(threads)
-        copied = copy_to(model, precision=precision, device=device)
-        return CudaGraphExecutable(copied, dtype=DTYPES[precision], device=device)
+    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+        """Return what captures a graph for each batch size, when it comes."""
+        return CudaGraphExecutable(model, dtype=dtype, device=device)
 
 
 @dataclass(frozen=True)

@@ -13,41 +13,11 @@ from torch import Tensor, nn
 
 from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.cuda_timing import measure_peak_bytes, time_back_to_back
+from pruning_core.config.precision import PRECISIONS
 from pruning_core.system.hardware import set_torch_threads
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Run = Callable[[Tensor], Tensor]
 """Maps images on the device to logits on the device, and does not wait for them."""
-
-
-class Eager(Backend):
-    """PyTorch, eager."""
-
-    name = "eager"
-    precisions = ("fp32", "bf16", "fp16")
-    shared_thread_pool = True
-
-    def unavailable_reason(self, precision: str, device: str) -> str | None:
-        """Refuse fp16 on a CPU, which has no fast convolutions of that type."""
-        if precision == "fp16" and not device.startswith("cuda"):
-            return f"eager runs fp16 on CUDA only, not on {device}. Use fp32 or bf16."
-        return None
-
-    def load(
-        self,
-        model: nn.Module,
-        example: Tensor,
-        *,
-        precision: str,
-        device: str,
-        threads: int,
-        calibration: Tensor | None = None,
-    ) -> Executable:
-        """Copy the model to the device and precision (see `Backend.load`)."""
-        set_torch_threads(threads)
-        copied = copy_to(model, precision=precision, device=device)
-        return TorchExecutable(copied, dtype=DTYPES[precision], device=device)
 
 
 class TorchExecutable(Executable):
@@ -155,15 +125,56 @@ class PerBatchExecutable(TorchExecutable):
         """Compile or capture the model for batches like this one, (N, C, H, W) on the device."""
 
 
+class TorchBackend(Backend):
+    """A backend that runs a copy of the model, in torch."""
+
+    @abstractmethod
+    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+        """Return what runs a model that lies on the device, in the type, already."""
+
+    def load(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        precision: str,
+        device: str,
+        threads: int,
+        calibration: Tensor | None = None,
+    ) -> Executable:
+        """Copy the model to the device and precision (see `Backend.load`); nothing is compiled yet."""
+        set_torch_threads(threads)
+        copied = copy_to(model, precision=precision, device=device)
+        return self.make_executable(copied, PRECISIONS[precision].dtype, device)
+
+
+class Eager(TorchBackend):
+    """PyTorch, eager."""
+
+    name = "eager"
+    precisions = ("fp32", "bf16", "fp16")
+    shared_thread_pool = True
+
+    def unavailable_reason(self, precision: str, device: str) -> str | None:
+        """Refuse fp16 on a CPU, which has no fast convolutions of that type."""
+        if precision == "fp16" and not device.startswith("cuda"):
+            return f"eager runs fp16 on CUDA only, not on {device}. Use fp32 or bf16."
+        return None
+
+    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+        """Return the model as it is, kernel after kernel."""
+        return TorchExecutable(model, dtype=dtype, device=device)
+
+
 def copy_to(model: nn.Module, *, precision: str, device: str) -> nn.Module:
     """Return a copy of a model on a device, in evaluation mode, in a precision, channels last.
 
     Args:
         model: A network in float32 on the CPU; it stays as it is.
-        precision: A key of `DTYPES`.
+        precision: `fp32`, `bf16` or `fp16`.
         device: `cpu`, `cuda:0`, …
     """
-    copied = copy.deepcopy(model).eval().requires_grad_(False).to(device, DTYPES[precision])
+    copied = copy.deepcopy(model).eval().requires_grad_(False).to(device, PRECISIONS[precision].dtype)
     # torch's stub of Module.to lacks a call with memory_format alone.
     channels_last: nn.Module = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return channels_last

@@ -11,13 +11,12 @@ import numpy as np
 
 from pruning_core.backends.base import DeviceTime
 from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.precision import PRECISIONS
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.stats.intervals import median_interval
 from pruning_core.store.checkpoint import Metrics
 from pruning_core.system.contention import Contention, contention_reason
 from pruning_core.system.roofline import Roofline, roofline_time
-
-BYTES_PER_VALUE = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 CALLS_FOR_P95, CALLS_FOR_P99 = 20, 100
 """With fewer calls the percentile would be the slowest call, whatever it was."""
@@ -107,9 +106,9 @@ def efficiency_fields(
             "launch_bound": device_time.launch_bound,
         }
     if roofline is not None:
-        width = BYTES_PER_VALUE[precision]
+        width, in_file = PRECISIONS[precision].bytes_per_value, PRECISIONS["fp32"].bytes_per_value
         # Activations are left out: a perfect program would keep them in its caches. So this is a minimum.
-        moved = metrics.size_bytes / BYTES_PER_VALUE["fp32"] * width + batch_size * image_values * width
+        moved = metrics.size_bytes / in_file * width + batch_size * image_values * width
         min_s, bound = roofline_time(2 * metrics.macs * batch_size, moved, roofline)
         fields |= {
             "peak_gflops": roofline.peak_flops_per_s / 1e9,

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from pruning_core.config.precision import PRECISIONS
 from pruning_core.system.clock import Call, Clock
 from pruning_core.system.hardware import resolve_threads, set_torch_threads
 from pruning_core.system.memory import available_memory_bytes
@@ -24,7 +25,6 @@ from pruning_core.system.memory import available_memory_bytes
 Workload = tuple[float, Call]
 """How much one call does (operations, or bytes moved), and the call."""
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 
 CALLS_PER_SAMPLE = {"cpu": 1, "cuda": 10}
 """The kinds of device we measure. Short samples find a moment without neighbours on a busy CPU; on CUDA some
@@ -109,7 +109,7 @@ def measure_roofline(
     stopwatch = Stopwatch(CALLS_PER_SAMPLE[kind], wait, clock)
     with _threads_set(resolve_threads(threads)), torch.inference_mode():
         try:
-            peak = _peak_flops(device, DTYPES[precision], stopwatch)
+            peak = _peak_flops(device, PRECISIONS[precision].dtype, stopwatch)
         except RuntimeError:  # PyTorch's word for: not implemented for this type on this device
             if precision == "fp32":
                 raise

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from click.testing import CliRunner
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pruning_core.cli import cli
 from pruning_core.config.grid import Grid, make_grid, read_grid
 from pruning_core.config.parse import MAX_THREADS
-from pruning_core.config.thresholds import read_thresholds
+from pruning_core.config.thresholds import Thresholds, read_thresholds
 from pruning_core.errors import PruningBenchError
 from pruning_core.gate.compare import compare
 from pruning_core.gate.policy import Policy, read_policy
@@ -108,18 +108,17 @@ def mutated(changes: list[tuple[int, str, tuple[str, Any]]]) -> dict[str, Any]:
     return content
 
 
-def told_in_one_line(error: PruningBenchError) -> None:
-    """Check that a refusal is one short line, and a user's mistake."""
-    assert error.exit_code == 2
-    assert "\n" not in str(error)
-    assert len(str(error)) < 1000
+T = TypeVar("T")
 
 
-def told_in_few_lines(error: PruningBenchError) -> None:
-    """Check that a refusal is a user's mistake, told in a line or two for each of a few fields."""
-    assert error.exit_code == 2
-    assert len(str(error).splitlines()) <= 12
-    assert len(str(error)) < 6000
+def is_one_line(error: PruningBenchError) -> bool:
+    """Tell whether a refusal is one short line, and a user's mistake."""
+    return error.exit_code == 2 and "\n" not in str(error) and len(str(error)) < 1000
+
+
+def is_few_lines(error: PruningBenchError) -> bool:
+    """Tell whether a refusal is a user's mistake, told in a line or two for each of a few fields."""
+    return error.exit_code == 2 and len(str(error).splitlines()) <= 12 and len(str(error)) < 6000
 
 
 def hangs_together(run: Run) -> None:
@@ -135,13 +134,24 @@ def hangs_together(run: Run) -> None:
             assert record["speedup_high"] <= math.exp(-min(ratios)) * 1.002
 
 
-def read_and_judge(data: bytes) -> None:
-    """Read a file, and judge and show it if it can be read."""
+def outcome_of(call: Callable[[], T]) -> T | PruningBenchError:
+    """Return what a call gives, or its refusal."""
     try:
-        run = run_of(data, Path("run.json"))
+        return call()
     except PruningBenchError as error:
-        told_in_one_line(error)
-        return
+        return error
+
+
+def read(data: bytes) -> Run | PruningBenchError:
+    """Read a file: the run that it holds, or the refusal."""
+    return outcome_of(lambda: run_of(data, Path("run.json")))
+
+
+def is_told_or_judged(data: bytes) -> bool:
+    """Tell whether a file is refused in one line; one that can be read is checked, judged and shown."""
+    run = read(data)
+    if isinstance(run, PruningBenchError):
+        return is_one_line(run)
     hangs_together(run)
     for pair in ((BASELINE, run), (run, BASELINE)):
         result = compare(*pair, Policy())
@@ -151,15 +161,14 @@ def read_and_judge(data: bytes) -> None:
         for write in (to_json, to_junit, to_markdown):
             write(result).encode()
     report = build_report([run])
-    for form in ("markdown", "csv", "json"):
-        render(report, form).encode()
+    return all(render(report, form).encode() for form in ("markdown", "csv", "json"))
 
 
 @tries(450)
 @given(mutations)
 def test_altered_records_are_refused_or_hang_together(changes: list[Any]) -> None:
     """A run with altered fields is refused in one line, or judged by numbers that its rounds give."""
-    read_and_judge(json.dumps(mutated(changes)).encode())
+    assert is_told_or_judged(json.dumps(mutated(changes)).encode())
 
 
 @tries(250)
@@ -169,14 +178,14 @@ def test_altered_bytes_are_refused_or_hang_together(flips: list[tuple[int, int]]
     data = bytearray(TEXT.encode())
     for index, byte in flips:
         data[index] = byte
-    read_and_judge(bytes(data))
+    assert is_told_or_judged(bytes(data))
 
 
 @tries(100)
 @given(st.integers(0, len(TEXT)), st.integers(0, len(TEXT)), st.binary(max_size=20))
 def test_cut_and_foreign_bytes_are_told(start: int, end: int, inserted: bytes) -> None:
     """A file cut short, or with foreign bytes in it, is refused in one line, or read like any other."""
-    read_and_judge(TEXT.encode()[:start] + inserted + TEXT.encode()[end:])
+    assert is_told_or_judged(TEXT.encode()[:start] + inserted + TEXT.encode()[end:])
 
 
 @tries(60)
@@ -184,7 +193,9 @@ def test_cut_and_foreign_bytes_are_told(start: int, end: int, inserted: bytes) -
 def test_any_json_is_told(content: Any) -> None:
     """JSON of any content at all is refused in one line."""
     for wrapped in (content, {"benchmarks": content}, {"benchmarks": [{"extra_info": content}]}):
-        read_and_judge(json.dumps(wrapped).encode("utf-8", "surrogatepass"))
+        refusal = read(json.dumps(wrapped).encode("utf-8", "surrogatepass"))
+        assert isinstance(refusal, PruningBenchError)
+        assert is_one_line(refusal)
 
 
 NUMBERS = [
@@ -248,10 +259,11 @@ def test_any_toml_is_told(kind: str, data: st.DataObject, tmp_path_factory: pyte
     text = "\n".join(f"{head}\n{key} = {value}" for head, key, value in lines)
     path = tmp_path_factory.getbasetemp() / f"fuzz-{kind}.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    try:
-        READERS[kind](path)
-    except PruningBenchError as error:
-        told_in_few_lines(error)
+    found = outcome_of(lambda: READERS[kind](path))
+    if isinstance(found, PruningBenchError):
+        assert is_few_lines(found)
+    else:
+        assert isinstance(found, Policy | Thresholds | Grid)
 
 
 PIECES = st.sampled_from(
@@ -265,10 +277,9 @@ AXES = [*Grid.model_fields, "train.seed", "fine_tune.epochs", "latency.target_er
 @given(st.dictionaries(st.sampled_from(AXES), texts | values, max_size=3))
 def test_any_option_is_told(options: dict[str, Any]) -> None:
     """Options of a grid, of any text or value, give a grid of sane size or a few lines."""
-    try:
-        grid = make_grid(options)
-    except PruningBenchError as error:
-        told_in_few_lines(error)
+    grid = outcome_of(lambda: make_grid(options))
+    if isinstance(grid, PruningBenchError):
+        assert is_few_lines(grid)
         return
     assert len(grid.ratios) <= 1001
     assert all(0 <= ratio <= 1 for ratio in grid.ratios)
