@@ -85,7 +85,7 @@ def prune_and_fine_tune(
     before, started = extent_of(network), time.perf_counter()
     with workspace.in_progress(f"prune {label}", resume):
         dense, example = build_network(spec), example_of(spec)
-        plan = prune(network, dense, spec.method, spec.ratio, example, spec.fine_tune.seed)
+        plan = prune(network, dense, spec.method, spec.ratio, example, spec.fine_tune.seed, parent.plan)
     prune_s = time.perf_counter() - started
     if is_exhausted(network, before):
         return exhausted_checkpoint(plan, parent)

@@ -10,8 +10,9 @@ from pruning_core.config.spec import CheckpointSpec
 from pruning_core.errors import TrainingError
 from pruning_core.measure.accuracy import Evaluation
 from pruning_core.measure.fixed_images import answer, check_answer
-from pruning_core.pruning.channel_plan import ChannelPlan, load_pruned
-from pruning_core.pruning.cost import count_cost, serialised_size_bytes, weights_of
+from pruning_core.pruning.channel_plan import ChannelPlan
+from pruning_core.pruning.cost import count_cost, serialised_size_bytes
+from pruning_core.pruning.loading import load_pruned, stored_tensors
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.store.checkpoint import Checkpoint, Metrics, NewCheckpoint
 from pruning_core.training.loop import TrainResult
@@ -43,16 +44,15 @@ def new_checkpoint(
     """
     _check_finite(network, spec)
     cost = count_cost(network, example_of(spec))
-    weights = weights_of(network)
+    weights = stored_tensors(network)
     answers = answer(network.eval(), spec.dataset)
-    if spec.model.state_sha256:  # a user's network may keep more than its weights
-        check_answer(
-            load_pruned(build_network(spec), plan, weights),
-            spec.dataset,
-            answers,
-            f"model {spec.model.name} answers otherwise when its weights are loaded into a new network: keep "
-            "what it computes with in parameters and buffers, persistent ones",
-        )
+    check_answer(  # a user's network may keep more than its weights
+        load_pruned(build_network(spec), plan, weights),
+        spec.dataset,
+        answers,
+        f"model {spec.model.name} answers otherwise when its weights are loaded into a new network: keep "
+        "what it computes with in parameters and buffers, persistent ones",
+    )
     metrics = Metrics(
         macs=cost.macs,
         params=cost.params,

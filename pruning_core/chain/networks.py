@@ -11,7 +11,7 @@ from pruning_core.datasets.base import Dataset
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.measure.fixed_images import check_answer
 from pruning_core.models import build_model
-from pruning_core.pruning.channel_plan import load_pruned
+from pruning_core.pruning.loading import load_pruned
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.training.device import resolve_device
 

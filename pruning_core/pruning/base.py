@@ -1,12 +1,15 @@
 """What every pruning method is: a name, a scope to rank in, and a function that cuts or masks a network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from pruning_core.config.spec import MethodSpec
+
+LOGITS = "it makes the logits"
+"""Why the classifier is protected."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +20,36 @@ class PruningStep:
     ratio: float  # relative to the dense widths, whatever was removed before
     dense: nn.Module  # the network as built, unpruned; its widths are what `ratio` is relative to
     example: Tensor  # (1, C, H, W)
-    protected: tuple[str, ...]  # names of layers whose outputs stay: the classifier
+    protected: Mapping[str, str]  # layers whose outputs stay → why
     seed: int
 
     @property
     def sampling_seed(self) -> int:
         """Seed of what a method draws by chance: another one for another seed or ratio."""
         return self.seed * 1_000_003 + round(self.ratio * 10_000)
+
+
+Kept = Mapping[str, tuple[Tensor, ...]]
+"""Tensor name → for each of its dimensions the indices that were kept, int64, rising."""
+
+
+@dataclass(frozen=True)
+class KeptWhole:
+    """A group of layers that keeps its width, and why."""
+
+    root: str
+    layers: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method did to a network."""
+
+    requested: Mapping[str, int] = field(default_factory=dict)  # layer → outputs asked for, before rounding
+    kept: Kept = field(default_factory=dict)  # of the network as it was before
+    proof: str = ""  # `exact`, or the statistics that change; empty where nothing was cut
+    kept_whole: tuple[KeptWhole, ...] = ()
 
 
 class Method(Protocol):
@@ -45,9 +71,6 @@ class Method(Protocol):
         """Return name and version of what does the pruning; it enters the key."""
         ...
 
-    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
-        """Cut or mask `network`, in place; return layer name → output width asked for, before rounding.
-
-        A method that masks changes no width and returns nothing of that.
-        """
+    def prune(self, network: nn.Module, step: PruningStep) -> Outcome:
+        """Cut or mask `network`, in place. What is masked changes no width: its outcome is an empty one."""
         ...

@@ -1,27 +1,24 @@
-"""The channel plan: for every layer, dense and kept widths; how a checkpoint loads without torch-pruning."""
+"""The channel plan: how a pruned network differs from its dense one, whatever layers it is made of.
 
-from collections.abc import Mapping
+For each module the plain numbers that changed, and for each tensor its shape and the indices that were kept.
+With it a checkpoint loads without torch-pruning (`loading.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from pruning_core.config.validation import StrictModel
-from pruning_core.errors import DamagedCheckpointError, PruningError
+from pruning_core.errors import PruningError
+from pruning_core.models.copying import copy_network
+from pruning_core.pruning.base import Kept, KeptWhole, Outcome
+from pruning_core.pruning.plain import make_plain, reparametrized
 
-# Layer type → the attributes that hold its input width, output width. Norms have one width: the output.
-_WIDTHS: dict[type[nn.Module], tuple[str | None, str]] = {
-    nn.Conv1d: ("in_channels", "out_channels"),
-    nn.Conv2d: ("in_channels", "out_channels"),
-    nn.Conv3d: ("in_channels", "out_channels"),
-    nn.ConvTranspose2d: ("in_channels", "out_channels"),
-    nn.Linear: ("in_features", "out_features"),
-    nn.BatchNorm1d: (None, "num_features"),
-    nn.BatchNorm2d: (None, "num_features"),
-    nn.BatchNorm3d: (None, "num_features"),
-    nn.GroupNorm: (None, "num_channels"),
-    nn.PReLU: (None, "num_parameters"),
-}
+Plain = bool | int | tuple[int, ...]
+"""What a module notes of its widths."""
 
 
 class LayerWidths(StrictModel):
@@ -36,12 +33,39 @@ class LayerWidths(StrictModel):
         None, description="Asked for before rounding; None where no width of its own was asked for."
     )
     groups: int = 1
+    prunable: bool | None = Field(None, description="Not the classifier; earlier versions did not say.")
+
+
+class TensorCut(StrictModel):
+    """A parameter or buffer whose shape changed."""
+
+    dense_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    kept: tuple[int | None, ...] | None = Field(
+        None,
+        description="For each dimension which of the plan's `indices` were kept, null: all. "
+        "Null as a whole: the network was pruned elsewhere before.",
+    )
 
 
 class ChannelPlan(StrictModel):
-    """Layer name → widths, for every layer whose widths pruning may change, in the order of the model."""
+    """How a pruned network differs from its dense one; the content of `plan.json`."""
 
-    layers: dict[str, LayerWidths]
+    layers: dict[str, LayerWidths] = Field(
+        description="Convolutions and linear layers, in the model's order."
+    )
+    attributes: dict[str, dict[str, tuple[Plain, Plain]]] = Field(
+        {}, description="Module → attribute → its dense value and its value."
+    )
+    tensors: dict[str, TensorCut] | None = Field(
+        None, description="Parameters and buffers that were cut; null: written by an earlier version."
+    )
+    indices: tuple[tuple[int, ...], ...] = Field((), description="Sets of indices, each once.")
+    made_plain: tuple[str, ...] = Field(
+        (), description="Layers whose weights were computed from other tensors, and are parameters now."
+    )
+    proof: str = Field("", description="Of the last cut: `exact`, or the statistics that change.")
+    kept_whole: tuple[KeptWhole, ...] = Field((), description="Groups that kept their width, and why.")
 
     @property
     def widths(self) -> dict[str, int]:
@@ -55,37 +79,82 @@ class ChannelPlan(StrictModel):
 
     @property
     def achieved_ratio(self) -> float:
-        """Fraction of the dense model's convolution output channels that are gone, all layers together."""
-        convolutions = [layer for layer in self.layers.values() if layer.kind.startswith("Conv")]
-        total = sum(layer.dense_outputs for layer in convolutions)
-        return 1 - sum(layer.outputs for layer in convolutions) / total if total else 0.0
+        """Fraction of the dense output channels that are gone, of all layers but the classifier."""
+        layers = [
+            layer
+            for layer in self.layers.values()
+            if layer.prunable or (layer.prunable is None and layer.kind.startswith("Conv"))
+        ]
+        total = sum(layer.dense_outputs for layer in layers)
+        return 1 - sum(layer.outputs for layer in layers) / total if total else 0.0
+
+    def kept_indices(self, name: str) -> tuple[Tensor | None, ...] | None:
+        """Return which indices of a dense tensor were kept.
+
+        Returns:
+            For each dimension (n,) int64, None: all. None as a whole where that is not known.
+        """
+        cut = (self.tensors or {}).get(name)
+        if cut is None or cut.kept is None:
+            return () if cut is None else None
+        return tuple(None if number is None else torch.tensor(self.indices[number]) for number in cut.kept)
 
 
-def layer_widths(network: nn.Module) -> dict[str, tuple[int | None, int, int]]:
+def is_plain(value: object) -> bool:
+    """Tell whether a module's attribute is a number, a truth value or a tuple of whole numbers."""
+    return type(value) in (bool, int) or (
+        isinstance(value, tuple | list) and len(value) > 0 and all(type(item) is int for item in value)
+    )
+
+
+def all_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers by name, each under all its names."""
+    parameters = dict(network.named_parameters(remove_duplicate=False))
+    return {**parameters, **dict(network.named_buffers(remove_duplicate=False))}
+
+
+def layer_widths(network: nn.Module) -> dict[str, tuple[int, int, int]]:
     """Return layer name → (input width, output width, groups), in the order of the model."""
     found = {}
-    for name, layer in network.named_modules():
-        if type(layer) in _WIDTHS:
-            inputs, outputs = _WIDTHS[type(layer)]
-            groups = layer.groups if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) else 1
-            found[name] = (getattr(layer, inputs) if inputs else None, getattr(layer, outputs), groups)
+    for name, layer in network.named_modules(remove_duplicate=False):
+        if isinstance(layer, nn.modules.conv._ConvNd):
+            found[name] = (layer.in_channels, layer.out_channels, layer.groups)
+        elif isinstance(layer, nn.Linear):
+            found[name] = (layer.in_features, layer.out_features, 1)
     return found
 
 
-def make_plan(dense: nn.Module, pruned: nn.Module, requested: Mapping[str, int] | None = None) -> ChannelPlan:
+def make_plan(
+    dense: nn.Module,
+    pruned: nn.Module,
+    outcome: Outcome | None = None,
+    earlier: ChannelPlan | None = None,
+    protected: Iterable[str] = (),
+) -> ChannelPlan:
     """Compare a pruned network with its dense one.
 
     Args:
         dense: The network as `build_model` gives it.
         pruned: The same network after pruning.
-        requested: Layer name → output width asked for, before rounding.
+        outcome: Of the last step of pruning.
+        earlier: Plan of the network that this step began with; None: dense, or not known.
+        protected: Layers that are not counted in the achieved ratio.
 
     Raises:
-        PruningError: If a layer changed that a plan cannot describe.
+        PruningError: If the two do not have the same layers and tensors.
     """
+    outcome = outcome or Outcome()
+    made_plain = tuple(sorted(set(reparametrized(dense)) - set(reparametrized(pruned))))
+    if made_plain:
+        dense = copy_network(dense)
+        make_plain(dense)
     before, after = layer_widths(dense), layer_widths(pruned)
-    kinds = {name: type(layer).__name__ for name, layer in dense.named_modules()}
-    plan = ChannelPlan(
+    if list(before) != list(after):
+        raise PruningError("the pruned network does not have the layers of the dense one")
+    kinds = {name: type(layer).__name__ for name, layer in dense.named_modules(remove_duplicate=False)}
+    not_counted = set(protected)
+    indices: dict[tuple[int, ...], int] = {}
+    return ChannelPlan(
         layers={
             name: LayerWidths(
                 kind=kinds[name],
@@ -93,74 +162,82 @@ def make_plan(dense: nn.Module, pruned: nn.Module, requested: Mapping[str, int] 
                 inputs=inputs,
                 dense_outputs=before[name][1],
                 outputs=outputs,
-                requested_outputs=(requested or {}).get(name),
+                requested_outputs=outcome.requested.get(name),
                 groups=groups,
+                prunable=name not in not_counted if not_counted else None,
             )
             for name, (inputs, outputs, groups) in after.items()
-        }
+        },
+        attributes=_changed_attributes(dense, pruned),
+        tensors=_cut_tensors(dense, pruned, outcome.kept, earlier, indices),
+        indices=tuple(indices),
+        made_plain=made_plain,
+        proof=outcome.proof,
+        kept_whole=outcome.kept_whole,
     )
-    described = set(plan.layers)
-    dense_shapes = {name: tensor.shape for name, tensor in dense.state_dict().items()}
-    for name, tensor in pruned.state_dict().items():
-        owner = name.rpartition(".")[0]
-        if tensor.shape != dense_shapes.get(name) and owner not in described:
-            raise PruningError(
-                f"pruning changed {name!r}, of a kind of layer that a channel plan cannot describe"
-            )
-    return plan
 
 
-def load_pruned(network: nn.Module, plan: ChannelPlan, weights: Mapping[str, Tensor]) -> nn.Module:
-    """Cut a dense network to a plan and load weights into it, in place.
-
-    Args:
-        network: As `build_model` gives it; its own weights are dropped.
-        plan: The channel plan.
-        weights: Name → tensor, as `state_dict` gives them.
-
-    Raises:
-        DamagedCheckpointError: If plan, weights and network do not belong together.
-    """
-    layers = dict(network.named_modules())
-    for name, layer_plan in plan.layers.items():
-        layer = layers.get(name)
-        if layer is None or type(layer).__name__ != layer_plan.kind:
-            raise DamagedCheckpointError(
-                f"the plan's layer {name!r} ({layer_plan.kind}) is not in this model"
-            )
-        inputs, outputs = _WIDTHS[type(layer)]
-        if inputs:
-            setattr(layer, inputs, layer_plan.inputs)
-        setattr(layer, outputs, layer_plan.outputs)
-        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            layer.groups = layer_plan.groups
-        _check_shape(name, layer, layer_plan, weights)
-        for kind, tensors in (("parameter", layer._parameters), ("buffer", layer._buffers)):
-            for tensor_name, tensor in tensors.items():
-                stored = weights.get(f"{name}.{tensor_name}")
-                if tensor is not None and stored is not None and stored.shape != tensor.shape:
-                    empty = torch.empty(stored.shape, dtype=tensor.dtype)
-                    # What is frozen stays frozen.
-                    parameter = kind == "parameter"
-                    tensors[tensor_name] = nn.Parameter(empty, tensor.requires_grad) if parameter else empty
-    try:
-        network.load_state_dict(dict(weights), strict=True)
-    except RuntimeError as error:
-        raise DamagedCheckpointError(f"weights do not fit the plan: {error}") from None
-    return network
+def _changed_attributes(dense: nn.Module, pruned: nn.Module) -> dict[str, dict[str, tuple[Plain, Plain]]]:
+    modules = dict(pruned.named_modules(remove_duplicate=False))
+    found: dict[str, dict[str, tuple[Plain, Plain]]] = {}
+    for name, module in dense.named_modules(remove_duplicate=False):
+        after = vars(modules[name])
+        for attribute, old in vars(module).items():
+            new = after.get(attribute)
+            if attribute != "training" and is_plain(old) and is_plain(new) and old != new:
+                found.setdefault(name, {})[attribute] = (_stored(old), _stored(new))
+    return found
 
 
-def _check_shape(name: str, layer: nn.Module, plan: LayerWidths, weights: Mapping[str, Tensor]) -> None:
-    weight = weights.get(f"{name}.weight")
-    if weight is None:
-        return
-    if plan.inputs is None:
-        expected: tuple[int, ...] = (plan.outputs,)
-    elif isinstance(layer, nn.ConvTranspose2d):
-        expected = (plan.inputs, plan.outputs // plan.groups)
-    else:
-        expected = (plan.outputs, plan.inputs // plan.groups)
-    if tuple(weight.shape[: len(expected)]) != expected:
-        raise DamagedCheckpointError(
-            f"layer {name!r}: the plan says {expected}, the weights are {tuple(weight.shape)}"
+def _stored(value: Any) -> Plain:
+    plain: Plain = tuple(value) if isinstance(value, tuple | list) else value
+    return plain
+
+
+def _cut_tensors(
+    dense: nn.Module,
+    pruned: nn.Module,
+    kept: Kept,
+    earlier: ChannelPlan | None,
+    indices: dict[tuple[int, ...], int],
+) -> dict[str, TensorCut]:
+    """Return the tensors that were cut, and fill `indices`: each set → its number."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in all_tensors(dense).items()}
+    found = {}
+    for name, tensor in all_tensors(pruned).items():
+        shape = tuple(tensor.shape)
+        dense_shape = shapes.get(name, shape)
+        if shape == dense_shape:
+            continue
+        first = earlier.kept_indices(name) if earlier else ()
+        sets = None if first is None else _composed(first, kept.get(name, ()), len(shape))
+        known = sets is not None and all(
+            size == new if index is None else len(index) == new
+            for index, size, new in zip(sets, dense_shape, shape, strict=True)
         )
+        numbers = None
+        if sets is not None and known:
+            numbers = tuple(
+                None if index is None else indices.setdefault(tuple(index.tolist()), len(indices))
+                for index in sets
+            )
+        found[name] = TensorCut(dense_shape=dense_shape, shape=shape, kept=numbers)
+    return found
+
+
+def _composed(
+    first: tuple[Tensor | None, ...], then: tuple[Tensor, ...], dimensions: int
+) -> list[Tensor | None]:
+    """Return what is left of the dense indices after two cuts, for each dimension."""
+    composed: list[Tensor | None] = []
+    for dimension in range(dimensions):
+        a = first[dimension] if first else None
+        b = then[dimension] if then else None
+        composed.append(b if a is None else a if b is None else a[b])
+    return composed
+
+
+def tensor_names(names: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return each name of a tensor → the first name that it has."""
+    firsts: dict[int, str] = {}
+    return {name: firsts.setdefault(id(tensor), name) for name, tensor in names.items()}

@@ -6,7 +6,6 @@ of a subclass, counts nothing. Masked weights are counted like others. What coun
 `pruning/README.md`.
 """
 
-import copy
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -14,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.errors import ModelError, first_line
+from pruning_core.models.copying import copy_network
+from pruning_core.pruning.loading import stored_tensors
 from pruning_core.torchvision_compat import torch_pruning
 
 
@@ -36,7 +37,7 @@ def count_cost(model: nn.Module, example: Tensor) -> Cost:
         ModelError: If the network cannot run on that image.
     """
     # A copy of our own: torch-pruning copies too, but leaves its attributes behind when the forward fails.
-    counted = copy.deepcopy(model).eval()
+    counted = copy_network(model).eval()
     device = next((parameter.device for parameter in counted.parameters()), torch.device("cpu"))
     try:
         macs, params = torch_pruning.utils.count_ops_and_params(counted, example.to(device))
@@ -49,9 +50,4 @@ def count_cost(model: nn.Module, example: Tensor) -> Cost:
 
 def serialised_size_bytes(network: nn.Module) -> int:
     """Return the size of the network's weights file, in bytes."""
-    return len(safetensors.torch.save(weights_of(network)))
-
-
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a network as they are stored, by name."""
-    return {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+    return len(safetensors.torch.save(stored_tensors(network)))

@@ -3,13 +3,11 @@
 Source: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, here masked, and by the L2 norm.
 """
 
-from collections.abc import Mapping
-
 from torch import nn
 from torch.nn.utils import prune
 
 from pruning_core.errors import PruningError
-from pruning_core.pruning.base import PruningStep
+from pruning_core.pruning.base import Outcome, PruningStep
 from pruning_core.pruning.masks import MaskingMethod, layers_to_mask, make_permanent
 
 
@@ -19,7 +17,7 @@ class LnStructured(MaskingMethod):
     name = "ln-structured"
     scopes = ("local",)
 
-    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Outcome:
         """Zero round(ratio × channels) of each layer's output channels, those there are included.
 
         What is kept is rounded down to a multiple of `round_to`, as torch-pruning rounds, but not to
@@ -40,4 +38,4 @@ class LnStructured(MaskingMethod):
             gone = channels - kept
             prune.ln_structured(layer, "weight", amount=gone, n=2, dim=0)  # type: ignore[no-untyped-call]
             make_permanent(layer)
-        return {}
+        return Outcome()

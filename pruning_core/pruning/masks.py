@@ -8,7 +8,7 @@ What `torch.nn.utils.prune` does that one must know: `pruning/README.md`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from pruning_core.errors import PruningError
-from pruning_core.pruning.base import PruningStep
+from pruning_core.pruning.base import Outcome, PruningStep
 from pruning_core.pruning.sparsity import MaskableLayer
 
 
@@ -35,8 +35,8 @@ class MaskingMethod(ABC):
         return f"torch {version('torch').partition('+')[0]}"
 
     @abstractmethod
-    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
-        """Set weights of `network` to zero, in place; return nothing, since no width changes."""
+    def prune(self, network: nn.Module, step: PruningStep) -> Outcome:
+        """Set weights of `network` to zero, in place; no width changes."""
 
 
 class UnstructuredMethod(MaskingMethod):
@@ -50,7 +50,7 @@ class UnstructuredMethod(MaskingMethod):
     def score(self, weight: Tensor) -> Tensor:
         """Return scores of the weight's shape, at least 0; the highest of each layer stays."""
 
-    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Outcome:
         """Zero round(ratio × weights) of the weights, those that are zero already included.
 
         `round_to` has no effect. What is drawn by chance is decided by the fine-tuning's seed and the ratio.
@@ -61,10 +61,10 @@ class UnstructuredMethod(MaskingMethod):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step.sampling_seed)
             _mask_weights(network, step, self.torch_method, self.score)
-        return {}
+        return Outcome()
 
 
-def layers_to_mask(network: nn.Module, protected: Sequence[str]) -> list[MaskableLayer]:
+def layers_to_mask(network: nn.Module, protected: Collection[str]) -> list[MaskableLayer]:
     """Return the layers whose weights may be masked, in the order of the model.
 
     Args:

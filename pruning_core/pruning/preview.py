@@ -4,7 +4,6 @@ The network is untrained. With local scope the widths do not depend on the weigh
 that a trained network gets; with global scope they do, and these are an example.
 """
 
-import copy
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,8 @@ from pruning_core.config.cells import DENSE
 from pruning_core.config.spec import MethodSpec
 from pruning_core.console.escaping import for_csv, for_json
 from pruning_core.models import build_model
+from pruning_core.models.copying import copy_network
+from pruning_core.pruning.base import KeptWhole
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.sparsity import sparsity_of
@@ -40,6 +41,8 @@ class PreviewStep:
     widest: int  # … and of the widest
     widths: dict[str, int]  # layer → kept outputs, convolutions and linear layers
     requested_widths: dict[str, int]  # layer → outputs asked for, before rounding; local scope only
+    proof: str  # of the cut: `exact`, or the statistics that change; empty where nothing was cut
+    kept_whole: tuple[KeptWhole, ...]  # groups that kept their width, and why
 
 
 def preview_steps(
@@ -63,14 +66,16 @@ def preview_steps(
     """
     dense = build_model(model, classes, image)
     example = torch.zeros(1, *image)
-    network = copy.deepcopy(dense)
+    network = copy_network(dense)
     before = extent_of(network)
+    plan = make_plan(dense, network)
     if with_dense:
-        yield _step(model, DENSE, 0.0, network, make_plan(dense, network), False, example)
+        yield _step(model, DENSE, 0.0, network, plan, False, example)
     for ratio in ratios:
+        earlier: ChannelPlan | None = plan
         if method.schedule == "one-shot":
-            network = copy.deepcopy(dense)
-        plan = prune(network, dense, method, ratio, example, seed=0)
+            network, earlier = copy_network(dense), None
+        plan = prune(network, dense, method, ratio, example, seed=0, earlier=earlier)
         yield _step(model, method.name, ratio, network, plan, is_exhausted(network, before), example)
         before = extent_of(network)
 
@@ -104,6 +109,8 @@ def _step(
             for name, layer in plan.layers.items()
             if layer.requested_outputs is not None
         },
+        proof=plan.proof,
+        kept_whole=plan.kept_whole,
     )
 
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.errors import PruningError
+from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import find_classifier
 from pruning_core.pruning import find_method
-from pruning_core.pruning.base import PruningStep
-from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths, make_plan
+from pruning_core.pruning.base import LOGITS, Outcome, PruningStep
+from pruning_core.pruning.channel_plan import ChannelPlan, all_tensors, make_plan
+from pruning_core.pruning.plain import make_plain, reparametrized
 from pruning_core.pruning.sparsity import sparsity_of
 
 
@@ -16,14 +19,14 @@ from pruning_core.pruning.sparsity import sparsity_of
 class Extent:
     """How wide and how sparse a network is: what a step of pruning may change."""
 
-    widths: dict[str, int]  # layer → output channels or features
+    shapes: dict[str, tuple[int, ...]]  # of parameters and buffers
     sparsity: float  # weights that are zero, fraction
 
 
 def extent_of(network: nn.Module) -> Extent:
     """Return how wide and how sparse a network is now."""
-    widths = {name: outputs for name, (_, outputs, _) in layer_widths(network).items()}
-    return Extent(widths, sparsity_of(network))
+    shapes = {name: tuple(tensor.shape) for name, tensor in all_tensors(network).items()}
+    return Extent(shapes, sparsity_of(network))
 
 
 def is_exhausted(network: nn.Module, before: Extent) -> bool:
@@ -37,20 +40,38 @@ def is_exhausted(network: nn.Module, before: Extent) -> bool:
 
 
 def prune(
-    network: nn.Module, dense: nn.Module, method: MethodSpec, ratio: float, example: Tensor, seed: int
+    network: nn.Module,
+    dense: nn.Module,
+    method: MethodSpec,
+    ratio: float,
+    example: Tensor,
+    seed: int,
+    earlier: ChannelPlan | None = None,
 ) -> ChannelPlan:
     """Prune a network, in place, and return its channel plan.
 
     Args:
-        network: Dense, or pruned before.
+        network: Dense, or pruned before. Weights that it computes (weight norm) become plain ones.
         dense: The same network as built; `ratio` is relative to its widths.
         method: How channels are chosen.
         ratio: Fraction of the dense channels to remove.
         example: (1, C, H, W).
         seed: For methods that draw by chance.
+        earlier: Plan of `network`; None: it is dense, or that is not known.
+
+    Raises:
+        PruningError: If nothing in the network can be pruned, or the ratio leaves nothing.
     """
+    if ratio >= 1 and method.schedule == "one-shot":
+        raise PruningError("ratio 1 would remove every channel: with a one-shot schedule ratios are below 1")
     classifier = find_classifier(dense, example)
-    step = PruningStep(method, ratio, dense, example, protected=(classifier,), seed=seed)
-    # Ratio 0 asks for nothing; rounding must not remove channels all the same.
-    requested = find_method(method.name).prune(network, step) if ratio > 0 else {}
-    return make_plan(dense, network, requested)
+    outcome = Outcome()
+    if ratio > 0:  # rounding must not remove channels where nothing is asked for
+        make_plain(network)
+        plain_dense = dense
+        if reparametrized(dense):
+            plain_dense = copy_network(dense)
+            make_plain(plain_dense)
+        step = PruningStep(method, ratio, plain_dense, example, {classifier: LOGITS}, seed)
+        outcome = find_method(method.name).prune(network, step)
+    return make_plan(dense, network, outcome, earlier, protected=(classifier,))

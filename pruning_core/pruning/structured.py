@@ -1,27 +1,36 @@
-"""Structured methods: whole channels are cut by torch-pruning, through all layers that depend on them.
+"""Structured methods: whole channels are cut, through all layers that depend on them, and each cut is proved.
 
-A method brings its importance; everything else is here. What torch-pruning does that one must know:
-`pruning/README.md`.
+A method brings its importance; everything else is here. torch-pruning finds the groups and cuts them
+(`groups.py`, `cutting.py`); which channels go is chosen in `choice.py`; what cannot be cut and proved keeps
+its width (`trial.py`, `proof.py`). What torch-pruning does that one must know: `pruning/README.md`.
 
 Source of the dependency graph: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pruning_core.errors import PruningError
-from pruning_core.pruning.base import PruningStep
-from pruning_core.torchvision_compat import torch_pruning as tp
+from pruning_core.errors import PruningError, first_line
+from pruning_core.models.copying import copy_network
+from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep
+from pruning_core.pruning.channel_plan import is_plain
+from pruning_core.pruning.choice import choose_globally, choose_locally
+from pruning_core.pruning.groups import Group, Importance, find_groups
+from pruning_core.pruning.search import CutSearch
+from pruning_core.pruning.shared_weights import link_shared
 
-Importance = Callable[[object], Tensor]
-"""torch-pruning's function of a group → (channels,) scores; the lowest are cut."""
+__all__ = ["Importance", "StructuredMethod", "prune_structured"]
 
-_GLOBAL_SCOPE = "DEFAULT_SCOPE"  # torch-pruning's name for the one scope of global ranking
+CUTTING_VERSION = 2
+"""Raised whenever other channels would be chosen, or others cut with them; it enters the key."""
+
+MAX_NAMED = 3
+"""Reasons, and layers for each, that an error names."""
 
 
 class StructuredMethod(ABC):
@@ -36,103 +45,103 @@ class StructuredMethod(ABC):
         """Return what scores the channels of a group."""
 
     def library_version(self) -> str:
-        """Return the name and version of torch-pruning, which enter the key."""
-        return f"torch-pruning {version('torch-pruning')}"
+        """Return the name and version of torch-pruning, and of our cutting, which enter the key."""
+        return f"torch-pruning {version('torch-pruning')}, cutting {CUTTING_VERSION}"
 
-    def prune(self, network: nn.Module, step: PruningStep) -> Mapping[str, int]:
+    def prune(self, network: nn.Module, step: PruningStep) -> Outcome:
         """Cut the channels that rank lowest; what is drawn by chance is decided by seed and ratio."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step.sampling_seed)
             return prune_structured(network, step, self.importance())
 
 
-def prune_structured(network: nn.Module, step: PruningStep, importance: Importance) -> Mapping[str, int]:
+def prune_structured(network: nn.Module, step: PruningStep, importance: Importance) -> Outcome:
     """Cut whole channels of `network`, in place, until `step.ratio` of the dense widths is gone.
 
     Args:
         network: Dense, or pruned before; never wider than `step.dense`.
-        step: What is asked for.
+        step: What is asked for. Ratio 1 would leave nothing: it removes nothing more.
         importance: Scores the channels of a group.
 
-    Returns:
-        Layer name → output width asked for, before rounding; local scope only.
-
     Raises:
-        PruningError: If torch-pruning cannot trace or cut the network.
+        PruningError: If torch-pruning cannot trace the network, or no group of it can be cut.
     """
     network.eval()
+    if step.ratio >= 1:
+        return Outcome()
+    work = copy_network(network)
+    _unfreeze(work.parameters())
     try:
-        with unfrozen(network), unfrozen(step.dense):
-            pruner = _make_pruner(network, step, importance)
-            dense_widths = _ranked_widths(step, importance)
-            if step.spec.scope == "global":
-                pruner._scope_initial_channels = {_GLOBAL_SCOPE: sum(dense_widths.values())}
-            else:
-                pruner._scope_initial_channels = dict(dense_widths)
-            pruner.step()
+        groups, whole = find_groups(work, step.dense, step.example, step.protected, importance)
+        groups, whole = link_shared(work, groups, whole)
     except Exception as error:
         raise PruningError(
-            f"torch-pruning cannot prune this model: {type(error).__name__}: {error}"
+            f"torch-pruning cannot prune this model: {type(error).__name__}: {first_line(error)}"
         ) from error
-    if not dense_widths:
-        raise PruningError(
-            "torch-pruning finds no layer to prune in this model: it follows autograd from the output back, "
-            "which detach(), no_grad() or inference_mode() in forward() cut off"
-        )
-    for parameter in network.parameters():
-        # torch-pruning's gradients of the cut tensors are of no use, and cost memory.
-        parameter.grad = None
     if step.spec.scope == "global":
-        return {}
-    return {name: int(width * (1 - step.ratio)) for name, width in dense_widths.items()}
-
-
-@contextmanager
-def unfrozen(network: nn.Module) -> Iterator[None]:
-    """Let autograd reach all floating-point parameters for a while; what was frozen is frozen again then.
-
-    torch-pruning follows autograd, which does not see a frozen layer. It also replaces the parameters that it
-    cuts by new ones, so that they are found again by name.
-    """
-    frozen = [n for n, p in network.named_parameters(remove_duplicate=False) if not p.requires_grad]
-    for _, parameter in network.named_parameters():
-        if parameter.is_floating_point():
-            parameter.requires_grad_(True)
-    try:
-        yield
-    finally:
-        parameters = dict(network.named_parameters(remove_duplicate=False))
-        for name in frozen:
-            parameters[name].requires_grad_(False)
-
-
-def _make_pruner(network: nn.Module, step: PruningStep, importance: Importance) -> tp.BasePruner:
-    layers = dict(network.named_modules())
-    return tp.BasePruner(
-        network,
-        step.example,
-        importance=importance,
-        pruning_ratio=step.ratio,
-        iterative_steps=1,
-        ignored_layers=[layers[name] for name in step.protected],
-        round_to=step.spec.round_to if step.spec.round_to > 1 else None,
-        global_pruning=step.spec.scope == "global",
-        in_channel_groups={},
-        out_channel_groups={},
-        num_heads={},
-        channel_groups={},
+        wanted = choose_globally(groups, step.ratio)
+    else:
+        wanted = choose_locally(groups, lambda _: step.ratio)
+        whole += _too_narrow(groups, step.spec.round_to)
+    search = CutSearch(work, step.example, wanted, step.spec.round_to)
+    search.run()
+    trial = search.best
+    whole += [KeptWhole(g.roots[0], g.layers, failure.reason) for g, failure in search.failed.items()]
+    if len(search.failed) == len(groups):
+        raise PruningError(_nothing_to_prune(whole))
+    if trial is not None:
+        _become(network, trial.network)
+    return Outcome(
+        requested={} if step.spec.scope == "global" else _requested(groups, step.ratio),
+        kept=trial.kept if trial else {},
+        proof=str(trial.proof) if trial else "",
+        kept_whole=tuple(kept for kept in whole if kept.reason != LOGITS),
     )
 
 
-def _ranked_widths(step: PruningStep, importance: Importance) -> dict[str, int]:
-    """Return the name of each group's first layer → its dense width: what a pruner's first step would see."""
-    names = {layer: name for name, layer in step.dense.named_modules()}
-    pruner = _make_pruner(step.dense, step, importance)
-    widths = {}
-    for group in pruner.DG.get_all_groups(
-        ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
-    ):
-        first = group[0].dep
-        channels = pruner.DG.get_out_channels(first.target.module) // pruner._get_channel_groups(group)
-        widths[names[first.source.module]] = channels
-    return widths
+def _too_narrow(groups: Iterable[Group], round_to: int) -> Iterator[KeptWhole]:
+    """Yield the groups that are as narrow as rounding lets them be, from the start."""
+    for group in groups:
+        unit = math.lcm(round_to, group.blocks)
+        if group.channels == group.dense_channels <= unit:
+            reason = f"it keeps multiples of {unit} channels, and has {group.channels}"
+            yield KeptWhole(group.roots[0], group.layers, reason)
+
+
+def _requested(groups: Iterable[Group], ratio: float) -> dict[str, int]:
+    return {root: int(group.dense_channels * (1 - ratio)) for group in groups for root in group.roots}
+
+
+def _unfreeze(parameters: Iterable[nn.Parameter]) -> None:
+    """Let autograd reach all weights: torch-pruning follows it, and does not see a frozen layer."""
+    for parameter in parameters:
+        if parameter.is_floating_point():
+            parameter.requires_grad_(True)
+
+
+def _become(network: nn.Module, cut: nn.Module) -> None:
+    """Give a network, in place, the tensors and numbers of its cut copy; what was frozen stays frozen."""
+    frozen = {name for name, p in network.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    for name, parameter in cut.named_parameters(remove_duplicate=False):
+        parameter.grad = None
+        parameter.requires_grad_(name not in frozen and parameter.is_floating_point())
+    modules = dict(cut.named_modules(remove_duplicate=False))
+    for name, module in network.named_modules(remove_duplicate=False):
+        other = modules[name]
+        module._parameters.update(other._parameters)
+        module._buffers.update(other._buffers)
+        for attribute, value in vars(other).items():
+            if not attribute.startswith("_") and is_plain(value) and vars(module).get(attribute) != value:
+                setattr(module, attribute, value)
+
+
+def _nothing_to_prune(whole: list[KeptWhole]) -> str:
+    roots: dict[str, list[str]] = {}
+    for kept in whole:
+        if kept.reason != LOGITS:
+            roots.setdefault(kept.reason, []).append(kept.root)
+    if not roots:
+        return "there is no layer to prune in this model besides the one that makes its logits"
+    reasons = [f"{', '.join(names[:MAX_NAMED])}: {reason}" for reason, names in roots.items()]
+    more = f"; and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
+    return f"nothing in this model can be pruned. {'; '.join(reasons[:MAX_NAMED])}{more}"

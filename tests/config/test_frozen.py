@@ -9,7 +9,7 @@ from pruning_core.chain.networks import load_network
 from pruning_core.config.spec import MethodSpec, TrainSpec
 from pruning_core.errors import TrainingError
 from pruning_core.pruning import METHODS
-from pruning_core.pruning.channel_plan import load_pruned
+from pruning_core.pruning.loading import load_pruned
 from pruning_core.pruning.step import prune
 from pruning_core.suites.training_speed import BaselineStep
 from pruning_core.training.loop import train

@@ -4,7 +4,7 @@ import torch
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.pruning import METHODS
-from pruning_core.pruning.base import PruningStep
+from pruning_core.pruning.base import Outcome, PruningStep
 from tests.helpers.factories import Tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -23,8 +23,8 @@ def build_tiny(seed=0):
 def mask(network, name, ratio, seed=0, **fields):
     """Mask a network to a ratio of its weights or channels, its last layer named fc protected."""
     spec = MethodSpec(name=name, **fields)
-    step = PruningStep(spec, ratio, network, EXAMPLE, protected=("fc",), seed=seed)
-    assert METHODS[name].prune(network, step) == {}  # no width was asked for
+    step = PruningStep(spec, ratio, network, EXAMPLE, protected={"fc": "it makes the logits"}, seed=seed)
+    assert METHODS[name].prune(network, step) == Outcome()  # no width was asked for
     return network
 
 

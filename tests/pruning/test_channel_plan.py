@@ -6,9 +6,13 @@ from torch import nn
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import DamagedCheckpointError, PruningError
-from pruning_core.pruning.channel_plan import load_pruned, make_plan
+from pruning_core.pruning.base import Outcome
+from pruning_core.pruning.channel_plan import make_plan
+from pruning_core.pruning.loading import load_pruned
 from pruning_core.pruning.step import prune
 from tests.helpers.factories import Tiny, tiny_plan
+
+ROWS = torch.tensor([0, 2, 3, 7])
 
 
 def pruned_tiny():
@@ -40,7 +44,8 @@ def test_weights_of_another_plan():
     """Weights whose shapes are not the plan's are refused, with the layer's name."""
     _, plan = pruned_tiny()
     with pytest.raises(
-        DamagedCheckpointError, match=r"layer 'stem': the plan says \(8, 3\), the weights are \(16, 3"
+        DamagedCheckpointError,
+        match=r"'stem.weight': the plan says \(8, 3, 3, 3\) of .*, the weights are \(16, 3",
     ):
         load_pruned(Tiny(), plan, Tiny().state_dict())
 
@@ -53,13 +58,25 @@ def test_weights_with_a_missing_tensor():
         load_pruned(Tiny(), plan, weights)
 
 
-def test_a_change_that_a_plan_cannot_describe():
-    """If pruning cut a layer of a kind that no plan holds, it is said before anything is stored."""
+def test_a_plan_describes_layers_of_any_kind():
+    """What changed is told by tensors and numbers, so a table of embeddings needs no code of its own."""
 
     class WithEmbedding(Tiny):
         def __init__(self, rows):
             super().__init__()
             self.table = nn.Embedding(rows, 3)
 
-    with pytest.raises(PruningError, match=r"table\.weight"):
-        make_plan(WithEmbedding(8), WithEmbedding(4))
+    plan = make_plan(
+        WithEmbedding(8), WithEmbedding(4), Outcome(kept={"table.weight": (ROWS, torch.arange(3))})
+    )
+    assert plan.attributes == {"table": {"num_embeddings": (8, 4)}}
+    assert plan.tensors["table.weight"].shape == (4, 3)
+    assert plan.kept_indices("table.weight")[0].tolist() == ROWS.tolist()
+    again = load_pruned(WithEmbedding(8), plan, WithEmbedding(4).state_dict())
+    assert again.table.num_embeddings == 4
+
+
+def test_a_network_of_other_layers_is_refused():
+    """A plan compares a network with its dense one; another network is an error."""
+    with pytest.raises(PruningError, match="does not have the layers of the dense one"):
+        make_plan(Tiny(), nn.Sequential(nn.Linear(3, 3)))

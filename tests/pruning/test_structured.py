@@ -11,7 +11,8 @@ from pruning_core.models import build_model
 from pruning_core.models.inspect import find_classifier
 from pruning_core.pruning import METHODS, find_method
 from pruning_core.pruning.base import PruningStep
-from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths, load_pruned
+from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths
+from pruning_core.pruning.loading import load_pruned
 from pruning_core.pruning.sparsity import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -182,13 +183,13 @@ class Broken(Tiny):
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        (CutOff, "finds no layer to prune"),
+        (CutOff, "nothing in this model can be pruned. stem, inner, outer: autograd does not reach it"),
         (Broken, "cannot prune this model: ValueError: needs more than one"),
     ],
 )
 def test_a_model_that_cannot_be_traced_is_one_line(kind, expected):
     """What torch-pruning cannot follow is said, never taken for a step that had nothing to remove."""
-    step = PruningStep(MethodSpec(), 0.5, kind(), EXAMPLE, protected=("fc",), seed=0)
+    step = PruningStep(MethodSpec(), 0.5, kind(), EXAMPLE, protected={"fc": "it makes the logits"}, seed=0)
     with pytest.raises(PruningError, match=expected):
         METHODS["magnitude"].prune(kind(), step)
 

@@ -1,0 +1,130 @@
+"""What a network computes over its channels: norms, means, a softmax. A proof leaves these out (`proof.py`).
+
+Fewer channels give another mean, so a cut cannot be exact behind one. Each function here stands for one that
+does that, in a form that does not depend on how many channels there are: those that are zero count nothing.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+class WithoutStatistics(TorchFunctionMode):
+    """Runs functions of tensors; those whose result depends on how many channels there are, without that."""
+
+    def __init__(self, without: Collection[str]) -> None:
+        super().__init__()
+        self.used: set[str] = set()
+        self._without = without
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run a function, or what stands for it."""
+        kwargs = dict(kwargs or {})
+        found = _STATISTICS.get(getattr(func, "__name__", ""))
+        if found is None:
+            return func(*args, **kwargs)
+        name, replace = found
+        self.used.add(name)
+        return replace(func, args, kwargs) if name in self._without else func(*args, **kwargs)
+
+
+def _affine_only(position: int, channels_last: bool) -> Callable[..., Tensor]:
+    """Return a norm that scales and shifts, and divides by no statistics."""
+
+    def replaced(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+        given = dict(enumerate(args))
+        result: Tensor = args[0]
+        shape = (-1,) if channels_last else (1, -1, *(1,) * (result.dim() - 2))
+        for at, name in ((position, "weight"), (position + 1, "bias")):
+            tensor = given.get(at, kwargs.get(name))
+            if tensor is not None:
+                shaped = tensor if channels_last else tensor.reshape(shape)
+                result = result * shaped if name == "weight" else result + shaped
+        return result
+
+    return replaced
+
+
+def _exponential(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    return torch.exp(0.1 * args[0])
+
+
+def _sum(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Sum up what is averaged: then channels that are zero do not count."""
+    if isinstance(args[0], nn.Parameter):  # of a weight that is standardized
+        return torch.zeros_like(func(*args, **kwargs))
+    return 0.1 * torch.sum(*args, **kwargs)
+
+
+def _ones(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    return torch.ones_like(func(*args, **kwargs))
+
+
+def _ones_and_zeros(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    deviation, mean = func(*args, **kwargs)
+    return torch.ones_like(deviation), torch.zeros_like(mean)
+
+
+def _batch_norm(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Run a batch norm, unless it standardizes a weight: that is no batch of images."""
+    result: Tensor = func(*args, **kwargs)
+    of_weights = args[0].dim() == 3 and args[0].shape[0] == 1 and args[1:2] in ((), (None,))
+    if of_weights:
+        result = args[0]
+    return result
+
+
+def _itself(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    result: Tensor = args[0]
+    return result
+
+
+def _fixed_scale(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    return func(*args, **{**kwargs, "scale": 0.1})
+
+
+def _fixed_scale_of_heads(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """Run multi-head attention whose scores are not divided by the root of the head's width."""
+    arguments = list(args)
+    embedding, heads = arguments[3], arguments[4]
+    factor = 0.1 * (embedding // heads) ** 0.5
+    for at in (5, 6):  # weights and biases of queries, keys and values
+        if arguments[at] is not None:
+            scaled = arguments[at].clone()
+            scaled[:embedding] *= factor
+            arguments[at] = scaled
+    return func(*arguments, **kwargs)
+
+
+_STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {
+    "layer_norm": ("layer norm", _affine_only(2, channels_last=True)),
+    "group_norm": ("group norm", _affine_only(2, channels_last=False)),
+    "rms_norm": ("RMS norm", _affine_only(2, channels_last=True)),
+    "local_response_norm": ("local response norm", _itself),
+    "batch_norm": ("standardized weights", _batch_norm),
+    "mean": ("mean", _sum),
+    "std": ("standard deviation", _ones),
+    "var": ("variance", _ones),
+    "std_mean": ("standard deviation", _ones_and_zeros),
+    "var_mean": ("variance", _ones_and_zeros),
+    "norm": ("norm over channels", _ones),
+    "vector_norm": ("norm over channels", _ones),
+    "linalg_vector_norm": ("norm over channels", _ones),
+    "softmax": ("softmax", _exponential),
+    "log_softmax": ("softmax", _exponential),
+    "normalize": ("norm over channels", _itself),
+    "dropout": ("dropout", _itself),
+    "alpha_dropout": ("dropout", _itself),
+    "feature_alpha_dropout": ("dropout", _itself),
+    "dropout1d": ("dropout", _itself),
+    "dropout2d": ("dropout", _itself),
+    "dropout3d": ("dropout", _itself),
+    "scaled_dot_product_attention": ("scale of attention", _fixed_scale),
+    "multi_head_attention_forward": ("scale of attention", _fixed_scale_of_heads),
+}
+"""Function's name → what it computes over channels, and what runs in its place to leave that out."""

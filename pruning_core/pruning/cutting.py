@@ -1,0 +1,156 @@
+"""Cut groups of channels out of a network with torch-pruning, and say of each tensor what was kept.
+
+While torch-pruning cuts, each tensor holds the numbers of its own elements. So what it kept is read off the
+result, whatever it says, and the weights are taken from the network as it was.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pruning_core.pruning.attention import follow_widths
+from pruning_core.pruning.base import Kept
+from pruning_core.pruning.graph import build_graph, group_of, width_of
+
+NUMBERS = ("dim", "width", "channels", "features", "planes")
+"""What a module calls a width that it keeps as a number."""
+
+
+class EmptiedError(ValueError):
+    """A layer would lose every channel."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Channels of one group that go: outputs of its roots, and of whatever must lose the same."""
+
+    roots: tuple[str, ...]
+    channels: tuple[int, ...]
+    ignored: frozenset[object] = frozenset()  # dependencies that are none (`groups.misplaced`)
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return all parameters and buffers by name; one that has two names stands under both."""
+    parameters = dict(network.named_parameters(remove_duplicate=False))
+    return {**parameters, **dict(network.named_buffers(remove_duplicate=False))}
+
+
+def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Kept:
+    """Cut a network, in place.
+
+    Args:
+        network: All its parameters require gradients. Half cut, if this fails: pass a copy.
+        example: (1, C, H, W).
+        cuts: What goes, each of another group.
+
+    Returns:
+        What was kept of each tensor that was cut.
+
+    Raises:
+        Exception: Whatever torch-pruning raises.
+        ValueError: If a tensor was cut otherwise than along its dimensions, or one that layers share was cut
+            differently in each.
+    """
+    graph = build_graph(network, example)
+    modules = dict(network.named_modules())
+    before = tensors_of(network)
+    owners: dict[int, list[str]] = {}
+    for name, tensor in before.items():
+        owners.setdefault(id(tensor), []).append(name)
+    contents = {name: tensor.detach().clone() for name, tensor in before.items()}
+    for tensor in before.values():
+        if tensor.dim():
+            tensor.data = torch.arange(tensor.numel(), dtype=torch.float64).reshape(tensor.shape)
+    for cut in cuts:
+        for root in (modules[name] for name in cut.roots):
+            width = width_of(root)
+            group_of(graph, root, list(cut.channels), cut.ignored).prune()
+            if width_of(root) != width - len(cut.channels):
+                raise ValueError(
+                    f"of {len(cut.channels)} channels torch-pruning removes {width - width_of(root)}"
+                )
+    kept: dict[str, tuple[Tensor, ...]] = {}
+    names_of: dict[int, str] = {}
+    for name, tensor in tensors_of(network).items():
+        first = names_of.setdefault(id(tensor), name)
+        if first != name:  # a module that has two names
+            if first in kept:
+                kept[name] = kept[first]
+            continue
+        content = contents[name]
+        indices = _indices_of(name, tensor.detach(), content.shape)
+        for dimension, index in enumerate(indices):
+            content = content.index_select(dimension, index)
+        tensor.data = content
+        tensor.grad = None
+        if content.shape != contents[name].shape:
+            kept[name] = indices
+    _check_shared(network, owners, kept)
+    follow_widths(network, contents)
+    return kept
+
+
+def _indices_of(name: str, numbers: Tensor, shape: torch.Size) -> tuple[Tensor, ...]:
+    """Return what a tensor kept along each dimension, from the numbers of the elements that it holds."""
+    if not shape:
+        return ()
+    codes = numbers.to(torch.int64)
+    if codes.dim() == len(shape) and not codes.numel():
+        raise EmptiedError(f"{name} would be left with nothing")
+    if codes.dim() != len(shape):
+        raise ValueError(f"{name}: of shape {tuple(shape)} torch-pruning leaves {tuple(codes.shape)}")
+    found = []
+    for dimension, size in enumerate(shape):
+        stride = math.prod(shape[dimension + 1 :])
+        lines = (codes // stride % size).transpose(0, dimension).reshape(codes.shape[dimension], -1)
+        if not bool((lines == lines[:, :1]).all()):
+            raise ValueError(f"{name}: torch-pruning does not cut along its dimensions")
+        # torch-pruning leaves the weights of a layer norm in another order than its channels.
+        found.append(lines[:, 0].sort().values)
+    return tuple(found)
+
+
+def _check_shared(network: nn.Module, owners: Mapping[int, list[str]], kept: Kept) -> None:
+    """Refuse a cut that takes the layers of a shared weight apart."""
+    after = tensors_of(network)
+    for names in owners.values():
+        first, *others = names
+        for other in others:
+            alike = (first in kept) == (other in kept) and all(
+                torch.equal(a, b) for a, b in zip(kept.get(first, ()), kept.get(other, ()), strict=True)
+            )
+            if not alike:
+                raise ValueError(f"{first} and {other} are one tensor, and would be cut differently")
+            if after[first] is not after[other]:
+                _tie(network, other, after[first])
+
+
+def _tie(network: nn.Module, name: str, tensor: Tensor) -> None:
+    owner, _, local = name.rpartition(".")
+    setattr(network.get_submodule(owner), local, tensor)
+
+
+def follow_numbers(network: nn.Module, before: nn.Module) -> None:
+    """Let widths that modules keep as numbers follow what was cut, where only one can be meant.
+
+    Args:
+        network: Cut.
+        before: The network that it was cut from.
+    """
+    widths: dict[int, set[int]] = {}
+    layers = dict(before.named_modules())
+    for name, layer in network.named_modules():
+        for attribute in ("out_features", "out_channels", "in_features", "in_channels"):
+            old, new = getattr(layers[name], attribute, None), getattr(layer, attribute, None)
+            if type(old) is int and type(new) is int:
+                widths.setdefault(old, set()).add(new)
+    for module in network.modules():
+        if type(module).__module__.startswith("torch.nn."):
+            continue
+        for attribute, value in list(vars(module).items()):
+            news = {new for new in widths.get(value, ()) if new != value} if type(value) is int else set()
+            if len(news) == 1 and any(part in attribute for part in NUMBERS):
+                setattr(module, attribute, news.pop())

@@ -1,0 +1,228 @@
+"""The groups of a network: layers that must lose the same channels together, as torch-pruning finds them."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from pruning_core.errors import first_line
+from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
+from pruning_core.pruning.base import KeptWhole
+from pruning_core.pruning.graph import ROOT_TYPES, build_graph, group_of, identity_of, misplaced, width_of
+from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
+from pruning_core.system.time_limit import OutOfTimeError, time_limit
+from pruning_core.torchvision_compat import torch_pruning as tp
+
+Importance = Callable[[object], Tensor]
+"""torch-pruning's function of a group → (channels,) scores; the lowest go."""
+
+MAX_GROUP_S = 5.0
+"""torch-pruning follows some networks without end; a group that takes longer is kept whole."""
+
+ENDLESS = "torch-pruning does not come to an end"
+
+
+class _NotRankedError(Exception):
+    """A group was found, and cannot be ranked."""
+
+    def __init__(self, layers: tuple[str, ...], reason: str) -> None:
+        super().__init__(reason)
+        self.layers = layers
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Channels that can go: outputs of a root layer, and what depends on them."""
+
+    roots: tuple[str, ...]  # layers that it is cut from; several where they share weights
+    layers: tuple[str, ...]  # names of all layers in it
+    outputs: frozenset[str]  # those whose outputs are cut …
+    inputs: frozenset[str]  # … and inputs
+    ignored: frozenset[object]  # what torch-pruning takes for dependent, though it has fewer channels
+    channels: int
+    dense_channels: int
+    blocks: int  # the channels are so many equal blocks, which lose alike
+    heads: int  # of the attentions that it is in: some divide whatever they get by this
+    orbits: Orbits
+    scores: Tensor  # (channels,) float64
+
+
+def find_groups(
+    network: nn.Module,
+    dense: nn.Module,
+    example: Tensor,
+    protected: Mapping[str, str],
+    importance: Importance,
+) -> tuple[list[Group], list[KeptWhole]]:
+    """Find the groups that can be ranked, and those that keep their width, with the reason.
+
+    Args:
+        network: All its parameters require gradients.
+        dense: The network that it was cut from, or the same.
+        example: (1, C, H, W).
+        protected: Layer whose outputs stay → why.
+        importance: What ranks the channels.
+    """
+    finder = _Finder(network, dense, example, importance)
+    groups: list[Group] = []
+    whole: list[KeptWhole] = []
+    for name, layer in finder.roots():
+        if name in protected:
+            whole.append(KeptWhole(name, (name,), protected[name]))
+            continue
+        try:
+            with time_limit(MAX_GROUP_S):
+                group = finder.group(name, layer)
+        except OutOfTimeError:
+            whole.append(KeptWhole(name, (name,), ENDLESS))
+            continue
+        except _NotRankedError as error:
+            whole.append(KeptWhole(name, error.layers, str(error)))
+            continue
+        except Exception as error:
+            whole.append(
+                KeptWhole(name, (name,), f"torch-pruning: {type(error).__name__}: {first_line(error)}")
+            )
+            continue
+        kept = [layer for layer in group.outputs if layer in protected]
+        wider = [n for n in group.outputs if finder.width(n) > group.channels == 1]
+        if kept:
+            reason = protected[name] if name in kept else f"{kept[0]} is in it: {protected[kept[0]]}"
+            whole.append(KeptWhole(name, group.layers, reason))
+        elif wider:
+            reason = (
+                f"the one channel of {name} is multiplied with the {finder.width(wider[0])} of {wider[0]}"
+            )
+            whole.append(KeptWhole(name, group.layers, reason))
+        else:
+            groups.append(group)
+    return groups, [*whole, *_unseen(network, groups, whole, protected)]
+
+
+class _Finder:
+    """Asks torch-pruning for the groups of one network."""
+
+    def __init__(self, network: nn.Module, dense: nn.Module, example: Tensor, importance: Importance) -> None:
+        self._graph = build_graph(network, example)
+        self._names = {module: name for name, module in network.named_modules()}
+        self._dense = dict(dense.named_modules(remove_duplicate=False))
+        self._heads = blocks_of_heads(dense)
+        self._attended = heads_of_layers(dense)
+        self._importance = importance
+        self._seen: set[nn.Module] = set()
+
+    def roots(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield layers that no group has so far; last those that say least of the group they are in."""
+        layers = [
+            layer
+            for layer in self._graph.module2node
+            if isinstance(layer, ROOT_TYPES) and layer in self._names
+        ]
+        for layer in sorted(layers, key=lambda layer: (width_of(layer) == 1, _is_depthwise(layer))):
+            if layer not in self._seen:
+                self._seen.add(layer)
+                yield self._names[layer], layer
+
+    def width(self, name: str) -> int:
+        """Return the outputs of a dense layer; 0 of one that is no convolution and not linear."""
+        layer = self._dense[name]
+        return width_of(layer) if isinstance(layer, ROOT_TYPES) else 0
+
+    def group(self, name: str, layer: nn.Module) -> Group:
+        """Return the group of all outputs of a layer.
+
+        Raises:
+            Exception: Whatever torch-pruning raises while it looks for the group.
+            _NotRankedError: If it has no scores for it.
+        """
+        graph, width = self._graph, width_of(layer)
+        group = group_of(graph, layer, list(range(width)))
+        ignored = misplaced(graph, group)
+        group.items[:] = [item for item in group.items if identity_of(graph, item.dep) not in ignored]
+        outputs = [d.target.module for d, _ in group if graph.is_out_channel_pruning_fn(d.handler)]
+        inputs = [d.target.module for d, _ in group if graph.is_in_channel_pruning_fn(d.handler)]
+        self._seen.update(module for module in outputs if isinstance(module, nn.Module))
+        layers = tuple(
+            dict.fromkeys(self._names[d.target.module] for d, _ in group if d.target.module in self._names)
+        )
+        scores = self._scores(group, layers, width)
+        cut = frozenset(self._names[module] for module in outputs if module in self._names)
+        blocks = math.lcm(
+            *(_blocks_of(self._dense[layer]) for layer in layers),
+            *(self._heads.get(layer, 1) for layer in cut),
+        )
+        return Group(
+            roots=(name,),
+            layers=layers,
+            outputs=cut,
+            inputs=frozenset(self._names[module] for module in inputs if module in self._names),
+            ignored=ignored,
+            channels=width,
+            dense_channels=width_of(self._dense[name]),
+            blocks=blocks,
+            heads=math.lcm(1, *(self._attended.get(layer, 1) for layer in layers)),
+            orbits=merged_orbits(width, orbits_of_blocks(width, blocks), self._bound(layer, width)),
+            scores=scores,
+        )
+
+    def _scores(self, group: "tp.Group", layers: tuple[str, ...], width: int) -> Tensor:
+        try:
+            scores = self._importance(group)
+        except OutOfTimeError:
+            raise
+        except Exception as error:
+            reason = f"torch-pruning cannot rank it: {type(error).__name__}: {first_line(error)}"
+            raise _NotRankedError(layers, reason) from error
+        if scores is None or len(scores) != width:
+            raise _NotRankedError(layers, "torch-pruning has no scores for it")
+        return scores.detach().cpu().double()
+
+    def _bound(self, layer: nn.Module, width: int) -> Orbits:
+        """Return the outputs of a layer that go with each other: those that a split makes partners, say."""
+        if len(self._goes_with(layer, 0)) == len(self._goes_with(layer, width - 1)) == 1:
+            return []
+        return [self._goes_with(layer, channel) for channel in range(width)]
+
+    def _goes_with(self, layer: nn.Module, channel: int) -> list[int]:
+        found = {channel}
+        for dependency, indices in group_of(self._graph, layer, [channel]):
+            if dependency.target.module is layer and self._graph.is_out_channel_pruning_fn(
+                dependency.handler
+            ):
+                found.update(indices)
+        return sorted(found)
+
+
+def _unseen(
+    network: nn.Module, groups: list[Group], whole: list[KeptWhole], protected: Mapping[str, str]
+) -> Iterator[KeptWhole]:
+    """Yield the layers that torch-pruning does not find."""
+    known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
+    attentions = [
+        name for name, module in network.named_modules() if isinstance(module, nn.MultiheadAttention)
+    ]
+    known |= {f"{name}.out_proj".removeprefix(".") for name in attentions if name in known}
+    for name, layer in network.named_modules():
+        if isinstance(layer, ROOT_TYPES) and name not in known:
+            reason = (
+                "autograd does not reach it from the output (detach, no_grad, a comparison), or it never runs"
+            )
+            yield KeptWhole(name, (name,), reason)
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.in_channels > 1
+
+
+def _blocks_of(module: nn.Module) -> int:
+    if (
+        isinstance(module, nn.modules.conv._ConvNd)
+        and not module.groups == module.in_channels == module.out_channels
+    ):
+        return int(module.groups)
+    if isinstance(module, nn.GroupNorm):
+        return int(module.num_groups)
+    if isinstance(module, nn.MultiheadAttention):
+        return int(module.num_heads)
+    return 1

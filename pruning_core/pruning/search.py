@@ -1,0 +1,127 @@
+"""Cut what can be cut: groups are tried together, then by halves; those that fail stay whole, by name.
+
+What fails alone may work with others, or with fewer channels: that is tried too.
+"""
+
+import time
+from collections.abc import Sequence
+from itertools import combinations
+
+from torch import Tensor, nn
+
+from pruning_core.pruning.choice import Wanted, cut_to
+from pruning_core.pruning.groups import Group
+from pruning_core.pruning.trial import Failure, Trial, try_cuts
+
+MAX_SEARCH_S = 120.0
+"""After this long nothing more is tried; what works so far is cut."""
+
+MAX_PAIRED = 6
+"""Groups that fail alone are tried in pairs, up to so many of them: some can only be cut together."""
+
+
+class CutSearch:
+    """Looks for the groups of a network that can be cut and proved, all together."""
+
+    def __init__(self, network: nn.Module, example: Tensor, wanted: Wanted, round_to: int) -> None:
+        """Prepare.
+
+        Args:
+            network: All its parameters require gradients; it stays as it is.
+            example: (1, C, H, W).
+            wanted: Group → channels that are to stay, before rounding.
+            round_to: A multiple of this stays.
+        """
+        self._network = network
+        self._example = example
+        self._wanted = wanted
+        self._round_to = round_to
+        self._ends = time.monotonic() + MAX_SEARCH_S
+        cuts = {group: cut_to(group, width, round_to) for group, width in wanted.items()}
+        self.cuts = {group: cut for group, cut in cuts.items() if cut is not None}
+        self.failed: dict[Group, Failure] = {}
+        self.best: Trial | None = None
+
+    def run(self) -> None:
+        """Find `best`, the network cut, None if no group can be; and `failed`, groups that stay whole."""
+        if not self.cuts:
+            return
+        at_once = self._attempt(list(self.cuts))
+        if isinstance(at_once, Trial):
+            self.best = at_once
+            return
+        self._find_failing(list(self.cuts), at_once)
+        good = [group for group in self.cuts if group not in self.failed]
+        together = self._attempt(good) if good else None
+        if isinstance(together, Failure):
+            # Each alone was sound: keep those that are sound together, one after another.
+            candidates, good = good, []
+            for group in candidates:
+                self._add([group], good)
+        else:
+            self.best = together
+        self._recut_coarsely(good)
+        self._recut_less(good)
+        for pair in combinations(list(self.failed)[:MAX_PAIRED], 2):
+            if all(group in self.failed for group in pair):
+                self._add(list(pair), good)
+
+    def _attempt(self, groups: Sequence[Group]) -> Trial | Failure:
+        return try_cuts(self._network, self._example, [self.cuts[group] for group in groups])
+
+    def _find_failing(self, groups: Sequence[Group], failure: Failure) -> None:
+        if len(groups) == 1:
+            self.failed[groups[0]] = failure
+            return
+        half = len(groups) // 2
+        for some in (groups[:half], groups[half:]):
+            result = self._attempt(some)
+            if isinstance(result, Failure):
+                self._find_failing(some, result)
+
+    def _add(self, groups: list[Group], good: list[Group]) -> None:
+        """Add groups to those that are cut, if all can be."""
+        if time.monotonic() > self._ends:
+            return
+        result = self._attempt([*good, *groups])
+        if isinstance(result, Trial):
+            self.best = result
+            good += groups
+            for group in groups:
+                self.failed.pop(group, None)
+        elif len(groups) == 1:
+            self.failed[groups[0]] = result
+
+    def _recut_coarsely(self, good: list[Group]) -> None:
+        """Cut what feeds attentions to multiples of their heads: some divide the width they get by these."""
+        coarse = {}
+        for group in self.failed:
+            cut = cut_to(group, self._wanted[group], self._round_to, coarse=True)
+            if group.heads > 1 and cut is not None:
+                coarse[group] = cut
+        if coarse:
+            before = dict(self.cuts)
+            self.cuts |= coarse
+            self._add(list(coarse), good)
+            if any(group in self.failed for group in coarse):
+                self.cuts = before
+
+    def _recut_less(self, good: list[Group]) -> None:
+        """Cut fewer channels of groups in which a layer would lose all, as many as can go."""
+        for group in [group for group, failure in self.failed.items() if failure.emptied]:
+            fails, works, sound = self._wanted[group], group.channels, None  # of channels that stay
+            while works - fails > 1 and time.monotonic() < self._ends:
+                middle = (fails + works) // 2
+                cut = cut_to(group, middle, self._round_to)
+                if cut is None:
+                    break
+                self.cuts[group] = cut
+                result = self._attempt([*good, group])
+                if isinstance(result, Trial):
+                    self.best, works, sound = result, middle, cut
+                else:
+                    fails = middle
+            if sound is not None:
+                self.cuts[group] = sound
+                good.append(group)
+                del self.failed[group]

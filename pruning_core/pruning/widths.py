@@ -1,0 +1,90 @@
+"""How many channels of a group stay at a ratio, and which: those of lowest score go.
+
+Channels can be bound to one another: in a grouped convolution each block must lose as many, behind a split
+the halves lose the same. Such a set is an orbit; it goes as a whole.
+"""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+Orbits = Sequence[Sequence[int]]
+"""Sets of channels that can only go together; each channel is in one."""
+
+
+def kept_width(dense_width: int, ratio: float, round_to: int, blocks: int = 1) -> int:
+    """Return how many channels stay. It depends on nothing else, so not on the other ratios of a schedule.
+
+    Args:
+        dense_width: Channels of the dense network.
+        ratio: Fraction of them to remove, in [0, 1].
+        round_to: What stays is a multiple of this, rounded down.
+        blocks: And of this: equal blocks that lose alike (grouped convolutions, heads).
+
+    Returns:
+        At least one such multiple, so that no layer is emptied; all where there are no more than that, or
+        where the ratio asks for nothing.
+    """
+    return rounded_width(dense_width, int(dense_width * (1 - ratio)), round_to, blocks)
+
+
+def rounded_width(width: int, wanted: int, round_to: int, blocks: int) -> int:
+    """Return `wanted` rounded down, not to nothing; `width` where that is wanted, or cannot be less."""
+    unit = math.lcm(round_to, blocks)
+    if wanted >= width or width <= unit:
+        return width
+    return max(wanted - wanted % unit, unit)
+
+
+def orbits_of_blocks(channels: int, blocks: int) -> list[list[int]]:
+    """Return the orbits of channels that are so many equal blocks, which lose alike."""
+    size = channels // blocks
+    return [[block * size + channel for block in range(blocks)] for channel in range(size)]
+
+
+def merged_orbits(channels: int, *orbits: Orbits) -> list[list[int]]:
+    """Return the smallest sets that hold each given set whole."""
+    leader = list(range(channels))
+
+    def find(channel: int) -> int:
+        while leader[channel] != channel:
+            leader[channel] = leader[leader[channel]]
+            channel = leader[channel]
+        return channel
+
+    for orbit in (orbit for some in orbits for orbit in some):
+        for channel in orbit[1:]:
+            leader[find(channel)] = find(orbit[0])
+    found: dict[int, list[int]] = {}
+    for channel in range(channels):
+        found.setdefault(find(channel), []).append(channel)
+    return list(found.values())
+
+
+def orbit_scores(scores: Tensor, orbits: Orbits) -> list[float]:
+    """Return the mean score of each orbit.
+
+    Args:
+        scores: (channels,).
+        orbits: Of those channels.
+    """
+    values = scores.tolist()
+    return [sum(values[channel] for channel in orbit) / len(orbit) for orbit in orbits]
+
+
+def lowest(scores: Tensor, orbits: Orbits, remove: int) -> tuple[int, ...]:
+    """Return the channels that go: of the orbits of lowest score, as many as fit.
+
+    Args:
+        scores: (channels,).
+        orbits: Of those channels.
+        remove: How many channels go, at most.
+    """
+    ranked = sorted(zip(orbit_scores(scores, orbits), orbits, strict=True), key=lambda pair: pair[0])
+    gone: list[int] = []
+    for _, orbit in ranked:
+        if len(gone) + len(orbit) > remove:
+            break
+        gone += orbit
+    return tuple(sorted(gone))
