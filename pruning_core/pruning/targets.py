@@ -20,6 +20,9 @@ from pruning_core.errors import OptionError, PruningError
 PRUNABLE = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)
 """Layers that a ratio says something of."""
 
+Kinds = tuple[type[nn.Module], ...]
+"""Types of layers."""
+
 MAX_KNOWN = 20
 """Layers that an error lists."""
 
@@ -32,12 +35,14 @@ def protected_layers(network: nn.Module, spec: MethodSpec) -> frozenset[str]:
     Raises:
         OptionError: If a pattern matches no layer, or two patterns give a layer different ratios.
     """
-    unchanged = {name for name, ratio in _own_ratios(network, spec).items() if ratio == 0}
+    unchanged = {name for name, ratio in _own_ratios(network, spec, PRUNABLE).items() if ratio == 0}
     return match_layers(network, spec.protect) | unchanged
 
 
-def ratios_of_layers(network: nn.Module, spec: MethodSpec, kept: Collection[str] = ()) -> dict[str, float]:
-    """Return the ratios above 0 of the layers that have one of their own: `PRUNABLE`, not protected.
+def ratios_of_layers(
+    network: nn.Module, spec: MethodSpec, kept: Collection[str] = (), kinds: Kinds = PRUNABLE
+) -> dict[str, float]:
+    """Return the ratios above 0 of the layers that have one of their own and are not protected.
 
     Where several patterns match a layer, one that matches only some of the layers of another goes before it:
     "layer1.0.conv1" before "layer1.*" before "*".
@@ -46,29 +51,29 @@ def ratios_of_layers(network: nn.Module, spec: MethodSpec, kept: Collection[str]
         network: Dense.
         spec: Says which patterns are protected, and which have a ratio.
         kept: Names of layers whose outputs stay anyway: the classifier.
+        kinds: Types of layers that the method prunes.
 
     Raises:
-        OptionError: If a pattern matches no layer, or only layers that stay; or if two patterns, neither of
-            which is within the other, give a layer different ratios.
+        OptionError: If a pattern matches no layer of these kinds, or only layers that stay; or if two
+            patterns, neither of which is within the other, give a layer different ratios.
     """
     stays = protected_layers(network, spec) | set(kept)
     for pattern, ratio in spec.ratio_of:
-        layers = _prunable(network, pattern)
+        layers = _of_kinds(network, pattern, kinds)
         if ratio and layers <= stays:
             raise OptionError(
                 f"ratio_of: {shown(pattern)} = {ratio:g} matches only layers that stay as they are: "
                 f"{_listed(layers)}; leave it out, or do not protect them"
             )
-    return {
-        name: ratio for name, ratio in _own_ratios(network, spec).items() if ratio > 0 and name not in stays
-    }
+    own = _own_ratios(network, spec, kinds)
+    return {name: ratio for name, ratio in own.items() if ratio > 0 and name not in stays}
 
 
 def ratio_of_group(layers: Iterable[str], own: Mapping[str, float], ratio: float) -> float:
-    """Return the ratio of layers that must lose the same channels.
+    """Return the ratio of layers that can only be pruned alike: one group, or one weight that they share.
 
     Args:
-        layers: Names of those whose outputs are cut.
+        layers: Names of those whose outputs are cut, or weights masked.
         own: What `ratios_of_layers` found.
         ratio: That of layers without one of their own.
 
@@ -79,7 +84,7 @@ def ratio_of_group(layers: Iterable[str], own: Mapping[str, float], ratio: float
     if len(found) > 1:
         (first, one), (second, other), *_ = sorted(found.items())
         raise PruningError(
-            f"{one} and {other} must lose the same channels, but have ratios of their own that differ, "
+            f"{one} and {other} can only be pruned alike, but have ratios of their own that differ, "
             f"{first:g} and {second:g}; give both the same in ratio_of"
         )
     return next(iter(found), ratio)
@@ -110,9 +115,9 @@ def match_layers(network: nn.Module, patterns: Iterable[str], option: str = "pro
     return found
 
 
-def _own_ratios(network: nn.Module, spec: MethodSpec) -> dict[str, float]:
+def _own_ratios(network: nn.Module, spec: MethodSpec, kinds: Kinds) -> dict[str, float]:
     """Return the ratio of each layer that a pattern of `ratio_of` matches."""
-    layers_of = {pattern: _prunable(network, pattern) for pattern, _ in spec.ratio_of}
+    layers_of = {pattern: _of_kinds(network, pattern, kinds) for pattern, _ in spec.ratio_of}
     ratios = dict(spec.ratio_of)
     found: dict[str, float] = {}
     for name in sorted(set().union(*layers_of.values())):
@@ -129,15 +134,14 @@ def _own_ratios(network: nn.Module, spec: MethodSpec) -> dict[str, float]:
     return found
 
 
-def _prunable(network: nn.Module, pattern: str) -> frozenset[str]:
+def _of_kinds(network: nn.Module, pattern: str, kinds: Kinds) -> frozenset[str]:
     layers = match_layers(network, [pattern], "ratio_of")
-    prunable = frozenset(name for name in layers if isinstance(network.get_submodule(name), PRUNABLE))
-    if not prunable:
+    found = frozenset(name for name in layers if isinstance(network.get_submodule(name), kinds))
+    if not found:
         raise OptionError(
-            f"ratio_of: {shown(pattern)} matches no convolution, linear layer or attention, only "
-            f"{_listed(layers)}"
+            f"ratio_of: {shown(pattern)} matches no layer that this method prunes, only {_listed(layers)}"
         )
-    return prunable
+    return found
 
 
 def _names_of_layers(network: nn.Module) -> list[tuple[str, str]]:

@@ -178,7 +178,7 @@ class TestRatios:
 
     def test_a_ratio_of_norms_alone_is_refused(self, resnet18):
         """A norm has no channels of its own to choose."""
-        with pytest.raises(OptionError, match="matches no convolution, linear layer or attention, only bn1"):
+        with pytest.raises(OptionError, match="matches no layer that this method prunes, only bn1"):
             ratios_of_layers(resnet18, MethodSpec(ratio_of={"bn1": 0.5}))
 
     @pytest.mark.parametrize(
@@ -190,5 +190,5 @@ class TestRatios:
 
     def test_a_group_of_two_ratios_is_refused(self):
         """Layers that must lose the same channels cannot have two ratios."""
-        with pytest.raises(PruningError, match=r"a and b must lose the same channels.* 0\.5 and 0\.8"):
+        with pytest.raises(PruningError, match=r"a and b can only be pruned alike.* 0\.5 and 0\.8"):
             ratio_of_group(["b", "c", "a"], {"a": 0.5, "b": 0.8}, 0.3)
