@@ -12,6 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from pruning_core.config.parse import MAX_AXIS_LENGTH, parse_names
 from pruning_core.console.shown import shown
 
+MAX_TEXT_LENGTH = 10_000
+"""Characters of all patterns: they stand in each record."""
+
 
 def parse_patterns(value: object) -> tuple[str, ...]:
     """Turn a list of patterns, which may be empty, or patterns separated by commas, into a sorted tuple.
@@ -84,6 +87,8 @@ def _in_order(patterns: Sequence[str]) -> tuple[str, ...]:
     for pattern in patterns:
         if "," in pattern:
             raise ValueError(f"no layer has a comma in its name; got {shown(pattern)}")
+    if sum(map(len, patterns)) > MAX_TEXT_LENGTH:
+        raise ValueError(f"at most {MAX_TEXT_LENGTH} characters in all")
     if patterns:
         parse_names(list(patterns))
     return tuple(sorted(patterns))
