@@ -80,7 +80,7 @@ def layers_to_mask(network: nn.Module, step: PruningStep) -> list[tuple[Maskable
             different ratios of their own.
         OptionError: If a pattern matches no layer, or two contradict each other.
     """
-    protected = protected_layers(network, step.spec) | set(step.protected)
+    protected = {*protected_layers(network, step.spec), *step.protected}
     own = ratios_of_layers(network, step.spec, step.protected, get_args(MaskableLayer))
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, MaskableLayer)}
     owners: dict[int, list[str]] = {}

@@ -27,16 +27,19 @@ MAX_KNOWN = 20
 """Layers that an error lists."""
 
 
-def protected_layers(network: nn.Module, spec: MethodSpec) -> frozenset[str]:
-    """Return the names of the layers whose outputs stay: those of `protect`, and those of a ratio of 0.
+def protected_layers(network: nn.Module, spec: MethodSpec) -> dict[str, str]:
+    """Return the layers whose outputs stay, and why: those of `protect`, and those with a ratio of 0.
 
     Norms and all other layers with parameters are among them where a pattern matches them.
 
     Raises:
         OptionError: If a pattern matches no layer, or two patterns give a layer different ratios.
     """
-    unchanged = {name for name, ratio in _own_ratios(network, spec, PRUNABLE).items() if ratio == 0}
-    return match_layers(network, spec.protect) | unchanged
+    own = _own_ratios(network, spec, PRUNABLE)
+    found = {name: "its own ratio is 0" for name, ratio in own.items() if ratio == 0}
+    for pattern in spec.protect:
+        found |= dict.fromkeys(sorted(match_layers(network, [pattern])), f"protected by {shown(pattern)}")
+    return found
 
 
 def ratios_of_layers(
@@ -57,7 +60,7 @@ def ratios_of_layers(
         OptionError: If a pattern matches no layer of these kinds, or only layers that stay; or if two
             patterns, neither of which is within the other, give a layer different ratios.
     """
-    stays = protected_layers(network, spec) | set(kept)
+    stays = {*protected_layers(network, spec), *kept}
     for pattern, ratio in spec.ratio_of:
         layers = _of_kinds(network, pattern, kinds)
         if ratio and layers <= stays:

@@ -120,7 +120,7 @@ def _check_patterns(specs: Sequence[CheckpointSpec], dense: nn.Module, dataset: 
         image = (dataset.spec.channels, dataset.spec.height, dataset.spec.width)
         classifier = find_classifier(dense, torch.zeros(1, *image))
         for method in methods:
-            ratios_of_layers(dense, method, kept=(classifier,))
+            ratios_of_layers(dense, method, (classifier,))
 
 
 def _time_steps(

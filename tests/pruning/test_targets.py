@@ -51,7 +51,7 @@ class TestMatches:
 
     def test_no_pattern_matches_nothing(self, resnet18):
         """A spec that names no layer protects none and has no ratios."""
-        assert protected_layers(resnet18, MethodSpec()) == frozenset()
+        assert protected_layers(resnet18, MethodSpec()) == {}
         assert ratios_of_layers(resnet18, MethodSpec()) == {}
 
     def test_a_layer_of_two_names_is_found_by_both(self):
@@ -155,10 +155,10 @@ class TestRatios:
         """Layers with ratio 0 stay, so that rounding takes nothing of them either."""
         spec = MethodSpec(ratio_of={"layer4": 0.5, "layer4.0": 0}, protect=["conv1"])
         assert protected_layers(resnet18, spec) == {
-            "conv1",
-            "layer4.0.conv1",
-            "layer4.0.conv2",
-            "layer4.0.downsample.0",
+            "conv1": "protected by 'conv1'",
+            "layer4.0.conv1": "its own ratio is 0",
+            "layer4.0.conv2": "its own ratio is 0",
+            "layer4.0.downsample.0": "its own ratio is 0",
         }
         assert ratios_of_layers(resnet18, spec) == {"layer4.1.conv1": 0.5, "layer4.1.conv2": 0.5}
 
