@@ -81,6 +81,7 @@ def test_wrong_values_are_named(content, expected):
         ("[latency]\nround = 10\n", 2),
         ("[tarin]\nepochs = 1\n", 1),
         ("model = resnet18\n", 1),
+        ('ratios = [0.5]\n[ratio_of]\n"layer4.*" = 2\n', 2),  # the table's: a pattern is no plain key
     ],
 )
 def test_errors_in_a_file_name_the_line(tmp_path, text, line):
