@@ -224,6 +224,29 @@ def test_a_scope_is_asked_for_on_the_command_line(suites, pytester):
     assert {(r["method"], r["scope"]) for r in records(pytester)} == {("lamp", "global")}
 
 
+def test_layers_are_named_on_the_command_line(suites, pytester):
+    """--protect and --ratio-of make other checkpoints; the records say which, and nothing of them else."""
+    asked = ("-k", "cost and unstructured", "--method=unstructured-l1", "--ratios=0.5")
+    found = []
+    for options in ((), ("--protect=in*,fc",), ("--ratio-of=inner=0.75",)):
+        suites(*asked, *options)
+        (record,) = records(pytester)
+        found.append((record.get("protect"), record.get("ratio_of"), record["key"], record["sparsity"]))
+    plain, protected, own = found
+    assert [entry[:2] for entry in found] == [(None, None), ("fc,in*", None), (None, "inner=0.75")]
+    assert len({entry[2] for entry in found}) == 3
+    assert protected[3] < plain[3] < own[3]
+
+
+def test_a_layer_that_there_is_not_ends_the_run_before_training(suites, store):
+    """A pattern that matches no layer is one line and exit code 2, and nothing was trained for it."""
+    stored = set(store.glob("*/metrics.json"))
+    result = suites("-k", "cost", "--protect=innr", "--method=unstructured-l1", "--seed=9")
+    assert result.ret == 2
+    assert "no layer 'innr' in this model. Did you mean 'inner'?" in result.stdout.str()
+    assert set(store.glob("*/metrics.json")) == stored
+
+
 def test_a_seed_is_asked_for_on_the_command_line(suites, pytester):
     """--seed trains dense and pruned from that seed; the records say so."""
     keys = []

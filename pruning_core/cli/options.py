@@ -21,6 +21,13 @@ class _Folder(click.Path):
 FOLDER = _Folder(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
+protect_option = click.option(
+    "--protect", metavar="LIST", help="Layers that stay whole: names or patterns, layer1.*,head."
+)
+ratio_of_option = click.option(
+    "--ratio-of", metavar="LIST", help="Layers with a ratio of their own: layer4.*=0.8,head=0.2."
+)
+
 store_option = click.option(
     "--store",
     "root",

@@ -4,6 +4,7 @@ import re
 
 import click
 
+from pruning_core.cli.options import protect_option, ratio_of_option
 from pruning_core.console.shown import shown
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import OptionError
@@ -23,6 +24,8 @@ MAX_IMAGE_VALUES = 2**23
 @click.option(
     "--round-to", type=click.IntRange(1, 4096), default=2, show_default=True, help="Widths are multiples."
 )
+@protect_option
+@ratio_of_option
 @click.option("--classes", type=click.IntRange(2, 100_000), default=10, show_default=True)
 @click.option("--image", default="3x32x32", show_default=True, metavar="CxHxW", help="Shape of one image.")
 @click.option(
@@ -35,6 +38,8 @@ def plan(
     schedule: str,
     scope: str,
     round_to: int,
+    protect: str | None,
+    ratio_of: str | None,
     classes: int,
     image: str,
     format: str,
@@ -45,7 +50,9 @@ def plan(
     from pruning_core.suites.validate import check_scope
 
     check_scope(method, scope)
-    grid = make_grid({"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to})
+    options = {"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to}
+    layers = {"protect": protect, "ratio_of": ratio_of}
+    grid = make_grid(options | {name: value for name, value in layers.items() if value is not None})
     steps = preview_steps(
         model,
         grid.method_spec(method),

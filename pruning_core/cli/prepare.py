@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pruning_core.cli.options import FOLDER, store_option
+from pruning_core.cli.options import FOLDER, protect_option, ratio_of_option, store_option
 from pruning_core.console.escaping import for_terminal
 
 
@@ -25,6 +25,8 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
     type=click.Choice(["local", "global"]),
     help="Rank channels within each layer, or over all together (default: what the grid says).",
 )
+@protect_option
+@ratio_of_option
 @_axis("threads", "Numbers of CPU threads; training takes the most. 0: all usable.")
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
@@ -37,6 +39,8 @@ def prepare(
     method: str | None,
     ratios: str | None,
     scope: str | None,
+    protect: str | None,
+    ratio_of: str | None,
     threads: str | None,
     seed: int | None,
     root: Path | None,
@@ -51,7 +55,7 @@ def prepare(
     from pruning_core.suites.opening import load_grid, open_workspace
 
     options = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
-    options |= {"scope": scope, "threads": threads}
+    options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
     path = find_grid(grid, Path.cwd())
     wanted = load_grid(path, {**options, "seed": seed})
     workspace = open_workspace(

@@ -14,6 +14,7 @@ from pruning_core.config.parse import (
     parse_ratios,
     parse_threads,
 )
+from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.recipes import find_recipe
 from pruning_core.config.spec import MAX_EPOCHS, FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.validation import StrictModel, lines_of, option_error
@@ -65,6 +66,8 @@ class Grid(StrictModel):
     schedule: Literal["iterative", "one-shot"] = "iterative"
     scope: Literal["local", "global"] = "local"
     round_to: int = Field(2, ge=1, le=4096)
+    protect: Patterns = Field((), description="Patterns of layers whose outputs stay.")
+    ratio_of: RatiosByPattern = Field((), description="Pattern → ratio of its layers, at every step.")
     backends: tuple[str, ...] = ("eager",)
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)
@@ -144,11 +147,10 @@ class Grid(StrictModel):
         return self.fine_tune.model_copy(update={"epochs": epochs[-1]}) if epochs else self.fine_tune
 
     def method_spec(self, name: str) -> MethodSpec:
-        """Return the spec of method `name` with this grid's schedule, scope and rounding."""
+        """Return the spec of method `name` with this grid's schedule, scope, rounding, protection, ratios."""
+        shared = ("schedule", "scope", "round_to", "protect", "ratio_of")
         try:
-            return MethodSpec.model_validate(
-                {"name": name, "schedule": self.schedule, "scope": self.scope, "round_to": self.round_to}
-            )
+            return MethodSpec.model_validate({"name": name, **{key: getattr(self, key) for key in shared}})
         except ValidationError as error:
             raise option_error(error) from None
 

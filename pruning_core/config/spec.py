@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
+from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.validation import StrictModel
 
 RECIPE_VERSION = 2
@@ -128,6 +129,19 @@ class MethodSpec(StrictModel):
     schedule: Literal["iterative", "one-shot"] = "iterative"
     scope: Literal["local", "global"] = "local"
     round_to: int = Field(2, ge=1, le=4096, description="Kept widths are multiples of this.")
+    protect: Patterns = Field((), description="Patterns of layers whose outputs stay, sorted.")
+    ratio_of: RatiosByPattern = Field(
+        (), description="(pattern, ratio), sorted: layers with a ratio of their own, the same at every step."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing of any layer: keys older than these fields do not change."""
+        fields: dict[str, Any] = serialise(self)
+        for name in ("protect", "ratio_of"):
+            if not fields.get(name):
+                fields.pop(name, None)
+        return fields
 
 
 class DenseSpec(StrictModel):

@@ -27,7 +27,10 @@ BACKEND_SUITE = "backend"
 MAX_CELLS = 400
 """On either side: evenly spaced ones of more, since their differences are taken in pairs."""
 
-_SAME_NETWORK = ("model", "dataset", "method", "ratio", "schedule", "scope", "round_to", "seed", "batch_size")
+_SAME_NETWORK = (
+    *("model", "dataset", "method", "ratio", "schedule", "scope", "round_to", "protect", "ratio_of", "seed"),
+    "batch_size",
+)
 
 _Target = tuple[str, str, str]
 """Backend, precision, device."""

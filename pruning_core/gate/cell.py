@@ -33,6 +33,8 @@ MATCHING_FIELDS = (
     "schedule",
     "scope",
     "round_to",
+    "protect",
+    "ratio_of",
     "seed",
     "backend",
     "precision",

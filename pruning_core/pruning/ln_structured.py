@@ -30,9 +30,9 @@ class LnStructured(MaskingMethod):
         if step.spec.scope == "global":
             raise PruningError("ln-structured has only local scope: torch ranks channels layer by layer")
         round_to = step.spec.round_to
-        for layer in layers_to_mask(network, step.protected):
+        for layer, ratio in layers_to_mask(network, step):
             channels = layer.weight.shape[0]
-            kept = channels - round(step.ratio * channels)
+            kept = channels - round(ratio * channels)
             kept = max(kept - kept % round_to, min(round_to, channels))
             # Zero channels have the smallest norms: they count without a mask that names them.
             gone = channels - kept

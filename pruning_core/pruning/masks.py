@@ -8,8 +8,9 @@ What `torch.nn.utils.prune` does that one must know: `pruning/README.md`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch.nn.utils import prune
 from pruning_core.errors import PruningError
 from pruning_core.pruning.base import Outcome, PruningStep
 from pruning_core.pruning.sparsity import MaskableLayer
+from pruning_core.pruning.targets import protected_layers, ratio_of_group, ratios_of_layers
 
 
 class MaskingMethod(ABC):
@@ -64,32 +66,41 @@ class UnstructuredMethod(MaskingMethod):
         return Outcome()
 
 
-def layers_to_mask(network: nn.Module, protected: Collection[str]) -> list[MaskableLayer]:
-    """Return the layers whose weights may be masked, in the order of the model.
+def layers_to_mask(network: nn.Module, step: PruningStep) -> list[tuple[MaskableLayer, float]]:
+    """Return the layers whose weights may be masked, in the order of the model, each with its ratio.
+
+    A layer that shares its weight with one that stays, stays too; those that share one have one ratio.
 
     Args:
         network: Any network.
-        protected: Names of layers that stay as they are.
+        step: Says which layers stay as they are, and which have a ratio of their own.
 
     Raises:
-        PruningError: If there is none, or one whose weight is not a plain parameter.
+        PruningError: If there is none, one whose weight is not a plain parameter, or two of one weight have
+            different ratios of their own.
+        OptionError: If a pattern matches no layer, or two contradict each other.
     """
-    layers = {
-        name: layer
-        for name, layer in network.named_modules()
-        if isinstance(layer, MaskableLayer) and name not in protected
-    }
-    if not layers:
-        raise PruningError(
-            "no layer to mask in this model: it has no Conv2d or Linear besides its classifier"
-        )
+    protected = {*protected_layers(network, step.spec), *step.protected}
+    own = ratios_of_layers(network, step.spec, step.protected, get_args(MaskableLayer))
+    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, MaskableLayer)}
+    owners: dict[int, list[str]] = {}
     for name, layer in layers.items():
-        if "weight" not in dict(layer.named_parameters(recurse=False)):
+        if name not in protected and "weight" not in dict(layer.named_parameters(recurse=False)):
             raise PruningError(
                 f"cannot mask layer {name!r}: its weight is computed (weight_norm, a parametrization), "
-                "not a parameter; remove that from the model first"
+                "not a parameter; remove that from the model first, or protect the layer"
             )
-    return list(layers.values())
+        owners.setdefault(id(layer.weight), []).append(name)
+    found = {
+        name: ratio_of_group(names, own, step.ratio)
+        for names in owners.values()
+        if protected.isdisjoint(names)
+        for name in names
+    }
+    if not found:
+        besides = "those that are protected" if step.spec.protect or step.spec.ratio_of else "its classifier"
+        raise PruningError(f"no layer to mask in this model: it has no Conv2d or Linear besides {besides}")
+    return [(layer, found[name]) for name, layer in layers.items() if name in found]
 
 
 def _mask_weights(
@@ -98,7 +109,7 @@ def _mask_weights(
     torch_method: type[prune.BasePruningMethod],
     score: Callable[[Tensor], Tensor],
 ) -> None:
-    """Zero weights of `network`, in place, until `step.ratio` of each layer, or of all, is zero.
+    """Zero weights of `network`, in place, until its ratio of each layer, or `step.ratio` of all, is zero.
 
     Args:
         network: Dense, or masked before.
@@ -106,11 +117,12 @@ def _mask_weights(
         torch_method: What torch chooses the weights with.
         score: Weight → scores of its shape, at least 0; the highest stays in each layer.
     """
-    layers = layers_to_mask(network, step.protected)
-    for group in [layers] if step.spec.scope == "global" else [[layer] for layer in layers]:
+    layers = layers_to_mask(network, step)
+    together = [([layer for layer, _ in layers], step.ratio)]
+    for group, ratio in together if step.spec.scope == "global" else [([layer], r) for layer, r in layers]:
         total = sum(layer.weight.numel() for layer in group)
         present = sum(int((layer.weight == 0).sum()) for layer in group)
-        missing = max(round(step.ratio * total) - present, 0)
+        missing = max(round(ratio * total) - present, 0)
         kept_weights = [_protect_zeros_and_one(layer, score) for layer in group]
         free = sum(int(layer.get_buffer("weight_mask").sum()) for layer in group)
         # In a group of one layer this is what prune.l1_unstructured and random_unstructured do.

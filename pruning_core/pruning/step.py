@@ -13,6 +13,7 @@ from pruning_core.pruning.base import LOGITS, Outcome, PruningStep
 from pruning_core.pruning.channel_plan import ChannelPlan, all_tensors, make_plan
 from pruning_core.pruning.plain import make_plain, reparametrized
 from pruning_core.pruning.sparsity import sparsity_of
+from pruning_core.pruning.targets import protected_layers
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def prune(
         if reparametrized(dense):
             plain_dense = copy_network(dense)
             make_plain(plain_dense)
-        step = PruningStep(method, ratio, plain_dense, example, {classifier: LOGITS}, seed)
+        protected = {**protected_layers(plain_dense, method), classifier: LOGITS}
+        step = PruningStep(method, ratio, plain_dense, example, protected, seed)
         outcome = find_method(method.name).prune(network, step)
     return make_plan(dense, network, outcome, earlier, protected=(classifier,))

@@ -9,7 +9,7 @@ Source of the dependency graph: Fang et al., "DepGraph: Towards Any Structural P
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 
 import torch
@@ -23,6 +23,7 @@ from pruning_core.pruning.choice import choose_globally, choose_locally
 from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
+from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
 
 __all__ = ["Importance", "StructuredMethod", "prune_structured"]
 
@@ -69,6 +70,11 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
     network.eval()
     if step.ratio >= 1:
         return Outcome()
+    own = ratios_of_layers(step.dense, step.spec, step.protected)
+
+    def ratio_of(group: Group) -> float:
+        return ratio_of_group(group.outputs, own, step.ratio)
+
     work = copy_network(network)
     _unfreeze(work.parameters())
     try:
@@ -81,7 +87,7 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
     if step.spec.scope == "global":
         wanted = choose_globally(groups, step.ratio)
     else:
-        wanted = choose_locally(groups, lambda _: step.ratio)
+        wanted = choose_locally(groups, ratio_of)
         whole += _too_narrow(groups, step.spec.round_to)
     search = CutSearch(work, step.example, wanted, step.spec.round_to)
     search.run()
@@ -92,7 +98,7 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
     if trial is not None:
         _become(network, trial.network)
     return Outcome(
-        requested={} if step.spec.scope == "global" else _requested(groups, step.ratio),
+        requested={} if step.spec.scope == "global" else _requested(groups, ratio_of),
         kept=trial.kept if trial else {},
         proof=str(trial.proof) if trial else "",
         kept_whole=tuple(kept for kept in whole if kept.reason != LOGITS),
@@ -108,8 +114,10 @@ def _too_narrow(groups: Iterable[Group], round_to: int) -> Iterator[KeptWhole]:
             yield KeptWhole(group.roots[0], group.layers, reason)
 
 
-def _requested(groups: Iterable[Group], ratio: float) -> dict[str, int]:
-    return {root: int(group.dense_channels * (1 - ratio)) for group in groups for root in group.roots}
+def _requested(groups: Iterable[Group], ratio_of: Callable[[Group], float]) -> dict[str, int]:
+    return {
+        root: int(group.dense_channels * (1 - ratio_of(group))) for group in groups for root in group.roots
+    }
 
 
 def _unfreeze(parameters: Iterable[nn.Parameter]) -> None:

@@ -42,6 +42,8 @@ FIELDS: tuple[Field, ...] = (
     Field("schedule", str, "", _ALL, "`iterative` or `one-shot`"),
     Field("scope", str, "", _ALL, "`local` or `global`"),
     Field("round_to", int, "channels", _ALL, "kept widths are multiples of this"),
+    Field("protect", str, "", _ALL, "patterns of layers that stay whole, `head,layer1.*`; absent: none"),
+    Field("ratio_of", str, "", _ALL, "layers with a ratio of their own, `layer4.*=0.8`; absent: none"),
     Field("key", str, "", _ALL, "key of the checkpoint"),
     Field("seed", int, "", _ALL, "seed of the training"),
     Field("exhausted", bool, "", _ALL, "this step removed nothing that the one before had not"),

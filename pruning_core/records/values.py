@@ -26,6 +26,8 @@ MAX_TEXT_LENGTHS = {
     "reference": 1000,
     "failure": 20_000,
     "contention": 20_000,
+    "protect": 50_000,
+    "ratio_of": 50_000,
     "correct_bits": 2_500_000,
 }
 """Characters that a text may have: ids are made of several names, and answers are a digit for four images."""

@@ -46,7 +46,8 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
         facts.append(f"speed-up intervals cover {min(reached):.1%}, accuracy intervals 95.0% (Wilson)")
     yield " · ".join(facts)
     settings = [
-        _range_of(records, name, f"{name} {{}}") for name in ("schedule", "scope", "round_to", "seed")
+        _range_of(records, name, f"{name} {{}}")
+        for name in ("schedule", "scope", "round_to", "protect", "ratio_of", "seed")
     ]
     keys: dict[float, str] = {r["ratio"]: r["key"] for r in records if "ratio" in r and "key" in r}
     short = ", ".join(f"{f'{ratio:g}' if ratio else 'dense'} {keys[ratio][:8]}" for ratio in sorted(keys))

@@ -5,6 +5,7 @@ from typing import Any
 from pruning_core.backends.base import options_text
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
+from pruning_core.config.patterns import patterns_text, ratios_text
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.measure.accuracy import agreement, logit_difference
@@ -25,6 +26,8 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         "schedule": grid.schedule,
         "scope": grid.scope,
         "round_to": grid.round_to,
+        **({"protect": patterns_text(grid.protect)} if grid.protect else {}),
+        **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
         "seed": train.seed,
     }
 

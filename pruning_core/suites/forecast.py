@@ -19,8 +19,10 @@ from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
 from pruning_core.datasets.base import Dataset
 from pruning_core.models import build_model
+from pruning_core.models.inspect import find_classifier
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import prune
+from pruning_core.pruning.targets import ratios_of_layers
 from pruning_core.store.checkpoint import describe
 from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
@@ -46,6 +48,7 @@ def announce(variants: Iterable[Variant], grid: Grid, workspace: Workspace) -> N
     """Say how many checkpoints will be made and about how long it takes; nothing if all are stored.
 
     Raises:
+        OptionError: If a pattern of layers matches none.
         CrashError: If processes have died at the first steps of a training too often.
     """
     missing = missing_specs(variants, grid, workspace)
@@ -89,6 +92,7 @@ def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, workspace: W
     """Estimate the seconds for the specs of one network on one dataset, in the order of their ratios."""
     images = dataset.spec
     dense = build_model(specs[0].model.name, images.classes, (images.channels, images.height, images.width))
+    _check_patterns(specs, dense, dataset)
     timed_dense = _time_steps(specs[0], dense, dense, dataset, workspace, ratio=0.0)
     total_s = 0.0
     of_methods: dict[str, list[PrunedSpec]] = {}
@@ -107,6 +111,16 @@ def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, workspace: W
         for spec in pruned:
             total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, dataset)
     return total_s
+
+
+def _check_patterns(specs: Sequence[CheckpointSpec], dense: nn.Module, dataset: Dataset) -> None:
+    """Refuse patterns of layers that match none now, and not when the dense model is trained."""
+    methods = {spec.method for spec in specs if isinstance(spec, PrunedSpec)}
+    if any(method.protect or method.ratio_of for method in methods):
+        image = (dataset.spec.channels, dataset.spec.height, dataset.spec.width)
+        classifier = find_classifier(dense, torch.zeros(1, *image))
+        for method in methods:
+            ratios_of_layers(dense, method, (classifier,))
 
 
 def _time_steps(

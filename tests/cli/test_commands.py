@@ -59,6 +59,20 @@ def test_plan_of_a_method_that_masks(run, tmp_path):
     assert not most["exhausted"]
 
 
+def test_plan_of_some_layers(run, tmp_path):
+    """--protect and --ratio-of say of single layers what becomes of them, along the whole schedule."""
+    name = write_user_model(tmp_path, "some_nets")
+    rows = {}
+    for options in ((), ("--protect", "inner"), ("--ratio-of", "inner=0.25,stem=0.25")):
+        asked = ("plan", "--model", name, "--method=unstructured-l1", "--ratios=0.5,0.9", "--format=json")
+        rows[options] = [step["sparsity"] for step in json.loads(run(*asked, *options)[1])]
+    plain, protected, own = rows.values()
+    assert 0 < protected[0] < protected[1] < plain[1]
+    assert protected[0] < plain[0]
+    assert own[0] < plain[0]
+    assert own[0] < own[1] < plain[1]
+
+
 MISTAKES = {
     "model": (("plan", "--model", "resnet81"), "no model 'resnet81'. Did you mean 'resnet18'"),
     "method": (("plan", "--method", "magnitud"), "no pruning method 'magnitud'. Did you mean 'magnitude'"),
@@ -79,6 +93,22 @@ MISTAKES = {
         ("prepare", "--scope", "globl"),
         "'globl' is not one of 'local', 'global'",
     ),
+    "layer": (
+        ("plan", "--method", "unstructured-l1", "--protect", "layr1.*"),
+        "protect: no layer 'layr1.*' in this model. Did you mean 'layer1.*'?",
+    ),
+    "no layer at all": (("plan", "--protect", "fc,,conv1"), "protect: needs at least one name, and no empty"),
+    "layer without a ratio": (("plan", "--ratio-of", "layer4"), "ratio_of: write layer4.*=0.8, several"),
+    "ratio of a layer": (("plan", "--ratio-of", "layer4=2"), "in [0, 1]; got 2.0 for 'layer4'"),
+    "two ratios": (
+        ("plan", "--method", "unstructured-l1", "--ratio-of", "layer4=0.5,*.conv1=0.2"),
+        "both match layer4.0.conv1, and neither is within the other",
+    ),
+    "ratio of a layer, global": (
+        ("prepare", "--ratio-of", "layer4=0.5", "--scope", "global"),
+        "ratio_of: a layer's own ratio needs local scope",
+    ),
+    "protect to prepare": (("prepare", "--protect", "a,a"), "protect: has duplicates: a"),
     "dataset": (("prepare", "--dataset", "digit"), "no dataset 'digit'. Did you mean 'digits'"),
     "dataset not there": (("prepare", "--dataset", "folder:nowhere"), "nowhere"),
     "dataset not had": (("prepare", "--dataset", "cifar10", "--data-root", "."), "cifar10"),

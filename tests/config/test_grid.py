@@ -81,6 +81,7 @@ def test_wrong_values_are_named(content, expected):
         ("[latency]\nround = 10\n", 2),
         ("[tarin]\nepochs = 1\n", 1),
         ("model = resnet18\n", 1),
+        ('ratios = [0.5]\n[ratio_of]\n"layer4.*" = 2\n', 2),  # the table's: a pattern is no plain key
     ],
 )
 def test_errors_in_a_file_name_the_line(tmp_path, text, line):
@@ -167,6 +168,57 @@ def test_threads_are_an_axis():
     ]
     assert both == [f"{cell}-t1" for cell in one[:1]] + [f"{one[0]}-t2", f"{one[1]}-t1", f"{one[1]}-t2"]
     assert len(set(both)) == 4
+
+
+def test_layers_are_lists_tables_or_text(tmp_path):
+    """A file and an option say the same of layers, in any order; the method's spec has it, sorted."""
+    text = 'protect = ["layer1.*", "head"]\n[ratio_of]\n"layer4.*" = 0.8\n"layer2" = 1\n'
+    from_file = read_grid(write(tmp_path, text))
+    from_text = make_grid({"protect": "head, layer1.*", "ratio_of": "layer2=1, layer4.*=0.8"})
+    assert from_file == from_text
+    assert from_file.protect == ("head", "layer1.*")
+    assert from_file.ratio_of == (("layer2", 1.0), ("layer4.*", 0.8))
+    spec = from_file.method_spec("magnitude")
+    assert (spec.protect, spec.ratio_of) == (from_file.protect, from_file.ratio_of)
+    assert read_grid(tmp_path / "my.toml", {"protect": "fc"}).protect == ("fc",)
+    assert read_grid(write(tmp_path, "protect = []\n[ratio_of]\n")) == make_grid({})
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"protect": ""}, "protect: needs at least one name, and no empty ones"),
+        ({"protect": ["a", "a"]}, "protect: has duplicates: a"),
+        ({"protect": ["a,b"]}, "protect: no layer has a comma in its name; got 'a,b'"),
+        ({"protect": [1]}, r"protect: needs a list of names of layers.*got \[1\]"),
+        ({"protect": {"a": 0.5}}, "protect: needs a list of names of layers"),
+        ({"protect": [f"{i:0500}" for i in range(21)]}, "protect: at most 10000 characters"),
+        (
+            {"ratio_of": "layer4"},
+            r"ratio_of: write layer4\.\*=0\.8, several separated by commas; got 'layer4'",
+        ),
+        ({"ratio_of": "a=0.5,"}, "ratio_of: write"),
+        ({"ratio_of": "a=0.5,a=0.6"}, "ratio_of: has duplicates: a"),
+        ({"ratio_of": "=0.5"}, "ratio_of: needs at least one name, and no empty ones"),
+        ({"ratio_of": {"a": 1.5}}, r"ratio_of: a ratio is the fraction .* in \[0, 1\]; got 1.5 for 'a'"),
+        ({"ratio_of": {"a": "0.5"}}, "got '0.5' for 'a'"),
+        ({"ratio_of": {"a": True}}, "got True for 'a'"),
+        ({"ratio_of": {"a": float("nan")}}, "got nan for 'a'"),
+        ({"ratio_of": {"layer4": {"0": 0.5}}}, r'a name with a dot needs quotes, as "layer4\.\*" = 0\.8'),
+        ({"ratio_of": 0.5}, "ratio_of: needs a table of layers and ratios"),
+        ({"ratio_of": {"a": 0.5}, "scope": "global"}, "ratio_of: a layer's own ratio needs local scope"),
+    ],
+)
+def test_layers_that_cannot_be_meant_are_refused(content, expected):
+    """What is wrong with a list of layers, or a table of their ratios, is said in one line."""
+    with pytest.raises(OptionError, match=expected) as caught:
+        make_grid(content)
+    assert "\n" not in str(caught.value)
+
+
+def test_protection_is_for_every_scope():
+    """Only ratios by layer contradict a ranking over all layers."""
+    assert make_grid({"protect": "a", "scope": "global"}).method_spec("lamp").protect == ("a",)
 
 
 @pytest.mark.parametrize("threads", ["0,1", "-1", "1,1", "two", []])

@@ -93,13 +93,31 @@ def _replace(spec, path, change):
 )
 def test_every_field_decides_the_key(spec, path):
     """Changing any field, however deep and whether it has a default or not, changes the key."""
-    change = (lambda _: "cpu") if path[-1] == "device" else _changed
+    other = {"device": "cpu", "protect": ("layer1",), "ratio_of": (("layer1", 0.5),)}
+    change = (lambda _: other[path[-1]]) if path[-1] in other else _changed
     assert key_of(_replace(spec, path, change)) != key_of(spec)
 
 
 def test_defaults_stand_in_the_json():
     """A default is written out, so that changing it never reuses an old checkpoint."""
     assert '"label_smoothing":0.1' in canonical_json(TrainSpec())
+
+
+def test_layers_that_nothing_is_said_of_are_not_in_the_json():
+    """Without protected layers and ratios by layer the text is that of before these fields."""
+    assert canonical_json(MethodSpec()) == (
+        '{"name":"magnitude","round_to":2,"schedule":"iterative","scope":"local"}'
+    )
+
+
+def test_key_does_not_depend_on_the_order_of_patterns():
+    """Which pattern counts is decided by what it matches: written in another order it is the same key."""
+    first = MethodSpec(protect=["fc", "layer1.*"], ratio_of={"layer4": 0.5, "layer2": 1})
+    second = MethodSpec(protect=["layer1.*", "fc"], ratio_of=[("layer2", 1.0), ("layer4", 0.5)])
+    assert first == second
+    assert canonical_json(first) == canonical_json(second)
+    assert MethodSpec.model_validate_json(canonical_json(first)) == first
+    assert hash(first) == hash(second)
 
 
 def test_key_does_not_depend_on_how_a_number_was_written():

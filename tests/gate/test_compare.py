@@ -142,6 +142,8 @@ def test_accuracy_of_a_latency_run_is_judged(tmp_path: Path) -> None:
         "schedule",
         "scope",
         "round_to",
+        "protect",
+        "ratio_of",
         "seed",
         "backend",
         "precision",
@@ -157,7 +159,7 @@ def test_records_of_different_things_are_not_compared(tmp_path: Path, name: str)
     baseline, new = (factory.as_run(small_run(), tmp_path) for _ in range(2))
     (record,) = [r for r in new.records if (r["suite"], r["cell"]) == LAT]
     kind = FIELD_BY_NAME[name].kind
-    record[name] = {str: "other", int: 7, float: 0.125, bool: not record[name]}[kind]
+    record[name] = {str: "other", int: 7, float: 0.125, bool: not record.get(name)}[kind]
     (found,) = [c for c in compare(baseline, new, Policy()).cells if (c.suite, c.cell) == LAT]
     assert found.verdict == "cannot-compare"
     assert found.reason.startswith(f"{name} differs: baseline ")

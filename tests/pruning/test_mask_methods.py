@@ -1,5 +1,6 @@
 """Methods that mask weights: how many become zero, which, and what they refuse."""
 
+import copy
 from collections import OrderedDict
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 from torch.nn.utils.parametrizations import weight_norm
 
-from pruning_core.errors import PruningError
+from pruning_core.errors import OptionError, PruningError
 from pruning_core.pruning import METHODS
 from pruning_core.pruning.sparsity import zeros_of
 from tests.helpers.mask_networks import (
@@ -113,6 +114,66 @@ class TestZeroCounts:
         assert zero_count(network.hidden) == 24
         assert torch.equal(network.hidden.bias, bias)
         assert torch.equal(network.fc.weight, fc)
+
+
+class TestTargets:
+    """Layers that stay, and layers with a ratio of their own."""
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_a_protected_layer_stays(self, name):
+        """No weight of a protected layer becomes zero; the others are masked as without it."""
+        network = mask(build_tiny(), name, 0.5, protect=["in*"])
+        assert [zero_count(network.get_submodule(layer)) > 0 for layer in CONVOLUTIONS] == [True, False, True]
+        assert torch.equal(network.inner.weight, build_tiny().inner.weight)
+
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_protection_holds_in_global_scope(self, name):
+        """The ratio is of the weights that are not protected: those neither become zero nor count."""
+        network = mask(build_tiny(), name, 0.5, scope="global", protect=["inner"])
+        left = (network.stem, network.outer)
+        assert zero_count(network.inner) == 0
+        assert sum(map(zero_count, left)) == round(0.5 * sum(layer.weight.numel() for layer in left))
+
+    @pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
+    @pytest.mark.parametrize("name", MASKING)
+    def test_a_layer_has_its_own_ratio_at_every_step(self, name, ratio):
+        """A layer of ratio_of has that one whatever the schedule's is; the others have the schedule's."""
+        of = zero_channels if name == "ln-structured" else zero_count
+        network = mask(build_tiny(), name, ratio, round_to=1, ratio_of={"inner": 0.75, "stem": 0.0})
+        plain = mask(build_tiny(), name, ratio, round_to=1)
+        own = mask(build_tiny(), name, 0.75, round_to=1)
+        assert of(network.inner) == of(own.inner) > 0
+        assert of(network.stem) == 0
+        assert of(network.outer) == of(plain.outer) > 0
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_layers_of_one_weight_stay_together(self, name):
+        """What shares its weight with a protected layer stays, and has the ratio that either has."""
+        tied = nn.Sequential(OrderedDict(a=nn.Linear(8, 8), b=nn.Linear(8, 8), c=nn.Linear(8, 8)))
+        tied.b.weight = tied.a.weight
+        network = mask(copy.deepcopy(tied), name, 0.5, round_to=1, protect=["a"])
+        assert (zero_count(network.b), zero_count(network.c)) == (0, 32)
+        network = mask(copy.deepcopy(tied), name, 0.5, round_to=1, ratio_of={"b": 0.25})
+        assert (zero_count(network.a), zero_count(network.c)) == (16, 32)
+        with pytest.raises(PruningError, match=r"a and b can only be pruned alike.* 0\.25 and 0\.5"):
+            mask(tied, name, 0.5, ratio_of={"a": 0.25, "b": 0.5})
+
+    @pytest.mark.parametrize("name", MASKING)
+    def test_what_cannot_be_meant_is_refused(self, name):
+        """Patterns that match nothing, nothing that is masked, or all there is, are said in one line."""
+        with pytest.raises(OptionError, match=r"no layer 'iner' in this model\. Did you mean 'inner'"):
+            mask(build_tiny(), name, 0.5, protect=["iner"])
+        with pytest.raises(OptionError, match=r"'fc' = 0\.5 matches only layers that stay"):
+            mask(build_tiny(), name, 0.5, ratio_of={"fc": 0.5})
+        with pytest.raises(OptionError, match="'norm' matches no layer that this method prunes"):
+            mask(build_tiny(), name, 0.5, ratio_of={"norm": 0.5})
+        with pytest.raises(PruningError, match="no Conv2d or Linear besides those that are protected"):
+            mask(build_tiny(), name, 0.5, protect=["*"])
+        network = nn.Sequential(
+            OrderedDict(conv=nn.Conv1d(3, 4, 1), flat=nn.Flatten(), hidden=nn.Linear(4, 4))
+        )
+        with pytest.raises(OptionError, match="'conv' matches no layer that this method prunes"):
+            mask(network, name, 0.5, ratio_of={"conv": 0.5})
 
 
 class TestWhichWeights:

@@ -229,7 +229,8 @@ KEYS = {
     "policy": "slowdown dense_slowdown max_accuracy_drop inconclusive familywise_error confidence "
     "min_cells alpha_weights cells match",
     "thresholds": "threshold dataset ratio min_accuracy max_accuracy_drop min_agreement up_to_ratio",
-    "grid": "model dataset ratios threads batch_sizes round_to recipe epochs_by_ratio seed rounds epochs",
+    "grid": "model dataset ratios threads batch_sizes round_to protect ratio_of recipe epochs_by_ratio seed "
+    "rounds epochs",
 }
 HEADS = [
     "",
@@ -239,6 +240,7 @@ HEADS = [
     "[latency]",
     "[fine_tune]",
     "[[train]]",
+    "[ratio_of]",
     "[a.b]",
     "[cells]",
 ]
@@ -289,7 +291,9 @@ def test_any_option_is_told(options: dict[str, Any]) -> None:
 
 @tries(60)
 @given(
-    st.sampled_from(["--image", "--classes", "--round-to", "--ratios", "--schedule", "--scope", "--method"]),
+    st.sampled_from(
+        ["--image", "--classes", "--round-to", "--ratios", "--ratio-of", "--schedule", "--scope", "--method"]
+    ),
     texts.filter(lambda text: text not in ("0.05", "0", "1", "1_0", "true", "0.1:0.9:0.1")),
 )
 def test_any_option_of_a_command_is_told(option: str, text: str) -> None:

@@ -271,6 +271,17 @@ def test_every_table_says_where_its_numbers_come_from(tmp_path: Path) -> None:
         assert "fork–join" not in notes
 
 
+def test_every_table_says_which_layers_were_named(tmp_path: Path) -> None:
+    """Protected layers and layers with a ratio of their own stand under the tables of such a run alone."""
+    content = factory.make_content()
+    assert not [table for table in report_on(content, tmp_path).tables if "protect" in " ".join(table.notes)]
+    for suite in ("cost", "accuracy", "latency"):
+        for record in factory.records_of(content, suite):
+            record |= {"protect": "head,layer1.*", "ratio_of": "layer4.*=0.8"}
+    for table in report_on(content, tmp_path).tables:
+        assert "protect head,layer1.* · ratio_of layer4.*=0.8 · seed 0" in " ".join(table.notes)
+
+
 def test_tables_say_the_fork_join_latency(tmp_path: Path) -> None:
     """Where records hold a fork–join latency, the reader of times sees its range."""
     content = factory.make_content()
