@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pruning_core.pruning.attention import follow_widths
 from pruning_core.pruning.base import Kept
-from pruning_core.pruning.graph import build_graph, group_of, width_of
+from pruning_core.pruning.graph import build_graph, group_of, merged_group, width_of
 
 NUMBERS = ("dim", "width", "channels", "features", "planes")
 """What a module calls a width that it keeps as a number."""
@@ -64,14 +64,13 @@ def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Ke
     for tensor in before.values():
         if tensor.dim():
             tensor.data = torch.arange(tensor.numel(), dtype=torch.float64).reshape(tensor.shape)
-    for cut in cuts:
-        for root in (modules[name] for name in cut.roots):
-            width = width_of(root)
-            group_of(graph, root, list(cut.channels), cut.ignored).prune()
-            if width_of(root) != width - len(cut.channels):
-                raise ValueError(
-                    f"of {len(cut.channels)} channels torch-pruning removes {width - width_of(root)}"
-                )
+    roots = [(modules[name], cut) for cut in cuts for name in cut.roots]
+    left = [width_of(root) - len(cut.channels) for root, cut in roots]
+    groups = [group_of(graph, root, list(cut.channels), cut.ignored) for root, cut in roots]
+    merged_group(graph, groups).prune(record_history=False)
+    for (root, _), width in zip(roots, left, strict=True):
+        if width_of(root) != width:
+            raise ValueError(f"torch-pruning leaves {width_of(root)} channels, and should leave {width}")
     kept: dict[str, tuple[Tensor, ...]] = {}
     names_of: dict[int, str] = {}
     for name, tensor in tensors_of(network).items():

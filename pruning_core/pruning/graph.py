@@ -1,7 +1,9 @@
 """torch-pruning's graph of a network: which layers depend on which, and how wide they are."""
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
+from unittest.mock import patch
 
 from torch import Tensor, nn
 
@@ -11,6 +13,27 @@ ROOT_TYPES = (nn.modules.conv._ConvNd, nn.Linear)
 """Layers whose outputs are ranked."""
 
 
+MAX_INDICES = 1_000_000
+"""More than this many indices in a group are a walk without end."""
+
+_HybridIndex = tp._helpers._HybridIndex
+_Indices = dict[int, Any]  # index → torch-pruning's pair of it and the root's
+_MAPPINGS = tp.dependency.index_mapping
+_UPDATES = {
+    tp.ops.OPTYPE.CONCAT: _MAPPINGS.update_concat_index_mapping,
+    tp.ops.OPTYPE.SPLIT: _MAPPINGS.update_split_index_mapping,
+    tp.ops.OPTYPE.RESHAPE: _MAPPINGS.update_reshape_index_mapping,
+    tp.ops.OPTYPE.UNBIND: _MAPPINGS.update_unbind_index_mapping,
+    tp.ops.OPTYPE.EXPAND: _MAPPINGS.update_expand_index_mapping,
+    tp.ops.OPTYPE.SLICE: _MAPPINGS.update_slice_index_mapping,
+}
+"""What torch-pruning calls for each kind of operation before it looks for a group."""
+
+
+class EndlessError(Exception):
+    """A walk through the graph does not come to an end."""
+
+
 def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
     """Trace a network.
 
@@ -18,7 +41,7 @@ def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
         network: All its parameters require gradients: torch-pruning follows autograd.
         example: (1, C, H, W).
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), patch.object(_MAPPINGS, "update_index_mapping", _update_index_mappings):
         warnings.simplefilter("ignore")  # torch-pruning names parameters that no layer of its list owns
         return tp.DependencyGraph().build_dependency(
             network, example_inputs=example, unwrapped_parameters=_own_parameters(network), verbose=False
@@ -33,13 +56,87 @@ def group_of(
     Args:
         graph: Of the network.
         layer: Convolution or linear layer.
-        channels: Its outputs.
+        channels: Its outputs, as they are numbered now: nothing was cut since the network was traced.
         ignored: Dependencies to leave out, as `misplaced` returns them.
     """
-    group = graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, channels)
-    if ignored:
-        group.items[:] = [item for item in group.items if identity_of(graph, item.dep) not in ignored]
+    cut = graph.get_pruner_of_module(layer).prune_out_channels
+    if isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.out_channels > 1:
+        cut = tp.prune_depthwise_conv_out_channels
+    node = graph.module2node[layer]
+    group = tp.Group()
+    group.add_dep(tp.Dependency(cut, cut, source=node, target=node), [])
+    indices = _walk(graph, group, [_HybridIndex(idx=channel, root_idx=channel) for channel in channels])
+    group._DG = graph
+    group.items[:] = [item for item in group.items if identity_of(graph, item.dep) not in ignored]
+    for number, item in enumerate(group.items):
+        found = indices[item.dep.target, item.dep.handler].values()
+        group[number] = type(item)(item.dep, [index.idx for index in found])
+        group[number].root_idxs = [index.root_idx for index in found]
     return group
+
+
+def merged_group(graph: "tp.DependencyGraph", groups: Sequence["tp.Group"]) -> "tp.Group":
+    """Put groups together, each layer once, so that all can be cut at one time: indices are those of now."""
+    merged = tp.Group()
+    merged._DG = graph
+    found: dict[tuple[object, object], tuple[Any, set[int]]] = {}
+    for item in (item for group in groups for item in group.items):
+        found.setdefault((item.dep.target, item.dep.handler), (item.dep, set()))[1].update(item.idxs)
+    for dependency, indices in found.values():
+        merged.add_dep(dependency, sorted(indices))
+    return merged
+
+
+def _walk(
+    graph: "tp.DependencyGraph", group: "tp.Group", channels: Sequence[Any]
+) -> dict[tuple[object, object], _Indices]:
+    """Fill a group that holds its root, and return for each dependency which indices it has.
+
+    torch-pruning's own walk does not end where it meets the same indices in another order, or ever higher ones.
+    Here an index that a layer has already is not followed again, nor one that it cannot have.
+
+    Raises:
+        EndlessError: If there are more indices than any layer can have.
+    """
+    root = group[0].dep
+    found: dict[tuple[object, object], _Indices] = {(root.target, root.handler): {i.idx: i for i in channels}}
+    steps, total = [(root, list(channels))], 0
+    widest = max(
+        _width(graph, node, out) or 0 for node in graph.module2node.values() for out in (False, True)
+    )
+    while steps:
+        dependency, indices = steps.pop()
+        for then in dependency.target.dependencies:
+            if not then.is_triggered_by(dependency.handler):
+                continue
+            mapped = indices
+            for mapping in then.index_mapping:
+                mapped = mapping(mapped) if mapping is not None else mapped
+            known = found.setdefault((then.target, then.handler), {})
+            new = {index.idx: index for index in mapped if index.idx not in known and index.idx < widest}
+            if not new:
+                continue
+            if not known:
+                group.add_dep(then, [])
+            known |= new
+            width = _width(graph, then.target, graph.is_out_channel_pruning_fn(then.handler))
+            if width is None or max(new) < width:
+                steps.append((then, list(new.values())))
+            total += len(new)
+            if total > MAX_INDICES:
+                raise EndlessError
+    return found
+
+
+def _update_index_mappings(graph: "tp.DependencyGraph") -> None:
+    """Let torch-pruning find out how indices change on the way; where it fails, they stay as they are."""
+    for kind, update in _UPDATES.items():
+        for node in graph.module2node.values():
+            if node.type == kind:
+                try:
+                    update(graph, node)
+                except (ZeroDivisionError, IndexError, TypeError):
+                    continue
 
 
 def misplaced(graph: "tp.DependencyGraph", group: "tp.Group") -> frozenset[object]:
@@ -49,11 +146,16 @@ def misplaced(graph: "tp.DependencyGraph", group: "tp.Group") -> frozenset[objec
     """
     found = set()
     for dependency, indices in group:
-        out = graph.is_out_channel_pruning_fn(dependency.handler)
-        width = (graph.get_out_channels if out else graph.get_in_channels)(dependency.target)
+        width = _width(graph, dependency.target, graph.is_out_channel_pruning_fn(dependency.handler))
         if width is not None and max(indices, default=0) >= width:
             found.add(identity_of(graph, dependency))
     return frozenset(found)
+
+
+def _width(graph: "tp.DependencyGraph", node: Any, out: bool) -> int | None:
+    """Return the outputs or inputs of what a node stands for; None of an operation that takes any."""
+    width: int | None = (graph.get_out_channels if out else graph.get_in_channels)(node)
+    return width
 
 
 def identity_of(graph: "tp.DependencyGraph", dependency: object) -> tuple[str, bool]:

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from pruning_core.errors import first_line
 from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
 from pruning_core.pruning.base import KeptWhole
-from pruning_core.pruning.graph import ROOT_TYPES, build_graph, group_of, identity_of, misplaced, width_of
+from pruning_core.pruning.graph import (
+    ROOT_TYPES,
+    EndlessError,
+    build_graph,
+    group_of,
+    identity_of,
+    misplaced,
+    width_of,
+)
 from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -74,7 +82,7 @@ def find_groups(
         try:
             with time_limit(MAX_GROUP_S):
                 group = finder.group(name, layer)
-        except OutOfTimeError:
+        except (OutOfTimeError, EndlessError):
             whole.append(KeptWhole(name, (name,), ENDLESS))
             continue
         except _NotRankedError as error:

@@ -10,6 +10,7 @@ from pruning_core.errors import first_line
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.cutting import Cut, EmptiedError, cut_channels, follow_numbers
+from pruning_core.pruning.graph import EndlessError
 from pruning_core.pruning.groups import ENDLESS
 from pruning_core.pruning.proof import Proof, prove_cut
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
@@ -47,7 +48,7 @@ def try_cuts(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Trial 
     try:
         with time_limit(MAX_CUT_S):
             kept = cut_channels(trial, example, cuts)
-    except OutOfTimeError:
+    except (OutOfTimeError, EndlessError):
         return Failure(ENDLESS)
     except EmptiedError as error:
         return Failure(first_line(error), emptied=True)
