@@ -9,7 +9,7 @@ from torch import nn
 
 from pruning_core.errors import OptionError
 from pruning_core.files.extras import require_timm
-from pruning_core.models.zoo import Image
+from pruning_core.models.zoo import USUAL_IMAGE, Image
 from pruning_core.torchvision_compat import models as _first  # noqa: F401  # timm imports torchvision
 from pruning_core.user_code.functions import one_line
 
@@ -29,7 +29,10 @@ class TimmZoo:
 
     def own_image(self, name: str) -> Image:
         """Return the shape of images that timm's configuration of a network names."""
-        channels, height, width = _import_timm().get_pretrained_cfg(name).input_size
+        configuration = _import_timm().get_pretrained_cfg(name)
+        if configuration is None:  # of a few networks in older versions
+            return USUAL_IMAGE
+        channels, height, width = configuration.input_size
         return channels, height, width
 
     def build(self, name: str, classes: int, image: Image) -> nn.Module:
@@ -38,7 +41,7 @@ class TimmZoo:
         channels, *size = image
         arguments: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of timm about itself: names that moved, layers that will
+            warnings.simplefilter("ignore")  # what timm says of its own code
             if size == list(self.own_image(name)[1:]):
                 return _as_module(timm.create_model(name, **arguments))
             try:
@@ -63,7 +66,9 @@ def _import_timm() -> Any:
     """
     require_timm()
     try:
-        return importlib.import_module("timm")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("timm")
     except Exception as error:
         raise OptionError(
             f"timm is installed, but cannot be imported: {one_line(error)}. Install it again: "

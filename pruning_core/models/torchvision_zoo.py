@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from pruning_core.errors import ModelError
-from pruning_core.models.zoo import Image
+from pruning_core.models.zoo import USUAL_IMAGE, Image
 from pruning_core.torchvision_compat import models
 
 _SIZE_ARGUMENTS = {
@@ -16,9 +16,6 @@ _SIZE_ARGUMENTS = {
 
 _INITIALISED = ("googlenet", "inception_v3")
 """They warn unless they are told whether to draw weights as torchvision has done so far."""
-
-_USUAL_SIZE = 224
-"""Height and width where no published weights tell."""
 
 
 class TorchvisionZoo:
@@ -42,7 +39,7 @@ class TorchvisionZoo:
         """
         crops = [weights.transforms().crop_size for weights in models.get_model_weights(name)]
         sizes = [(crop[0], crop[-1]) for crop in crops]
-        return (3, *min(sizes, default=(_USUAL_SIZE, _USUAL_SIZE)))
+        return (3, *min(sizes, default=USUAL_IMAGE[1:]))
 
     def build(self, name: str, classes: int, image: Image) -> nn.Module:
         """Build a network, auxiliary outputs included where it has any.

@@ -17,6 +17,9 @@ from pruning_core.user_code.functions import one_line
 Image = tuple[int, int, int]
 """Channels, height and width of one image."""
 
+USUAL_IMAGE: Image = (3, 224, 224)
+"""What networks for ImageNet take, where nothing tells it of one."""
+
 
 class Zoo(Protocol):
     """The networks of one library."""
@@ -54,7 +57,11 @@ def check_name(zoo: Zoo, name: str) -> None:
     """
     if not zoo.has(name):
         known = [f"{zoo.package}:{each}" for each in zoo.names()]
-        raise UnknownNameError("model", f"{zoo.package}:{name}", known, "of networks for classification")
+        untagged, dot, _ = name.partition(".")
+        meant = f"{zoo.package}:{untagged}" if dot and zoo.has(untagged) else ""
+        raise UnknownNameError(
+            "model", f"{zoo.package}:{name}", known, "of networks for classification", meant
+        )
 
 
 def library_of(zoo: Zoo) -> str:
@@ -85,11 +92,9 @@ def build_zoo_model(zoo: Zoo, name: str, classes: int, image: Image, seed: int) 
         try:
             network = zoo.build(name, classes, image)
         except Exception as error:
-            what = error if isinstance(error, ModelError) else one_line(error)
-            shape = "×".join(map(str, image))
-            raise ModelError(
-                f"model {full_name} cannot be built for images of {shape}: {what}{hint}"
-            ) from error
+            what = str(error) if isinstance(error, ModelError) else one_line(error).rstrip(".!")
+            refused = f"images of {'×'.join(map(str, image))}: {what}{hint}"
+            raise ModelError(f"model {full_name} cannot be built for {refused}") from error
         try:
             check_output(network, full_name, classes, image)
         except ModelError as error:

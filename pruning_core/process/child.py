@@ -20,17 +20,22 @@ _POLL_S = 0.2
 _ROOT = str(Path(__file__).parent.parent.parent)
 """Where this package is imported from: the child must run the same."""
 
-_PROGRAM = (
-    "import sys, importlib; sys.path.insert(0, sys.argv[1]); import pruning_core; del sys.path[0]; "
-    "importlib.import_module(sys.argv[2]).main()"
-)
+_PROGRAM = """
+import importlib, os, sys
+answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)  # what libraries and a user's network print is none of it
+sys.path.insert(0, sys.argv[1])
+import pruning_core
+del sys.path[0]
+importlib.import_module(sys.argv[2]).main(sys.stdin.read(), answers)
+"""
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a child ended."""
 
-    output: str  # all that it wrote to standard output
+    output: str  # all that it has answered
     problem: str  # why it did not end well, in words; empty where it did
 
 
@@ -38,8 +43,9 @@ def run_child(module: str, given: str, max_seconds: float, max_memory_bytes: int
     """Run `main` of a module of ours in a process of its own, and wait for its end.
 
     Args:
-        module: Its dotted name.
-        given: Standard input.
+        module: Its dotted name. Its `main` takes a text, and a stream to write answers to; standard output is
+            not among them.
+        given: The text.
         max_seconds: It is killed after as long.
         max_memory_bytes: It is killed when it holds more; 0: no limit.
     """

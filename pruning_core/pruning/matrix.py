@@ -7,7 +7,6 @@ memory costs its own rows. Starting the process takes seconds, which is little b
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Protocol
 
 from pruning_core.config.spec import MethodSpec
@@ -98,9 +97,8 @@ def plan_matrix(
 
 def _carry_out(task: Task, max_seconds: float) -> list[Row]:
     started = time.monotonic()
-    given = json.dumps({**asdict(task), "method": task.method.model_dump()})
     memory = round(available_memory_bytes() * _MEMORY_SHARE)
-    ended = run_child("pruning_core.pruning.matrix_worker", given, max_seconds, memory)
+    ended = run_child("pruning_core.pruning.matrix_worker", task.write(), max_seconds, memory)
     done: list[Row] = []
     problem = ended.problem
     for line in ended.output.splitlines(keepends=True):

@@ -1,12 +1,10 @@
 """The child's side of a matrix: one network, one method, a row for each ratio as soon as it is done."""
 
 import json
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self, TextIO
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.console.escaping import for_json
@@ -30,6 +28,17 @@ class Task:
     ratios: tuple[float, ...]
     classes: int
     image: tuple[int, int, int]  # channels, height, width
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Make a task of what `write` gives."""
+        fields = json.loads(text)
+        method = MethodSpec.model_validate(fields["method"])
+        return cls(**{**fields, "method": method, **{k: tuple(fields[k]) for k in ("ratios", "image")}})
+
+    def write(self) -> str:
+        """Return the task as JSON."""
+        return json.dumps({**asdict(self), "method": self.method.model_dump()})
 
     @property
     def name(self) -> tuple[str, str]:
@@ -82,18 +91,20 @@ def plan_rows(task: Task) -> Iterator[Row]:
         last = now
 
 
-def main() -> None:
-    """Read a task from standard input; write each row as a line of JSON, then a text where it failed."""
+def main(given: str, answers: TextIO) -> None:
+    """Carry out a task; answer each row in a line of JSON, then a text where it failed.
+
+    Args:
+        given: The task, as JSON.
+        answers: To whoever has started this process.
+    """
     prefer_to_be_killed()
     end_with_parent()
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a user's network prints is none of it
-    fields = json.load(sys.stdin)
-    task = Task(**{**fields, "method": MethodSpec.model_validate(fields["method"])})
+    task = Task.read(given)
     problem = ""
     try:
         for row in plan_rows(task):
-            print(for_json(row, compact=True), file=output, flush=True)
+            print(for_json(row, compact=True), file=answers, flush=True)
     except PruningBenchError as error:
         problem = " ".join(str(error).split())
     except MemoryError:
@@ -101,4 +112,4 @@ def main() -> None:
     except Exception as error:
         problem = describe_fault(error).removeprefix("error: ")
     if problem:
-        print(for_json(problem), file=output, flush=True)
+        print(for_json(problem), file=answers, flush=True)

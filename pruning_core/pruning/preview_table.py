@@ -12,6 +12,8 @@ WIDTH = 80
 
 _GAP = "  "
 
+_MAX_METHOD = 11
+
 _NUMBERS = (("ratio", 5), ("MACs (G)", 8), ("of dense", 8), ("params (M)", 10), ("whole", 5), ("s", 6))
 """Headings of the numbers, and their widths."""
 
@@ -63,7 +65,7 @@ def render_matrix(rows: Sequence[Row]) -> str:
         rows: In their order.
     """
     methods = {row["method"] for row in rows}
-    method_width = max(map(len, methods), default=0) + len(_GAP) if len(methods) > 1 else 0
+    method_width = min(max(map(len, methods)), _MAX_METHOD) + len(_GAP) if len(methods) > 1 else 0
     name_width = WIDTH - method_width - sum(width + len(_GAP) for _, width in _NUMBERS)
     # What all names begin with stands above them, so that less is cut.
     libraries = {row["model"].partition(":")[0] if ":" in row["model"] else "" for row in rows}
@@ -85,7 +87,7 @@ def render_matrix(rows: Sequence[Row]) -> str:
 def _line(name: str, method: str, numbers: Sequence[str], name_width: int, method_width: int) -> str:
     cells = [f"{_fitted(name, name_width):<{name_width}}"]
     if method_width:
-        cells.append(f"{method:<{method_width - len(_GAP)}}")
+        cells.append(f"{_fitted(method, method_width - len(_GAP)):<{method_width - len(_GAP)}}")
     cells += [f"{text:>{width}}" for text, (_, width) in zip(numbers, _NUMBERS, strict=True)]
     return _GAP.join(cells)
 
