@@ -27,5 +27,5 @@ def test_of_very_many_names_the_closest_are_shown():
     assert "Did you mean 'network77'?" in text
     assert "… 1000 in all" in text
     assert len(text) < 250
-    assert "network3, " in str(UnknownNameError("model", "zz", names))
+    assert "network10, " in str(UnknownNameError("model", "zz", names))
     assert "Did you mean 'other'?" in str(UnknownNameError("model", "network7", names, suggestion="other"))
