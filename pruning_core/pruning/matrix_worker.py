@@ -38,7 +38,7 @@ class Task:
 
     def write(self) -> str:
         """Return the task as JSON."""
-        return json.dumps({**asdict(self), "method": self.method.model_dump()})
+        return json.dumps({**asdict(self), "method": self.method.model_dump(mode="json")})
 
     @property
     def name(self) -> tuple[str, str]:
@@ -53,6 +53,8 @@ class Task:
             "schedule": self.method.schedule,
             "scope": self.method.scope,
             "round_to": self.method.round_to,
+            "protect": list(self.method.protect),
+            "ratio_of": dict(self.method.ratio_of),
             "built_by": model_library(self.model),
             "pruned_by": find_method(self.method.name).library_version(),
         }

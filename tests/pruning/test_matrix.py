@@ -163,6 +163,8 @@ def test_it_was_stopped_in_between(counted, tmp_path, monkeypatch):
         ({"round_to": 8}, "round_to 2 there, 8 here"),
         ({"scope": "global"}, "scope 'local' there, 'global' here"),
         ({"schedule": "one-shot"}, "schedule 'iterative' there, 'one-shot' here"),
+        ({"protect": ("layer1*",)}, r"protect \[\] there, \['layer1\*'\] here"),
+        ({"ratio_of": {"layer1*": 0.3}}, r"ratio_of {} there, {'layer1\*': 0.3} here"),
         ({"image": (1, 32, 32)}, r"image \[3, 32, 32\] there, \[1, 32, 32\] here"),
         ({"ratios": (0.5, 0.75)}, "a ratio of 0.25 there, not asked for here"),
     ],
