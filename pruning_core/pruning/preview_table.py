@@ -77,11 +77,23 @@ def render_matrix(rows: Sequence[Row]) -> str:
     for row in rows:
         name = printable(row["model"].removeprefix(library))
         lines.append(_line(name, row["method"], _cells(row), name_width, method_width))
-    if any(_count_whole(row) for row in rows):
-        lines.append("\nwhole: groups of channels that were kept whole; --format json says which and why")
+    lines += ["", *_notes(rows)]
     errors = {(row["model"], row["method"]): row["error"] for row in rows if row["error"]}
     lines += [printable(f"{model}, {method}: {error}") for (model, method), error in errors.items()]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Say what the table has no room for."""
+    notes = []
+    if any(_count_whole(row) for row in rows):
+        notes.append("whole: groups of channels that were kept whole; --format json says which and why")
+    proofs = [row["proof"] for row in rows if row.get("proof")]
+    if proofs:
+        exact = proofs.count("exact")
+        others = f"; {len(proofs) - exact} in which statistics change" if exact < len(proofs) else ""
+        notes.append(f"proofs of cuts: {exact} exact{others}")
+    return notes
 
 
 def _line(name: str, method: str, numbers: Sequence[str], name_width: int, method_width: int) -> str:

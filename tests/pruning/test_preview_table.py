@@ -55,6 +55,14 @@ def test_groups_kept_whole_are_counted():
     assert "kept whole" not in render_matrix([row("resnet50", kept_whole=[])])
 
 
+def test_proofs_are_summed_up():
+    """How many cuts were exact, and in how many statistics change, stands below; nothing where none was cut."""
+    rows = [row("a", proof="exact"), row("b", proof="statistics of norm change"), row("c", proof="")]
+    assert render_matrix(rows).endswith("\nproofs of cuts: 1 exact; 1 in which statistics change")
+    assert render_matrix(rows[:1]).endswith("\nproofs of cuts: 1 exact")
+    assert "proofs" not in render_matrix(rows[2:])
+
+
 def test_json_comes_in_pieces():
     """Row by row it is one list, also of none."""
     rows = [row("a"), row("b", error="no")]
