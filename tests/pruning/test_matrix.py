@@ -20,7 +20,7 @@ RATIOS = (0.25, 0.5)
 # Besides a network that works: one each that cannot be built, kills its process, prints, and never ends.
 TROUBLE = """
 import os, time, signal
-from matrix_own import tiny_model
+from @OWN@ import tiny_model
 
 def fails(classes, channels):
     raise RuntimeError("not\\ntoday")
@@ -39,11 +39,15 @@ def hangs(classes, channels):
 
 @pytest.fixture
 def networks(tmp_path, monkeypatch):
-    """Stand in a folder with a network that works, and some that do not."""
-    write_user_model(tmp_path, "matrix_own")
-    (tmp_path / "matrix_trouble.py").write_text(TROUBLE)
+    """Stand in a folder with a network that works, and some that do not; return their modules' names.
+
+    They are this test's alone: what a process has imported stays imported.
+    """
+    own, trouble = f"own_{tmp_path.name}", f"trouble_{tmp_path.name}"
+    write_user_model(tmp_path, own)
+    (tmp_path / f"{trouble}.py").write_text(TROUBLE.replace("@OWN@", own))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return own, trouble
 
 
 def tasks_of(*models, methods=("magnitude",), ratios=RATIOS, image=(3, 32, 32), **settings):
@@ -78,27 +82,28 @@ def counted(monkeypatch):
 @pytest.mark.slow
 def test_it_goes_on_past_what_fails(networks):
     """Each failure stands in its own rows, in one line, and the others have what `plan` gives for one."""
-    models = [f"matrix_trouble:{name}" for name in ("fails", "dies", "prints")]
+    own, trouble = networks
+    fails, dies, prints = models = [f"{trouble}:{name}" for name in ("fails", "dies", "prints")]
     rows, said = carried_out(tasks_of(*models))
     assert [(row["model"], row["ratio"]) for row in rows] == [(m, r) for m in models for r in RATIOS]
     errors = dict(zip(models, (row["error"] for row in rows[::2]), strict=True))
-    assert errors["matrix_trouble:fails"].endswith("cannot be built: RuntimeError: not today")
-    assert errors["matrix_trouble:dies"] == "its process was killed by SIGSEGV"
-    assert errors["matrix_trouble:prints"] == ""
-    steps = preview_steps("matrix_own:tiny_model", MethodSpec(), RATIOS, with_dense=True)
+    assert errors[fails].endswith("cannot be built: RuntimeError: not today")
+    assert errors[dies] == "its process was killed by SIGSEGV"
+    assert errors[prints] == ""
+    steps = preview_steps(f"{own}:tiny_model", MethodSpec(), RATIOS, with_dense=True)
     dense, *expected = [(step.macs, step.params) for step in steps]
     assert [(row["macs"], row["params"]) for row in rows[4:]] == expected
     assert {(row["dense_macs"], row["dense_params"]) for row in rows[4:]} == {dense}
     assert all(row["seconds"] >= 0 and "\n" not in row["error"] for row in rows)
     assert len(said) == 3
-    assert "1/3 matrix_trouble:fails, magnitude: failed after" in said[0]
-    assert said[2].startswith("3/3 matrix_trouble:prints, magnitude: ")
+    assert f"1/3 {fails}, magnitude: failed after" in said[0]
+    assert said[2].startswith(f"3/3 {prints}, magnitude: ")
 
 
 @pytest.mark.slow
 def test_what_does_not_end_is_ended(networks):
     """A network that hangs costs its limit of time and its own rows."""
-    rows, _ = carried_out(tasks_of("matrix_trouble:hangs"), max_seconds=8.0)
+    rows, _ = carried_out(tasks_of(f"{networks[1]}:hangs"), max_seconds=8.0)
     assert [row["error"] for row in rows] == ["not done after 8 s"] * 2
 
 

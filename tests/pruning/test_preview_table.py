@@ -56,7 +56,7 @@ def test_groups_kept_whole_are_counted():
 
 
 def test_proofs_are_summed_up():
-    """How many cuts were exact, and in how many statistics change, stands below; nothing where none was cut."""
+    """How many cuts were exact, and in how many statistics change, stands below, if anything was cut."""
     rows = [row("a", proof="exact"), row("b", proof="statistics of norm change"), row("c", proof="")]
     assert render_matrix(rows).endswith("\nproofs of cuts: 1 exact; 1 in which statistics change")
     assert render_matrix(rows[:1]).endswith("\nproofs of cuts: 1 exact")
