@@ -27,6 +27,9 @@ from pruning_core.console.escaping import for_terminal
 MAX_LINE_LENGTH = 300
 """Characters of a library's error that a line repeats."""
 
+MAX_NAMES = 40
+"""Names that an error lists in full; of more it shows those that are alike."""
+
 
 def first_line(error: BaseException) -> str:
     """Return the first line of what a library raised, or its type where it says nothing."""
@@ -51,21 +54,26 @@ class OptionError(PruningBenchError):
 class UnknownNameError(OptionError):
     """A name that no table holds."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
-        """Name what it got, the closest known name, and all known names.
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], note: str = "", suggestion: str = ""
+    ) -> None:
+        """Name what it got, the closest known name, and all known names; of very many the closest ones.
 
         Args:
             kind: What was looked up, for example "pruning method".
             name: The name it got.
             known: All allowed names.
             note: What else is allowed, for example "or module:function".
+            suggestion: What was meant, where that is known better than by likeness.
         """
         names = sorted(known)
         name = name if len(name) <= 200 else f"{name[:200]}…"
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        close = difflib.get_close_matches(name, names, n=8, cutoff=0.5)
+        meant = suggestion or next(iter(close), "")
+        hint = f" Did you mean {meant!r}?" if meant else ""
         suffix = f", {note}" if note else ""
-        super().__init__(f"no {kind} {name!r}.{hint}\n  known: {', '.join(names)}{suffix}")
+        shown = names if len(names) <= MAX_NAMES else [*(close or names[:8]), f"… {len(names)} in all"]
+        super().__init__(f"no {kind} {name!r}.{hint}\n  known: {', '.join(shown)}{suffix}")
 
 
 class DatasetError(PruningBenchError):

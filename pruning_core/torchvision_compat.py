@@ -14,7 +14,9 @@ Not for: running those operators. No model of ours uses them.
 """
 
 import importlib.machinery
+import importlib.metadata
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +71,26 @@ def _load_compiled_operators(folder: Path) -> None:
         return  # built for another torch
 
 
+def hide_false_timm() -> bool:
+    """Where timm is not installed, let nothing else of that name be imported for it.
+
+    torch-pruning imports timm where it can, and fails on a folder or a file of the user's of that name.
+
+    Returns:
+        Whether it is hidden; by `del sys.modules["timm"]` it is no longer.
+    """
+    try:
+        importlib.metadata.distribution("timm")
+    except importlib.metadata.PackageNotFoundError:
+        return sys.modules.setdefault("timm", None) is None  # type: ignore[arg-type]  # as import has it
+    return False
+
+
 _DECLARED: Final = declare_missing_schemas()  # kept: the schemas vanish with the library object
+_HIDDEN: Final = hide_false_timm()
 
 import torch_pruning  # noqa: E402  # after the schemas, like what follows
+
+if _HIDDEN:
+    del sys.modules["timm"]
 from torchvision import datasets, models, transforms  # noqa: E402

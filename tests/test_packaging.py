@@ -1,5 +1,6 @@
 """What is in the wheel: every package of ours, and the suites and grids of `bench/`."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -29,6 +30,14 @@ def test_every_file_that_is_read_is_in_the_wheel():
             if path.is_file() and path.suffix not in (".py", ".pyc"):
                 name = path.relative_to(source)
                 assert any(name.match(pattern) for pattern in SETTINGS["package-data"][package]), path
+
+
+def test_every_extra_that_a_message_names_exists():
+    """What an error tells to install can be installed."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    sources = [path.read_text() for path in (ROOT / "pruning_core").rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r"pruning-bench\[(\w+)\]", text)}
+    assert {"timm", "figures"} <= named <= extras.keys()
 
 
 @pytest.mark.slow

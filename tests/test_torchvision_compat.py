@@ -86,3 +86,21 @@ def test_without_torchvision_nothing_is_declared(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torchvision_compat, "SCHEMAS", {"never": "never(Tensor x) -> Tensor"})
     assert declare_missing_schemas() is None
     assert not hasattr(torch.ops.torchvision, "never")
+
+
+@pytest.mark.parametrize("file", ["timm/__init__.py", "timm.py"])
+def test_a_users_own_timm_is_not_taken_for_the_library(tmp_path, file):
+    """torch-pruning is imported beside a package or file of that name, which can be imported later."""
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("")
+    code = (
+        "import sys, importlib.metadata as m\nreal = m.distribution\n"
+        "def distribution(name):\n"
+        "    if name == 'timm': raise m.PackageNotFoundError(name)\n"
+        "    return real(name)\n"
+        f"m.distribution = distribution\nsys.path.insert(0, {str(tmp_path)!r})\n"
+        "import pruning_core.torchvision_compat\nimport timm\n"
+        f"assert {str(tmp_path)!r} in str(timm.__path__ if hasattr(timm, '__path__') else timm.__file__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

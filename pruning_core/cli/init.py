@@ -14,6 +14,7 @@ import click
 
 from pruning_core.cli.options import FOLDER
 from pruning_core.config.grid_files import shipped_suites
+from pruning_core.config.parse import LIBRARIES
 from pruning_core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _grid_text(model: str, dataset: str) -> str:
 
 def _check_names(grid: Grid) -> None:
     """Refuse names that no table holds; a user's own modules may be written later."""
-    models = [name for name in grid.model if ":" not in name]
+    models = [name for name in grid.model if name.partition(":")[0] in LIBRARIES or ":" not in name]
     if not models and grid.dataset == ("digits",):
         return  # the tables import torch
     from pruning_core.datasets import check_dataset_name

@@ -1,21 +1,40 @@
 """The command `pruning-bench plan`: what pruning would give, without training."""
 
 import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning_core.cli.options import protect_option, ratio_of_option
+from pruning_core.cli.options import FILE, protect_option, ratio_of_option
 from pruning_core.console.shown import shown
 from pruning_core.console.streams import print_content, print_pieces
-from pruning_core.errors import OptionError
+from pruning_core.errors import OptionError, PruningError
+from pruning_core.process.interrupts import RESUMES, say_kept
+
+if TYPE_CHECKING:
+    from pruning_core.config.spec import MethodSpec
 
 MAX_IMAGE_VALUES = 2**23
 """Numbers in one image: a network that is traced keeps many times as much in memory."""
 
+LIMIT_S = 1800.0
+"""Seconds for one network of several."""
+
+PATTERN_SIGNS = "*?["
+
 
 @click.command()
-@click.option("--model", default="resnet18", show_default=True, help="Network, or module:function.")
-@click.option("--method", default="magnitude", show_default=True, help="Pruning method.")
+@click.option(
+    "--model",
+    default="resnet18",
+    show_default=True,
+    help="Network, torchvision:NAME, timm:NAME or module:function; several, and patterns: 'torchvision:*'.",
+)
+@click.option(
+    "--method", default="magnitude", show_default=True, help="Pruning method, or several: magnitude,random."
+)
 @click.option("--ratios", default="0.1:0.9:0.1", show_default=True, help="0.25,0.5 or start:stop:step.")
 @click.option(
     "--schedule", type=click.Choice(["iterative", "one-shot"]), default="iterative", show_default=True
@@ -27,9 +46,24 @@ MAX_IMAGE_VALUES = 2**23
 @protect_option
 @ratio_of_option
 @click.option("--classes", type=click.IntRange(2, 100_000), default=10, show_default=True)
-@click.option("--image", default="3x32x32", show_default=True, metavar="CxHxW", help="Shape of one image.")
+@click.option(
+    "--image",
+    metavar="CxHxW",
+    help="Shape of one image (default: each network's own; 3x32x32 for one of yours).",
+)
 @click.option(
     "--format", type=click.Choice(["terminal", "csv", "json"]), default="terminal", show_default=True
+)
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    help="Keep the rows here, as JSON, each network's when it is done; the same command goes on from them.",
+)
+@click.option(
+    "--limit-s",
+    type=click.FloatRange(1, 86_400),
+    help=f"Seconds for one network and method, in a process of its own (of several: {LIMIT_S:g}).",
 )
 def plan(
     model: str,
@@ -41,31 +75,92 @@ def plan(
     protect: str | None,
     ratio_of: str | None,
     classes: int,
-    image: str,
+    image: str | None,
     format: str,
+    output: Path | None,
+    limit_s: float | None,
 ) -> None:
-    """Show what pruning would give, in seconds, without training."""
+    """Show what pruning would give, in seconds, without training.
+
+    Of several networks or methods, or with --output or --limit-s, each is planned in a process of its own.
+    One that fails has its error in its rows, and the others go on; the exit code is 2 if any failed.
+    """
     from pruning_core.config.grid import make_grid
-    from pruning_core.pruning.preview import preview_steps, render_steps
     from pruning_core.suites.validate import check_scope
 
-    check_scope(method, scope)
-    options = {"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to}
+    settings = {"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to}
     layers = {"protect": protect, "ratio_of": ratio_of}
-    grid = make_grid(options | {name: value for name, value in layers.items() if value is not None})
+    settings |= {name: value for name, value in layers.items() if value is not None}
+    grid = make_grid({**settings, "model": model, "method": method})
+    for name in grid.method:
+        check_scope(name, scope)
+    methods = [grid.method_spec(name) for name in grid.method]
+    shape = None if image is None else _image_shape(image)
+    one = len(grid.model) == len(methods) == 1 and not any(sign in model for sign in PATTERN_SIGNS)
+    if one and output is None and limit_s is None:
+        _plan_one(grid.model[0], methods[0], grid.ratios, classes, shape, format)
+    else:
+        _plan_several(grid.model, methods, grid.ratios, classes, shape, format, output, limit_s or LIMIT_S)
+
+
+def _plan_one(
+    model: str,
+    method: "MethodSpec",
+    ratios: Sequence[float],
+    classes: int,
+    image: tuple[int, int, int] | None,
+    format: str,
+) -> None:
+    from pruning_core.models import default_image
+    from pruning_core.pruning.preview import preview_steps, render_steps
+
+    shape = image or default_image(model) or (3, 32, 32)
     steps = preview_steps(
-        model,
-        grid.method_spec(method),
-        grid.ratios,
-        classes=classes,
-        image=_image_shape(image),
-        with_dense=format == "terminal",
+        model, method, ratios, classes=classes, image=shape, with_dense=format == "terminal"
     )
     text = f"{render_steps(list(steps), format)}\n"
     if format == "terminal":
         print_pieces([text])
     else:
         print_content([text])
+
+
+def _plan_several(
+    models: Sequence[str],
+    methods: "Sequence[MethodSpec]",
+    ratios: tuple[float, ...],
+    classes: int,
+    image: tuple[int, int, int] | None,
+    format: str,
+    output: Path | None,
+    limit_s: float,
+) -> None:
+    from pruning_core.progress import ProgressDisplay
+    from pruning_core.pruning.matrix import make_tasks, plan_matrix
+    from pruning_core.pruning.matrix_file import MatrixFile
+    from pruning_core.pruning.preview_table import csv_pieces, json_pieces, render_matrix
+
+    tasks = make_tasks(models, methods, ratios, classes, image)
+    kept = None if output is None else MatrixFile(output, tasks)
+    if output is not None:
+        say_kept(RESUMES)
+    errors: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for of_task in plan_matrix(tasks, limit_s, kept, ProgressDisplay()):
+            errors.extend([row["error"] for row in of_task if row["error"]][:1])
+            yield from of_task
+
+    if format == "json":
+        print_content(json_pieces(rows()), at_once=True)
+    elif format == "csv":
+        print_content(csv_pieces(rows()), at_once=True)
+    else:
+        print_pieces([f"{render_matrix(list(rows()))}\n"])
+    if errors and len(tasks) == 1:
+        raise PruningError(errors[0])
+    if errors:
+        raise PruningError(f"{len(errors)} of {len(tasks)} could not be planned; their rows say why")
 
 
 def _image_shape(text: str) -> tuple[int, int, int]:

@@ -23,6 +23,9 @@ MAX_IMAGES = 65_536
 MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
 """CPU threads: more only wait, and a process that cannot get as many ends without a word."""
 
+LIBRARIES = ("timm", "torchvision")
+"""What, before a colon, makes a model's name one of a library's networks, and no user's own module."""
+
 _MAX_NUMBER_LENGTH = 30
 
 

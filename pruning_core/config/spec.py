@@ -29,20 +29,22 @@ Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 class ModelSpec(StrictModel):
     """Which network, before any training."""
 
-    name: str = Field(description="A name in MODELS, or module:function for a user's own.")
+    name: str = Field(description="A name in MODELS, torchvision:NAME, timm:NAME, or module:function.")
     source_sha256: str = Field(
         "", description="Hash of the file of module:function and of the user's files that it imports."
     )
     state_sha256: str = Field(
         "", description="Hash of what module:function builds from seed 0: tensors and layers."
     )
+    library: str = Field("", description="Name and version of what builds torchvision:NAME or timm:NAME.")
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the state out where it is empty: the keys of built-in models do not change."""
+        """Leave out what is empty: the keys of built-in models do not change."""
         fields: dict[str, Any] = serialise(self)
-        if not self.state_sha256:
-            fields.pop("state_sha256", None)
+        for name in ("state_sha256", "library"):
+            if not fields.get(name):
+                fields.pop(name, None)
         return fields
 
 

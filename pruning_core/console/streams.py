@@ -109,8 +109,13 @@ def print_pieces(pieces: Iterable[str]) -> None:
             return
 
 
-def print_content(pieces: Iterable[str]) -> None:
-    """Write what a program reads to standard output: as UTF-8, whatever a terminal's encoding is."""
+def print_content(pieces: Iterable[str], at_once: bool = False) -> None:
+    """Write what a program reads to standard output: as UTF-8, whatever a terminal's encoding is.
+
+    Args:
+        pieces: One after the other.
+        at_once: Whether each shall arrive before the next one is made.
+    """
     binary = getattr(sys.stdout, "buffer", None)
     if binary is None:
         print_pieces(pieces)
@@ -118,6 +123,8 @@ def print_content(pieces: Iterable[str]) -> None:
     sys.stdout.flush()
     for piece in pieces:
         binary.write(piece.encode("utf-8"))
+        if at_once:
+            binary.flush()
         if _is_lost():
             return
     binary.flush()

@@ -1,5 +1,6 @@
 """Optional packages of ours: one message where one is missing."""
 
+import importlib.metadata
 import importlib.util
 
 from pruning_core.errors import OptionError
@@ -16,3 +17,15 @@ def require_matplotlib() -> None:
             "a figure needs matplotlib, which is not installed. Install with: "
             "pip install 'pruning-bench[figures]'"
         )
+
+
+def require_timm() -> None:
+    """Find out whether timm is installed; nothing is imported, and a user's file of that name is not meant.
+
+    Raises:
+        OptionError: If it is not.
+    """
+    try:
+        importlib.metadata.distribution("timm")
+    except importlib.metadata.PackageNotFoundError:
+        raise OptionError("timm is not installed: pip install 'pruning-bench[timm]'") from None

@@ -20,6 +20,9 @@ from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.models.inspect import check_output
 from pruning_core.user_code.functions import UserModule, find_function, one_line, raise_if_not_theirs
 
+OTHER_NAMES = "torchvision:NAME, timm:NAME, or module:function of your own"
+"""What a model's name may be beside those in a table, for errors."""
+
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -36,7 +39,7 @@ def find_user_function(name: str, known: Iterable[str]) -> tuple[Callable[..., A
     """
     module, colon, function = name.partition(":")
     if not (colon and module and function):
-        raise UnknownNameError("model", name, known, "or module:function of your own")
+        raise UnknownNameError("model", name, known, OTHER_NAMES)
     return find_function(name, lambda text: ModelError(f"model {name}: {text}"))
 
 

@@ -9,7 +9,7 @@ from pruning_core.cli.init import PLUGIN_LINE
 from pruning_core.config.grid import read_grid
 from pruning_core.config.grid_files import own_grid, shipped_suites
 from pruning_core.config.thresholds import read_thresholds
-from pruning_core.errors import OptionError
+from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.gate.policy import read_policy
 from pruning_core.models import build_model
 from pruning_core.suites.validate import validate_grid
@@ -135,3 +135,11 @@ def test_a_file_in_the_way_is_said_in_one_line(tmp_path):
     (tmp_path / "bench").write_text("")
     with pytest.raises(OptionError, match=r"cannot write .*test_cost.py: "):
         init(tmp_path)
+
+
+def test_a_librarys_network_is_looked_up(tmp_path):
+    """A slip in the name of a library's network is told at once; a module of the user's may come later."""
+    with pytest.raises(UnknownNameError, match="Did you mean 'torchvision:resnet18'"):
+        init(tmp_path / "a", "--model", "torchvision:resnet81")
+    assert not (tmp_path / "a").exists()
+    assert "written" in init(tmp_path / "b", "--model", "torchvision:resnet18,later:build")

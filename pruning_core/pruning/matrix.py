@@ -1,0 +1,113 @@
+"""What pruning would give, for many networks and methods: `pruning-bench plan --model 'torchvision:*'`.
+
+Each network has a process of its own, with limits on time and memory: one that dies, hangs or takes all
+memory costs its own rows. Starting the process takes seconds, which is little beside tracing a network.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from pruning_core.config.spec import MethodSpec
+from pruning_core.models import check_model_name, default_image, expand_models
+from pruning_core.process.child import run_child
+from pruning_core.progress import ProgressDisplay
+from pruning_core.pruning.matrix_worker import Row, Task
+from pruning_core.system.memory import available_memory_bytes
+
+_MEMORY_SHARE = 0.9
+"""Of the memory that is available when a network's turn begins."""
+
+_USUAL_IMAGE = (3, 32, 32)
+"""Of a user's own network, which does not tell."""
+
+
+class Kept(Protocol):
+    """Where rows are kept from one run to the next (`matrix_file.py`)."""
+
+    def find(self, task: Task) -> list[Row] | None:
+        """Return the rows of a task that was done before."""
+        ...
+
+    def put(self, task: Task, rows: list[Row]) -> None:
+        """Keep the rows of a task."""
+        ...
+
+
+def make_tasks(
+    patterns: Sequence[str],
+    methods: Sequence[MethodSpec],
+    ratios: tuple[float, ...],
+    classes: int,
+    image: tuple[int, int, int] | None,
+) -> list[Task]:
+    """Return a task for each network and method, in this order; every name is looked up.
+
+    Args:
+        patterns: Names of networks, or patterns such as `torchvision:*`.
+        methods: How channels are chosen.
+        ratios: Rising, in [0, 1].
+        classes: Width of the last layer.
+        image: Channels, height, width; None: each network's own.
+
+    Raises:
+        UnknownNameError: If there is no such network.
+        OptionError: If a pattern matches none, or a library is not installed.
+        ModelError: If a user's module or function is not there.
+    """
+    models = expand_models(patterns)
+    for model in models:
+        check_model_name(model)
+    return [
+        Task(model, method, ratios, classes, image or default_image(model) or _USUAL_IMAGE)
+        for model in models
+        for method in methods
+    ]
+
+
+def plan_matrix(
+    tasks: Sequence[Task], max_seconds: float, kept: Kept | None, display: ProgressDisplay
+) -> Iterator[list[Row]]:
+    """Carry tasks out one after the other; give the rows of each, also where it fails.
+
+    Args:
+        tasks: In their order.
+        max_seconds: For one task.
+        kept: Holds the rows of earlier runs, and gets those of this one; tasks that failed are tried again.
+        display: Gets a line for each task.
+    """
+    for number, task in enumerate(tasks, start=1):
+        what = f"{number}/{len(tasks)} {task.model}, {task.method.name}"
+        rows = None if kept is None else kept.find(task)
+        if rows is not None:
+            display.say(f"{what}: done before")
+            yield rows
+            continue
+        started = time.monotonic()
+        with display.waiting_for(what):
+            rows = _carry_out(task, max_seconds)
+        if kept is not None:
+            kept.put(task, rows)
+        error = next((row["error"] for row in rows if row["error"]), "")
+        took = f"{time.monotonic() - started:.1f} s"
+        display.say(f"{what}: {f'failed after {took}: {error}' if error else took}")
+        yield rows
+
+
+def _carry_out(task: Task, max_seconds: float) -> list[Row]:
+    started = time.monotonic()
+    memory = round(available_memory_bytes() * _MEMORY_SHARE)
+    ended = run_child("pruning_core.pruning.matrix_worker", task.write(), max_seconds, memory)
+    done: list[Row] = []
+    problem = ended.problem
+    for line in ended.output.splitlines(keepends=True):
+        if not line.endswith("\n"):
+            continue  # it was killed while it wrote
+        content = json.loads(line)
+        if isinstance(content, dict):
+            done.append(content)
+        else:
+            problem = str(content)
+    seconds = time.monotonic() - started - sum(row["seconds"] for row in done)
+    return task.rows(done, problem, seconds)

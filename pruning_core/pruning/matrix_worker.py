@@ -1,0 +1,117 @@
+"""The child's side of a matrix: one network, one method, a row for each ratio as soon as it is done."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self, TextIO
+
+from pruning_core.config.spec import MethodSpec
+from pruning_core.console.escaping import for_json
+from pruning_core.errors import PruningBenchError
+from pruning_core.models import model_library
+from pruning_core.process.child import end_with_parent, prefer_to_be_killed
+from pruning_core.process.faults import describe_fault
+from pruning_core.pruning import find_method
+from pruning_core.pruning.preview import preview_steps
+
+Row = dict[str, Any]
+"""What one ratio of one network gives, as JSON has it; `error` says why where it gives nothing."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of one network by one method."""
+
+    model: str
+    method: MethodSpec
+    ratios: tuple[float, ...]
+    classes: int
+    image: tuple[int, int, int]  # channels, height, width
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Make a task of what `write` gives."""
+        fields = json.loads(text)
+        method = MethodSpec.model_validate(fields["method"])
+        return cls(**{**fields, "method": method, **{k: tuple(fields[k]) for k in ("ratios", "image")}})
+
+    def write(self) -> str:
+        """Return the task as JSON."""
+        return json.dumps({**asdict(self), "method": self.method.model_dump(mode="json")})
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Network and method, which tell a task from the others of its matrix."""
+        return self.model, self.method.name
+
+    def settings(self) -> Row:
+        """Return what decides the answer beside network, method and ratio, as it stands in each row."""
+        return {
+            "image": list(self.image),
+            "classes": self.classes,
+            "schedule": self.method.schedule,
+            "scope": self.method.scope,
+            "round_to": self.method.round_to,
+            "protect": list(self.method.protect),
+            "ratio_of": dict(self.method.ratio_of),
+            "built_by": model_library(self.model),
+            "pruned_by": find_method(self.method.name).library_version(),
+        }
+
+    def rows(self, done: Sequence[Row], problem: str, seconds: float) -> list[Row]:
+        """Return a row for each ratio.
+
+        Args:
+            done: What the worker wrote, in the order of the ratios; it may have ended before the last one.
+            problem: Why it ended; it stands in the rows that are missing.
+            seconds: Time that the first missing one took until then.
+        """
+        settings, rows = self.settings(), []
+        for index, ratio in enumerate(self.ratios):
+            question = {"model": self.model, "method": self.method.name, "ratio": ratio}
+            if index < len(done):
+                rows.append({**question, "error": "", **settings, **done[index]})
+            else:
+                failed = {"error": problem or "it ended without an answer", **settings}
+                rows.append({**question, **failed, "seconds": round(max(seconds, 0.0), 2)})
+                seconds = 0.0
+        return rows
+
+
+def plan_rows(task: Task) -> Iterator[Row]:
+    """Prune an untrained network along a schedule; give each step as a row, without the task's settings."""
+    last = time.perf_counter()
+    steps = preview_steps(
+        task.model, task.method, task.ratios, classes=task.classes, image=task.image, with_dense=True
+    )
+    dense = next(steps)
+    for step in steps:
+        now = time.perf_counter()
+        row = {"seconds": round(now - last, 2), "dense_macs": dense.macs, "dense_params": dense.params}
+        yield {**row, **asdict(step)}
+        last = now
+
+
+def main(given: str, answers: TextIO) -> None:
+    """Carry out a task; answer each row in a line of JSON, then a text where it failed.
+
+    Args:
+        given: The task, as JSON.
+        answers: To whoever has started this process.
+    """
+    prefer_to_be_killed()
+    end_with_parent()
+    task = Task.read(given)
+    problem = ""
+    try:
+        for row in plan_rows(task):
+            print(for_json(row, compact=True), file=answers, flush=True)
+    except PruningBenchError as error:
+        problem = " ".join(str(error).split())
+    except MemoryError:
+        problem = "out of memory"
+    except Exception as error:
+        problem = describe_fault(error).removeprefix("error: ")
+    if problem:
+        print(for_json(problem), file=answers, flush=True)

@@ -1,0 +1,132 @@
+"""The rows of a matrix (`matrix.py`) as a table to read, as CSV and as JSON."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+from pruning_core.console.escaping import for_csv, for_json, printable
+from pruning_core.pruning.matrix_worker import Row
+
+WIDTH = 80
+"""Columns of the table."""
+
+_GAP = "  "
+
+_MAX_METHOD = 11
+
+_NUMBERS = (("ratio", 5), ("MACs (G)", 8), ("of dense", 8), ("params (M)", 10), ("whole", 5), ("s", 6))
+"""Headings of the numbers, and their widths."""
+
+CSV_COLUMNS = (
+    "model",
+    "method",
+    "ratio",
+    "image",
+    "macs",
+    "params",
+    "size_bytes",
+    "dense_macs",
+    "dense_params",
+    "achieved_ratio",
+    "sparsity",
+    "exhausted",
+    "proof",
+    "groups_kept_whole",
+    "seconds",
+    "error",
+)
+"""No widths: every network has other layers."""
+
+
+def json_pieces(rows: Iterable[Row]) -> Iterator[str]:
+    """Give a JSON list in pieces, each row on a line, as the rows come."""
+    before = "[\n"
+    for row in rows:
+        yield f"{before}{for_json(row)}"
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def csv_pieces(rows: Iterable[Row]) -> Iterator[str]:
+    """Give CSV in pieces, each row on a line, as the rows come."""
+    yield f"{','.join(CSV_COLUMNS)}\n"
+    for row in rows:
+        shape = "x".join(map(str, row["image"]))
+        shown = {**row, "image": shape, "groups_kept_whole": _count_whole(row)}
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow([for_csv(shown.get(name)) for name in CSV_COLUMNS])
+        yield text.getvalue()
+
+
+def render_matrix(rows: Sequence[Row]) -> str:
+    """Render a table, a line a row, then a line for each network that failed.
+
+    Args:
+        rows: In their order.
+    """
+    methods = {row["method"] for row in rows}
+    method_width = min(max(map(len, methods)), _MAX_METHOD) + len(_GAP) if len(methods) > 1 else 0
+    name_width = WIDTH - method_width - sum(width + len(_GAP) for _, width in _NUMBERS)
+    # What all names begin with stands above them, so that less is cut.
+    libraries = {row["model"].partition(":")[0] if ":" in row["model"] else "" for row in rows}
+    library = f"{libraries.pop()}:" if len(libraries) == 1 and libraries != {""} else ""
+    lines = [
+        _line(library or "model", "method", [name for name, _ in _NUMBERS], name_width, method_width),
+        "-" * WIDTH,
+    ]
+    for row in rows:
+        name = printable(row["model"].removeprefix(library))
+        lines.append(_line(name, row["method"], _cells(row), name_width, method_width))
+    lines += ["", *_notes(rows)]
+    errors = {(row["model"], row["method"]): row["error"] for row in rows if row["error"]}
+    lines += [printable(f"{model}, {method}: {error}") for (model, method), error in errors.items()]
+    return "\n".join(lines).rstrip()
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Say what the table has no room for."""
+    notes = []
+    if any(_count_whole(row) for row in rows):
+        notes.append("whole: groups of channels that were kept whole; --format json says which and why")
+    proofs = [row["proof"] for row in rows if row.get("proof")]
+    if proofs:
+        exact = proofs.count("exact")
+        others = f"; {len(proofs) - exact} in which statistics change" if exact < len(proofs) else ""
+        notes.append(f"proofs of cuts: {exact} exact{others}")
+    return notes
+
+
+def _line(name: str, method: str, numbers: Sequence[str], name_width: int, method_width: int) -> str:
+    cells = [f"{_fitted(name, name_width):<{name_width}}"]
+    if method_width:
+        cells.append(f"{_fitted(method, method_width - len(_GAP)):<{method_width - len(_GAP)}}")
+    cells += [f"{text:>{width}}" for text, (_, width) in zip(numbers, _NUMBERS, strict=True)]
+    return _GAP.join(cells)
+
+
+def _cells(row: Row) -> list[str]:
+    """Return the numbers of a row as text."""
+    if row["error"]:
+        return [f"{row['ratio']:g}", "failed", "", "", "", f"{row['seconds']:.1f}"]
+    share = row["macs"] / row["dense_macs"] if row["dense_macs"] else 1.0
+    return [
+        f"{row['ratio']:g}",
+        f"{row['macs'] / 1e9:.3f}",
+        f"{share:.1%}",
+        f"{row['params'] / 1e6:.2f}",
+        str(_count_whole(row)),
+        f"{row['seconds']:.1f}",
+    ]
+
+
+def _count_whole(row: Row) -> int | str:
+    """Count the groups that were kept whole; nothing where that is not known."""
+    return len(row["kept_whole"]) if isinstance(row.get("kept_whole"), list | tuple) else ""
+
+
+def _fitted(name: str, width: int) -> str:
+    """Return a name that is too long without its middle: beginning and end tell networks apart."""
+    if len(name) <= width:
+        return name
+    end = (width - 1) // 2
+    return f"{name[: width - 1 - end]}…{name[-end:]}"
