@@ -55,6 +55,8 @@ def new_checkpoint(
     )
     metrics = Metrics(
         macs=cost.macs,
+        macs_products=cost.macs_products,
+        macs_torch_pruning=cost.macs_torch_pruning,
         params=cost.params,
         size_bytes=serialised_size_bytes(network),
         accuracy=evaluation.accuracy,

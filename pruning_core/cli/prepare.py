@@ -52,6 +52,8 @@ def prepare(
     from pruning_core.config.grid_files import find_grid
     from pruning_core.pipeline import ensure_variant
     from pruning_core.progress import ProgressDisplay
+    from pruning_core.records.mac_counts import counts_of
+    from pruning_core.suites.cell_fields import mac_fields
     from pruning_core.suites.opening import load_grid, open_workspace
 
     options = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
@@ -72,6 +74,9 @@ def prepare(
         checkpoint = ensure_variant(variant, wanted, workspace)
         metrics = checkpoint.metrics
         note = "  exhausted: removed nothing more" if metrics.exhausted else ""
+        counts = counts_of(mac_fields(metrics))
+        if counts.differ and counts.by_torch_pruning is not None:
+            note += f"  (torch-pruning counts {counts.by_torch_pruning / 1e6:.2f} M MACs)"
         print(
             f"{for_terminal(variant.id):45} {metrics.macs / 1e6:9.2f} M MACs "
             f"{metrics.params / 1e6:7.3f} M parameters {metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}",

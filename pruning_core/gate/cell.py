@@ -23,6 +23,7 @@ from pruning_core.gate.network import network_difference
 from pruning_core.gate.policy import Tolerances
 from pruning_core.gate.speed import speed_findings
 from pruning_core.records.fields import Record
+from pruning_core.records.mac_counts import counted_alike, counts_of
 
 MATCHING_FIELDS = (
     "model",
@@ -111,6 +112,8 @@ def _cost_findings(baseline: Record, new: Record) -> Iterator[Finding]:
             yield missing
             continue
         before, now = baseline[name], new[name]
+        if name == "macs":
+            before, now = counted_alike(counts_of(baseline), counts_of(new))
         growth = (now - before) / before if before else (math.inf if now else 0.0)
         reason = f"{unit} the same"
         if now != before:

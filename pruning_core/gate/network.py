@@ -2,6 +2,7 @@
 
 from pruning_core.console.shown import shortened
 from pruning_core.records.fields import Record
+from pruning_core.records.mac_counts import counted_alike, counts_of
 
 MAX_NAMED = 3
 """Layers that are named; the others are counted."""
@@ -21,13 +22,20 @@ def network_difference(baseline: Record, new: Record) -> str | None:
     changed = [
         words
         for name, words in (("macs", "MACs"), ("params", "parameters"))
-        if name in baseline and name in new and baseline[name] != new[name]
+        if name in baseline and name in new and _differs(name, baseline, new)
     ]
     if not changed:
         return None
     if baseline.get("widths") is None or new.get("widths") is None:
         return f"other {' and '.join(changed)} at the same ratio"
     return f"equal widths, other {' and '.join(changed)}: a layer, a kernel or an activation is another"
+
+
+def _differs(name: str, baseline: Record, new: Record) -> bool:
+    if name != "macs":
+        return bool(baseline[name] != new[name])
+    before, now = counted_alike(counts_of(baseline), counts_of(new))
+    return before != now
 
 
 def _differing_layers(before: dict[str, int], now: dict[str, int], of: str) -> str:

@@ -22,6 +22,7 @@ from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
+from pruning_core.records.mac_counts import MacCounts
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class PreviewStep:
     method: str
     ratio: float
     macs: int
+    macs_products: int  # of these, in convolutions and matrix products
+    macs_torch_pruning: int | None  # what its own counter says; None where that fails
     params: int
     size_bytes: int
     achieved_ratio: float
@@ -96,6 +99,8 @@ def _step(
         method=method,
         ratio=ratio,
         macs=cost.macs,
+        macs_products=cost.macs_products,
+        macs_torch_pruning=cost.macs_torch_pruning,
         params=cost.params,
         size_bytes=serialised_size_bytes(network),
         achieved_ratio=plan.achieved_ratio,
@@ -130,6 +135,8 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
             "method",
             "ratio",
             "macs",
+            "macs_products",
+            "macs_torch_pruning",
             "params",
             "size_bytes",
             "achieved_ratio",
@@ -144,10 +151,12 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
             values = (for_csv(row[name]) for name in columns)
             writer.writerow([*values, *(step.widths[layer] for layer in layers)])
         return text.getvalue().rstrip("\n")
+    both = any(_counts_of(step).differ for step in steps)
     rows = [
         [
             "dense" if step.method == DENSE else f"{step.ratio:g}",
-            f"{step.macs / 1e9:.2f}" if step.macs >= 1e7 else f"{step.macs / 1e9:.4f}",
+            _billions(step.macs),
+            *([_billions(step.macs_torch_pruning)] if both else []),
             f"{step.params / 1e6:.2f}",
             f"{step.size_bytes / 1e6:.2f}",
             f"{step.achieved_ratio:.3f}",
@@ -157,5 +166,15 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
         ]
         for step in steps
     ]
-    header = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "zeros", "widths", ""]
-    return tabulate(rows, headers=header, colalign=("right",) * 6 + ("left",) * 2, disable_numparse=True)
+    header = ["ratio", "MACs (G)", *(["by torch-pruning (G)"] if both else []), "params (M)", "size (MB)"]
+    header += ["achieved", "zeros", "widths", ""]
+    alignment = ("right",) * (len(header) - 2) + ("left",) * 2
+    return tabulate(rows, headers=header, colalign=alignment, disable_numparse=True)
+
+
+def _counts_of(step: PreviewStep) -> MacCounts:
+    return MacCounts(step.macs, step.macs_products, step.macs_torch_pruning)
+
+
+def _billions(macs: int | None) -> str:
+    return "–" if macs is None else f"{macs / 1e9:.2f}" if macs >= 1e7 else f"{macs / 1e9:.4f}"

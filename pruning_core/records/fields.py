@@ -47,7 +47,15 @@ FIELDS: tuple[Field, ...] = (
     Field("key", str, "", _ALL, "key of the checkpoint"),
     Field("seed", int, "", _ALL, "seed of the training"),
     Field("exhausted", bool, "", _ALL, "this step removed nothing that the one before had not"),
-    Field("macs", int, "multiply-adds", _COST, "for one image, as torch-pruning counts"),
+    Field("macs", int, "multiply-adds", _COST, "for one image: products, and small operations beside them"),
+    Field("macs_products", int, "multiply-adds", _COST, "of these, in convolutions and matrix products"),
+    Field(
+        "macs_torch_pruning",
+        int,
+        "multiply-adds",
+        _COST,
+        "what torch-pruning's own counter says, where it can: it misreads some layers",
+    ),
     Field("params", int, "", _COST, "number of parameters"),
     Field("size_bytes", int, "bytes", _COST, "size of the weights file"),
     Field(

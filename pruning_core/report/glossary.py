@@ -15,6 +15,7 @@ MEANINGS: Mapping[str, str] = {
     "precision": "of the arithmetic",
     "batch": "images in one call",
     "MACs": "multiply-adds for one image",
+    "MACs by torch-pruning": "what its own counter says, which misreads this network",
     "params": "number of parameters",
     "size": "of the file of weights",
     "sparsity %": "weights of convolutions and linear layers that are 0",

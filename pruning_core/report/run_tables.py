@@ -7,6 +7,7 @@ arithmetic became saved time.
 from collections.abc import Iterator, Mapping
 
 from pruning_core.records.fields import Record
+from pruning_core.records.mac_counts import counts_of
 from pruning_core.report.estimate import (
     Estimate,
     accuracy_of,
@@ -55,6 +56,7 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
     columns = [
         RATIO,
         Column("macs", "MACs", "macs"),
+        Column("macs_torch_pruning", "MACs by torch-pruning", "macs"),
         Column("params", "params", "params"),
         Column("size_bytes", "size", "bytes"),
         Column("sparsity", "sparsity %", "percent"),
@@ -67,7 +69,7 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
             _of_batch("speedup", "speed-up", "factor", b),
             _of_batch("rejected_share", "rejected %", "share", b),
         ]
-    rows = []
+    rows, counts_differ = [], False
     for ratio in index.ratios(subject, device):
         cost = index.cost(subject, ratio) or {}
         accuracy = index.accuracy(subject, ratio, backend, device)
@@ -75,7 +77,8 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
         records = [r for r in (cost, accuracy, *latencies.values()) if r]
         row = _start_row(ratio, records)
         cost = cost if "macs" in cost else costs.get(str(row["key"]), cost)
-        row |= {name: cost.get(name) for name in ("macs", "params", "size_bytes")}
+        row |= {name: cost.get(name) for name in ("macs", "macs_torch_pruning", "params", "size_bytes")}
+        counts_differ |= "macs" in cost and counts_of(cost).differ
         row["sparsity"] = cost.get("sparsity") or None  # zeros there are only where a method masks
         row["accuracy_pruned"] = pruned_accuracy_of(accuracy) if ratio else None
         row["accuracy"] = accuracy_of(accuracy)
@@ -84,6 +87,8 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
             row[f"speedup_b{b}"] = _gain(record, ratio, backend)
             row[f"rejected_share_b{b}"] = rejected_share_of(record)
         rows.append(row)
+    if not counts_differ:  # one is enough
+        columns = [column for column in columns if column.id != "macs_torch_pruning"]
     for b in batch_sizes:  # no round left out in any cell: nothing to tell
         if not any(row[f"rejected_share_b{b}"] for row in rows):
             columns = [column for column in columns if column.id != f"rejected_share_b{b}"]

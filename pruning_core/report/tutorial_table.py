@@ -6,12 +6,19 @@ So that a run of the grid `post` can be compared with what was published.
 from collections.abc import Iterator, Mapping
 
 from pruning_core.records.fields import Record
+from pruning_core.records.mac_counts import counts_of
 from pruning_core.report.run_index import RunIndex
 from pruning_core.report.table import RATIO, Column, Row, Table, flags_of, warnings_of
 
 _COLUMNS = (
     RATIO,
     Column("macs", "MACs (G)", "billions", explanation="multiply-adds for one image, in 10⁹"),
+    Column(
+        "macs_torch_pruning",
+        "by torch-pruning (G)",
+        "billions",
+        explanation="the same, by torch-pruning's own counter, which misreads this network",
+    ),
     Column("params", "params (M)", "millions", explanation="number of parameters, in 10⁶"),
     Column("latency_ms", "latency (ms)", "ms", explanation="median time of one call"),
     Column("latency_spread_ms", "±", "ms", explanation="half the interval of the latency, in ms"),
@@ -33,12 +40,14 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
             backend = index.main_backend(subject, device)
             name = " ".join(backend)
             rows: list[Row] = []
+            counts_differ = False
             for ratio in index.ratios(subject, device):
                 latency = index.latency(subject, ratio, backend, device, batch_size) or {}
                 accuracy = index.accuracy(subject, ratio, backend, device) or {}
                 cost = index.cost(subject, ratio) or costs.get(str(latency.get("key")), {})
                 row: Row = {"ratio": ratio, "flags": flags_of([r for r in (cost, accuracy, latency) if r])}
-                row |= {name: cost.get(name) for name in ("macs", "params", "key")}
+                row |= {name: cost.get(name) for name in ("macs", "macs_torch_pruning", "params", "key")}
+                counts_differ |= "macs" in cost and counts_of(cost).differ
                 row["accuracy"] = accuracy.get("accuracy")
                 row["accuracy_pruned"] = accuracy.get("accuracy_pruned") if ratio else None
                 row["latency_ms"] = latency.get("latency_ms")
@@ -54,7 +63,7 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
             )
             yield Table(
                 f"the tutorial's columns: {where}: {index.name}",
-                _COLUMNS,
+                tuple(c for c in _COLUMNS if counts_differ or c.id != "macs_torch_pruning"),
                 tuple(rows),
                 warnings_of(index.records_of(subject, device)),
                 notes,

@@ -17,6 +17,14 @@ class Metrics(StrictModel):
     """What was measured of a checkpoint when it was made; the content of `metrics.json`."""
 
     macs: int
+    macs_products: int | None = Field(
+        None,
+        description="Of macs, in convolutions and matrix products; earlier versions did not tell.",
+    )
+    macs_torch_pruning: int | None = Field(
+        None,
+        description="What torch-pruning's own counter says, where it can; of earlier versions: macs is.",
+    )
     params: int
     size_bytes: int
     accuracy: float = Field(description="Top-1 on the whole test split, eager fp32, fraction.")

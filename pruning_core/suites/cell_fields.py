@@ -9,6 +9,7 @@ from pruning_core.config.patterns import patterns_text, ratios_text
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.measure.accuracy import agreement, logit_difference
+from pruning_core.store.checkpoint import Metrics
 from pruning_core.suites.model_cache import ModelCache
 
 
@@ -40,6 +41,12 @@ def checkpoint_fields(models: ModelCache, variant: Variant) -> dict[str, Any]:
         "key": checkpoint.key,
         "exhausted": checkpoint.metrics.exhausted,
     }
+
+
+def mac_fields(metrics: Metrics) -> dict[str, int]:
+    """Return the multiply-adds of a checkpoint, in each way in which they were counted."""
+    counts = {name: getattr(metrics, name) for name in ("macs", "macs_products", "macs_torch_pruning")}
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def device_fields(models: ModelCache, cell: Cell) -> dict[str, Any]:

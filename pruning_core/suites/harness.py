@@ -21,6 +21,7 @@ from pruning_core.suites.batch_agreement import batch_agreement_fields
 from pruning_core.suites.cell_fields import (
     checkpoint_fields,
     device_fields,
+    mac_fields,
     prediction_fields,
     variant_fields,
 )
@@ -91,7 +92,7 @@ class Harness:
             suite="cost",
             cell=variant.id,
             **checkpoint_fields(self.models, variant),
-            macs=metrics.macs,
+            **mac_fields(metrics),
             params=metrics.params,
             size_bytes=metrics.size_bytes,
             achieved_ratio=checkpoint.plan.achieved_ratio,

@@ -13,8 +13,10 @@ from pruning_core.backends.base import DeviceTime
 from pruning_core.config.grid import LatencyOptions
 from pruning_core.config.precision import PRECISIONS
 from pruning_core.measure.paired import PairedTiming, speedup_interval
+from pruning_core.records.mac_counts import counted_alike, counts_of
 from pruning_core.stats.intervals import median_interval
 from pruning_core.store.checkpoint import Metrics
+from pruning_core.suites.cell_fields import mac_fields
 from pruning_core.system.contention import Contention, contention_reason
 from pruning_core.system.roofline import Roofline, roofline_time
 
@@ -97,8 +99,7 @@ def efficiency_fields(
         batch_size: Images in one call.
         image_values: Numbers in one image, C × H × W.
     """
-    reduction = reference.macs / metrics.macs
-    fields: dict[str, Any] = {"mac_reduction": reduction, "mac_efficiency": timing.speedup / reduction}
+    fields = _reduction_fields(timing, metrics, reference)
     if device_time is not None:
         fields |= {
             "device_ms": device_time.device_s * 1e3,
@@ -117,6 +118,13 @@ def efficiency_fields(
             "roofline_bound": bound,
         }
     return fields
+
+
+def _reduction_fields(timing: PairedTiming, metrics: Metrics, reference: Metrics) -> dict[str, Any]:
+    before, now = counted_alike(counts_of(mac_fields(reference)), counts_of(mac_fields(metrics)))
+    if not before or not now:  # a network without any product: nothing was saved
+        return {}
+    return {"mac_reduction": before / now, "mac_efficiency": timing.speedup * now / before}
 
 
 def contention_fields(contention: Contention) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import Any
 
 from pruning_core.console.escaping import printable
+from pruning_core.records.mac_counts import counts_of
 
 WIDTH = 80
 MAX_ROWS = 20
@@ -18,7 +19,8 @@ MAX_ROWS = 20
 FIELDS = (
     *("suite", "status", "model", "dataset", "method", "ratio", "backend", "precision", "device", "threads"),
     *("batch_size", "speedup", "speedup_low", "speedup_high", "latency_ms", "step_ms", "accuracy"),
-    *("accuracy_drop", "macs", "params", "is_control", "contaminated"),
+    *("accuracy_drop", "macs", "macs_products", "macs_torch_pruning", "params", "is_control"),
+    "contaminated",
 )
 """Fields of a record that the table needs: all that travels from a worker of xdist."""
 
@@ -68,6 +70,8 @@ def summary_table(summaries: Sequence[Summary]) -> list[str]:
     meanings = [f"{flag} {meaning}" for flag, meaning in FLAGS.items() if flag in used]
     if "accuracy_drop" in {name for row in rows for name in row.summary}:
         meanings.append("drop: points below dense")
+    if not timed and any(_counts_differ(row.summary) for row in rows):
+        meanings.append("MACs in brackets: by torch-pruning's own counter")
     return lines + wrap("; ".join(meanings) + "." if meanings else "", WIDTH)
 
 
@@ -151,10 +155,19 @@ def _texts_of(summary: Summary) -> list[str]:
         _three(summary.get("latency_ms", summary.get("step_ms"))),
         _NONE if accuracy is None else f"{100 * accuracy:.2f}",
         _NONE if drop is None else f"{100 * drop:.2f}",
-        _NONE if macs is None else f"{macs / 1e6:,.2f} M",
+        _NONE if macs is None else _macs_text(summary),
         _NONE if params is None else f"{params / 1e6:,.3f} M",
         _flags_of(summary),
     ]
+
+
+def _counts_differ(summary: Summary) -> bool:
+    return "macs" in summary and counts_of(summary).differ
+
+
+def _macs_text(summary: Summary) -> str:
+    text = f"{summary['macs'] / 1e6:,.2f} M"
+    return f"{text} ({summary['macs_torch_pruning'] / 1e6:,.2f})" if _counts_differ(summary) else text
 
 
 def _flags_of(summary: Summary) -> str:

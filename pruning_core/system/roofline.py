@@ -131,7 +131,7 @@ def roofline_time(flops: float, bytes_moved: float, roofline: Roofline) -> tuple
     """Return the shortest time that work can take under a roofline, and what bounds it.
 
     Args:
-        flops: Operations, two for a multiply-add: twice what `pruning/cost.py` counts.
+        flops: Operations, two for a multiply-add: twice what `pruning/cost/` counts.
         bytes_moved: Bytes that must be read from memory or written to it.
         roofline: Of the device, precision and threads in question.
 

@@ -45,6 +45,22 @@ def test_plan_as_table_and_csv(run, tmp_path):
     ]
 
 
+def test_plan_shows_both_counts_where_torch_pruning_misreads(run, tmp_path):
+    """A convolution by function is counted; torch-pruning's count, without it, stands in a second column."""
+    name = write_user_model(tmp_path, "plain_nets")
+    assert "by torch-pruning" not in run("plan", "--model", name, "--ratios", "0.5")[1]
+    text, stem = (tmp_path / "plain_nets.py").read_text(), "self.stem(images)"
+    blurred = "self.stem(nn.functional.conv2d(images, torch.ones(3, 3, 5, 5), padding=2))"
+    assert stem in text
+    (tmp_path / "blurred_nets.py").write_text(text.replace(stem, blurred))
+    arguments = ("plan", "--model", "blurred_nets:tiny_model", "--ratios", "0.5")
+    (step,) = json.loads(run(*arguments, "--format", "json")[1])
+    assert step["macs"] - step["macs_torch_pruning"] == 32 * 32 * 3 * 3 * 25
+    head, _, _, half = run(*arguments)[1].splitlines()
+    assert "MACs (G)    by torch-pruning (G)" in head
+    assert half.split()[1:3] == [f"{step[name] / 1e9:.4f}" for name in ("macs", "macs_torch_pruning")]
+
+
 def test_plan_of_a_method_that_masks(run, tmp_path):
     """Masked weights are shown as zeros; MACs and parameters stay those of the dense network."""
     name = write_user_model(tmp_path, "masked_nets")

@@ -137,6 +137,20 @@ def test_nothing_can_be_counted_too(tmp_path: Path, before: int, now: int, verdi
     )
 
 
+def test_an_earlier_versions_macs_are_compared_with_torch_prunings(tmp_path: Path) -> None:
+    """A baseline without `macs_products` holds torch-pruning's count: the new run is judged by that one."""
+    new, baseline = small_run(), small_run()
+    setting(COST, macs=200)(baseline)
+    setting(COST, macs=9_000, macs_products=8_900, macs_torch_pruning=200)(new)
+    same = cell_of(judge(tmp_path, new, baseline), COST)
+    assert same.verdict == "pass"
+    assert same.reason.startswith("MACs the same")
+    setting(COST, macs_torch_pruning=201)(new)
+    assert cell_of(judge(tmp_path, new, baseline), COST).reason.startswith("MACs 200 → 201 (+1")
+    setting(COST, macs=8_999, macs_products=8_900, macs_torch_pruning=200)(baseline)
+    assert cell_of(judge(tmp_path, new, baseline), COST).reason.startswith("MACs 8,999 → 9,000 (+1")
+
+
 def test_costs_are_told_in_numbers(tmp_path: Path) -> None:
     """What stayed is said to have; what fell is called improved, what grew is not; each with its fraction."""
     new, baseline = small_run(), small_run()

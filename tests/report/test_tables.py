@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pruning_core.report.build import build_report
+from pruning_core.report.tutorial_table import tutorial_tables
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.made_up_records import MACS
@@ -51,6 +52,21 @@ def test_one_suite_alone_has_a_table(tmp_path: Path, suite: str) -> None:
     assert ("macs" in ids) == (suite == "cost")
     assert ("accuracy" in ids) == (suite != "cost")
     assert ("latency_ms_b32" in ids) == (suite == "latency")
+
+
+@pytest.mark.parametrize("format", ["auto", "tutorial"])
+def test_macs_that_torch_pruning_counts_otherwise_have_a_column(tmp_path: Path, format: str) -> None:
+    """Both counts are shown where they differ in any row; where they agree one is enough."""
+    content = factory.make_content(ratios=(0.5,), suites=("cost",))
+    for record in factory.records_of(content, "cost"):
+        record |= {"macs_products": record["macs"], "macs_torch_pruning": record["macs"] - 1}
+    for wrong in (False, True):
+        if wrong:
+            factory.find(content, ("cost", "resnet18-digits-magnitude-0.5"))["macs_torch_pruning"] = 7
+        report = report_on(content, tmp_path)
+        tables = report.tables if format == "auto" else tuple(tutorial_tables(report.indexes[0], {}))
+        assert ("macs_torch_pruning" in {column.id for column in tables[0].columns}) == wrong
+    assert [row["macs_torch_pruning"] for row in tables[0].rows] == [MACS[0.0] - 1, 7]
 
 
 def test_costs_are_found_in_another_file_by_key(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pruning_core.config.spec import key_of
 from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError
 from pruning_core.files import atomic
 from pruning_core.store import Store, default_root
+from pruning_core.store.checkpoint import Metrics
 from pruning_core.store.resume import ResumeState
 from pruning_core.training.loop import EpochState
 from tests.helpers.factories import dense_spec, made
@@ -46,6 +47,14 @@ def test_what_is_stored_comes_back(store):
     weights = loaded.weights()
     assert weights.keys() == content.weights.keys()
     assert all(torch.equal(weights[name], content.weights[name]) for name in weights)
+
+
+def test_metrics_of_an_earlier_version_are_read():
+    """Metrics that do not tell how their MACs were counted are read; they are torch-pruning's."""
+    fields = json.loads(made().metrics.model_dump_json())
+    del fields["macs_products"], fields["macs_torch_pruning"]
+    metrics = Metrics.model_validate_json(json.dumps(fields))
+    assert (metrics.macs, metrics.macs_products, metrics.macs_torch_pruning) == (1, None, None)
 
 
 def test_another_spec_is_another_checkpoint(store):

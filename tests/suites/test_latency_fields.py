@@ -31,10 +31,11 @@ def timing(calls: int = 200, candidate_s: float = 0.01) -> PairedTiming:
     )
 
 
-def metrics(macs: int, size_bytes: int = 4_000_000) -> Metrics:
-    """Metrics of a checkpoint of so many MACs."""
+def metrics(macs: int, size_bytes: int = 4_000_000, **counts: int) -> Metrics:
+    """Metrics of a checkpoint of so many MACs; other counts of them as given."""
     return Metrics(
         macs=macs,
+        **counts,
         params=1,
         size_bytes=size_bytes,
         accuracy=1.0,
@@ -103,6 +104,19 @@ def test_saved_macs_are_compared_with_saved_time():
     """A quarter of the MACs at twice the speed: half of what was saved is saved time."""
     fields = reasons()
     assert fields == {"mac_reduction": 4.0, "mac_efficiency": 0.5}
+
+
+def test_macs_of_an_earlier_version_are_compared_with_their_own_kind():
+    """A dense checkpoint that an earlier version counted, and a new one: by torch-pruning's count, both."""
+    new = metrics(900_000_000, macs_products=890_000_000, macs_torch_pruning=1_000_000)
+    assert reasons(metrics=new)["mac_reduction"] == 4.0
+    dense = metrics(1_800_000_000, macs_products=1_780_000_000, macs_torch_pruning=4_000_000)
+    assert reasons(metrics=new, reference=dense)["mac_reduction"] == 2.0
+
+
+def test_a_network_without_products_saved_none():
+    """There is no reduction of nothing: the fields are left out."""
+    assert reasons(metrics=metrics(0), reference=metrics(0)) == {}
 
 
 def test_the_roofline_is_this_machines_own():

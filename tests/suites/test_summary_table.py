@@ -59,6 +59,16 @@ def test_cost_alone_shows_no_time():
     assert row_of(lines, "0.5") == ["0.5", "139.00", "M", "2.800", "M"]
 
 
+def test_macs_that_torch_pruning_counts_otherwise_stand_in_brackets():
+    """Both counts are shown where they differ, and what the second one is; where they agree, one."""
+    other = {"macs_products": 135e6, "macs_torch_pruning": 3e6}
+    lines = summary_table([summary_fields(found) for found in (cost(DENSE, macs=556e6), cost(**other))])
+    assert row_of(lines, "0.5") == ["0.5", "139.00", "M", "(3.00)", "2.800", "M"]
+    assert row_of(lines, "dense") == ["dense", "556.00", "M", "2.800", "M"]
+    assert "MACs in brackets: by torch-pruning's own counter" in " ".join(lines)
+    assert not any("brackets" in line for line in summary_table([cost(macs_torch_pruning=139e6)]))
+
+
 def test_accuracy_alone_shows_no_time():
     """Under xdist nothing is timed: accuracy and drop stand alone."""
     lines = summary_table([cost(), accuracy(DENSE, accuracy_drop=0.0), accuracy()])
