@@ -92,8 +92,8 @@ def _walk(
 ) -> dict[tuple[object, object], _Indices]:
     """Fill a group that holds its root, and return for each dependency which indices it has.
 
-    torch-pruning's own walk does not end where it meets the same indices in another order, or ever higher ones.
-    Here an index that a layer has already is not followed again, nor one that it cannot have.
+    torch-pruning's own walk does not end where it meets the same indices in another order, or ever higher
+    ones. Here an index that a layer has already is not followed again, nor one that it cannot have.
 
     Raises:
         EndlessError: If there are more indices than any layer can have.
