@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from torch import Tensor, nn
 
+from pruning_core.pruning.module_calls import module_calls
 from pruning_core.torchvision_compat import torch_pruning as tp
 
 ROOT_TYPES = (nn.modules.conv._ConvNd, nn.Linear)
@@ -41,7 +42,8 @@ def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
         network: All its parameters require gradients: torch-pruning follows autograd.
         example: (1, C, H, W).
     """
-    with warnings.catch_warnings(), patch.object(_MAPPINGS, "update_index_mapping", _update_index_mappings):
+    mappings = patch.object(_MAPPINGS, "update_index_mapping", _update_index_mappings)
+    with warnings.catch_warnings(), module_calls(network), mappings:
         warnings.simplefilter("ignore")  # torch-pruning names parameters that no layer of its list owns
         return tp.DependencyGraph().build_dependency(
             network, example_inputs=example, unwrapped_parameters=_own_parameters(network), verbose=False

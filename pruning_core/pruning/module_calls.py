@@ -1,0 +1,61 @@
+"""While a network is traced, its layers are called as layers, also where a forward uses their weights itself.
+
+torch-pruning sees modules that are called. `F.linear(x, self.qkv.weight)`, as torchvision's Swin has it, is
+none: its weight would be cut along the wrong dimension, and its outputs not at all.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+_FUNCTIONS = ("linear", "conv1d", "conv2d", "conv3d")
+
+
+@contextmanager
+def module_calls(network: nn.Module) -> Iterator[None]:
+    """Call a layer wherever a function gets its weight; the values need not be right, the graph is."""
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    owners = {id(layer.weight): layer for layer in network.modules() if isinstance(layer, kinds)}
+    running: list[nn.Module] = []
+    hooks = [
+        hook
+        for layer in owners.values()
+        for hook in (
+            layer.register_forward_pre_hook(lambda layer, _: running.append(layer)),
+            layer.register_forward_hook(lambda *_: _pop(running)),
+        )
+    ]
+    try:
+        with _ModuleCalls(owners, running):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _pop(running: list[nn.Module]) -> None:
+    running.pop()
+
+
+class _ModuleCalls(TorchFunctionMode):
+    """Turns functions of a layer's weight into calls of the layer."""
+
+    def __init__(self, owners: Mapping[int, nn.Module], running: list[nn.Module]) -> None:
+        super().__init__()
+        self._owners = owners
+        self._running = running
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run a function, or the layer whose weight it gets."""
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") in _FUNCTIONS:
+            weight = args[1] if len(args) > 1 else kwargs.get("weight")
+            owner = self._owners.get(id(weight))
+            if owner is not None and owner not in self._running and args:
+                return owner(args[0])
+        return func(*args, **kwargs)
