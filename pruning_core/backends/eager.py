@@ -4,7 +4,6 @@ A precision is that of weights *and* activations: both are converted. Autocast w
 convert them in every call. `fp32` on CUDA follows PyTorch's defaults: convolutions may use TensorFloat-32.
 """
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.cuda_timing import measure_peak_bytes, time_back_to_back
 from pruning_core.config.precision import PRECISIONS
+from pruning_core.models.copying import copy_network
 from pruning_core.system.hardware import set_torch_threads
 
 Run = Callable[[Tensor], Tensor]
@@ -174,7 +174,7 @@ def copy_to(model: nn.Module, *, precision: str, device: str) -> nn.Module:
         precision: `fp32`, `bf16` or `fp16`.
         device: `cpu`, `cuda:0`, …
     """
-    copied = copy.deepcopy(model).eval().requires_grad_(False).to(device, PRECISIONS[precision].dtype)
+    copied = copy_network(model).eval().requires_grad_(False).to(device, PRECISIONS[precision].dtype)
     # torch's stub of Module.to lacks a call with memory_format alone.
     channels_last: nn.Module = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return channels_last

@@ -4,7 +4,6 @@ Uses the exporter that traces (`dynamo=False`): deprecated, but faster than the 
 needs no onnxscript. Our torch is pinned below the release that may drop it.
 """
 
-import copy
 import io
 import warnings
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from pruning_core.backends.base import Executable
 from pruning_core.errors import BackendError, first_line
+from pruning_core.models.copying import copy_network
 
 INPUT, OUTPUT = "images", "logits"
 
@@ -37,7 +37,7 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
             # The exporter's deprecation, and what tracing cannot follow, which `check_export` looks for.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                copy.deepcopy(model).eval().requires_grad_(False),
+                copy_network(model).eval().requires_grad_(False),
                 (images,),
                 file,  # type: ignore[arg-type]  # the tracing exporter takes any binary file
                 dynamo=False,
@@ -84,6 +84,6 @@ def relative_difference(executable: Executable, model: nn.Module, images: Tensor
         images: Normalised float32 images, (N, C, H, W).
     """
     with torch.inference_mode():
-        expected = copy.deepcopy(model).eval()(images).nan_to_num()  # (N, classes)
+        expected = copy_network(model).eval()(images).nan_to_num()  # (N, classes)
     difference = float((executable.predict(images).nan_to_num() - expected).abs().max())
     return difference / max(float(expected.abs().max()), 1e-6)

@@ -4,7 +4,6 @@ Both take the same network, images and batch size, and both load their own batch
 whole step, data loading included. Evidence: `measure/README.md`.
 """
 
-import copy
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -21,6 +20,7 @@ from pruning_core.config.spec import DenseSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.models import build_model
+from pruning_core.models.copying import copy_network
 from pruning_core.pruning.cost import count_cost
 from pruning_core.suites.latency_fields import contention_fields, speedup_fields
 from pruning_core.suites.latency_session import LatencySession
@@ -99,7 +99,7 @@ class TrainerStep:
             dataset: Its training split is used.
             spec: How to train.
         """
-        self._step = TrainStep(copy.deepcopy(network), dataset, spec)
+        self._step = TrainStep(copy_network(network), dataset, spec)
         self.batch_size = min(spec.batch_size, len(dataset.train.labels))
         self._choices = self._endless_choices()
         self.data_s = self.total_s = 0.0
@@ -160,7 +160,7 @@ class BaselineStep:
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
         """Prepare a copy of a network (see `TrainerStep`); only batch size and device are from `spec`."""
         self._device = resolve_device(spec)
-        self._network = copy.deepcopy(network).to(self._device).train()
+        self._network = copy_network(network).to(self._device).train()
         self._optimizer = torch.optim.SGD(self._network.parameters(), lr=0.01, momentum=0.9)
         order = torch.Generator().manual_seed(spec.seed)
         self._loader = DataLoader(
