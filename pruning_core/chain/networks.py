@@ -11,6 +11,7 @@ from pruning_core.datasets.base import Dataset
 from pruning_core.measure.accuracy import Evaluation, evaluate
 from pruning_core.measure.fixed_images import check_answer
 from pruning_core.models import build_model
+from pruning_core.models.memory_format import choose_memory_format
 from pruning_core.pruning.loading import load_pruned
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.training.device import resolve_device
@@ -50,10 +51,11 @@ def evaluate_network(network: nn.Module, dataset: Dataset, spec: TrainSpec) -> E
     """Evaluate in float32, where the network was trained; it comes back to the CPU."""
     device = resolve_device(spec)
     network.eval().to(device)
+    memory_format = choose_memory_format(network, image_of(dataset.spec), torch.channels_last)
 
     def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
         with torch.inference_mode():
-            logits: Tensor = network(images.to(device).contiguous(memory_format=torch.channels_last))
+            logits: Tensor = network(images.to(device).contiguous(memory_format=memory_format))
             return logits.cpu()
 
     evaluation = evaluate(predict, dataset.test, dataset.spec)

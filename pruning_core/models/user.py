@@ -98,13 +98,17 @@ def build_user_model(
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed PyTorch's generator on the CPU, Python's and numpy's legacy one, for a while.
 
     PyTorch draws the same numbers on the CPU for a seed on every machine and in every version so far.
+
+    Args:
+        seed: Of all generators.
+        device: If it is a GPU, its generator, too, goes on afterwards as if nothing had been drawn.
     """
     before, legacy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)

@@ -26,6 +26,7 @@ from pruning_core.pruning.targets import ratios_of_layers
 from pruning_core.store.checkpoint import describe
 from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
+from pruning_core.training.epoch import batch_sizes
 from pruning_core.workspace import Workspace
 
 TIMED_STEPS = 2
@@ -157,7 +158,7 @@ def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, dataset: Datase
     """Return the seconds that making a checkpoint takes, given what its steps take."""
     train = _training_of(spec)
     batch = min(train.batch_size, len(dataset.train.labels))
-    steps = train.epochs * math.ceil(len(dataset.train.labels) / batch)
+    steps = train.epochs * len(batch_sizes(len(dataset.train.labels), batch))
     step_s, forward_images = sample.step_s, len(dataset.test.labels)
     if isinstance(spec, PrunedSpec):
         forward_images = 2 * forward_images + spec.fine_tune.norm_images
