@@ -14,7 +14,7 @@ from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.cuda_timing import measure_peak_bytes, time_back_to_back
 from pruning_core.config.precision import PRECISIONS
 from pruning_core.models.copying import copy_network
-from pruning_core.models.memory_format import choose_memory_format, lay_out, name_of
+from pruning_core.models.memory_format import choose_memory_format, convert, lay_out, name_of
 from pruning_core.system.hardware import set_torch_threads
 
 Run = Callable[[Tensor], Tensor]
@@ -152,9 +152,12 @@ class TorchBackend(Backend):
         """Copy the model to the device and precision (see `Backend.load`); nothing is compiled yet."""
         set_torch_threads(threads)
         copied = copy_to(model, precision=precision, device=device)
-        layout = choose_memory_format(copied, tuple(example.shape[1:]), torch.channels_last)
+        dtype = PRECISIONS[precision].dtype
+        layout = choose_memory_format(
+            model, tuple(example.shape[1:]), torch.channels_last, torch.device(device), dtype=dtype
+        )
         lay_out(copied, layout)
-        return self.make_executable(copied, PRECISIONS[precision].dtype, device, layout)
+        return self.make_executable(copied, dtype, device, layout)
 
 
 class Eager(TorchBackend):
@@ -185,4 +188,5 @@ def copy_to(model: nn.Module, *, precision: str, device: str) -> nn.Module:
         precision: `fp32`, `bf16` or `fp16`.
         device: `cpu`, `cuda:0`, …
     """
-    return copy_network(model).eval().requires_grad_(False).to(device, PRECISIONS[precision].dtype)
+    copied = copy_network(model).eval().requires_grad_(False)
+    return convert(copied, torch.device(device), PRECISIONS[precision].dtype)

@@ -6,6 +6,8 @@ needs no onnxscript. Our torch is pinned below the release that may drop it.
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +35,7 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
     images = example.expand(2, *example.shape[1:]).contiguous()  # (2, C, H, W)
     file = io.BytesIO()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plain_attention():
             # The exporter's deprecation, and what tracing cannot follow, which `check_export` looks for.
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -43,11 +45,23 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
                 dynamo=False,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
+                verbose=False,  # else it prints the whole graph of what it cannot export
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
     except Exception as error:
         raise BackendError(f"PyTorch cannot export this model to ONNX: {first_line(error)}") from error
     return file.getvalue()
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Let PyTorch's attention layers compute by operations that ONNX has, not by a fused one of inference."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def check_export(executable: Executable, model: nn.Module, example: Tensor, tolerance: float) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError, UnknownNameError
+from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import check_output
 from pruning_core.user_code.functions import UserModule, find_function, one_line, raise_if_not_theirs
 
@@ -92,6 +93,7 @@ def build_user_model(
             raise ModelError(
                 f"model {name}: the function must return a torch.nn.Module; got {type(network).__name__}"
             )
+        _check_kind(name, network)
         check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
     _own_buffers(network)
     return network
@@ -141,6 +143,10 @@ def _describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     first, second = build(), build()
     _check_two(name, first, second)
     try:
+        copy_network(first)  # found out before anything is trained
+    except ModelError as error:
+        raise ModelError(f"model {name}: {error}") from error
+    try:
         attributes, again = _attributes_of(first), _attributes_of(second)
         (layers, a), (other_layers, b) = ((_layers_of(n), _tensors_of(n)) for n in (first, second))
     except BaseException as error:  # of an `extra_repr` of the user's, say
@@ -156,6 +162,17 @@ def _describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     # What changes from one call to the next, such as a time, does not describe the network.
     lines += [f"{key} = {value}" for key, value in sorted(attributes.items()) if again.get(key) == value]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _check_kind(name: str, network: nn.Module) -> None:
+    """Refuse what PyTorch has turned into something else already: its layers could not be changed."""
+    for layer in network.modules():
+        scripted, compiled = isinstance(layer, torch.jit.ScriptModule), hasattr(layer, "_orig_mod")
+        if scripted or compiled:
+            what = "TorchScript" if scripted else "torch.compile"
+            raise ModelError(
+                f"model {name}: a network of {what} cannot be pruned; return the one that it was made of"
+            )
 
 
 def _check_two(name: str, first: nn.Module, second: nn.Module) -> None:

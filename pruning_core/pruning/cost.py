@@ -41,7 +41,7 @@ def count_cost(model: nn.Module, example: Tensor) -> Cost:
     device = next((parameter.device for parameter in counted.parameters()), torch.device("cpu"))
     try:
         macs, params = torch_pruning.utils.count_ops_and_params(counted, example.to(device))
-    except RuntimeError as error:
+    except Exception as error:  # torch-pruning's hooks take what they find for granted
         raise ModelError(
             f"cannot run the model on an image of shape {tuple(example.shape)}: {first_line(error)}"
         ) from error

@@ -6,7 +6,7 @@ from torch import nn
 from pruning_core.config.spec import FineTuneSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.datasets.batches import make_batch, sample_epoch
-from pruning_core.models.memory_format import choose_memory_format, lay_out
+from pruning_core.models.memory_format import choose_memory_format
 from pruning_core.training.device import move_to, resolve_device
 from pruning_core.training.epoch import split_epoch
 from pruning_core.training.failures import step_failures
@@ -32,12 +32,10 @@ def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTune
     if not norms or spec.norm_images == 0:
         return
     device = resolve_device(spec)
-    move_to(network, device, torch.contiguous_format)
     images = dataset.spec
-    memory_format = choose_memory_format(
-        network.eval(), (images.channels, images.height, images.width), torch.channels_last
-    )
-    lay_out(network, memory_format)
+    image = (images.channels, images.height, images.width)
+    memory_format = choose_memory_format(network, image, torch.channels_last, device)
+    move_to(network.eval(), device, memory_format)
     before = [(norm.momentum, {name: b.clone() for name, b in norm.named_buffers()}) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

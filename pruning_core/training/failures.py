@@ -10,12 +10,12 @@ from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 
 @contextmanager
-def step_failures(images: int, doing: str = "take a training step") -> Iterator[None]:
+def step_failures(images: int, doing: str) -> Iterator[None]:
     """Tell in one line what a network raises while it is trained, forward or backward.
 
     Args:
         images: In the batch.
-        doing: What it does.
+        doing: What it does, such as `take a training step in fp32`.
 
     Raises:
         TrainingError: For whatever the network raises.

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from pruning_core.errors import TrainingError
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inspect import take_training_paths
 from pruning_core.models.user import seeded
 
 ONE_AUXILIARY_WEIGHT = 0.4
@@ -93,11 +94,7 @@ class Outputs:
         tried = copy_network(self._network)
         with seeded(0, images.device), torch.no_grad():
             expected: Tensor = tried.eval()(few)
-            tried.train()
-            for layer in tried.modules():
-                # Norms and dropout answer as in evaluation, the user's own modules return what they train by.
-                if layer is not tried and (not any(layer.children()) or _is_of_torch(layer)):
-                    layer.training = False  # it alone: `train(False)` would reach the layers in it
+            take_training_paths(tried)
             answers = self._answers(tried(few), len(few))
         equal = [
             n for n, answer in answers.items() if n in names and torch.allclose(answer, expected, 1e-3, 1e-4)
@@ -130,10 +127,6 @@ def _named_tensors(output: object, name: str) -> Iterator[tuple[str, Tensor]]:
         items = {field.name: getattr(output, field.name) for field in fields(output)}
     for key, value in items.items():
         yield from _named_tensors(value, f"{name}.{key}" if name else key)
-
-
-def _is_of_torch(layer: nn.Module) -> bool:
-    return type(layer).__module__.startswith("torch.")
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from pruning_core.config.spec import DatasetSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.datasets.batches import make_batch, sample_epoch
-from pruning_core.models.memory_format import choose_memory_format, lay_out, name_of
+from pruning_core.models.memory_format import choose_memory_format, name_of
 from pruning_core.system.cuda_graph import GraphedCallable
 from pruning_core.system.hardware import training_memory_format
 from pruning_core.training.device import move_split, move_to, resolve_device, resolve_precision
@@ -90,11 +90,10 @@ class TrainStep:
 
     def _move(self, network: nn.Module, images: DatasetSpec, *, train: bool) -> torch.memory_format:
         """Move a network to the device, in the memory format that the machine prefers if it runs in it."""
-        move_to(network, self.device, torch.contiguous_format)
         image, autocast = (images.channels, images.height, images.width), self.precision == "bf16"
         preferred = training_memory_format(str(self.device))
-        chosen = choose_memory_format(network, image, preferred, train=train, autocast=autocast)
-        lay_out(network, chosen)
+        chosen = choose_memory_format(network, image, preferred, self.device, train=train, autocast=autocast)
+        move_to(network, self.device, chosen)
         return chosen
 
     def _use_graph(self) -> None:
@@ -187,13 +186,13 @@ class TrainStep:
 
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
         """Move the weights by the gradient of a batch: float32 (B, C, H, W) and int64 (B,), on the device."""
-        with step_failures(len(images)):
+        with step_failures(len(images), f"take a training step in {self.precision}"):
             loss = self._loss(images.contiguous(memory_format=self.memory_format), labels)
             check_trainable(loss)
             self.network.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
-        for optimizer in self.optimizers:
-            optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
         with torch.no_grad():
             for weight, zero in self._zeros:
                 weight.masked_fill_(zero, 0.0)
