@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.cuda_timing import measure_peak_bytes, time_back_to_back
 from pruning_core.config.precision import PRECISIONS
+from pruning_core.errors import BackendError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.memory_format import choose_memory_format, convert, lay_out, name_of
 from pruning_core.system.hardware import set_torch_threads
+from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 Run = Callable[[Tensor], Tensor]
 """Maps images on the device to logits on the device, and does not wait for them."""
@@ -42,11 +44,24 @@ class TorchExecutable(Executable):
         self._device = torch.device(device)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU (see `Executable.predict`)."""
+        """Return float32 logits on the CPU (see `Executable.predict`).
+
+        Raises:
+            BackendError: If the model cannot run, for example not in this precision.
+        """
         on_device = self._lay_out(images)
-        run = self._prepare_for(on_device)
-        with torch.inference_mode():
-            logits = run(on_device)
+        try:
+            run = self._prepare_for(on_device)
+            with torch.inference_mode():
+                logits = run(on_device)
+        except BackendError:
+            raise
+        except BaseException as error:
+            raise_if_not_theirs(error)
+            precision = str(self._dtype).removeprefix("torch.")
+            raise BackendError(
+                f"PyTorch cannot run this model on {len(images)} images in {precision}: {one_line(error)}"
+            ) from error
         # Outside of inference mode, so that it is an ordinary tensor that a caller may change.
         return logits.to("cpu", torch.float32, copy=True)
 

@@ -35,7 +35,7 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
     images = example.expand(2, *example.shape[1:]).contiguous()  # (2, C, H, W)
     file = io.BytesIO()
     try:
-        with warnings.catch_warnings(), _plain_attention():
+        with warnings.catch_warnings(), _plain_attention(), _without_log():
             # The exporter's deprecation, and what tracing cannot follow, which `check_export` looks for.
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -45,7 +45,6 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
                 dynamo=False,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                verbose=False,  # else it prints the whole graph of what it cannot export
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
     except Exception as error:
@@ -62,6 +61,20 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep PyTorch from printing the whole graph of what it cannot export.
+
+    It asks whether its log is enabled by naming a function without calling it: to Python that is always true.
+    """
+    before = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = before
 
 
 def check_export(executable: Executable, model: nn.Module, example: Tensor, tolerance: float) -> None:
