@@ -50,10 +50,7 @@ NETWORKS = {
     "view in training": lambda: with_conv(
         lambda m, x: m.fc(m.conv(x).view(len(x), -1) if m.training else m.conv(x).flatten(1))
     ),
-    "strides": lambda: with_conv(
-        lambda m, x: m.fc(torch.as_strided(m.conv(x).contiguous(memory_format=torch.preserve_format),
-                                           (len(x), 2048), (2048, 1)))
-    ),
+    "strides": lambda: with_conv(lambda m, x: m.fc(torch.as_strided(m.conv(x), (len(x), 2048), (2048, 1)))),
     "NHWC": lambda: with_conv(
         lambda m, x: m.fc(m.conv(x).permute(0, 2, 3, 1).contiguous().view(len(x), 256, 8).mean(1)), 8
     ),
