@@ -40,9 +40,11 @@ class Inductor(TorchBackend):
             return f"Inductor needs a C++ compiler and finds no {looked_for}. Install g++, or set CXX."
         return None
 
-    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+    def make_executable(
+        self, model: nn.Module, dtype: torch.dtype, device: str, layout: torch.memory_format
+    ) -> TorchExecutable:
         """Return what compiles for each batch size, when it comes."""
-        return InductorExecutable(model, dtype=dtype, device=device)
+        return InductorExecutable(model, dtype=dtype, device=device, layout=layout)
 
 
 class InductorExecutable(PerBatchExecutable):

@@ -28,9 +28,11 @@ class CudaGraph(TorchBackend):
             return f"CUDA graphs run on CUDA only, not on {device}. Use --devices cuda, or the backend eager."
         return None
 
-    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+    def make_executable(
+        self, model: nn.Module, dtype: torch.dtype, device: str, layout: torch.memory_format
+    ) -> TorchExecutable:
         """Return what captures a graph for each batch size, when it comes."""
-        return CudaGraphExecutable(model, dtype=dtype, device=device)
+        return CudaGraphExecutable(model, dtype=dtype, device=device, layout=layout)
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,8 @@ class CudaGraphExecutable(PerBatchExecutable):
 
     def peak_memory_bytes(self, images: Tensor) -> int | None:
         """Count an eager run: a replay allocates nothing, it uses the memory that its capture allocated."""
-        return TorchExecutable(self._model, dtype=self._dtype, device=str(self._device)).peak_memory_bytes(
-            images
-        )
+        eager = TorchExecutable(self._model, dtype=self._dtype, device=str(self._device), layout=self._layout)
+        return eager.peak_memory_bytes(images)
 
     def _prepare(self, on_device: Tensor) -> Run:
         captured = _capture(self._model, on_device.clone())

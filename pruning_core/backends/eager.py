@@ -4,7 +4,6 @@ A precision is that of weights *and* activations: both are converted. Autocast w
 convert them in every call. `fp32` on CUDA follows PyTorch's defaults: convolutions may use TensorFloat-32.
 """
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable
 
@@ -14,7 +13,11 @@ from torch import Tensor, nn
 from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.cuda_timing import measure_peak_bytes, time_back_to_back
 from pruning_core.config.precision import PRECISIONS
+from pruning_core.errors import BackendError
+from pruning_core.models.copying import copy_network
+from pruning_core.models.memory_format import choose_memory_format, convert, lay_out, name_of
 from pruning_core.system.hardware import set_torch_threads
+from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 Run = Callable[[Tensor], Tensor]
 """Maps images on the device to logits on the device, and does not wait for them."""
@@ -23,27 +26,42 @@ Run = Callable[[Tensor], Tensor]
 class TorchExecutable(Executable):
     """A module that maps torch tensors to torch tensors; a subclass may compile or capture it first."""
 
-    memory_format = "channels_last"
-    """One fixed choice, so that numbers of two runs mean the same; usually the faster one (`README.md`)."""
-
-    def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
+    def __init__(
+        self, model: nn.Module, *, dtype: torch.dtype, device: str, layout: torch.memory_format
+    ) -> None:
         """Hold the module.
 
         Args:
             model: Maps images (N, C, H, W) of `dtype` on `device` to logits (N, classes).
             dtype: Type of images and weights.
             device: Device of images and weights.
+            layout: How they lie in memory.
         """
+        self.memory_format = name_of(layout)
+        self._layout = layout
         self._model = model
         self._dtype = dtype
         self._device = torch.device(device)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU (see `Executable.predict`)."""
+        """Return float32 logits on the CPU (see `Executable.predict`).
+
+        Raises:
+            BackendError: If the model cannot run, for example not in this precision.
+        """
         on_device = self._lay_out(images)
-        run = self._prepare_for(on_device)
-        with torch.inference_mode():
-            logits = run(on_device)
+        try:
+            run = self._prepare_for(on_device)
+            with torch.inference_mode():
+                logits = run(on_device)
+        except BackendError:
+            raise
+        except BaseException as error:
+            raise_if_not_theirs(error)
+            precision = str(self._dtype).removeprefix("torch.")
+            raise BackendError(
+                f"PyTorch cannot run this model on {len(images)} images in {precision}: {one_line(error)}"
+            ) from error
         # Outside of inference mode, so that it is an ordinary tensor that a caller may change.
         return logits.to("cpu", torch.float32, copy=True)
 
@@ -96,15 +114,17 @@ class TorchExecutable(Executable):
 
     def _lay_out(self, images: Tensor) -> Tensor:
         # (N, C, H, W); always a copy, as a caller may change its images after `bind`.
-        return images.to(self._device, self._dtype, copy=True, memory_format=torch.channels_last)
+        return images.to(self._device, self._dtype, copy=True, memory_format=self._layout)
 
 
 class PerBatchExecutable(TorchExecutable):
     """A module that is prepared once for each batch size; smaller batches are padded to one of them."""
 
-    def __init__(self, model: nn.Module, *, dtype: torch.dtype, device: str) -> None:
+    def __init__(
+        self, model: nn.Module, *, dtype: torch.dtype, device: str, layout: torch.memory_format
+    ) -> None:
         """Hold the module that is prepared later (see `TorchExecutable`)."""
-        super().__init__(model, dtype=dtype, device=device)
+        super().__init__(model, dtype=dtype, device=device, layout=layout)
         self._prepared: dict[int, Run] = {}  # batch size → prepared for it
 
     def predict(self, images: Tensor) -> Tensor:
@@ -129,8 +149,10 @@ class TorchBackend(Backend):
     """A backend that runs a copy of the model, in torch."""
 
     @abstractmethod
-    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
-        """Return what runs a model that lies on the device, in the type, already."""
+    def make_executable(
+        self, model: nn.Module, dtype: torch.dtype, device: str, layout: torch.memory_format
+    ) -> TorchExecutable:
+        """Return what runs a model that lies on the device, in the type and layout, already."""
 
     def load(
         self,
@@ -145,7 +167,12 @@ class TorchBackend(Backend):
         """Copy the model to the device and precision (see `Backend.load`); nothing is compiled yet."""
         set_torch_threads(threads)
         copied = copy_to(model, precision=precision, device=device)
-        return self.make_executable(copied, PRECISIONS[precision].dtype, device)
+        dtype = PRECISIONS[precision].dtype
+        layout = choose_memory_format(
+            model, tuple(example.shape[1:]), torch.channels_last, torch.device(device), dtype=dtype
+        )
+        lay_out(copied, layout)
+        return self.make_executable(copied, dtype, device, layout)
 
 
 class Eager(TorchBackend):
@@ -161,20 +188,20 @@ class Eager(TorchBackend):
             return f"eager runs fp16 on CUDA only, not on {device}. Use fp32 or bf16."
         return None
 
-    def make_executable(self, model: nn.Module, dtype: torch.dtype, device: str) -> TorchExecutable:
+    def make_executable(
+        self, model: nn.Module, dtype: torch.dtype, device: str, layout: torch.memory_format
+    ) -> TorchExecutable:
         """Return the model as it is, kernel after kernel."""
-        return TorchExecutable(model, dtype=dtype, device=device)
+        return TorchExecutable(model, dtype=dtype, device=device, layout=layout)
 
 
 def copy_to(model: nn.Module, *, precision: str, device: str) -> nn.Module:
-    """Return a copy of a model on a device, in evaluation mode, in a precision, channels last.
+    """Return a copy of a model on a device, in evaluation mode, in a precision.
 
     Args:
         model: A network in float32 on the CPU; it stays as it is.
         precision: `fp32`, `bf16` or `fp16`.
         device: `cpu`, `cuda:0`, …
     """
-    copied = copy.deepcopy(model).eval().requires_grad_(False).to(device, PRECISIONS[precision].dtype)
-    # torch's stub of Module.to lacks a call with memory_format alone.
-    channels_last: nn.Module = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return channels_last
+    copied = copy_network(model).eval().requires_grad_(False)
+    return convert(copied, torch.device(device), PRECISIONS[precision].dtype)

@@ -4,15 +4,17 @@ Uses the exporter that traces (`dynamo=False`): deprecated, but faster than the 
 needs no onnxscript. Our torch is pinned below the release that may drop it.
 """
 
-import copy
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from pruning_core.backends.base import Executable
 from pruning_core.errors import BackendError, first_line
+from pruning_core.models.copying import copy_network
 
 INPUT, OUTPUT = "images", "logits"
 
@@ -33,11 +35,11 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
     images = example.expand(2, *example.shape[1:]).contiguous()  # (2, C, H, W)
     file = io.BytesIO()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plain_attention(), _without_log():
             # The exporter's deprecation, and what tracing cannot follow, which `check_export` looks for.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                copy.deepcopy(model).eval().requires_grad_(False),
+                copy_network(model).eval().requires_grad_(False),
                 (images,),
                 file,  # type: ignore[arg-type]  # the tracing exporter takes any binary file
                 dynamo=False,
@@ -48,6 +50,31 @@ def export_onnx(model: nn.Module, example: Tensor) -> bytes:
     except Exception as error:
         raise BackendError(f"PyTorch cannot export this model to ONNX: {first_line(error)}") from error
     return file.getvalue()
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Let PyTorch's attention layers compute by operations that ONNX has, not by a fused one of inference."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep PyTorch from printing the whole graph of what it cannot export.
+
+    It asks whether its log is enabled by naming a function without calling it: to Python that is always true.
+    """
+    before = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = before
 
 
 def check_export(executable: Executable, model: nn.Module, example: Tensor, tolerance: float) -> None:
@@ -84,6 +111,6 @@ def relative_difference(executable: Executable, model: nn.Module, images: Tensor
         images: Normalised float32 images, (N, C, H, W).
     """
     with torch.inference_mode():
-        expected = copy.deepcopy(model).eval()(images).nan_to_num()  # (N, classes)
+        expected = copy_network(model).eval()(images).nan_to_num()  # (N, classes)
     difference = float((executable.predict(images).nan_to_num() - expected).abs().max())
     return difference / max(float(expected.abs().max()), 1e-6)

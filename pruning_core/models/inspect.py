@@ -2,13 +2,14 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 
 def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, int, int]) -> None:
-    """Run two blank images through the network, and one.
+    """Run two blank images through the network, and one; what is lazy in it gets its weights.
 
     Raises:
         ModelError: If it cannot take (N, *image) or does not return logits of shape (N, classes).
@@ -18,8 +19,33 @@ def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, 
     try:
         for n in (2, 1):
             _check_logits(network, name, classes, image, n)
+        if any(is_lazy(tensor) for tensor in [*network.parameters(), *network.buffers()]):
+            _run_training_paths(network, name, image)
     finally:
         network.train(was_training)
+
+
+def take_training_paths(network: nn.Module) -> None:
+    """Let forwards that a user wrote take their paths of training; norms and dropout do as in evaluation.
+
+    So what a network returns in training can be compared with its answer in evaluation, and no norm learns.
+    """
+    network.eval()
+    for layer in network.modules():
+        of_torch = type(layer).__module__.partition(".")[0] == "torch"
+        layer.training = layer is network or (any(layer.children()) and not of_torch)
+
+
+def _run_training_paths(network: nn.Module, name: str, image: tuple[int, int, int]) -> None:
+    """Run layers that run in training alone, such as auxiliary heads."""
+    take_training_paths(network)
+    try:
+        with torch.no_grad():
+            network(torch.zeros(2, *image))
+    except BaseException as error:
+        raise_if_not_theirs(error)
+        what = f"images of {_shape(image)} in training mode"
+        raise ModelError(f"model {name} cannot take {what}: {one_line(error)}") from error
 
 
 def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int, int, int], n: int) -> None:

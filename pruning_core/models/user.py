@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError, UnknownNameError
+from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import check_output
 from pruning_core.user_code.functions import UserModule, find_function, one_line, raise_if_not_theirs
 
@@ -95,19 +96,24 @@ def build_user_model(
             raise ModelError(
                 f"model {name}: the function must return a torch.nn.Module; got {type(network).__name__}"
             )
+        _check_kind(name, network)
         check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
     _own_buffers(network)
     return network
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed PyTorch's generator on the CPU, Python's and numpy's legacy one, for a while.
 
     PyTorch draws the same numbers on the CPU for a seed on every machine and in every version so far.
+
+    Args:
+        seed: Of all generators.
+        device: If it is a GPU, its generator, too, goes on afterwards as if nothing had been drawn.
     """
     before, legacy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)
@@ -140,6 +146,10 @@ def _describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     first, second = build(), build()
     _check_two(name, first, second)
     try:
+        copy_network(first)  # found out before anything is trained
+    except ModelError as error:
+        raise ModelError(f"model {name}: {error}") from error
+    try:
         attributes, again = _attributes_of(first), _attributes_of(second)
         (layers, a), (other_layers, b) = ((_layers_of(n), _tensors_of(n)) for n in (first, second))
     except BaseException as error:  # of an `extra_repr` of the user's, say
@@ -155,6 +165,17 @@ def _describe_twice(name: str, build: Callable[[], nn.Module]) -> str:
     # What changes from one call to the next, such as a time, does not describe the network.
     lines += [f"{key} = {value}" for key, value in sorted(attributes.items()) if again.get(key) == value]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _check_kind(name: str, network: nn.Module) -> None:
+    """Refuse what PyTorch has turned into something else already: its layers could not be changed."""
+    for layer in network.modules():
+        scripted, compiled = isinstance(layer, torch.jit.ScriptModule), hasattr(layer, "_orig_mod")
+        if scripted or compiled:
+            what = "TorchScript" if scripted else "torch.compile"
+            raise ModelError(
+                f"model {name}: a network of {what} cannot be pruned; return the one that it was made of"
+            )
 
 
 def _check_two(name: str, first: nn.Module, second: nn.Module) -> None:

@@ -4,7 +4,6 @@ A few steps of the dense network and of some pruned ones are timed; ratios betwe
 steps are the first ones of a training: a crash in them counts as one of the training.
 """
 
-import copy
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
 from pruning_core.datasets.base import Dataset
 from pruning_core.models import build_model
+from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import find_classifier
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import prune
@@ -26,6 +26,7 @@ from pruning_core.pruning.targets import ratios_of_layers
 from pruning_core.store.checkpoint import describe
 from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
+from pruning_core.training.epoch import batch_sizes
 from pruning_core.workspace import Workspace
 
 TIMED_STEPS = 2
@@ -106,7 +107,7 @@ def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, workspace: W
         if not find_method(name).masks:
             chosen = _spread([spec for spec in pruned if spec.ratio < 1], TIMED_RATIOS)
             samples += [
-                _time_steps(s, dense, copy.deepcopy(dense), dataset, workspace, s.ratio) for s in chosen
+                _time_steps(s, dense, copy_network(dense), dataset, workspace, s.ratio) for s in chosen
             ]
         for spec in pruned:
             total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, dataset)
@@ -157,7 +158,7 @@ def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, dataset: Datase
     """Return the seconds that making a checkpoint takes, given what its steps take."""
     train = _training_of(spec)
     batch = min(train.batch_size, len(dataset.train.labels))
-    steps = train.epochs * math.ceil(len(dataset.train.labels) / batch)
+    steps = train.epochs * len(batch_sizes(len(dataset.train.labels), batch))
     step_s, forward_images = sample.step_s, len(dataset.test.labels)
     if isinstance(spec, PrunedSpec):
         forward_images = 2 * forward_images + spec.fine_tune.norm_images

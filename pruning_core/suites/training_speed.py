@@ -4,7 +4,6 @@ Both take the same network, images and batch size, and both load their own batch
 whole step, data loading included. Evidence: `measure/README.md`.
 """
 
-import copy
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
@@ -21,14 +19,17 @@ from pruning_core.config.spec import DenseSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.models import build_model
+from pruning_core.models.copying import copy_network
 from pruning_core.pruning.cost import count_cost
 from pruning_core.suites.latency_fields import contention_fields, speedup_fields
 from pruning_core.suites.latency_session import LatencySession
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
 from pruning_core.torchvision_compat import transforms
 from pruning_core.training.device import resolve_device
+from pruning_core.training.failures import check_trainable, step_failures
+from pruning_core.training.outputs import Outputs
 from pruning_core.training.reproducibility import deterministic
-from pruning_core.training.step import TrainStep, check_trainable
+from pruning_core.training.step import TrainStep
 
 FLOPS_PER_MAC = 6
 """Forward, and backward by inputs and by weights: three products of two operations each."""
@@ -99,7 +100,7 @@ class TrainerStep:
             dataset: Its training split is used.
             spec: How to train.
         """
-        self._step = TrainStep(copy.deepcopy(network), dataset, spec)
+        self._step = TrainStep(copy_network(network), dataset, spec)
         self.batch_size = min(spec.batch_size, len(dataset.train.labels))
         self._choices = self._endless_choices()
         self.data_s = self.total_s = 0.0
@@ -160,7 +161,8 @@ class BaselineStep:
     def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
         """Prepare a copy of a network (see `TrainerStep`); only batch size and device are from `spec`."""
         self._device = resolve_device(spec)
-        self._network = copy.deepcopy(network).to(self._device).train()
+        self._network = copy_network(network).to(self._device).train()
+        self._outputs = Outputs(self._network, dataset.spec.classes)
         self._optimizer = torch.optim.SGD(self._network.parameters(), lr=0.01, momentum=0.9)
         order = torch.Generator().manual_seed(spec.seed)
         self._loader = DataLoader(
@@ -175,11 +177,12 @@ class BaselineStep:
     def __call__(self) -> Tensor:
         """Take one step and return its loss when it is there."""
         images, labels = next(self._batches)
-        logits = self._network(images.to(self._device))  # (N, classes)
-        check_trainable(logits)
-        loss = F.cross_entropy(logits, labels.to(self._device))
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+        images = images.to(self._device)
+        with step_failures(len(images), "take a training step in fp32"):
+            loss = self._outputs.loss(self._network(images), images, labels.to(self._device), 0.0)
+            check_trainable(loss)
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
         self._optimizer.step()
         _wait_for(self._device)
         return loss.detach()

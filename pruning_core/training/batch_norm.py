@@ -5,8 +5,11 @@ from torch import nn
 
 from pruning_core.config.spec import FineTuneSpec
 from pruning_core.datasets.base import Dataset, Split
-from pruning_core.datasets.batches import batches
+from pruning_core.datasets.batches import make_batch, sample_epoch
+from pruning_core.models.memory_format import choose_memory_format
 from pruning_core.training.device import move_to, resolve_device
+from pruning_core.training.epoch import split_epoch
+from pruning_core.training.failures import step_failures
 from pruning_core.training.reproducibility import derive_seed
 
 _BATCH_SIZE = 256
@@ -29,9 +32,11 @@ def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTune
     if not norms or spec.norm_images == 0:
         return
     device = resolve_device(spec)
-    momentums = [norm.momentum for norm in norms]
-    move_to(network, device, torch.channels_last)
-    network.eval()
+    images = dataset.spec
+    image = (images.channels, images.height, images.width)
+    memory_format = choose_memory_format(network, image, torch.channels_last, device)
+    move_to(network.eval(), device, memory_format)
+    before = [(norm.momentum, {name: b.clone() for name, b in norm.named_buffers()}) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
@@ -40,9 +45,13 @@ def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTune
     chosen = torch.randperm(len(dataset.train.labels), generator=shuffle)[: spec.norm_images]
     split = Split(dataset.train.images[chosen], dataset.train.labels[chosen])
     with torch.inference_mode():
-        for images, _ in batches(split, dataset.spec, _BATCH_SIZE, device=device):
-            network(images.contiguous(memory_format=torch.channels_last))
-    for norm, momentum in zip(norms, momentums, strict=True):
+        for choices in split_epoch(sample_epoch(len(split.labels), images, _BATCH_SIZE), _BATCH_SIZE):
+            batch, _ = make_batch(split, images, choices, device)
+            with step_failures(len(batch), "run with its batch norms in training mode"):
+                network(batch.contiguous(memory_format=memory_format))
+    for norm, (momentum, buffers) in zip(norms, before, strict=True):
         norm.momentum = momentum
+        if norm.num_batches_tracked == 0:  # of a layer that runs in training alone, as auxiliary heads do
+            norm.load_state_dict(buffers, strict=False)
     move_to(network, torch.device("cpu"), torch.contiguous_format)
     network.eval()

@@ -6,6 +6,7 @@ from torch import nn
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Split
 from pruning_core.errors import UnavailableError
+from pruning_core.models.memory_format import lay_out
 from pruning_core.system.hardware import fast_bf16
 
 MAX_DATA_FRACTION = 0.25
@@ -33,7 +34,8 @@ def resolve_precision(spec: TrainSpec, device: torch.device) -> str:
 
 def move_to(network: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
     """Move a network, in place, to a device and a memory format."""
-    network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks this overload
+    network.to(device)
+    lay_out(network, memory_format)
 
 
 def move_split(split: Split, device: torch.device) -> Split:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.errors import TrainingError
+from pruning_core.training.epoch import batch_sizes
 from pruning_core.training.reproducibility import derive_seed, deterministic
 from pruning_core.training.schedule import learning_rate
 from pruning_core.training.step import Distillation, TrainStep
@@ -85,7 +86,7 @@ def train(
         _restore(network, train_step, resume)
         done, losses = resume.epoch, list(resume.losses)
         seconds, overhead_s = resume.seconds, resume.overhead_s
-    steps = spec.epochs * math.ceil(len(dataset.train.labels) / spec.batch_size)
+    steps = spec.epochs * len(batch_sizes(len(dataset.train.labels), spec.batch_size))
     saved_at = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic(device):
         for epoch in range(done, spec.epochs):

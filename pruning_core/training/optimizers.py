@@ -25,7 +25,8 @@ def make_optimizers(
     muon_params: list[nn.Parameter] = []
     sgd_params: list[nn.Parameter] = []
     for p in (p for p in network.parameters() if p.requires_grad):  # frozen ones stay as they are
-        after_first_conv = spec.optimizer == "muon" and p.ndim > 2 and p.shape[1] > channels
+        # One row, such as a position embedding or a scale of channels, is no convolution.
+        after_first_conv = spec.optimizer == "muon" and p.ndim > 2 and len(p) > 1 and p.shape[1] > channels
         (muon_params if after_first_conv else sgd_params).append(p)
     groups = [
         {"params": [p for p in sgd_params if p.ndim >= 2], "weight_decay": spec.weight_decay},
@@ -38,7 +39,8 @@ def make_optimizers(
             lr=spec.learning_rate,
             momentum=spec.momentum,
             nesterov=nesterov,
-            fused=device.type in ("cpu", "cuda"),  # one pass over all parameters instead of several
+            # One pass over all parameters instead of several; of complex numbers there is none.
+            fused=device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in sgd_params),
         )
         optimizers.append(sgd)
     if muon_params:

@@ -11,15 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pruning_core.config.spec import TrainSpec
+from pruning_core.config.spec import DatasetSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.datasets.batches import make_batch, sample_epoch
-from pruning_core.errors import TrainingError
+from pruning_core.models.memory_format import choose_memory_format, name_of
 from pruning_core.system.cuda_graph import GraphedCallable
 from pruning_core.system.hardware import training_memory_format
 from pruning_core.training.device import move_split, move_to, resolve_device, resolve_precision
+from pruning_core.training.epoch import batch_sizes, split_epoch
+from pruning_core.training.failures import check_trainable, step_failures
 from pruning_core.training.muon import Muon
 from pruning_core.training.optimizers import make_optimizers
+from pruning_core.training.outputs import Outputs
 from pruning_core.training.reproducibility import derive_seed
 
 MIN_STEPS_FOR_GRAPH = 20
@@ -65,11 +68,11 @@ class TrainStep:
         self.network, self.spec = network, spec
         self.device = resolve_device(spec)
         self.precision = resolve_precision(spec, self.device)
-        self.memory_format = training_memory_format(str(self.device))
-        move_to(network.train(), self.device, self.memory_format)
+        self.memory_format = self._move(network.train(), dataset.spec, train=True)
+        self._teacher_format = self.memory_format
         if distillation is not None:
-            move_to(distillation.teacher.eval(), self.device, self.memory_format)
-        self._distillation = distillation
+            self._teacher_format = self._move(distillation.teacher.eval(), dataset.spec, train=False)
+        self._distillation, self._outputs = distillation, Outputs(network, dataset.spec.classes)
         self.optimizers = make_optimizers(network, spec, self.device, self.precision, dataset.spec.channels)
         self.split, self._images = move_split(dataset.train, self.device), dataset.spec
         parameters = dict(network.named_parameters())
@@ -80,9 +83,18 @@ class TrainStep:
         """Time so far in which batches were made by themselves, and not as part of a CUDA graph."""
         self._step_graph: GraphedCallable | None = None  # the whole step …
         self._learn_graph: GraphedCallable | None = None  # … or all of it but its batch
-        steps = spec.epochs * (len(dataset.train.labels) // spec.batch_size)  # of whole batches
+        sizes = batch_sizes(len(dataset.train.labels), spec.batch_size)
+        steps = spec.epochs * sizes.count(spec.batch_size)  # alike, as a graph needs them
         if self.device.type == "cuda" and steps >= MIN_STEPS_FOR_GRAPH:
             self._use_graph()
+
+    def _move(self, network: nn.Module, images: DatasetSpec, *, train: bool) -> torch.memory_format:
+        """Move a network to the device, in the memory format that the machine prefers if it runs in it."""
+        image, autocast = (images.channels, images.height, images.width), self.precision == "bf16"
+        preferred = training_memory_format(str(self.device))
+        chosen = choose_memory_format(network, image, preferred, self.device, train=train, autocast=autocast)
+        move_to(network, self.device, chosen)
+        return chosen
 
     def _use_graph(self) -> None:
         """Launch each step as one CUDA graph, but without its batch where the images stay on the CPU."""
@@ -99,7 +111,7 @@ class TrainStep:
     @property
     def memory_format_name(self) -> str:
         """How images and weights lie in memory: `channels_last` or `contiguous`."""
-        return "channels_last" if self.memory_format is torch.channels_last else "contiguous"
+        return name_of(self.memory_format)
 
     @property
     def graphed(self) -> bool:
@@ -155,7 +167,7 @@ class TrainStep:
             shuffle,
             augmentation if spec.augment else None,
         )
-        return torch.split(choices.to(self.split.images.device), spec.batch_size)
+        return split_epoch(choices.to(self.split.images.device), spec.batch_size)
 
     def step(self, choices: Tensor) -> Tensor:  # -> ()
         """Take one step and return the loss, valid until the next one, without waiting for the device.
@@ -174,30 +186,37 @@ class TrainStep:
 
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
         """Move the weights by the gradient of a batch: float32 (B, C, H, W) and int64 (B,), on the device."""
-        images = images.contiguous(memory_format=self.memory_format)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.network(images)  # (B, classes)
-        check_trainable(logits)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.spec.label_smoothing)
-        if self._distillation is not None:
-            loss = torch.lerp(
-                loss, self._distillation_loss(self._distillation, images, logits), self._distillation.weight
-            )
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
-        for optimizer in self.optimizers:
-            optimizer.step()
+        with step_failures(len(images), f"take a training step in {self.precision}"):
+            loss = self._loss(images.contiguous(memory_format=self.memory_format), labels)
+            check_trainable(loss)
+            self.network.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+            for optimizer in self.optimizers:
+                optimizer.step()
         with torch.no_grad():
             for weight, zero in self._zeros:
                 weight.masked_fill_(zero, 0.0)
         return loss.detach()
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            output = self.network(images)
+        loss = self._outputs.loss(output, images, labels, self.spec.label_smoothing)
+        if self._distillation is None:
+            return loss
+        logits, _ = self._outputs.split(output, images)  # (N, classes)
+        return torch.lerp(
+            loss, self._distillation_loss(self._distillation, images, logits), self._distillation.weight
+        )
 
     def _distillation_loss(self, distillation: Distillation, images: Tensor, logits: Tensor) -> Tensor:
         with (
             torch.no_grad(),
             torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
-            teacher_logits = distillation.teacher(images)  # (B, classes)
+            teacher_logits = distillation.teacher(
+                images.contiguous(memory_format=self._teacher_format)
+            )  # (B, classes)
         t = distillation.temperature
         student, teacher = F.log_softmax(logits.float() / t, 1), F.log_softmax(teacher_logits.float() / t, 1)
         # t² keeps the gradient's size, whatever the temperature.
@@ -208,16 +227,3 @@ class TrainStep:
         self._step_graph = self._learn_graph = None  # and with them the memory that they work in
         for network in (self.network, *([self._distillation.teacher] if self._distillation else [])):
             move_to(network.eval(), torch.device("cpu"), torch.contiguous_format)
-
-
-def check_trainable(logits: Tensor) -> None:
-    """Refuse logits that no gradient can go back from.
-
-    Raises:
-        TrainingError: If the whole network is frozen.
-    """
-    if not logits.requires_grad:
-        raise TrainingError(
-            "nothing in this network can be trained: all its layers are frozen (requires_grad=False), or "
-            "forward() cuts them off from the loss (no_grad, detach); mend that, or set epochs = 0"
-        )

@@ -160,7 +160,8 @@ def test_eager_runs_in_inference_mode() -> None:
     loaded = load_executable("eager", Watching(), EXAMPLE, "fp32", "cpu", THREADS)
     logits = loaded.predict(small_images(2))
     loaded.bind(small_images(2))()
-    assert modes == [(True, False), (True, False)]
+    assert set(modes) == {(True, False)}
+    assert len(modes) == 2 + 2  # in both memory formats, when it is loaded, and as asked for
     assert not logits.is_inference()
 
 
@@ -391,9 +392,76 @@ def test_smaller_batches_do_not_compile_again(monkeypatch) -> None:
 
     monkeypatch.setattr(compile, "_compile", pretend_to_compile)
     net = small_net()
-    loaded = compile.InductorExecutable(net.eval(), dtype=torch.float32, device="cpu")
+    loaded = compile.InductorExecutable(
+        net.eval(), dtype=torch.float32, device="cpu", layout=torch.channels_last
+    )
     for n in (4, 3, 1, 4, 5):
         images = small_images(n, seed=n)
         assert_close(loaded.predict(images), eager_logits(net, images), "fp32")
     loaded.bind(small_images(2))()
     assert compiled == [4, 5, 2]  # a timed batch is never padded
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_eager_lays_a_network_out_as_it_runs(precision) -> None:
+    """Flattened by a view it runs in contiguous memory, else in channels_last, and the record can say so."""
+
+    class Viewing(SmallNet):
+        def forward(self, images: Tensor) -> Tensor:
+            """(N, 3, H, W) -> (N, 5)."""
+            x = nn.functional.conv2d(images, images.new_ones(4, 3, 3, 3))
+            return super().forward(images) + x.view(len(x), -1).mean(1, keepdim=True)
+
+    for net, expected in ((SmallNet(), "channels_last"), (Viewing(), "contiguous")):
+        loaded = load_executable("eager", net.eval(), EXAMPLE, precision, "cpu", THREADS)
+        assert loaded.memory_format == expected
+        images = small_images(3)
+        assert_close(loaded.predict(images), eager_logits(net, images), precision)
+
+
+def test_a_model_that_has_no_such_precision_is_one_line() -> None:
+    """A forward that writes float32 down cannot run in bf16; eager says so, at the first prediction."""
+
+    class Fixed(SmallNet):
+        def forward(self, images: Tensor) -> Tensor:
+            """(N, 3, H, W) -> (N, 5)."""
+            return super().forward(images.float())
+
+    loaded = load_executable("eager", Fixed().eval(), EXAMPLE, "bf16", "cpu", THREADS)
+    with pytest.raises(
+        BackendError, match=r"cannot run this model on 2 images in bfloat16: RuntimeError"
+    ) as caught:
+        loaded.predict(small_images(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_attention_layers_are_exported() -> None:
+    """PyTorch's own attention layers run by one fused operation in evaluation, which ONNX lacks."""
+
+    class Attending(SmallNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images: Tensor) -> Tensor:
+            """(N, 3, H, W) -> (N, 5)."""
+            x = nn.functional.adaptive_avg_pool2d(images, (4, 2)).transpose(1, 2).flatten(2)[:, :, :6]
+            x = nn.functional.pad(x, (0, 2))
+            return super().forward(images) + self.attention(x, x, x)[0].mean((1, 2))[:, None]
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    assert export_onnx(Attending().eval(), EXAMPLE)
+    assert torch.backends.mha.get_fastpath_enabled() == before
+
+
+def test_a_graph_that_cannot_be_exported_is_not_printed(capfd) -> None:
+    """The exporter would print pages of its graph; the user gets one line."""
+
+    class Unknown(SmallNet):
+        def forward(self, images: Tensor) -> Tensor:
+            """(N, 3, H, W) -> (N, 5)."""
+            return super().forward(images) * torch.vdot(images.flatten(), images.flatten())
+
+    with pytest.raises(BackendError, match=r"vdot"):
+        export_onnx(Unknown().eval(), EXAMPLE)
+    assert capfd.readouterr() == ("", "")

@@ -141,7 +141,7 @@ def test_peak_memory_includes_weights_statistics_and_images(monkeypatch) -> None
     """Weights, buffers and the batch lie on the device during the call, and are counted once."""
     monkeypatch.setattr("pruning_core.backends.eager.measure_peak_bytes", lambda call, device: call() or 7)
     net = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2)).eval()
-    loaded = TorchExecutable(net, dtype=torch.float32, device="cpu")
+    loaded = TorchExecutable(net, dtype=torch.float32, device="cpu", layout=torch.channels_last)
     loaded._device = torch.device("cuda")
     monkeypatch.setattr(loaded, "_lay_out", lambda images: images)
     images = torch.zeros(4, 3, 5, 5)

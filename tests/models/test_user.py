@@ -161,10 +161,32 @@ REFUSED = {
         "def build(c, i):\n    return Mute(c, i)\n",
         "cannot be described: it ends the program",
     ),
+    "a script": (
+        "def build(c, i):\n    return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(192, c)))\n",
+        "a network of TorchScript cannot be pruned; return the one that it was made of",
+    ),
+    "a compiled network": (
+        "def build(c, i):\n    return nn.Sequential(torch.compile(Net(c, i)))\n",
+        "a network of torch.compile cannot be pruned; return the one that it was made of",
+    ),
+    "a lock": (
+        "from threading import Lock\ndef build(c, i):\n    n = Net(c, i)\n    n.lock = Lock()\n"
+        "    return n\n",
+        "cannot copy the network, and one is pruned beside the other: cannot pickle '_thread.lock'",
+    ),
+    "a layer that fails in training": (
+        "class Fails(Net):\n    def __init__(self, c, i):\n        super().__init__(c, i)\n"
+        "        self.aux = nn.LazyLinear(c)\n"
+        "    def forward(self, x):\n        assert not self.training, 'no training'\n"
+        "        return super().forward(x)\n"
+        "def build(c, i):\n    return Fails(c, i)\n",
+        "cannot take images of 3×8×8 in training mode: AssertionError: no training",
+    ),
     "two lines": ("def build(c, i):\n    raise ValueError('a\\nb')\n", "cannot be built: ValueError: a b"),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_cannot_be_used_is_one_line(write, kind):
     """A function whose networks cannot be trained, pruned and compared is refused at once."""
@@ -188,10 +210,16 @@ def test_ctrl_c_while_building_stays_ctrl_c(write):
         "class B:\n    def __call__(self, c, i):\n        return Net(c, i)\nbuild = B()\n",
         "@torch.no_grad()\ndef build(c, i):\n    return Net(c, i)\n",
         "def build(c, i):\n    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(c))\n",
+        "class Heads(Net):\n    def __init__(self, c, i):\n        super().__init__(c, i)\n"
+        "        self.aux = nn.LazyLinear(c)\n"
+        "    def forward(self, x):\n        y = super().forward(x)\n"
+        "        return (y, self.aux(x.flatten(1))) if self.training else y\nbuild = Heads\n",
+        "class Keeps(Net):\n    def forward(self, x):\n        self.x = self.conv(x)\n"
+        "        return super().forward(x)\nbuild = Keeps\n",
     ],
 )
 def test_anything_that_builds_networks_is_a_model(write, body):
-    """A partial, a function that remembers or is decorated, a class, an object and lazy layers all work."""
+    """Partials, functions that remember or are decorated, classes, objects, lazy layers, kept features."""
     name = write(body)
     assert model_spec(name, 10, IMAGE) == spec_of(name)
     first, second = build_model(name, 10, IMAGE), build_model(name, 10, IMAGE)

@@ -111,3 +111,12 @@ def test_a_spec_without_it_does_not_speak_of_it():
     assert "optimizer" not in canonical_json(TrainSpec(muon_rate=0.3))
     assert '"muon_rate":0.15,' in canonical_json(SPEC)
     assert TrainSpec.model_validate_json(canonical_json(SPEC)) == SPEC
+
+
+def test_a_weight_of_one_row_is_no_convolution():
+    """A position embedding that begins with zeros learns: a step that keeps its norm would leave it there."""
+    network = Tiny()
+    network.position = torch.nn.Parameter(torch.zeros(1, 16, 16, 16))
+    network.stem.register_forward_hook(lambda layer, inputs, output: output + network.position)
+    train(network, bright_images(), SPEC)
+    assert network.position.abs().max() > 0
