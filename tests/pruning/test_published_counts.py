@@ -7,7 +7,6 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.pruning.cost import count_cost
@@ -24,12 +23,6 @@ def counts_before_and_after(network, round_to):
     pruned = copy.deepcopy(dense)
     prune(pruned, dense, MethodSpec(name="magnitude", round_to=round_to), 0.5, EXAMPLE, seed=0)
     return [(cost.macs, cost.params) for cost in (count_cost(dense, EXAMPLE), count_cost(pruned, EXAMPLE))]
-
-
-def operations_of_uncounted_norms(network, tokens):
-    """Return what layer norms of a subclass, which count nothing, would count: two operations an element."""
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.LayerNorm)]
-    return sum(2 * tokens * norm.normalized_shape[0] for norm in norms if type(norm) is not nn.LayerNorm)
 
 
 def test_resnet18():
@@ -49,17 +42,14 @@ def test_vit_b_16_of_torchvision():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "tokens", "round_to", "before", "after"),
+    ("name", "round_to", "before", "after"),
     [
-        ("vit_base_patch32_224", 50, 8, (4_415_698_216, 88_224_232), (1_146_346_408, 22_878_952)),
-        ("vit_base_patch16_224", 197, 1, (17_593_519_096, 86_567_656), (4_616_522_488, 22_050_664)),
+        ("vit_base_patch32_224", 8, (4_415_698_216, 88_224_232), (1_146_346_408, 22_878_952)),
+        ("vit_base_patch16_224", 1, (17_593_519_096, 86_567_656), (4_616_522_488, 22_050_664)),
     ],
 )
-def test_vits_of_timm(name, tokens, round_to, before, after):
+def test_vits_of_timm(name, round_to, before, after):
     """Published of ViT-B/32: 4.4157 → 1.1463 G, 88.2242 → 22.8790 M, layer norms counted."""
     timm = pytest.importorskip("timm")
     network = timm.create_model(name, pretrained=False)
-    (macs_before, params_before), (macs_after, params_after) = counts_before_and_after(network, round_to)
-    uncounted = operations_of_uncounted_norms(network, tokens)
-    assert (macs_before + uncounted, params_before) == before
-    assert (macs_after + uncounted // 2, params_after) == after
+    assert counts_before_and_after(network, round_to) == [before, after]
