@@ -68,7 +68,8 @@ def _scale(layer: nn.Module, outputs: Tensor) -> Tensor:
     if isinstance(bias, Tensor):
         bias.copy_((bias - mean) / deviation)
         by_channel = by_channel - mean[:, None]
-    return (by_channel / deviation[:, None]).reshape(rows.shape).movedim(0, channel)
+    answered = (by_channel / deviation[:, None]).reshape(rows.shape).movedim(0, channel)
+    return answered.contiguous()  # as it was: a forward may ask for a view of it
 
 
 @contextmanager
