@@ -19,8 +19,11 @@ from pruning_core.models.copying import copy_network
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import WithoutStatistics
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 """Largest difference, relative to how far answers to several images differ, that is taken for rounding."""
+
+MAX_ROUNDING = 0.1
+"""A larger difference is no rounding in float32 either; a smaller one is looked at in float64."""
 
 MIN_SPREAD = 1e-6
 """Answers to several images that differ by less, relative to the largest, tell nothing."""
@@ -64,7 +67,7 @@ def prove_cut(
     """
     before, after = _told_apart(before, after, kept)
     proof = _Comparison(before, after, kept, example).prove()
-    if proof.exact:
+    if proof.exact or proof.difference > MAX_ROUNDING:
         return proof
     try:  # rounding can add up, behind gates above all
         return _Comparison(before.double(), after.double(), kept, example.double()).prove()
@@ -94,6 +97,7 @@ class _Comparison:
                 return Proof(True, (), difference)
         for writers in (False, True):
             least, _ = self._difference(writers, used)
+            difference = min(difference, least)
             if used and least <= TOLERANCE:
                 needed = [s for s in sorted(used) if self._difference(writers, used - {s})[0] > TOLERANCE]
                 return Proof(True, tuple(needed or sorted(used)), least)
