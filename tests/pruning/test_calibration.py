@@ -34,17 +34,17 @@ def flipped_then(depth, **layers):
     """Return a network whose channels change places, and that is deep behind that."""
 
     def run(network, x):
-        return network.head(network.rest(F.relu(network.a(x)).flip(1)).mean((2, 3)))
+        return network.head(network.behind(F.relu(network.a(x)).flip(1)).mean((2, 3)))
 
     blocks = [layer for _ in range(depth) for layer in (conv(16, 16), nn.ReLU())]
-    layers = {"a": conv(3, 16), "rest": nn.Sequential(*blocks), "head": nn.Linear(16, 10)} | layers
+    layers = {"a": conv(3, 16), "behind": nn.Sequential(*blocks), "head": nn.Linear(16, 10)} | layers
     return ForwardNetwork(run, **layers)
 
 
 def never_active():
     """Return such a network with a layer whose outputs are all below zero."""
     network = flipped_then(2)
-    nn.init.constant_(network.rest[2].bias, -50.0)
+    nn.init.constant_(network.behind[2].bias, -50.0)
     return network
 
 
