@@ -1,0 +1,154 @@
+"""A proof sees what is cut wrongly behind depth, small weights, and units that are never active."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pruning_core.config.spec import MethodSpec
+from pruning_core.errors import PruningError
+from pruning_core.pruning.calibration import calibrate
+from pruning_core.pruning.step import prune
+from pruning_core.torchvision_compat import torch_pruning as tp
+from tests.helpers.forward_networks import ForwardNetwork, conv
+
+EXAMPLE = torch.zeros(1, 3, 16, 16)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    """Let each test see the same weights."""
+    torch.manual_seed(0)
+
+
+def pruned(network):
+    """Prune half of a copy; return it and its plan."""
+    dense = network.eval()
+    copied = copy.deepcopy(dense)
+    return copied, prune(copied, dense, MethodSpec(), 0.5, EXAMPLE, seed=0)
+
+
+def flipped_then(depth, **layers):
+    """Return a network whose channels change places, and that is deep behind that."""
+
+    def run(network, x):
+        return network.head(network.behind(F.relu(network.a(x)).flip(1)).mean((2, 3)))
+
+    blocks = [layer for _ in range(depth) for layer in (conv(16, 16), nn.ReLU())]
+    layers = {"a": conv(3, 16), "behind": nn.Sequential(*blocks), "head": nn.Linear(16, 10)} | layers
+    return ForwardNetwork(run, **layers)
+
+
+def never_active():
+    """Return such a network with a layer whose outputs are all below zero."""
+    network = flipped_then(2)
+    nn.init.constant_(network.behind[2].bias, -50.0)
+    return network
+
+
+def far_logits():
+    """Return such a network whose logits are a large constant and little else."""
+    network = flipped_then(2)
+    nn.init.constant_(network.head.bias, 1e5)
+    return network
+
+
+def small_branch():
+    """Return a network with a branch of small weights, in which channels change places."""
+
+    def run(network, x):
+        x = F.relu(network.stem(x))
+        branch = network.c(F.relu(network.b(F.relu(network.a(x)).flip(1))))
+        return network.head((x + branch).mean((2, 3)))
+
+    network = ForwardNetwork(
+        run, stem=conv(3, 16), a=conv(16, 16), b=conv(16, 16), c=conv(16, 16), head=nn.Linear(16, 10)
+    )
+    with torch.no_grad():
+        for layer in (network.a, network.b, network.c):
+            layer.weight.mul_(0.04)
+            layer.bias.mul_(0.04)
+    return network
+
+
+HIDING = {
+    "depth": lambda: flipped_then(16),
+    "never active": never_active,
+    "far logits": far_logits,
+    "small branch": small_branch,
+}
+"""Name → a network that hides what becomes of the outputs of `a`."""
+
+
+@pytest.mark.parametrize("build", HIDING.values(), ids=HIDING)
+def test_a_wrong_cut_is_seen_behind_what_hides_it(build):
+    """The group whose channels change places keeps its width."""
+    network, plan = pruned(build())
+    assert network.a.out_channels == 16
+    assert "a" in {kept.root for kept in plan.kept_whole}
+
+
+def inverted_residuals(blocks=12):
+    """Return an untrained network in the manner of a MobileNetV2."""
+    layers = [conv(3, 8), nn.BatchNorm2d(8), nn.ReLU()]
+    for _ in range(blocks):
+        layers += [conv(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+        layers += [conv(16, 16, groups=16, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+        layers += [conv(16, 8, 1, bias=False), nn.BatchNorm2d(8)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+
+
+def off_by_one(original, width):
+    """Return torch-pruning's function with the next channel in place of each."""
+
+    def cut(pruner, layer, idxs):
+        count = getattr(layer, width)
+        return original(pruner, layer, sorted({(index + 1) % count for index in idxs}))
+
+    return cut
+
+
+WRONG = {
+    "convolution": (tp.function.ConvPruner, "prune_in_channels", "in_channels", {"25"}),
+    "norm": (tp.function.BatchnormPruner, "prune_out_channels", "num_features", set()),
+    "depthwise": (
+        tp.function.DepthwiseConvPruner,
+        "prune_out_channels",
+        "out_channels",
+        {"0", "9", "17", "25"},
+    ),
+}
+"""Name → what of torch-pruning is made wrong, and the layers in whose groups there is none of that."""
+
+
+@pytest.mark.parametrize(("kind", "function", "width", "sound"), WRONG.values(), ids=WRONG)
+def test_an_index_off_by_one_is_seen_in_a_deep_network(kind, function, width, sound, monkeypatch):
+    """Of a deep network that is not trained, only groups without the fault are cut."""
+    wrong = off_by_one(getattr(kind, function), width)
+    for name in {function, "prune_in_channels"}:
+        monkeypatch.setattr(kind, name, wrong)
+    if not sound:
+        with pytest.raises(PruningError, match="nothing in this model can be pruned"):
+            pruned(inverted_residuals(3))
+        return
+    _, plan = pruned(inverted_residuals(3))
+    assert {name for name, kept in plan.widths.items() if kept < plan.dense_widths[name]} == sound
+
+
+def test_a_deep_network_is_cut_and_proved():
+    """Without the fault the same network is cut in all its groups."""
+    _, plan = pruned(inverted_residuals())
+    assert (plan.proof, plan.kept_whole) == ("exact", ())
+
+
+@pytest.mark.parametrize("layer", [conv(16, 8), nn.ConvTranspose2d(16, 8, 2, 2), conv(16, 16, groups=4)])
+def test_each_channel_has_mean_zero_and_deviation_one(layer):
+    """Whatever a layer's weights are, its channels vary alike, and a second run says the same."""
+    network = nn.Sequential(conv(3, 16), nn.ReLU(), layer).eval()
+    images = torch.randn(4, 3, 8, 8)
+    calibrate(network, images)
+    outputs = network(images).movedim(1, 0).flatten(1)
+    assert torch.allclose(outputs.mean(1), torch.zeros(len(outputs)), atol=1e-4)
+    assert torch.allclose(outputs.std(1, correction=0), torch.ones(len(outputs)), atol=1e-3)
