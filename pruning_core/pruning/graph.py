@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from torch import Tensor, nn
 
+from pruning_core.pruning.index_mappings import update_index_mappings
 from pruning_core.pruning.module_calls import module_calls
 from pruning_core.torchvision_compat import torch_pruning as tp
 
@@ -19,16 +20,6 @@ MAX_INDICES = 1_000_000
 
 _HybridIndex = tp._helpers._HybridIndex
 _Indices = dict[int, Any]  # index → torch-pruning's pair of it and the root's
-_MAPPINGS = tp.dependency.index_mapping
-_UPDATES = {
-    tp.ops.OPTYPE.CONCAT: _MAPPINGS.update_concat_index_mapping,
-    tp.ops.OPTYPE.SPLIT: _MAPPINGS.update_split_index_mapping,
-    tp.ops.OPTYPE.RESHAPE: _MAPPINGS.update_reshape_index_mapping,
-    tp.ops.OPTYPE.UNBIND: _MAPPINGS.update_unbind_index_mapping,
-    tp.ops.OPTYPE.EXPAND: _MAPPINGS.update_expand_index_mapping,
-    tp.ops.OPTYPE.SLICE: _MAPPINGS.update_slice_index_mapping,
-}
-"""What torch-pruning calls for each kind of operation before it looks for a group."""
 
 
 class EndlessError(Exception):
@@ -42,12 +33,17 @@ def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
         network: All its parameters require gradients: torch-pruning follows autograd.
         example: (1, C, H, W).
     """
-    mappings = patch.object(_MAPPINGS, "update_index_mapping", _update_index_mappings)
+    mappings = patch.object(tp.dependency.index_mapping, "update_index_mapping", update_index_mappings)
     with warnings.catch_warnings(), module_calls(network), mappings:
         warnings.simplefilter("ignore")  # torch-pruning names parameters that no layer of its list owns
-        return tp.DependencyGraph().build_dependency(
+        graph = tp.DependencyGraph().build_dependency(
             network, example_inputs=example, unwrapped_parameters=_own_parameters(network), verbose=False
         )
+    graph.widths = {
+        node: (graph.get_in_channels(node), graph.get_out_channels(node))
+        for node in graph.module2node.values()
+    }
+    return graph
 
 
 def group_of(
@@ -103,9 +99,7 @@ def _walk(
     root = group[0].dep
     found: dict[tuple[object, object], _Indices] = {(root.target, root.handler): {i.idx: i for i in channels}}
     steps, total = [(root, list(channels))], 0
-    widest = max(
-        _width(graph, node, out) or 0 for node in graph.module2node.values() for out in (False, True)
-    )
+    widest = max(width or 0 for widths in graph.widths.values() for width in widths)
     while steps:
         dependency, indices = steps.pop()
         for then in dependency.target.dependencies:
@@ -130,17 +124,6 @@ def _walk(
     return found
 
 
-def _update_index_mappings(graph: "tp.DependencyGraph") -> None:
-    """Let torch-pruning find out how indices change on the way; where it fails, they stay as they are."""
-    for kind, update in _UPDATES.items():
-        for node in graph.module2node.values():
-            if node.type == kind:
-                try:
-                    update(graph, node)
-                except (ZeroDivisionError, IndexError, TypeError):
-                    continue
-
-
 def misplaced(graph: "tp.DependencyGraph", group: "tp.Group") -> frozenset[object]:
     """Return the dependencies of a group that name channels which a layer does not have.
 
@@ -156,14 +139,15 @@ def misplaced(graph: "tp.DependencyGraph", group: "tp.Group") -> frozenset[objec
 
 def _width(graph: "tp.DependencyGraph", node: Any, out: bool) -> int | None:
     """Return the outputs or inputs of what a node stands for; None of an operation that takes any."""
-    width: int | None = (graph.get_out_channels if out else graph.get_in_channels)(node)
+    width: int | None = graph.widths[node][out]
     return width
 
 
 def identity_of(graph: "tp.DependencyGraph", dependency: object) -> tuple[str, bool]:
     """Return what a dependency is in each graph of a network: its target, and whether outputs are cut."""
     node = dependency.target  # type: ignore[attr-defined]
-    return str(node._name), graph.is_out_channel_pruning_fn(dependency.handler)  # type: ignore[attr-defined]
+    name = graph._param_to_name.get(node.module, node._name)
+    return str(name), graph.is_out_channel_pruning_fn(dependency.handler)  # type: ignore[attr-defined]
 
 
 def width_of(layer: nn.Module) -> int:

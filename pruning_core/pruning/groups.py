@@ -170,7 +170,7 @@ class _Finder:
             dense_channels=width_of(self._dense[name]),
             blocks=blocks,
             heads=math.lcm(1, *(self._attended.get(layer, 1) for layer in layers)),
-            orbits=merged_orbits(width, orbits_of_blocks(width, blocks), self._bound(layer, width)),
+            orbits=self._bound(layer, width, orbits_of_blocks(width, blocks)),
             scores=scores,
         )
 
@@ -186,11 +186,18 @@ class _Finder:
             raise _NotRankedError(layers, "torch-pruning has no scores for it")
         return scores.detach().cpu().double()
 
-    def _bound(self, layer: nn.Module, width: int) -> Orbits:
-        """Return the outputs of a layer that go with each other: those that a split makes partners, say."""
-        if len(self._goes_with(layer, 0)) == len(self._goes_with(layer, width - 1)) == 1:
-            return []
-        return [self._goes_with(layer, channel) for channel in range(width)]
+    def _bound(self, layer: nn.Module, width: int, orbits: Orbits) -> Orbits:
+        """Return the outputs of a layer that go together: of blocks, and those that a split makes partners.
+
+        Args:
+            layer: The root of a group.
+            width: Its outputs.
+            orbits: Of its blocks.
+        """
+        ends = [orbit for orbit in orbits if orbit[0] == 0 or orbit[-1] == width - 1]
+        if all(set(self._goes_with(layer, orbit[0])) <= set(orbit) for orbit in ends):
+            return orbits
+        return merged_orbits(width, orbits, [self._goes_with(layer, orbit[0]) for orbit in orbits])
 
     def _goes_with(self, layer: nn.Module, channel: int) -> list[int]:
         found = {channel}

@@ -47,6 +47,8 @@ class CutSearch:
         if not self.cuts:
             return
         at_once = self._attempt(list(self.cuts))
+        if isinstance(at_once, Failure):
+            at_once = self._attempt_coarsely() or at_once
         if isinstance(at_once, Trial):
             self.best = at_once
             return
@@ -92,19 +94,36 @@ class CutSearch:
         elif len(groups) == 1:
             self.failed[groups[0]] = result
 
-    def _recut_coarsely(self, good: list[Group]) -> None:
+    def _attempt_coarsely(self) -> Trial | None:
         """Cut what feeds attentions to multiples of their heads: some divide the width they get by these."""
+        if all(group.heads == 1 for group in self.cuts):
+            return None
+        fine = dict(self.cuts)
+        for group in fine:
+            cut = cut_to(group, self._wanted[group], self._round_to, coarse=True)
+            if cut is None:
+                del self.cuts[group]
+            else:
+                self.cuts[group] = cut
+        result = self._attempt(list(self.cuts))
+        if isinstance(result, Trial):
+            return result
+        self.cuts = fine
+        return None
+
+    def _recut_coarsely(self, good: list[Group]) -> None:
+        """Cut what failed to multiples of the heads, all of it together."""
         coarse = {}
         for group in self.failed:
             cut = cut_to(group, self._wanted[group], self._round_to, coarse=True)
             if group.heads > 1 and cut is not None:
                 coarse[group] = cut
         if coarse:
-            before = dict(self.cuts)
+            fine = dict(self.cuts)
             self.cuts |= coarse
             self._add(list(coarse), good)
             if any(group in self.failed for group in coarse):
-                self.cuts = before
+                self.cuts = fine
 
     def _recut_less(self, good: list[Group]) -> None:
         """Cut fewer channels of groups in which a layer would lose all, as many as can go."""
