@@ -26,6 +26,8 @@ _NAMES = {
 }
 """What layers that give queries, keys and values are called, in one word of their names."""
 
+_QUERIES = {"q", "wq", "query", "queries"}
+
 
 def heads_of(module: nn.Module) -> int:
     """Return how many heads an attention says it has; 0 if it is none, or PyTorch's own."""
@@ -75,6 +77,16 @@ def follow_widths(network: nn.Module, contents: Mapping[str, Tensor]) -> None:
                 if type(value) is int and value in changes and "dim" in attribute:
                     setattr(module, attribute, changes[value])
             break
+
+
+def query_rows(module: nn.Module) -> tuple[str, int] | None:
+    """Return the layer that gives the queries of an attention, and how many of its first outputs these are."""
+    heads = heads_of(module)
+    for name, (child, parts) in _projections(module).items() if heads else ():
+        tokens = _tokens(name)
+        if (parts == 3 or tokens & _QUERIES) and child.out_features % (parts * heads) == 0:
+            return name, child.out_features // parts
+    return None
 
 
 def _projections(module: nn.Module) -> dict[str, tuple[nn.Linear, int]]:

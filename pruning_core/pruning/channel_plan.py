@@ -17,7 +17,7 @@ from pruning_core.models.copying import copy_network
 from pruning_core.pruning.base import Kept, KeptWhole, Outcome
 from pruning_core.pruning.plain import make_plain, reparametrized
 
-Plain = bool | int | tuple[int, ...]
+Plain = bool | int | float | tuple[int, ...]
 """What a module notes of its widths."""
 
 
@@ -102,7 +102,7 @@ class ChannelPlan(StrictModel):
 
 def is_plain(value: object) -> bool:
     """Tell whether a module's attribute is a number, a truth value or a tuple of whole numbers."""
-    return type(value) in (bool, int) or (
+    return type(value) in (bool, int, float) or (
         isinstance(value, tuple | list) and len(value) > 0 and all(type(item) is int for item in value)
     )
 

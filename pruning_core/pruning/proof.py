@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.models.copying import copy_network
+from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import WithoutStatistics
 
@@ -55,7 +56,11 @@ class Proof:
 
 
 def prove_cut(
-    before: nn.Module, after: nn.Module, kept: Mapping[str, tuple[Tensor, ...]], example: Tensor
+    before: nn.Module,
+    after: nn.Module,
+    kept: Kept,
+    example: Tensor,
+    factors: Mapping[str, Tensor] | None = None,
 ) -> Proof:
     """Compare a network before and after a cut, on random images.
 
@@ -64,24 +69,44 @@ def prove_cut(
         after: What is left.
         kept: Tensor name → per dimension the indices that `after` has of `before`.
         example: (1, C, H, W): the shape of an image.
+        factors: Tensor name → (rows,) what its rows were multiplied by after the cut.
     """
-    before, after = _told_apart(before, after, kept)
-    proof = _Comparison(before, after, kept, example).prove()
+    left = _Left(kept, factors or {})
+    before, after = _told_apart(before, after, left)
+    proof = _Comparison(before, after, left, example).prove()
     if proof.exact or proof.difference > MAX_ROUNDING:
         return proof
     try:  # rounding can add up, behind gates above all
-        return _Comparison(before.double(), after.double(), kept, example.double()).prove()
+        return _Comparison(before.double(), after.double(), left, example.double()).prove()
     except RuntimeError:  # it computes some of it in float32
         return proof
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What is left of the tensors of a network."""
+
+    kept: Kept
+    factors: Mapping[str, Tensor]
+
+    def carry_over(self, reference: nn.Module, after: nn.Module) -> None:
+        """Give what is left of a network the weights that the whole one has now."""
+        targets = _tensors_of(after)
+        with torch.no_grad():
+            for name, tensor in _tensors_of(reference).items():
+                content = tensor
+                for dimension, indices in enumerate(self.kept.get(name, ())):
+                    content = content.index_select(dimension, indices)
+                if name in self.factors:
+                    content = content * self.factors[name].reshape(-1, *(1,) * (content.dim() - 1))
+                targets[name].copy_(content)
 
 
 class _Comparison:
     """Compares a network with what is left of it."""
 
-    def __init__(
-        self, before: nn.Module, after: nn.Module, kept: Mapping[str, tuple[Tensor, ...]], example: Tensor
-    ) -> None:
-        self._before, self._after, self._kept = before, after, kept
+    def __init__(self, before: nn.Module, after: nn.Module, left: "_Left", example: Tensor) -> None:
+        self._before, self._after, self._left = before, after, left
         # Each image is lighter or darker as a whole too: averages over an image are to differ.
         generator = torch.Generator().manual_seed(SEED)
         light = torch.randn(IMAGES, example.shape[1], *(1,) * (example.dim() - 2), generator=generator)
@@ -105,11 +130,11 @@ class _Comparison:
 
     def _difference(self, writers: bool, without: frozenset[str]) -> tuple[float, frozenset[str]]:
         """Return how far the answers differ, relative to their spread; and what statistics they use."""
-        reference = _silence(copy_network(self._before), self._kept, writers)
+        reference = _silence(copy_network(self._before), self._left.kept, writers)
         mode = WithoutStatistics(without)
         with mode:
             calibrate(reference, self._images)
-        _carry_over(_silence(reference, self._kept, writers), self._after, self._kept)
+        self._left.carry_over(_silence(reference, self._left.kept, writers), self._after)
         answers = []
         for network in (reference, self._after):
             torch.manual_seed(SEED)
@@ -124,20 +149,7 @@ class _Comparison:
         return float((first - second).abs().max()) / spread, frozenset(mode.used)
 
 
-def _carry_over(reference: nn.Module, after: nn.Module, kept: Mapping[str, tuple[Tensor, ...]]) -> None:
-    """Give what is left of a network the weights that the whole one has now."""
-    targets = _tensors_of(after)
-    with torch.no_grad():
-        for name, tensor in _tensors_of(reference).items():
-            content = tensor
-            for dimension, indices in enumerate(kept.get(name, ())):
-                content = content.index_select(dimension, indices)
-            targets[name].copy_(content)
-
-
-def _told_apart(
-    before: nn.Module, after: nn.Module, kept: Mapping[str, tuple[Tensor, ...]]
-) -> tuple[nn.Module, nn.Module]:
+def _told_apart(before: nn.Module, after: nn.Module, left: _Left) -> tuple[nn.Module, nn.Module]:
     """Return copies whose channels differ from one another, and whose branches all matter.
 
     In a network that is not trained, norms are all ones, and branches are scaled by nearly nothing: channels
@@ -149,7 +161,7 @@ def _told_apart(
         for name, tensor in _tensors_of(before).items():
             if tensor.is_floating_point() and tensor.dim():
                 tensor.copy_(_varied(name.rpartition(".")[2], tensor, generator))
-    _carry_over(before, after, kept)
+    left.carry_over(before, after)
     return before, after
 
 
@@ -170,7 +182,7 @@ def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
-def _silence(network: nn.Module, kept: Mapping[str, tuple[Tensor, ...]], writers: bool) -> nn.Module:
+def _silence(network: nn.Module, kept: Kept, writers: bool) -> nn.Module:
     """Set to zero what reads the channels that are gone; with `writers` all that is gone."""
     modules = dict(network.named_modules(remove_duplicate=False))
     parameters = dict(network.named_parameters(remove_duplicate=False))

@@ -13,6 +13,7 @@ from pruning_core.pruning.cutting import Cut, EmptiedError, cut_channels, follow
 from pruning_core.pruning.graph import EndlessError
 from pruning_core.pruning.groups import ENDLESS
 from pruning_core.pruning.proof import Proof, prove_cut
+from pruning_core.pruning.score_scale import keep_score_scale
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 
 MAX_CUT_S = 60.0
@@ -60,11 +61,19 @@ def try_cuts(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Trial 
         follow_numbers(trial, network)
         if _run(trial, example):
             return Failure(f"the network does not run without these channels: {failure}")
-    try:
-        proof = prove_cut(network, trial, kept, example)
-    except Exception as error:
-        return Failure(f"the cut cannot be proved: {type(error).__name__}: {first_line(error)}")
-    return Trial(trial, kept, proof) if proof.exact else Failure(str(proof))
+    same_scale = copy_network(trial)
+    factors = keep_score_scale(same_scale, network)
+    failure = ""
+    for cut, scaled in ((same_scale, factors), (trial, {})) if factors else ((trial, {}),):
+        try:
+            proof = prove_cut(network, cut, kept, example, scaled)
+        except Exception as error:
+            failure = f"the cut cannot be proved: {type(error).__name__}: {first_line(error)}"
+            continue
+        if proof.exact:
+            return Trial(cut, kept, proof)
+        failure = str(proof)
+    return Failure(failure)
 
 
 def _run(network: nn.Module, example: Tensor) -> str:
