@@ -80,7 +80,7 @@ def follow_widths(network: nn.Module, contents: Mapping[str, Tensor]) -> None:
 
 
 def query_rows(module: nn.Module) -> tuple[str, int] | None:
-    """Return the layer that gives the queries of an attention, and how many of its first outputs these are."""
+    """Return the layer that gives an attention's queries, and how many of its first outputs these are."""
     heads = heads_of(module)
     for name, (child, parts) in _projections(module).items() if heads else ():
         tokens = _tokens(name)
