@@ -1,8 +1,8 @@
 """Attention scores keep their scale when heads become narrower.
 
-Scores are divided by the root of the width of a head, which a forward computes from the width there is, or keeps
-as a number. Fewer channels would make them larger. So the queries are made smaller by as much, and the number
-follows: then the network answers as before, whichever way it computes.
+Scores are divided by the root of the width of a head, which a forward computes from the width there is, or
+keeps as a number. Fewer channels would make them larger. So the queries are made smaller by as much, and the
+number follows: then the network answers as before, whichever way it computes.
 """
 
 from collections.abc import Iterator
