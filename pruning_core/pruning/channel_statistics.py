@@ -50,8 +50,9 @@ def _affine_only(position: int, channels_last: bool) -> Callable[..., Tensor]:
     return replaced
 
 
-def _exponential(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
-    return torch.exp(0.1 * args[0])
+def _sigmoid(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Weigh each by itself; bounded, since without norms scores grow from layer to layer."""
+    return torch.sigmoid(0.1 * args[0])
 
 
 def _sum(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
@@ -115,8 +116,8 @@ _STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "norm": ("norm over channels", _ones),
     "vector_norm": ("norm over channels", _ones),
     "linalg_vector_norm": ("norm over channels", _ones),
-    "softmax": ("softmax", _exponential),
-    "log_softmax": ("softmax", _exponential),
+    "softmax": ("softmax", _sigmoid),
+    "log_softmax": ("softmax", _sigmoid),
     "normalize": ("norm over channels", _itself),
     "dropout": ("dropout", _itself),
     "alpha_dropout": ("dropout", _itself),

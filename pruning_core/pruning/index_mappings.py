@@ -6,7 +6,9 @@ wrong, and Swin is made of both: a slice of rows is taken for one of channels wh
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -46,25 +48,95 @@ def _update_select(graph: "tp.DependencyGraph", node: Any) -> None:
     size = channels // sizes[0]
     offset = [node.grad_fn._saved_index * size, (node.grad_fn._saved_index + 1) * size]
     for before in node.inputs:
-        for holder, target, reverse in ((before, node, False), (node, before, True)):
-            for dependency in holder.dependencies:
-                if dependency.target is target:
-                    dependency.index_mapping[0] = _MAPPINGS._SplitIndexMapping(offset=offset, reverse=reverse)
+        _set_mapping(before, node, _MAPPINGS._SplitIndexMapping(offset=offset, reverse=False))
+        _set_mapping(node, before, _MAPPINGS._SplitIndexMapping(offset=offset, reverse=True))
+
+
+def _update_reshape(graph: "tp.DependencyGraph", node: Any) -> None:
+    """Map channels through a reshape: to stretches, or, where they come last, to every so many places."""
+    sizes: tuple[int, ...] = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
+    channels, wide = _channels_before(graph, node), _channels_behind(graph, node)
+    if channels is not None and channels == wide:
+        return
+    last = len(sizes) > 3 and sizes[-1] == channels and sizes[1] != channels
+    if channels is None or wide is None or not last or wide % channels:
+        _MAPPINGS.update_reshape_index_mapping(graph, node)
+        return
+    for before in node.inputs:
+        _set_mapping(before, node, _Tiles(channels, wide // channels))
+        _set_mapping(node, before, _Folded(channels))
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """Channel c of each of several places → c, c + channels, c + 2 channels …"""
+
+    channels: int
+    places: int
+
+    def __call__(self, indices: Any) -> Any:
+        """Map torch-pruning's pairs of an index and the root's."""
+        return [
+            type(index)(idx=place * self.channels + index.idx, root_idx=index.root_idx)
+            for index in indices
+            for place in range(self.places)
+        ]
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """The other way."""
+
+    channels: int
+
+    def __call__(self, indices: Any) -> Any:
+        """Map torch-pruning's pairs of an index and the root's."""
+        return [type(index)(idx=index.idx % self.channels, root_idx=index.root_idx) for index in indices]
+
+
+def _set_mapping(holder: Any, target: Any, mapping: Any) -> None:
+    for dependency in holder.dependencies:
+        if dependency.target is target:
+            dependency.index_mapping[0] = mapping
 
 
 def _channels_before(graph: "tp.DependencyGraph", node: Any) -> int | None:
-    """Return how many channels the layer before an operation gives."""
-    for before in node.inputs:
-        channels: int | None = tp.dependency.shape_infer.infer_out_channels_recursively(graph, before, [0])
+    """Return how many channels the nearest layer before an operation gives; None behind what changes that."""
+    nodes, seen = deque(node.inputs), set()
+    while nodes:
+        before = nodes.popleft()
+        if before in seen:
+            continue
+        seen.add(before)
+        channels: int | None = graph.get_out_channels(before)
         if channels is not None:
             return channels
+        sizes = getattr(before.module, "concat_sizes", None)
+        if sizes and None not in sizes:
+            return int(sum(sizes))
+        if before.type in _REARRANGING:
+            found: int | None = tp.dependency.shape_infer.infer_out_channels_recursively(graph, before, [0])
+            if found is not None:
+                return found
+        else:
+            nodes.extend(before.inputs)
     return None
 
 
+def _channels_behind(graph: "tp.DependencyGraph", node: Any) -> int | None:
+    """Return how many channels the layer behind an operation takes."""
+    for behind in node.outputs:
+        found: int | None = tp.dependency.shape_infer.infer_in_channels_recursively(graph, behind, [0])
+        if found is not None:
+            return found
+    return None
+
+
+_REARRANGING = (tp.ops.OPTYPE.CONCAT, tp.ops.OPTYPE.SPLIT, tp.ops.OPTYPE.UNBIND)
 _UPDATES: dict[int, Callable[["tp.DependencyGraph", Any], None]] = {
     tp.ops.OPTYPE.CONCAT: _MAPPINGS.update_concat_index_mapping,
     tp.ops.OPTYPE.SPLIT: _MAPPINGS.update_split_index_mapping,
-    tp.ops.OPTYPE.RESHAPE: _MAPPINGS.update_reshape_index_mapping,
+    tp.ops.OPTYPE.RESHAPE: _update_reshape,
     tp.ops.OPTYPE.UNBIND: _MAPPINGS.update_unbind_index_mapping,
     tp.ops.OPTYPE.EXPAND: _MAPPINGS.update_expand_index_mapping,
     tp.ops.OPTYPE.SLICE: _update_slice,
