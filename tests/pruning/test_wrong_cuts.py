@@ -5,7 +5,7 @@ torch-pruning's function for one kind of layer is replaced by one that takes the
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from pruning_core.config.spec import MethodSpec
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.forward_networks import ForwardNetwork, FusedAttention, conv
+from tests.helpers.off_by_one import OffByOne, shifted, width_of
 from tests.helpers.silenced_channels import assert_answers_as, silenced
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
@@ -158,22 +159,13 @@ class Fault:
     """A function of torch-pruning that is an index off, and a network in which some groups have it."""
 
     build: Callable[[], nn.Module]
-    kind: str  # of layers that are cut wrongly
-    direction: str  # out, in; or both, where one function is for both
-    whole: frozenset[str]  # layers of which a group has the fault
-    every: int = 1  # how many calls there are to a wrong one
-
-    def has(self, dependency):
-        """Tell whether a cut is done by the wrong function."""
-        pruner = dependency.handler.__self__
-        return type(pruner) is getattr(tp.function, f"{self.kind}Pruner") and (
-            self.direction == "both" or dependency.handler.__name__ == f"prune_{self.direction}_channels"
-        )
+    double: OffByOne
+    whole: frozenset[str]  # layers whose group has the fault
 
 
-def of(build, kind, direction, whole, every=1):
-    """Return a fault; the layers in one text."""
-    return Fault(build, kind, direction, frozenset(whole.split()), every)
+def fault(build, kind, direction, whole, every=1):
+    """Return a fault; its layers in one text."""
+    return Fault(build, OffByOne(kind, direction, every), frozenset(whole.split()))
 
 
 STREAM = "patches outer"
@@ -185,26 +177,26 @@ ATTENTIONS = {
 """Name → class, the layer that gives queries, keys and values, and the last one, which is of the stream."""
 
 FAULTS = {
-    "convolution, inputs": of(convolutions, "Conv", "in", "a b depthwise"),
-    "convolution, outputs": of(convolutions, "Conv", "out", "a b depthwise c"),
-    "norm": of(convolutions, "Batchnorm", "both", "a"),
-    "depthwise": of(convolutions, "DepthwiseConv", "both", "b depthwise"),
-    "linear, inputs, one behind a flatten": of(convolutions, "Linear", "in", "c f g"),
-    "linear, outputs": of(convolutions, "Linear", "out", "f g"),
-    "group norm": of(lambda: between_convolutions(nn.GroupNorm(4, WIDTH)), "GroupNorm", "both", "a"),
-    "slopes": of(lambda: between_convolutions(nn.PReLU(WIDTH)), "PReLU", "both", "a"),
-    "layer norm": of(tokens, "Layernorm", "both", STREAM),
-    "parameter": of(tokens, "Parameter", "both", STREAM),
-    "embedding": of(tokens, "Embedding", "both", STREAM),
-    "shared weight": of(shared, "Conv", "out", "a first second", every=2),
-    "PyTorch's attention": of(
+    "convolution, inputs": fault(convolutions, "Conv", "in", "a b depthwise"),
+    "convolution, outputs": fault(convolutions, "Conv", "out", "a b depthwise c"),
+    "norm": fault(convolutions, "Batchnorm", "both", "a"),
+    "depthwise": fault(convolutions, "DepthwiseConv", "both", "b depthwise"),
+    "linear, inputs, one behind a flatten": fault(convolutions, "Linear", "in", "c f g"),
+    "linear, outputs": fault(convolutions, "Linear", "out", "f g"),
+    "group norm": fault(lambda: between_convolutions(nn.GroupNorm(4, WIDTH)), "GroupNorm", "both", "a"),
+    "slopes": fault(lambda: between_convolutions(nn.PReLU(WIDTH)), "PReLU", "both", "a"),
+    "layer norm": fault(tokens, "Layernorm", "both", STREAM),
+    "parameter": fault(tokens, "Parameter", "both", STREAM),
+    "embedding": fault(tokens, "Embedding", "both", STREAM),
+    "shared weight": fault(shared, "Conv", "out", "a first second", every=2),
+    "PyTorch's attention": fault(
         lambda: tokens(OwnAttention(WIDTH, 4, batch_first=True)),
         "MultiheadAttention",
         "both",
         f"{STREAM} attention.out_proj",
     ),
     **{
-        f"{name}, {direction}puts": of(
+        f"{name}, {direction}puts": fault(
             lambda kind=kind: tokens(kind()),
             "Linear",
             direction,
@@ -217,61 +209,23 @@ FAULTS = {
 """Name → a fault."""
 
 
-@pytest.fixture
-def make_wrong(monkeypatch):
-    """Let torch-pruning take the next channel: in the place of each of a call, or of one."""
-    right = tp.dependency.Dependency.__call__
-
-    def make(fault, how_many):
-        calls = []
-
-        def cut(dependency, idxs):
-            if fault.has(dependency):
-                calls.append(dependency)
-                if len(calls) % fault.every == 0:
-                    idxs = shifted(idxs, width_of(dependency), how_many)
-            return right(dependency, idxs)
-
-        monkeypatch.setattr(tp.dependency.Dependency, "__call__", cut)
-        return calls
-
-    return make
-
-
-def width_of(dependency):
-    """Return how many channels there are to cut."""
-    pruner = dependency.handler.__self__
-    pruner.pruning_dim = dependency.target.pruning_dim  # as torch-pruning does it
-    return getattr(pruner, dependency.handler.__name__.replace("prune", "get"))(dependency.target.module)
-
-
-def shifted(idxs, width, how_many):
-    """Return the next channels in the place of all, or of the first that has one beside it that stays."""
-    if how_many == "all":
-        return sorted((index + 1) % width for index in idxs)
-    for index in sorted(idxs):
-        if (index + 1) % width not in idxs:
-            return sorted({*idxs, (index + 1) % width} - {index})
-    raise AssertionError("all channels would go")
-
-
 def cut_layers(plan):
     """Return the names of the layers that lost outputs."""
     return {name for name, width in plan.widths.items() if width < plan.dense_widths[name]}
 
 
 @pytest.mark.parametrize("how_many", ["all", "one"])
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_cut_that_is_an_index_off_is_not_made(fault, how_many, make_wrong):
+@pytest.mark.parametrize("wrong", FAULTS.values(), ids=FAULTS)
+def test_a_cut_that_is_an_index_off_is_not_made(wrong, how_many, monkeypatch):
     """Groups with the fault keep their width, with a reason; those without are cut, and answer right."""
-    dense = fault.build()
+    dense = wrong.build()
     _, right = pruned(dense)
-    calls = make_wrong(fault, how_many)
+    calls = replace(wrong.double, how_many=how_many).install(monkeypatch)
     network, plan = pruned(dense)
     assert calls
-    assert cut_layers(right) - cut_layers(plan) == fault.whole
+    assert cut_layers(right) - cut_layers(plan) == wrong.whole
     reasons = {layer: kept.reason for kept in plan.kept_whole for layer in kept.layers}
-    assert all(reasons.get(layer, reasons.get(layer.rpartition(".")[0])) for layer in fault.whole)
+    assert all(reasons.get(layer, reasons.get(layer.rpartition(".")[0])) for layer in wrong.whole)
     assert cut_layers(plan)
     assert plan.proof == "exact"
     assert_answers_as(network, silenced(dense, plan))
@@ -283,7 +237,7 @@ def test_indices_that_are_all_off_alike_are_no_fault(monkeypatch):
 
     def cut(dependency, idxs):
         width = width_of(dependency)  # None: of an operation that has none
-        return right(dependency, shifted(idxs, width, "all") if width else idxs)
+        return right(dependency, shifted(idxs, width) if width else idxs)
 
     dense = between_convolutions(nn.BatchNorm2d(WIDTH))
     _, usual = pruned(dense)
