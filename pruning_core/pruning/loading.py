@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from pruning_core.errors import DamagedCheckpointError
-from pruning_core.pruning.channel_plan import ChannelPlan, LayerWidths, all_tensors, tensor_names
+from pruning_core.pruning.channel_plan import ChannelPlan, LayerWidths
 from pruning_core.pruning.plain import make_plain
+from pruning_core.pruning.tensors import all_tensors, first_names, persistent_names
 
 _WIDTHS: dict[type[nn.Module], tuple[str | None, str]] = {
     nn.Conv1d: ("in_channels", "out_channels"),
@@ -32,9 +33,9 @@ def stored_tensors(network: nn.Module) -> dict[str, Tensor]:
     Returns:
         First name → tensor, detached, contiguous, with memory of its own.
     """
-    persistent = _persistent(network)
+    persistent = persistent_names(network)
     tensors = {name: tensor for name, tensor in all_tensors(network).items() if name in persistent}
-    firsts = tensor_names(tensors)
+    firsts = first_names(tensors)
     return {name: _own(tensor) for name, tensor in tensors.items() if firsts[name] == name}
 
 
@@ -106,8 +107,8 @@ def _set_tensors(
     network: nn.Module, modules: Mapping[str, nn.Module], plan: ChannelPlan, weights: Mapping[str, Tensor]
 ) -> None:
     tensors = all_tensors(network)
-    persistent = _persistent(network)
-    firsts = tensor_names(tensors)
+    persistent = persistent_names(network)
+    firsts = first_names(tensors)
     expected = {name for name in tensors if name in persistent and firsts[name] == name}
     missing, unknown = sorted(expected - weights.keys()), sorted(weights.keys() - tensors.keys())
     if missing or unknown:
@@ -186,17 +187,6 @@ def _check_earlier_shape(name: str, plan: ChannelPlan, weight: Tensor) -> None:
     shape = tuple(weight.shape)
     if shape[: len(expected)] != expected:
         raise DamagedCheckpointError(f"layer {owner!r}: the plan says {expected}, the weights are {shape}")
-
-
-def _persistent(network: nn.Module) -> set[str]:
-    """Name what a state holds: all parameters, and the buffers that are persistent."""
-    names = {name for name, _ in network.named_parameters(remove_duplicate=False)}
-    for prefix, module in network.named_modules(remove_duplicate=False):
-        dot = f"{prefix}." if prefix else ""
-        names |= {
-            f"{dot}{name}" for name in module._buffers if name not in module._non_persistent_buffers_set
-        }
-    return names
 
 
 def _own(tensor: Tensor) -> Tensor:
