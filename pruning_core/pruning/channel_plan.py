@@ -4,7 +4,7 @@ For each module the plain numbers that changed, and for each tensor its shape an
 With it a checkpoint loads without torch-pruning (`loading.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.base import Kept, KeptWhole, Outcome
 from pruning_core.pruning.plain import make_plain, reparametrized
+from pruning_core.pruning.tensors import all_tensors
 
 Plain = bool | int | float | tuple[int, ...]
 """What a module notes of its widths."""
@@ -94,7 +95,13 @@ class ChannelPlan(StrictModel):
         Returns:
             For each dimension (n,) int64, None: all. None as a whole where that is not known.
         """
-        cut = (self.tensors or {}).get(name)
+        if self.tensors is None:
+            uncut = all(
+                (layer.inputs, layer.outputs) == (layer.dense_inputs, layer.dense_outputs)
+                for layer in self.layers.values()
+            )
+            return () if uncut else None
+        cut = self.tensors.get(name)
         if cut is None or cut.kept is None:
             return () if cut is None else None
         return tuple(None if number is None else torch.tensor(self.indices[number]) for number in cut.kept)
@@ -105,12 +112,6 @@ def is_plain(value: object) -> bool:
     return type(value) in (bool, int, float) or (
         isinstance(value, tuple | list) and len(value) > 0 and all(type(item) is int for item in value)
     )
-
-
-def all_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name, each under all its names."""
-    parameters = dict(network.named_parameters(remove_duplicate=False))
-    return {**parameters, **dict(network.named_buffers(remove_duplicate=False))}
 
 
 def layer_widths(network: nn.Module) -> dict[str, tuple[int, int, int]]:
@@ -235,9 +236,3 @@ def _composed(
         b = then[dimension] if then else None
         composed.append(b if a is None else a if b is None else a[b])
     return composed
-
-
-def tensor_names(names: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return each name of a tensor → the first name that it has."""
-    firsts: dict[int, str] = {}
-    return {name: firsts.setdefault(id(tensor), name) for name, tensor in names.items()}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pruning_core.pruning.cutting import Cut
 from pruning_core.pruning.groups import Group
-from pruning_core.pruning.widths import lowest, orbit_scores, rounded_width
+from pruning_core.pruning.widths import asked_width, lowest, orbit_scores, rounded_width
 
 Wanted = Mapping[Group, int]
 """Group → channels that are to stay, before rounding; a group that is not in it loses none."""
@@ -19,7 +19,7 @@ def choose_locally(groups: Sequence[Group], ratio_of: Callable[[Group], float]) 
         ratio_of: Group → fraction of its dense channels that is to be gone.
     """
     return {
-        group: int(group.dense_channels * (1 - ratio_of(group))) for group in groups if ratio_of(group) > 0
+        group: asked_width(group.dense_channels, ratio_of(group)) for group in groups if ratio_of(group) > 0
     }
 
 
@@ -36,9 +36,8 @@ def choose_globally(groups: Sequence[Group], ratio: float) -> Wanted:
         for group in groups
         for score, orbit in zip(scores[group], group.orbits, strict=True)
     )
-    remove = sum(group.channels for group in groups) - int(
-        sum(group.dense_channels for group in groups) * (1 - ratio)
-    )
+    asked = asked_width(sum(group.dense_channels for group in groups), ratio)
+    remove = sum(group.channels for group in groups) - asked
     threshold = float("-inf")
     for score, size in ranked:
         if remove <= 0:

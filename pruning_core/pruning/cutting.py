@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pruning_core.pruning.attention import follow_widths
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.graph import build_graph, group_of, merged_group, width_of
+from pruning_core.pruning.tensors import all_tensors
 
 NUMBERS = ("dim", "width", "channels", "features", "planes")
 """What a module calls a width that it keeps as a number."""
@@ -30,12 +31,6 @@ class Cut:
     roots: tuple[str, ...]
     channels: tuple[int, ...]
     ignored: frozenset[object] = frozenset()  # dependencies that are none (`groups.misplaced`)
-
-
-def tensors_of(network: nn.Module) -> dict[str, Tensor]:
-    """Return all parameters and buffers by name; one that has two names stands under both."""
-    parameters = dict(network.named_parameters(remove_duplicate=False))
-    return {**parameters, **dict(network.named_buffers(remove_duplicate=False))}
 
 
 def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Kept:
@@ -56,7 +51,7 @@ def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Ke
     """
     graph = build_graph(network, example)
     modules = dict(network.named_modules())
-    before = tensors_of(network)
+    before = all_tensors(network)
     owners: dict[int, list[str]] = {}
     for name, tensor in before.items():
         owners.setdefault(id(tensor), []).append(name)
@@ -73,7 +68,7 @@ def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Ke
             raise ValueError(f"torch-pruning leaves {width_of(root)} channels, and should leave {width}")
     kept: dict[str, tuple[Tensor, ...]] = {}
     names_of: dict[int, str] = {}
-    for name, tensor in tensors_of(network).items():
+    for name, tensor in all_tensors(network).items():
         first = names_of.setdefault(id(tensor), name)
         if first != name:  # a module that has two names
             if first in kept:
@@ -114,7 +109,7 @@ def _indices_of(name: str, numbers: Tensor, shape: torch.Size) -> tuple[Tensor, 
 
 def _check_shared(network: nn.Module, owners: Mapping[int, list[str]], kept: Kept) -> None:
     """Refuse a cut that takes the layers of a shared weight apart."""
-    after = tensors_of(network)
+    after = all_tensors(network)
     for names in owners.values():
         first, *others = names
         for other in others:

@@ -74,7 +74,12 @@ def group_of(
 
 
 def merged_group(graph: "tp.DependencyGraph", groups: Sequence["tp.Group"]) -> "tp.Group":
-    """Put groups together, each layer once, so that all can be cut at one time: indices are those of now."""
+    """Put groups together, each layer once, so that all can be cut at one time.
+
+    Args:
+        graph: Of the network; nothing was cut since it was traced, so all indices are of one numbering.
+        groups: As `group_of` returns them; layers can be in several.
+    """
     merged = tp.Group()
     merged._DG = graph
     found: dict[tuple[object, object], tuple[Any, set[int]]] = {}

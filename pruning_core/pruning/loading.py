@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from pruning_core.errors import DamagedCheckpointError
-from pruning_core.pruning.channel_plan import ChannelPlan, LayerWidths, all_tensors, tensor_names
+from pruning_core.pruning.channel_plan import ChannelPlan, LayerWidths
 from pruning_core.pruning.plain import make_plain
+from pruning_core.pruning.tensors import all_tensors, first_names, persistent_names
 
 _WIDTHS: dict[type[nn.Module], tuple[str | None, str]] = {
     nn.Conv1d: ("in_channels", "out_channels"),
@@ -32,9 +33,9 @@ def stored_tensors(network: nn.Module) -> dict[str, Tensor]:
     Returns:
         First name → tensor, detached, contiguous, with memory of its own.
     """
-    persistent = _persistent(network)
+    persistent = persistent_names(network)
     tensors = {name: tensor for name, tensor in all_tensors(network).items() if name in persistent}
-    firsts = tensor_names(tensors)
+    firsts = first_names(tensors)
     return {name: _own(tensor) for name, tensor in tensors.items() if firsts[name] == name}
 
 
@@ -57,13 +58,13 @@ def load_pruned(network: nn.Module, plan: ChannelPlan, weights: Mapping[str, Ten
             raise DamagedCheckpointError(f"the plan's layer {name!r} ({layer.kind}) is not in this model")
     if plan.tensors is None:
         for name, layer in plan.layers.items():
-            _set_widths(modules[name], layer)
+            _set_widths(modules[name], layer, weights.get(f"{name}.weight"))
     _set_attributes(modules, plan)
     _set_tensors(network, modules, plan, weights)
     return network
 
 
-def _set_widths(module: nn.Module, layer: LayerWidths) -> None:
+def _set_widths(module: nn.Module, layer: LayerWidths, weight: Tensor | None) -> None:
     """Set the widths of one layer, as plans of earlier versions give them."""
     inputs, outputs = _WIDTHS.get(type(module), (None, ""))
     if inputs:
@@ -71,7 +72,18 @@ def _set_widths(module: nn.Module, layer: LayerWidths) -> None:
     if outputs:
         setattr(module, outputs, layer.outputs)
     if isinstance(module, nn.modules.conv._ConvNd):
-        module.groups = layer.groups
+        module.groups = _earlier_groups(layer, weight)
+
+
+def _earlier_groups(layer: LayerWidths, weight: Tensor | None) -> int:
+    """Return the groups of a convolution.
+
+    Plans of earlier versions do not say them of a transposed one. Its weight does, in its second dimension:
+    outputs / groups.
+    """
+    if not layer.kind.startswith("ConvTranspose") or weight is None or weight.dim() < 2:
+        return layer.groups
+    return max(layer.outputs // max(weight.shape[1], 1), 1)
 
 
 def _set_attributes(modules: Mapping[str, nn.Module], plan: ChannelPlan) -> None:
@@ -86,11 +98,8 @@ def _set_attributes(modules: Mapping[str, nn.Module], plan: ChannelPlan) -> None
                     f"the plan changes {attribute} of {name!r} from {old} to {new}; it is {value} here"
                 )
             changed.append((module, attribute, list(new) if listed and isinstance(new, tuple) else new))
-    for (
-        module,
-        attribute,
-        value,
-    ) in changed:  # afterwards: a module that has two names stands twice in the plan
+    # Only now: a module that has two names stands twice in the plan, both times with its dense values.
+    for module, attribute, value in changed:
         setattr(module, attribute, value)
 
 
@@ -98,8 +107,8 @@ def _set_tensors(
     network: nn.Module, modules: Mapping[str, nn.Module], plan: ChannelPlan, weights: Mapping[str, Tensor]
 ) -> None:
     tensors = all_tensors(network)
-    persistent = _persistent(network)
-    firsts = tensor_names(tensors)
+    persistent = persistent_names(network)
+    firsts = first_names(tensors)
     expected = {name for name in tensors if name in persistent and firsts[name] == name}
     missing, unknown = sorted(expected - weights.keys()), sorted(weights.keys() - tensors.keys())
     if missing or unknown:
@@ -111,7 +120,7 @@ def _set_tensors(
         raise DamagedCheckpointError(f"weights do not fit the plan: {what}")
     new: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        first = firsts[name]
+        first = name if _is_untied(name, firsts[name], plan, weights) else firsts[name]
         if first not in new:
             new[first] = _loaded(first, tensor, plan, weights)
         owner, _, local = name.rpartition(".")
@@ -120,6 +129,13 @@ def _set_tensors(
             module._parameters[local] = new[first]  # type: ignore[assignment]
         else:
             module._buffers[local] = new[first]
+
+
+def _is_untied(name: str, first: str, plan: ChannelPlan, weights: Mapping[str, Tensor]) -> bool:
+    """Tell whether a tied weight is two: earlier versions cut the layers that share one each on its own."""
+    return (
+        plan.tensors is None and {name, first} <= weights.keys() and not weights[name].equal(weights[first])
+    )
 
 
 def _loaded(name: str, tensor: Tensor, plan: ChannelPlan, weights: Mapping[str, Tensor]) -> Tensor:
@@ -134,7 +150,7 @@ def _loaded(name: str, tensor: Tensor, plan: ChannelPlan, weights: Mapping[str, 
         return tensor if cut is None else _kept(name, tensor, plan)
     if plan.tensors is None:
         shape = tuple(stored.shape)
-        _check_earlier_shape(name, plan, shape)
+        _check_earlier_shape(name, plan, stored)
     else:
         shape = tuple(tensor.shape) if cut is None else cut.shape
     if tuple(stored.shape) != shape or stored.dtype != tensor.dtype:
@@ -156,7 +172,7 @@ def _kept(name: str, tensor: Tensor, plan: ChannelPlan) -> Tensor:
     return tensor
 
 
-def _check_earlier_shape(name: str, plan: ChannelPlan, shape: tuple[int, ...]) -> None:
+def _check_earlier_shape(name: str, plan: ChannelPlan, weight: Tensor) -> None:
     """Compare the shape of a weight with what a plan of an earlier version says of its layer."""
     owner, _, local = name.rpartition(".")
     layer = plan.layers.get(owner)
@@ -165,22 +181,12 @@ def _check_earlier_shape(name: str, plan: ChannelPlan, shape: tuple[int, ...]) -
     if layer.inputs is None:
         expected: tuple[int, ...] = (layer.outputs,)
     elif layer.kind.startswith("ConvTranspose"):
-        expected = (layer.inputs, layer.outputs // layer.groups)
+        expected = (layer.inputs, layer.outputs // _earlier_groups(layer, weight))
     else:
         expected = (layer.outputs, layer.inputs // layer.groups)
+    shape = tuple(weight.shape)
     if shape[: len(expected)] != expected:
         raise DamagedCheckpointError(f"layer {owner!r}: the plan says {expected}, the weights are {shape}")
-
-
-def _persistent(network: nn.Module) -> set[str]:
-    """Name what a state holds: all parameters, and the buffers that are persistent."""
-    names = {name for name, _ in network.named_parameters(remove_duplicate=False)}
-    for prefix, module in network.named_modules(remove_duplicate=False):
-        dot = f"{prefix}." if prefix else ""
-        names |= {
-            f"{dot}{name}" for name in module._buffers if name not in module._non_persistent_buffers_set
-        }
-    return names
 
 
 def _own(tensor: Tensor) -> Tensor:

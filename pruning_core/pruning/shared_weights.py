@@ -14,7 +14,16 @@ from pruning_core.pruning.widths import merged_orbits
 def link_shared(
     network: nn.Module, groups: list[Group], whole: list[KeptWhole]
 ) -> tuple[list[Group], list[KeptWhole]]:
-    """Put groups together that must lose the same channels because their layers share one weight."""
+    """Put groups together that must lose the same channels because their layers share one weight.
+
+    Args:
+        network: Whose groups they are.
+        groups: That can be ranked.
+        whole: Groups that keep their width.
+
+    Returns:
+        Both; groups of which not all layers of a weight can be cut alike are among the second.
+    """
     owners: dict[int, list[str]] = {}
     for name, module in network.named_modules():
         if isinstance(module, ROOT_TYPES):

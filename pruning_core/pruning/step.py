@@ -10,10 +10,11 @@ from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import find_classifier
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import LOGITS, Outcome, PruningStep
-from pruning_core.pruning.channel_plan import ChannelPlan, all_tensors, make_plan
+from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.plain import make_plain, reparametrized
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.pruning.targets import protected_layers
+from pruning_core.pruning.tensors import all_tensors
 
 
 @dataclass(frozen=True)

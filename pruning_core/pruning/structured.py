@@ -24,6 +24,7 @@ from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
 from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
+from pruning_core.pruning.widths import asked_width
 
 __all__ = ["Importance", "StructuredMethod", "prune_structured"]
 
@@ -116,7 +117,7 @@ def _too_narrow(groups: Iterable[Group], round_to: int) -> Iterator[KeptWhole]:
 
 def _requested(groups: Iterable[Group], ratio_of: Callable[[Group], float]) -> dict[str, int]:
     return {
-        root: int(group.dense_channels * (1 - ratio_of(group))) for group in groups for root in group.roots
+        root: asked_width(group.dense_channels, ratio_of(group)) for group in groups for root in group.roots
     }
 
 

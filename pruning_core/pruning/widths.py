@@ -9,28 +9,36 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+ROUNDING = 1e-9
+"""A tenth of 160 is 15.999… channels in floating point, and means 16."""
+
 Orbits = Sequence[Sequence[int]]
 """Sets of channels that can only go together; each channel is in one."""
 
 
-def kept_width(dense_width: int, ratio: float, round_to: int, blocks: int = 1) -> int:
-    """Return how many channels stay. It depends on nothing else, so not on the other ratios of a schedule.
+def asked_width(dense_width: int, ratio: float) -> int:
+    """Return how many channels a ratio asks to stay, rounded down; nothing else decides.
 
     Args:
-        dense_width: Channels of the dense network.
+        dense_width: Channels of the dense network, of one group or of all.
         ratio: Fraction of them to remove, in [0, 1].
+    """
+    return math.floor(dense_width * (1 - ratio) + ROUNDING)
+
+
+def rounded_width(width: int, wanted: int, round_to: int, blocks: int) -> int:
+    """Return how many channels stay of those that are asked for.
+
+    Args:
+        width: Channels of the dense network.
+        wanted: Channels asked for.
         round_to: What stays is a multiple of this, rounded down.
         blocks: And of this: equal blocks that lose alike (grouped convolutions, heads).
 
     Returns:
-        At least one such multiple, so that no layer is emptied; all where there are no more than that, or
-        where the ratio asks for nothing.
+        At least one such multiple, so that no layer is emptied; `width` where there are no more than that, or
+        where all are asked for.
     """
-    return rounded_width(dense_width, int(dense_width * (1 - ratio)), round_to, blocks)
-
-
-def rounded_width(width: int, wanted: int, round_to: int, blocks: int) -> int:
-    """Return `wanted` rounded down, not to nothing; `width` where that is wanted, or cannot be less."""
     unit = math.lcm(round_to, blocks)
     if wanted >= width or width <= unit:
         return width

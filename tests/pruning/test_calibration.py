@@ -11,8 +11,8 @@ from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.step import prune
-from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.forward_networks import ForwardNetwork, conv
+from tests.helpers.off_by_one import OffByOne
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
 
@@ -100,35 +100,18 @@ def inverted_residuals(blocks=12):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
 
 
-def off_by_one(original, width):
-    """Return torch-pruning's function with the next channel in place of each."""
-
-    def cut(pruner, layer, idxs):
-        count = getattr(layer, width)
-        return original(pruner, layer, sorted({(index + 1) % count for index in idxs}))
-
-    return cut
-
-
 WRONG = {
-    "convolution": (tp.function.ConvPruner, "prune_in_channels", "in_channels", {"25"}),
-    "norm": (tp.function.BatchnormPruner, "prune_out_channels", "num_features", set()),
-    "depthwise": (
-        tp.function.DepthwiseConvPruner,
-        "prune_out_channels",
-        "out_channels",
-        {"0", "9", "17", "25"},
-    ),
+    "convolution": (OffByOne("Conv", "in"), {"25"}),
+    "norm": (OffByOne("Batchnorm", "both"), set()),
+    "depthwise": (OffByOne("DepthwiseConv", "both"), {"0", "9", "17", "25"}),
 }
 """Name → what of torch-pruning is made wrong, and the layers in whose groups there is none of that."""
 
 
-@pytest.mark.parametrize(("kind", "function", "width", "sound"), WRONG.values(), ids=WRONG)
-def test_an_index_off_by_one_is_seen_in_a_deep_network(kind, function, width, sound, monkeypatch):
+@pytest.mark.parametrize(("double", "sound"), WRONG.values(), ids=WRONG)
+def test_an_index_off_by_one_is_seen_in_a_deep_network(double, sound, monkeypatch):
     """Of a deep network that is not trained, only groups without the fault are cut."""
-    wrong = off_by_one(getattr(kind, function), width)
-    for name in {function, "prune_in_channels"}:
-        monkeypatch.setattr(kind, name, wrong)
+    double.install(monkeypatch)
     if not sound:
         with pytest.raises(PruningError, match="nothing in this model can be pruned"):
             pruned(inverted_residuals(3))
