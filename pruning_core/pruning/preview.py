@@ -156,6 +156,7 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
             "exhausted",
             "proof",
             "groups_kept_whole",
+            "groups",
         ]
         layers = list(steps[0].widths) if steps else []
         writer = csv.writer(text, lineterminator="\n")
