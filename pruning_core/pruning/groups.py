@@ -19,6 +19,7 @@ from pruning_core.pruning.graph import (
     misplaced,
     width_of,
 )
+from pruning_core.pruning.unreached import unreached_layers
 from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -107,7 +108,8 @@ def find_groups(
             whole.append(KeptWhole(name, group.layers, reason))
         else:
             groups.append(group)
-    return groups, [*whole, *_unseen(network, groups, whole, protected)]
+    known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
+    return groups, [*whole, *unreached_layers(network, known)]
 
 
 class _Finder:
@@ -221,23 +223,6 @@ class _Finder:
             ):
                 found.update(indices)
         return sorted(found)
-
-
-def _unseen(
-    network: nn.Module, groups: list[Group], whole: list[KeptWhole], protected: Mapping[str, str]
-) -> Iterator[KeptWhole]:
-    """Yield the layers that torch-pruning does not find."""
-    known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
-    attentions = [
-        name for name, module in network.named_modules() if isinstance(module, nn.MultiheadAttention)
-    ]
-    known |= {f"{name}.out_proj".removeprefix(".") for name in attentions if name in known}
-    for name, layer in network.named_modules():
-        if isinstance(layer, ROOT_TYPES) and name not in known:
-            reason = (
-                "autograd does not reach it from the output (detach, no_grad, a comparison), or it never runs"
-            )
-            yield KeptWhole(name, (name,), reason)
 
 
 def _is_depthwise(layer: nn.Module) -> bool:

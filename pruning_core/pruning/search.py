@@ -100,7 +100,7 @@ class CutSearch:
             return None
         fine = dict(self.cuts)
         for group in fine:
-            cut = cut_to(group, self._wanted[group], self._round_to, coarse=True)
+            cut = cut_to(group, self.wanted[group], self._round_to, coarse=True)
             if cut is None:
                 del self.cuts[group]
             else:
