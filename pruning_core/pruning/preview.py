@@ -16,7 +16,6 @@ from tabulate import tabulate
 from pruning_core.config.cells import DENSE
 from pruning_core.config.spec import MethodSpec
 from pruning_core.console.escaping import for_csv, for_json, printable
-from pruning_core.console.streams import WIDTH
 from pruning_core.models import build_model
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.base import KeptWhole, reasons_of
@@ -33,6 +32,9 @@ from pruning_core.records.cuts import (
     whole_alike,
 )
 from pruning_core.records.mac_counts import MacCounts
+
+NOTES_WIDTH = 80
+"""Columns of the lines below the table."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def _cut_lines(steps: Sequence[PreviewStep]) -> Iterator[str]:
 
 
 def _folded(text: str, indent: str) -> list[str]:
-    return wrap(printable(text), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+    return wrap(printable(text), NOTES_WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _counts_of(step: PreviewStep) -> MacCounts:
