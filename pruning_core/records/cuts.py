@@ -41,8 +41,7 @@ def recorded(whole: Whole) -> dict[str, str]:
 
 def count_words(number: int, groups: int | None) -> str:
     """Return how many groups kept their width, of how many where that is known: `3 of 41 groups`."""
-    plural = "s" if (groups or number) != 1 else ""
-    return f"{number} of {groups} group{plural}" if groups else f"{number} group{plural}"
+    return f"{number} of {_plural(groups, 'group')}" if groups else _plural(number, "group")
 
 
 def explain_whole(whole: Whole) -> list[str]:
@@ -62,8 +61,8 @@ def explain_whole_in_line(whole: Whole, number: int | None = None) -> str:
     """
     reasons = explain_whole(whole)
     lacking = (number or 0) - len(whole)
-    more = f"; and {len(reasons) - MAX_NAMED} more reasons" if len(reasons) > MAX_NAMED else ""
-    more += f"; and {lacking} more groups" if lacking > 0 else ""
+    more = f"; and {_plural(len(reasons) - MAX_NAMED, 'more reason')}" if len(reasons) > MAX_NAMED else ""
+    more += f"; and {_plural(lacking, 'more group')}" if lacking > 0 else ""
     return "; ".join(reasons[:MAX_NAMED]) + more
 
 
@@ -101,6 +100,10 @@ def _merged(wholes: Sequence[Whole]) -> Whole:
         root: reason if all(whole[root] == reason for whole in wholes) else _NUMBER.sub("…", reason)
         for root, reason in first.items()
     }
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _joined(roots: Sequence[str]) -> str:
