@@ -2,6 +2,8 @@
 
 import pytest
 
+from pruning_core.errors import RecordError
+from pruning_core.records import run
 from pruning_core.records.cuts import (
     MAX_RECORDED,
     alike,
@@ -16,6 +18,7 @@ from pruning_core.records.cuts import (
 from pruning_core.records.fields import FIELD_BY_NAME
 from pruning_core.records.record import make_record
 from pruning_core.records.values import value_problem
+from tests.helpers import record_factory as factory
 
 REORDERED = "channels are reordered"
 
@@ -104,3 +107,18 @@ def test_reasons_that_differ_in_numbers_alone_are_one():
         ([0.5, 0.75], {"a": "off by …", "b": "has 8"})
     ]
     assert len(whole_alike([(0.5, {"layer1": "x"}), (0.75, {"layer2": "x"})])) == 2
+
+
+def test_groups_kept_whole_are_read_printable_and_bounded(tmp_path, monkeypatch):
+    """What a file says of them is made harmless, and counts among the values of layers in it."""
+    content = factory.make_content(ratios=(0.5,), suites=("cost",))
+    (dense, pruned) = factory.records_of(content, "cost")
+    pruned.update(kept_whole={f"a{n}\x1b": "b\x07" for n in range(9)}, groups_kept_whole=9, proof="exact")
+    for record in (dense, pruned):
+        del record["widths"], record["dense_widths"]
+    path = factory.write(content, tmp_path / "run.json")
+    (read,) = [record for record in run.read_run(path).records if record["ratio"]]
+    assert read["kept_whole"]["a0\ufffd"] == "b\ufffd"
+    monkeypatch.setattr(run, "MAX_LAYERS_IN_FILE", 8)
+    with pytest.raises(RecordError, match="more than can be read"):
+        run.read_run(path)
