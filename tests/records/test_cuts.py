@@ -75,7 +75,7 @@ def test_what_a_record_holds_is_bounded():
     make_record(kept_whole=kept, proof="exact", groups_kept_whole=1001, groups=2000)
 
 
-def test_the_longest_proof_is_a_record():
+def test_a_proof_with_all_statistics_is_a_record():
     """All statistics that a proof can name fit into the field."""
     from pruning_core.pruning.channel_statistics import _STATISTICS
 
