@@ -64,6 +64,7 @@ def new_checkpoint(
         accuracy_n=evaluation.n,
         exhausted=False,
         sparsity=sparsity_of(network),
+        proof=plan.proof,
         prune_s=prune_s,
         train_s=result.seconds,
         train_overhead_s=result.overhead_s,
@@ -94,6 +95,7 @@ def exhausted_checkpoint(plan: ChannelPlan, parent: Checkpoint) -> NewCheckpoint
     update = {
         "exhausted": True,
         "accuracy_pruned": parent.metrics.accuracy,
+        "proof": plan.proof,
         "prune_s": 0.0,
         "train_s": 0.0,
         "train_overhead_s": 0.0,

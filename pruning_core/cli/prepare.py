@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pruning_core.cli.options import FOLDER, protect_option, ratio_of_option, store_option
 from pruning_core.console.escaping import for_terminal
+
+if TYPE_CHECKING:
+    from pruning_core.pruning.channel_plan import ChannelPlan
 
 
 def _axis(name: str, text: str) -> Callable[..., Any]:
@@ -82,3 +85,13 @@ def prepare(
             f"{metrics.params / 1e6:7.3f} M parameters {metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}",
             flush=True,
         )
+        if checkpoint.plan.kept_whole:
+            print(f"  {for_terminal(_whole_line(checkpoint.plan))}", flush=True)
+
+
+def _whole_line(plan: "ChannelPlan") -> str:
+    from pruning_core.pruning.base import reasons_of
+    from pruning_core.records.cuts import count_words, explain_whole_in_line
+
+    count = count_words(len(plan.kept_whole), plan.groups)
+    return f"kept whole: {count}: {explain_whole_in_line(reasons_of(plan.kept_whole))}"

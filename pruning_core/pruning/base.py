@@ -1,6 +1,6 @@
 """What every pruning method is: a name, a scope to rank in, and a function that cuts or masks a network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,6 +42,11 @@ class KeptWhole:
     reason: str
 
 
+def reasons_of(whole: Iterable[KeptWhole]) -> dict[str, str]:
+    """Return the layer that each group is named after → why it keeps its width."""
+    return {kept.root: kept.reason for kept in whole}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a method did to a network."""
@@ -50,6 +55,7 @@ class Outcome:
     kept: Kept = field(default_factory=dict)  # of the network as it was before
     proof: str = ""  # `exact`, or the statistics that change; empty where nothing was cut
     kept_whole: tuple[KeptWhole, ...] = ()
+    groups: int | None = None  # that there are, those kept whole among them; None: a method that masks
 
 
 class Method(Protocol):

@@ -67,6 +67,9 @@ class ChannelPlan(StrictModel):
     )
     proof: str = Field("", description="Of the last cut: `exact`, or the statistics that change.")
     kept_whole: tuple[KeptWhole, ...] = Field((), description="Groups that kept their width, and why.")
+    groups: int | None = Field(
+        None, description="Groups of channels that there are; null: masked, dense, or not told."
+    )
 
     @property
     def widths(self) -> dict[str, int]:
@@ -175,6 +178,7 @@ def make_plan(
         made_plain=made_plain,
         proof=outcome.proof,
         kept_whole=outcome.kept_whole,
+        groups=outcome.groups,
     )
 
 

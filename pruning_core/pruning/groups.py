@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from pruning_core.errors import first_line
 from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
-from pruning_core.pruning.base import KeptWhole
+from pruning_core.pruning.base import LOGITS, KeptWhole
 from pruning_core.pruning.graph import (
     ROOT_TYPES,
     EndlessError,
@@ -18,6 +19,7 @@ from pruning_core.pruning.graph import (
     misplaced,
     width_of,
 )
+from pruning_core.pruning.unreached import unreached_layers
 from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -77,7 +79,8 @@ def find_groups(
     whole: list[KeptWhole] = []
     for name, layer in finder.roots():
         if name in protected:
-            whole.append(KeptWhole(name, (name,), protected[name]))
+            layers = (name,) if protected[name] == LOGITS else finder.layers_with(name, layer)
+            whole.append(KeptWhole(name, layers, protected[name]))
             continue
         try:
             with time_limit(MAX_GROUP_S):
@@ -105,7 +108,8 @@ def find_groups(
             whole.append(KeptWhole(name, group.layers, reason))
         else:
             groups.append(group)
-    return groups, [*whole, *_unseen(network, groups, whole, protected)]
+    known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
+    return groups, [*whole, *unreached_layers(network, known)]
 
 
 class _Finder:
@@ -122,11 +126,7 @@ class _Finder:
 
     def roots(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield layers that no group has so far; last those that say least of the group they are in."""
-        layers = [
-            layer
-            for layer in self._graph.module2node
-            if isinstance(layer, ROOT_TYPES) and layer in self._names
-        ]
+        layers = [m for m in self._graph.module2node if isinstance(m, ROOT_TYPES) and m in self._names]
         for layer in sorted(layers, key=lambda layer: (width_of(layer) == 1, _is_depthwise(layer))):
             if layer not in self._seen:
                 self._seen.add(layer)
@@ -137,6 +137,28 @@ class _Finder:
         layer = self._dense[name]
         return width_of(layer) if isinstance(layer, ROOT_TYPES) else 0
 
+    def layers_with(self, name: str, layer: nn.Module) -> tuple[str, ...]:
+        """Return the layers in the group of a layer; the layer alone where no group can be found."""
+        try:
+            with time_limit(MAX_GROUP_S):
+                return self._layers_of(self._follow(layer)[0])
+        except Exception:
+            return (name,)
+
+    def _follow(self, layer: nn.Module) -> tuple["tp.Group", frozenset[object], list[Any]]:
+        """Return the group of all outputs of a layer, what is ignored in it, and whose outputs are cut."""
+        graph = self._graph
+        group = group_of(graph, layer, list(range(width_of(layer))))
+        ignored = misplaced(graph, group)
+        group.items[:] = [item for item in group.items if identity_of(graph, item.dep) not in ignored]
+        outputs = [d.target.module for d, _ in group if graph.is_out_channel_pruning_fn(d.handler)]
+        self._seen.update(module for module in outputs if isinstance(module, nn.Module))
+        return group, ignored, outputs
+
+    def _layers_of(self, group: "tp.Group") -> tuple[str, ...]:
+        modules = (dependency.target.module for dependency, _ in group)
+        return tuple(dict.fromkeys(self._names[module] for module in modules if module in self._names))
+
     def group(self, name: str, layer: nn.Module) -> Group:
         """Return the group of all outputs of a layer.
 
@@ -145,15 +167,9 @@ class _Finder:
             _NotRankedError: If it has no scores for it.
         """
         graph, width = self._graph, width_of(layer)
-        group = group_of(graph, layer, list(range(width)))
-        ignored = misplaced(graph, group)
-        group.items[:] = [item for item in group.items if identity_of(graph, item.dep) not in ignored]
-        outputs = [d.target.module for d, _ in group if graph.is_out_channel_pruning_fn(d.handler)]
+        group, ignored, outputs = self._follow(layer)
         inputs = [d.target.module for d, _ in group if graph.is_in_channel_pruning_fn(d.handler)]
-        self._seen.update(module for module in outputs if isinstance(module, nn.Module))
-        layers = tuple(
-            dict.fromkeys(self._names[d.target.module] for d, _ in group if d.target.module in self._names)
-        )
+        layers = self._layers_of(group)
         scores = self._scores(group, layers, width)
         cut = frozenset(self._names[module] for module in outputs if module in self._names)
         blocks = math.lcm(
@@ -207,23 +223,6 @@ class _Finder:
             ):
                 found.update(indices)
         return sorted(found)
-
-
-def _unseen(
-    network: nn.Module, groups: list[Group], whole: list[KeptWhole], protected: Mapping[str, str]
-) -> Iterator[KeptWhole]:
-    """Yield the layers that torch-pruning does not find."""
-    known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
-    attentions = [
-        name for name, module in network.named_modules() if isinstance(module, nn.MultiheadAttention)
-    ]
-    known |= {f"{name}.out_proj".removeprefix(".") for name in attentions if name in known}
-    for name, layer in network.named_modules():
-        if isinstance(layer, ROOT_TYPES) and name not in known:
-            reason = (
-                "autograd does not reach it from the output (detach, no_grad, a comparison), or it never runs"
-            )
-            yield KeptWhole(name, (name,), reason)
 
 
 def _is_depthwise(layer: nn.Module) -> bool:

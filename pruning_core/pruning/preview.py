@@ -8,21 +8,33 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 
 import torch
 from tabulate import tabulate
 
 from pruning_core.config.cells import DENSE
 from pruning_core.config.spec import MethodSpec
-from pruning_core.console.escaping import for_csv, for_json
+from pruning_core.console.escaping import for_csv, for_json, printable
 from pruning_core.models import build_model
 from pruning_core.models.copying import copy_network
-from pruning_core.pruning.base import KeptWhole
+from pruning_core.pruning.base import KeptWhole, reasons_of
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
+from pruning_core.records.cuts import (
+    alike,
+    count_words,
+    describe_proof,
+    explain_whole,
+    ratio_words,
+    whole_alike,
+)
 from pruning_core.records.mac_counts import MacCounts
+
+NOTES_WIDTH = 80
+"""Columns of the lines below the table."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class PreviewStep:
     requested_widths: dict[str, int]  # layer → outputs asked for, before rounding; local scope only
     proof: str  # of the cut: `exact`, or the statistics that change; empty where nothing was cut
     kept_whole: tuple[KeptWhole, ...]  # groups that kept their width, and why
+    groups: int | None  # that there are; None where nothing is cut
 
 
 def preview_steps(
@@ -116,6 +129,7 @@ def _step(
         },
         proof=plan.proof,
         kept_whole=plan.kept_whole,
+        groups=plan.groups,
     )
 
 
@@ -142,12 +156,15 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
             "achieved_ratio",
             "sparsity",
             "exhausted",
+            "proof",
+            "groups_kept_whole",
+            "groups",
         ]
         layers = list(steps[0].widths) if steps else []
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*columns, *(for_csv(f"width:{layer}") for layer in layers)])
         for step in steps:
-            row = asdict(step)
+            row = asdict(step) | {"groups_kept_whole": len(step.kept_whole)}
             values = (for_csv(row[name]) for name in columns)
             writer.writerow([*values, *(step.widths[layer] for layer in layers)])
         return text.getvalue().rstrip("\n")
@@ -169,7 +186,25 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
     header = ["ratio", "MACs (G)", *(["by torch-pruning (G)"] if both else []), "params (M)", "size (MB)"]
     header += ["achieved", "zeros", "widths", ""]
     alignment = ("right",) * (len(header) - 2) + ("left",) * 2
-    return tabulate(rows, headers=header, colalign=alignment, disable_numparse=True)
+    table = tabulate(rows, headers=header, colalign=alignment, disable_numparse=True)
+    return "\n".join([table, *_cut_lines([step for step in steps if step.method != DENSE])])
+
+
+def _cut_lines(steps: Sequence[PreviewStep]) -> Iterator[str]:
+    """Yield what the proofs found, and which groups kept their width; what all ratios share is said once."""
+    proofs = alike((step.ratio, describe_proof(step.proof)) for step in steps)
+    for ratios, text in proofs:
+        yield from _folded(text if len(proofs) == 1 else f"at {ratio_words(ratios)} {text}", "")
+    numbers = {step.ratio: count_words(len(step.kept_whole), step.groups) for step in steps}
+    for ratios, whole in whole_alike((step.ratio, reasons_of(step.kept_whole)) for step in steps):
+        where = "" if len(ratios) == len(steps) else f" at {ratio_words(ratios)}"
+        yield from _folded(f"kept whole{where}: {numbers[ratios[0]]}", "")
+        for text in explain_whole(whole):
+            yield from _folded(text, "  ")
+
+
+def _folded(text: str, indent: str) -> list[str]:
+    return wrap(printable(text), NOTES_WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _counts_of(step: PreviewStep) -> MacCounts:

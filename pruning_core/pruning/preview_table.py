@@ -32,6 +32,7 @@ CSV_COLUMNS = (
     "exhausted",
     "proof",
     "groups_kept_whole",
+    "groups",
     "seconds",
     "error",
 )

@@ -34,7 +34,7 @@ class CutSearch:
         """
         self._network = network
         self._example = example
-        self._wanted = wanted
+        self.wanted = wanted
         self._round_to = round_to
         self._ends = time.monotonic() + MAX_SEARCH_S
         cuts = {group: cut_to(group, width, round_to) for group, width in wanted.items()}
@@ -100,7 +100,7 @@ class CutSearch:
             return None
         fine = dict(self.cuts)
         for group in fine:
-            cut = cut_to(group, self._wanted[group], self._round_to, coarse=True)
+            cut = cut_to(group, self.wanted[group], self._round_to, coarse=True)
             if cut is None:
                 del self.cuts[group]
             else:
@@ -115,7 +115,7 @@ class CutSearch:
         """Cut what failed to multiples of the heads, all of it together."""
         coarse = {}
         for group in self.failed:
-            cut = cut_to(group, self._wanted[group], self._round_to, coarse=True)
+            cut = cut_to(group, self.wanted[group], self._round_to, coarse=True)
             if group.heads > 1 and cut is not None:
                 coarse[group] = cut
         if coarse:
@@ -128,7 +128,7 @@ class CutSearch:
     def _recut_less(self, good: list[Group]) -> None:
         """Cut fewer channels of groups in which a layer would lose all, as many as can go."""
         for group in [group for group, failure in self.failed.items() if failure.emptied]:
-            fails, works, sound = self._wanted[group], group.channels, None  # of channels that stay
+            fails, works, sound = self.wanted[group], group.channels, None  # of channels that stay
             while works - fails > 1 and time.monotonic() < self._ends:
                 middle = (fails + works) // 2
                 cut = cut_to(group, middle, self._round_to)

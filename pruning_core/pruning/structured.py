@@ -17,7 +17,7 @@ from torch import nn
 
 from pruning_core.errors import PruningError, first_line
 from pruning_core.models.copying import copy_network
-from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep
+from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep, reasons_of
 from pruning_core.pruning.channel_plan import is_plain
 from pruning_core.pruning.choice import choose_globally, choose_locally
 from pruning_core.pruning.groups import Group, Importance, find_groups
@@ -25,14 +25,12 @@ from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
 from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
 from pruning_core.pruning.widths import asked_width
+from pruning_core.records.cuts import explain_whole_in_line
 
 __all__ = ["Importance", "StructuredMethod", "prune_structured"]
 
 CUTTING_VERSION = 2
 """Raised whenever other channels would be chosen, or others cut with them; it enters the key."""
-
-MAX_NAMED = 3
-"""Reasons, and layers for each, that an error names."""
 
 
 class StructuredMethod(ABC):
@@ -89,10 +87,11 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
         wanted = choose_globally(groups, step.ratio)
     else:
         wanted = choose_locally(groups, ratio_of)
-        whole += _too_narrow(groups, step.spec.round_to)
+    number = len(groups) + sum(kept.reason != LOGITS for kept in whole)
     search = CutSearch(work, step.example, wanted, step.spec.round_to)
     search.run()
     trial = search.best
+    whole += _not_cuttable(groups, search, step.spec.round_to)
     whole += [KeptWhole(g.roots[0], g.layers, failure.reason) for g, failure in search.failed.items()]
     if len(search.failed) == len(groups):
         raise PruningError(_nothing_to_prune(whole))
@@ -103,15 +102,22 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
         kept=trial.kept if trial else {},
         proof=str(trial.proof) if trial else "",
         kept_whole=tuple(kept for kept in whole if kept.reason != LOGITS),
+        groups=number,
     )
 
 
-def _too_narrow(groups: Iterable[Group], round_to: int) -> Iterator[KeptWhole]:
-    """Yield the groups that are as narrow as rounding lets them be, from the start."""
+def _not_cuttable(groups: Iterable[Group], search: CutSearch, round_to: int) -> Iterator[KeptWhole]:
+    """Yield the groups that lose no channel by rounding, and lost none before."""
     for group in groups:
+        if group in search.cuts or group.channels < group.dense_channels:
+            continue
         unit = math.lcm(round_to, group.blocks)
-        if group.channels == group.dense_channels <= unit:
+        together = max(map(len, group.orbits))
+        if group.channels <= unit:
             reason = f"it keeps multiples of {unit} channels, and has {group.channels}"
+            yield KeptWhole(group.roots[0], group.layers, reason)
+        elif group in search.wanted and search.wanted[group] < group.channels:
+            reason = f"up to {together} of its channels can only go together, which is more than were to go"
             yield KeptWhole(group.roots[0], group.layers, reason)
 
 
@@ -145,12 +151,7 @@ def _become(network: nn.Module, cut: nn.Module) -> None:
 
 
 def _nothing_to_prune(whole: list[KeptWhole]) -> str:
-    roots: dict[str, list[str]] = {}
-    for kept in whole:
-        if kept.reason != LOGITS:
-            roots.setdefault(kept.reason, []).append(kept.root)
-    if not roots:
+    reasons = reasons_of(kept for kept in whole if kept.reason != LOGITS)
+    if not reasons:
         return "there is no layer to prune in this model besides the one that makes its logits"
-    reasons = [f"{', '.join(names[:MAX_NAMED])}: {reason}" for reason, names in roots.items()]
-    more = f"; and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
-    return f"nothing in this model can be pruned. {'; '.join(reasons[:MAX_NAMED])}{more}"
+    return f"nothing in this model can be pruned. {explain_whole_in_line(reasons)}"

@@ -3,7 +3,7 @@
 schema 1  first
 schema 2  `latency_p95_ms` is of single calls, no longer of samples; agreement stands in latency records too;
           new, optional: why a cell is not faster, contention, how long it took to set a backend up
-schema 3  the names of today; new, optional: `backend_options`
+schema 3  the names of today; new, optional: `backend_options`, the proof of a cut, groups kept whole
 """
 
 from collections.abc import Mapping

@@ -47,6 +47,10 @@ FIELDS: tuple[Field, ...] = (
     Field("key", str, "", _ALL, "key of the checkpoint"),
     Field("seed", int, "", _ALL, "seed of the training"),
     Field("exhausted", bool, "", _ALL, "this step removed nothing that the one before had not"),
+    Field("proof", str, "", _ALL, "of the cut: `exact`, or the statistics that change; absent: nothing cut"),
+    Field("kept_whole", dict, "", _ALL, "layer → why its group kept its width, 40 at most; absent: none did"),
+    Field("groups_kept_whole", int, "", _ALL, "how many groups of channels kept their width; absent: none"),
+    Field("groups", int, "", _ALL, "of so many, where some did"),
     Field("macs", int, "multiply-adds", _COST, "for one image: products, and small operations beside them"),
     Field("macs_products", int, "multiply-adds", _COST, "of these, in convolutions and matrix products"),
     Field(

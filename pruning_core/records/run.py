@@ -30,6 +30,8 @@ _KNOWN_BEFORE_3: dict[str, _Known] = {
 _REWORDED = {name for name, _ in OLD_VALUES}
 """Fields whose text may be another one in earlier schemas."""
 
+_OF_LAYERS = tuple(field.name for field in FIELDS if field.kind is dict)
+
 MAX_ROUNDS_IN_FILE = 4_000_000
 MAX_LAYERS_IN_FILE = 1_000_000
 """With these a file is read into less than 1 GB of memory, whatever it holds (see `run_json.py` too)."""
@@ -119,11 +121,11 @@ def _records_of(infos: Iterable[Any], path: Path) -> tuple[Record, ...]:
             raise RecordError(f"{path}: entry {shown(record['cell'])} {problem}: the record is damaged")
         records.append(record)
         rounds += len(record.get("log_ratios", ()))
-        layers += len(record.get("widths", ())) + len(record.get("dense_widths", ()))
+        layers += sum(len(record.get(name, ())) for name in _OF_LAYERS)
         if len(records) > MAX_ENTRIES or rounds > MAX_ROUNDS_IN_FILE or layers > MAX_LAYERS_IN_FILE:
             raise RecordError(
                 f"{path} holds more than can be read: {MAX_ENTRIES} entries, {MAX_ROUNDS_IN_FILE} rounds, "
-                f"{MAX_LAYERS_IN_FILE} widths of layers. Split the run"
+                f"{MAX_LAYERS_IN_FILE} values of layers. Split the run"
             )
     if not records:
         raise RecordError(

@@ -28,12 +28,16 @@ MAX_TEXT_LENGTHS = {
     "contention": 20_000,
     "protect": 50_000,
     "ratio_of": 50_000,
+    "proof": 2000,
     "correct_bits": 2_500_000,
 }
 """Characters that a text may have: ids are made of several names, and answers are a digit for four images."""
 
 MAX_NAME_LENGTH = 200
 """Characters that any other text may have, and the name of a layer."""
+
+MAX_REASON_LENGTH = 500
+"""Characters of the text that a layer may have."""
 
 MAX_ROUNDS = 2000
 MAX_LAYERS = 20_000
@@ -75,6 +79,12 @@ def value_problem(field: Field, value: Any) -> str | None:
             (type(x) is float or is_kind(x, float)) and -largest <= x <= largest for x in value
         )
         return None if fine else f"a list of numbers within ±{largest:g}, {MAX_ROUNDS} at most"
+    if field.kind is dict and not field.unit:
+        fine = len(value) <= MAX_LAYERS and all(
+            isinstance(item, str) and len(item) <= MAX_REASON_LENGTH and len(name) <= MAX_NAME_LENGTH
+            for name, item in value.items()
+        )
+        return None if fine else f"a text for each layer, {MAX_LAYERS} at most"
     if field.kind is dict:
         fine = len(value) <= MAX_LAYERS and all(
             is_kind(item, int) and 0 <= item < 2**63 and len(name) <= MAX_NAME_LENGTH

@@ -2,8 +2,20 @@
 
 from collections.abc import Iterator
 
+from pruning_core.records.cuts import (
+    EXACT,
+    alike,
+    count_words,
+    describe_proof,
+    explain_whole_in_line,
+    ratio_words,
+    whole_alike,
+)
 from pruning_core.records.fields import Record
 from pruning_core.report.run_index import RunIndex, Subject
+
+MAX_CUT_NOTES = 6
+"""Notes on cuts below one table: a long chain may differ at every ratio."""
 
 
 def batch_notes(batch_sizes: list[int]) -> Iterator[str]:
@@ -31,6 +43,29 @@ def roofline_note(index: RunIndex, subject: Subject, device: str) -> Iterator[st
     if found:
         each = (f"{p} {flops:.0f} GFLOP/s, {gb:.0f} GB/s" for (p, _), (flops, gb) in sorted(found.items()))
         yield f"roofline measured in this run: {'; '.join(each)}."
+
+
+def cut_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
+    """Say where a cut is proved but for some statistics, and which groups kept their width, and why."""
+    records = [r for r in index.records_of(subject, device) if r.get("ratio")]
+    ratios = sorted({r["ratio"] for r in records})
+    proofs = {r["ratio"]: r["proof"] for r in records if r.get("proof") not in (None, EXACT)}
+    notes = [
+        f"{ratio_words(some)}: {describe_proof(proof)}."
+        for some, proof in alike((ratio, proofs.get(ratio, "")) for ratio in ratios)
+    ]
+    whole = {r["ratio"]: r for r in records if r.get("kept_whole")}
+    for some, reasons in whole_alike((ratio, whole[ratio]["kept_whole"]) for ratio in sorted(whole)):
+        record = whole[some[0]]
+        number = record.get("groups_kept_whole", len(reasons))
+        words = count_words(number, record.get("groups"))
+        notes.append(f"{ratio_words(some)}: kept whole: {words}: {explain_whole_in_line(reasons, number)}.")
+    yield from notes[:MAX_CUT_NOTES]
+    if len(notes) > MAX_CUT_NOTES:
+        yield (
+            f"{len(notes) - MAX_CUT_NOTES} more notes on what the proofs found and on groups kept whole: "
+            "csv and json hold all."
+        )
 
 
 def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:

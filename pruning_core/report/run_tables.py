@@ -16,7 +16,7 @@ from pruning_core.report.estimate import (
     rejected_share_of,
     speedup_of,
 )
-from pruning_core.report.notes import batch_notes, coverage_note, roofline_note, run_notes
+from pruning_core.report.notes import batch_notes, coverage_note, cut_notes, roofline_note, run_notes
 from pruning_core.report.run_index import REFERENCE, BackendPrecision, RunIndex, Subject
 from pruning_core.report.table import (
     ACCURACY,
@@ -96,7 +96,8 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
     title = f"{subject.model} on {subject.dataset}, {subject.method}{device_text}: {index.name}"
     name = " ".join(backend)
     times = [f"times and speed-ups: {name}, paired with the dense model."] if batch_sizes else []
-    notes = (*batch_notes(batch_sizes), *times, *run_notes(index, subject, device))
+    cuts = cut_notes(index, subject, device)
+    notes = (*batch_notes(batch_sizes), *times, *cuts, *run_notes(index, subject, device))
     return _table(title, columns, rows, index.records_of(subject, device), notes)
 
 

@@ -32,6 +32,9 @@ class Metrics(StrictModel):
     accuracy_n: int
     exhausted: bool = Field(description="Pruning removed nothing that the parent still had.")
     sparsity: float = Field(description="Weights of convolutions and linear layers that are 0, fraction.")
+    proof: str = Field(
+        "", description="Of the cut: `exact`, or the statistics that change; empty where nothing was cut."
+    )
     prune_s: float
     train_s: float
     train_overhead_s: float = Field(

@@ -9,7 +9,9 @@ from pruning_core.config.patterns import patterns_text, ratios_text
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.measure.accuracy import agreement, logit_difference
-from pruning_core.store.checkpoint import Metrics
+from pruning_core.pruning.base import reasons_of
+from pruning_core.records.cuts import recorded
+from pruning_core.store.checkpoint import Checkpoint, Metrics
 from pruning_core.suites.model_cache import ModelCache
 
 
@@ -40,7 +42,21 @@ def checkpoint_fields(models: ModelCache, variant: Variant) -> dict[str, Any]:
         **variant_fields(variant, checkpoint.spec, models.grid),
         "key": checkpoint.key,
         "exhausted": checkpoint.metrics.exhausted,
+        **_cut_fields(checkpoint),
     }
+
+
+def _cut_fields(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the proof of the cut found, and which groups kept their width; nothing where none did."""
+    plan, proof = checkpoint.plan, checkpoint.metrics.proof
+    found: dict[str, Any] = {"proof": proof} if proof else {}
+    if plan.kept_whole:
+        found |= {
+            "kept_whole": recorded(reasons_of(plan.kept_whole)),
+            "groups_kept_whole": len(plan.kept_whole),
+        }
+        found |= {} if plan.groups is None else {"groups": plan.groups}
+    return found
 
 
 def mac_fields(metrics: Metrics) -> dict[str, int]:

@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import Any
 
 from pruning_core.console.escaping import printable
+from pruning_core.records.cuts import EXACT
 from pruning_core.records.mac_counts import counts_of
 
 WIDTH = 80
@@ -20,11 +21,17 @@ FIELDS = (
     *("suite", "status", "model", "dataset", "method", "ratio", "backend", "precision", "device", "threads"),
     *("batch_size", "speedup", "speedup_low", "speedup_high", "latency_ms", "step_ms", "accuracy"),
     *("accuracy_drop", "macs", "macs_products", "macs_torch_pruning", "params", "is_control"),
-    "contaminated",
+    *("contaminated", "proof", "groups_kept_whole"),
 )
 """Fields of a record that the table needs: all that travels from a worker of xdist."""
 
-FLAGS = {"F": "failed", "C": "contaminated times", "A": "A/A control: dense beside its copy"}
+FLAGS = {
+    "F": "failed",
+    "C": "contaminated times",
+    "A": "A/A control: dense beside its copy",
+    "S": "proved but for statistics over channels",
+    "W": "groups kept whole",
+}
 _HEADS = ("cell", "speed-up [interval]", "ms", "accuracy %", "drop", "MACs", "params", "")
 _NONE = "–"
 _IN_WORDS = {"threads": "threads", "batch": "batch"}  # in a label `t2` and `b32`
@@ -175,6 +182,8 @@ def _flags_of(summary: Summary) -> str:
         "F": summary.get("status") == "failed",
         "C": summary.get("contaminated"),
         "A": summary.get("is_control"),
+        "S": summary.get("proof") not in (None, "", EXACT),
+        "W": summary.get("groups_kept_whole"),
     }
     return "".join(flag for flag in FLAGS if held[flag])
 

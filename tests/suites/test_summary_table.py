@@ -88,6 +88,24 @@ def test_flags_say_what_is_wrong():
     assert "F failed; C contaminated times; A A/A control" in " ".join(lines)
 
 
+def test_proofs_and_groups_kept_whole_are_flags():
+    """Where statistics change or groups kept their width a letter says so, and one line more at most."""
+    norm = {"proof": "statistics change: layer norm"}
+    kept = {"proof": "exact", "groups_kept_whole": 3}
+    plain = summary_table([cost(), accuracy(), latency(proof="exact"), latency(batch_size=32)])
+    lines = summary_table(
+        [summary_fields(cell) for cell in (cost(), accuracy(), latency(**kept | norm))]
+        + [summary_fields(cell) for cell in (latency(batch_size=32, **kept), latency(batch_size=64))]
+    )
+    assert row_of(lines, "0.5 b1 ")[-1] == "SW"
+    assert row_of(lines, "0.5 b32")[-1] == "W"
+    assert row_of(lines, "0.5 b64")[-1] == "1.00"
+    assert "S proved but for statistics over channels; W groups kept whole" in " ".join(lines)
+    assert len(lines) <= len(plain) + 1 + 1  # a cell more, a line more
+    assert max(map(cell_len, lines)) <= WIDTH
+    assert not any("whole" in line or "proved" in line for line in plain)
+
+
 def test_many_cells_are_cut():
     """Of many cells the first are shown, and how many more there are."""
     lines = summary_table([latency(batch_size=size) for size in range(1, MAX_ROWS + 6)])

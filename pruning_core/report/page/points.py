@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from pruning_core.records.cuts import explain_whole
 from pruning_core.records.fields import FIELDS, Record
 from pruning_core.report.cells import origin_of
 from pruning_core.report.estimate import Estimate
@@ -180,6 +181,8 @@ def _facts(sources: Sequence[_Source]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _fact(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(explain_whole(value))
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
