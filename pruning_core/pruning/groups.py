@@ -96,8 +96,8 @@ def find_groups(
                 KeptWhole(name, (name,), f"torch-pruning: {type(error).__name__}: {first_line(error)}")
             )
             continue
-        kept = [layer for layer in group.outputs if layer in protected]
-        wider = [n for n in group.outputs if finder.width(n) > group.channels == 1]
+        kept = [layer for layer in sorted(group.outputs) if layer in protected]
+        wider = [n for n in sorted(group.outputs) if finder.width(n) > group.channels == 1]
         if kept:
             reason = protected[name] if name in kept else f"{kept[0]} is in it: {protected[kept[0]]}"
             whole.append(KeptWhole(name, group.layers, reason))
