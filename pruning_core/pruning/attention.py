@@ -7,26 +7,10 @@ from torch import Tensor, nn
 HEADS = ("num_heads", "heads", "n_heads", "n_head", "nhead", "num_attention_heads")
 """What an attention calls the number of its heads."""
 
-_NAMES = {
-    "q",
-    "k",
-    "v",
-    "qkv",
-    "kv",
-    "qk",
-    "wq",
-    "wk",
-    "wv",
-    "query",
-    "key",
-    "value",
-    "queries",
-    "keys",
-    "values",
-}
+_NAMES = frozenset(["q", "k", "v", "qkv", "kv", "qk", "wq", "wk", "wv", "query", "key", "value", "queries", "keys", "values"])
 """What layers that give queries, keys and values are called, in one word of their names."""
 
-_QUERIES = {"q", "wq", "query", "queries"}
+_QUERIES = frozenset(["q", "wq", "query", "queries"])
 
 
 def heads_of(module: nn.Module) -> int:

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+SCALE = "scale of attention"
+"""What is changed by fewer channels in a head: scores are divided by the root of its width."""
+
 
 class WithoutStatistics(TorchFunctionMode):
     """Runs functions of tensors; those whose result depends on how many channels there are, without that."""
@@ -125,7 +128,7 @@ _STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "dropout1d": ("dropout", _itself),
     "dropout2d": ("dropout", _itself),
     "dropout3d": ("dropout", _itself),
-    "scaled_dot_product_attention": ("scale of attention", _fixed_scale),
-    "multi_head_attention_forward": ("scale of attention", _fixed_scale_of_heads),
+    "scaled_dot_product_attention": (SCALE, _fixed_scale),
+    "multi_head_attention_forward": (SCALE, _fixed_scale_of_heads),
 }
 """Function's name → what it computes over channels, and what runs in its place to leave that out."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
-from pruning_core.pruning.channel_statistics import WithoutStatistics
+from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
 
 TOLERANCE = 1e-3
 """Largest difference, relative to how far answers to several images differ, that is taken for rounding."""
@@ -117,6 +117,8 @@ class _Comparison:
             difference, used = self._difference(writers, frozenset())
             if difference <= TOLERANCE:
                 return Proof(True, (), difference)
+        if self._left.factors:  # the queries were scaled so that this does not change
+            used -= {SCALE}
         for writers in (False, True):
             least, _ = self._difference(writers, used)
             difference = min(difference, least)
@@ -152,7 +154,7 @@ def _told_apart(before: nn.Module, after: nn.Module, left: _Left) -> tuple[nn.Mo
     In a network that is not trained, norms are all ones, and branches are scaled by nearly nothing: channels
     could change places, or a branch be cut wrongly, and nothing would show.
     """
-    before, after = copy_network(before).eval(), copy_network(after).eval()
+    before, after = (copy_network(network).eval().requires_grad_(False) for network in (before, after))
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for name, tensor in _tensors_of(before).items():

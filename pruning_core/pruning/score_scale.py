@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from pruning_core.pruning.attention import heads_of, query_rows
 
+NUMBERS = ("scal", "temperature", "norm_fact")
+"""What an attention calls the number that scores are multiplied by, in a word of its name."""
+
 
 def keep_score_scale(network: nn.Module, before: nn.Module) -> dict[str, Tensor]:
     """Scale the queries of each attention whose heads became narrower, in place.
@@ -50,7 +53,8 @@ def keep_score_scale(network: nn.Module, before: nn.Module) -> dict[str, Tensor]
                 factors[dot + local] = factor
                 tensor.data *= factor.reshape(-1, *(1,) * (tensor.dim() - 1))
         for attribute, value in vars(module).items():
-            if isinstance(value, float) and abs(value * old_width**0.5 - 1) < 1e-6:
+            named = any(word in attribute.lower() for word in NUMBERS)
+            if named and isinstance(value, float) and abs(value * old_width**0.5 - 1) < 1e-6:
                 setattr(module, attribute, width**-0.5)
     return factors
 
