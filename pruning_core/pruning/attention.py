@@ -7,10 +7,10 @@ from torch import Tensor, nn
 HEADS = ("num_heads", "heads", "n_heads", "n_head", "nhead", "num_attention_heads")
 """What an attention calls the number of its heads."""
 
-_NAMES = frozenset(["q", "k", "v", "qkv", "kv", "qk", "wq", "wk", "wv", "query", "key", "value", "queries", "keys", "values"])
-"""What layers that give queries, keys and values are called, in one word of their names."""
+_QUERIES = frozenset(("q", "wq", "query", "queries"))
 
-_QUERIES = frozenset(["q", "wq", "query", "queries"])
+_NAMES = _QUERIES | frozenset(("k", "v", "qkv", "kv", "qk", "wk", "wv", "key", "value", "keys", "values"))
+"""What layers that give queries, keys and values are called, in one word of their names."""
 
 
 def heads_of(module: nn.Module) -> int:
