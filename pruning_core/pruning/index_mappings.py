@@ -53,7 +53,7 @@ def _update_select(graph: "tp.DependencyGraph", node: Any) -> None:
 
 
 def _update_reshape(graph: "tp.DependencyGraph", node: Any) -> None:
-    """Map channels through a reshape: to stretches, or, where they come last, to every so many places."""
+    """Map channels through a reshape: to stretches, or, where they come last, to every so many positions."""
     sizes: tuple[int, ...] = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
     channels, wide = _channels_before(graph, node), _channels_behind(graph, node)
     if channels is not None and channels == wide:
@@ -69,17 +69,17 @@ def _update_reshape(graph: "tp.DependencyGraph", node: Any) -> None:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Channel c of each of several places → c, c + channels, c + 2 channels …"""
+    """Channel c of each of several positions → c, c + channels, c + 2 channels …"""
 
     channels: int
-    places: int
+    positions: int
 
     def __call__(self, indices: Any) -> Any:
         """Map torch-pruning's pairs of an index and the root's."""
         return [
-            type(index)(idx=place * self.channels + index.idx, root_idx=index.root_idx)
+            type(index)(idx=position * self.channels + index.idx, root_idx=index.root_idx)
             for index in indices
-            for place in range(self.places)
+            for position in range(self.positions)
         ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 ROUNDING = 1e-9
-"""A tenth of 160 is 15.999… channels in floating point, and means 16."""
+"""In floating point a whole number of channels can come out as a little less, and is meant all the same."""
 
 Orbits = Sequence[Sequence[int]]
 """Sets of channels that can only go together; each channel is in one."""
