@@ -61,6 +61,14 @@ PATTERN_SIGNS = "*?["
     help="Keep the rows here, as JSON, each network's when it is done; the same command goes on from them.",
 )
 @click.option(
+    "--check",
+    is_flag=False,
+    flag_value="reload,train,onnx",
+    metavar="[LIST]",
+    help="Also try each pruned network: reload (stored, loaded, same answers), train (one step), onnx "
+    "(exported; failing is noted). Alone: all of them.",
+)
+@click.option(
     "--limit-s",
     type=click.FloatRange(1, 86_400),
     help=f"Seconds for one network and method, in a process of its own (of several: {LIMIT_S:g}).",
@@ -78,6 +86,7 @@ def plan(
     image: str | None,
     format: str,
     output: Path | None,
+    check: str | None,
     limit_s: float | None,
 ) -> None:
     """Show what pruning would give, in seconds, without training.
@@ -85,6 +94,7 @@ def plan(
     Of several networks or methods, or with --output or --limit-s, each is planned in a process of its own.
     One that fails has its error in its rows, and the others go on; the exit code is 2 if any failed.
     """
+    from pruning_core.chain.preview_checks import parse_checks
     from pruning_core.config.grid import make_grid
     from pruning_core.suites.validate import check_scope
 
@@ -96,11 +106,13 @@ def plan(
         check_scope(name, scope)
     methods = [grid.method_spec(name) for name in grid.method]
     shape = None if image is None else _image_shape(image)
+    checks = () if check is None else parse_checks(check)
     one = len(grid.model) == len(methods) == 1 and not any(sign in model for sign in PATTERN_SIGNS)
     if one and output is None and limit_s is None:
-        _plan_one(grid.model[0], methods[0], grid.ratios, classes, shape, format)
+        _plan_one(grid.model[0], methods[0], grid.ratios, classes, shape, format, checks)
     else:
-        _plan_several(grid.model, methods, grid.ratios, classes, shape, format, output, limit_s or LIMIT_S)
+        limit = limit_s or LIMIT_S
+        _plan_several(grid.model, methods, grid.ratios, classes, shape, format, checks, output, limit)
 
 
 def _plan_one(
@@ -110,19 +122,25 @@ def _plan_one(
     classes: int,
     image: tuple[int, int, int] | None,
     format: str,
+    checks: tuple[str, ...],
 ) -> None:
+    from pruning_core.chain.preview_checks import make_check
     from pruning_core.models import default_image
     from pruning_core.pruning.preview import preview_steps, render_steps
 
     shape = image or default_image(model) or (3, 32, 32)
-    steps = preview_steps(
-        model, method, ratios, classes=classes, image=shape, with_dense=format == "terminal"
+    check = make_check(checks, model, classes, shape) if checks else None
+    with_dense = format == "terminal"
+    steps = list(
+        preview_steps(model, method, ratios, classes=classes, image=shape, with_dense=with_dense, check=check)
     )
-    text = f"{render_steps(list(steps), format)}\n"
+    text = f"{render_steps(steps, format)}\n"
     if format == "terminal":
         print_pieces([text])
     else:
         print_content([text])
+    if error := next((f"ratio {step.ratio:g}: {step.error}" for step in steps if step.error), ""):
+        raise PruningError(error)
 
 
 def _plan_several(
@@ -132,22 +150,24 @@ def _plan_several(
     classes: int,
     image: tuple[int, int, int] | None,
     format: str,
+    checks: tuple[str, ...],
     output: Path | None,
     limit_s: float,
 ) -> None:
+    from pruning_core.chain.plan_worker import WORKER
     from pruning_core.progress import ProgressDisplay
     from pruning_core.pruning.matrix import make_tasks, plan_matrix
     from pruning_core.pruning.matrix_file import MatrixFile
     from pruning_core.pruning.preview_table import csv_pieces, json_pieces, render_matrix
 
-    tasks = make_tasks(models, methods, ratios, classes, image)
+    tasks = make_tasks(models, methods, ratios, classes, image, checks)
     kept = None if output is None else MatrixFile(output, tasks)
     if output is not None:
         say_kept(RESUMES)
     errors: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
-        for of_task in plan_matrix(tasks, limit_s, kept, ProgressDisplay()):
+        for of_task in plan_matrix(tasks, WORKER, limit_s, kept, ProgressDisplay()):
             errors.extend([row["error"] for row in of_task if row["error"]][:1])
             yield from of_task
 

@@ -41,6 +41,7 @@ def make_tasks(
     ratios: tuple[float, ...],
     classes: int,
     image: tuple[int, int, int] | None,
+    check: tuple[str, ...] = (),
 ) -> list[Task]:
     """Return a task for each network and method, in this order; every name is looked up.
 
@@ -50,6 +51,7 @@ def make_tasks(
         ratios: Rising, in [0, 1].
         classes: Width of the last layer.
         image: Channels, height, width; None: each network's own.
+        check: Names of what is tried with each pruned network.
 
     Raises:
         UnknownNameError: If there is no such network.
@@ -60,19 +62,20 @@ def make_tasks(
     for model in models:
         check_model_name(model)
     return [
-        Task(model, method, ratios, classes, image or default_image(model) or _USUAL_IMAGE)
+        Task(model, method, ratios, classes, image or default_image(model) or _USUAL_IMAGE, check)
         for model in models
         for method in methods
     ]
 
 
 def plan_matrix(
-    tasks: Sequence[Task], max_seconds: float, kept: Kept | None, display: ProgressDisplay
+    tasks: Sequence[Task], worker: str, max_seconds: float, kept: Kept | None, display: ProgressDisplay
 ) -> Iterator[list[Row]]:
     """Carry tasks out one after the other; give the rows of each, also where it fails.
 
     Args:
         tasks: In their order.
+        worker: The module that their processes run.
         max_seconds: For one task.
         kept: Holds the rows of earlier runs, and gets those of this one; tasks that failed are tried again.
         display: Gets a line for each task.
@@ -86,7 +89,7 @@ def plan_matrix(
             continue
         started = time.monotonic()
         with display.waiting_for(what):
-            rows = _carry_out(task, max_seconds)
+            rows = _carry_out(task, worker, max_seconds)
         if kept is not None:
             kept.put(task, rows)
         error = next((row["error"] for row in rows if row["error"]), "")
@@ -95,10 +98,10 @@ def plan_matrix(
         yield rows
 
 
-def _carry_out(task: Task, max_seconds: float) -> list[Row]:
+def _carry_out(task: Task, worker: str, max_seconds: float) -> list[Row]:
     started = time.monotonic()
     memory = round(available_memory_bytes() * _MEMORY_SHARE)
-    ended = run_child("pruning_core.pruning.matrix_worker", task.write(), max_seconds, memory)
+    ended = run_child(worker, task.write(), max_seconds, memory)
     done: list[Row] = []
     problem = ended.problem
     for line in ended.output.splitlines(keepends=True):
@@ -109,5 +112,6 @@ def _carry_out(task: Task, max_seconds: float) -> list[Row]:
             done.append(content)
         else:
             problem = str(content)
-    seconds = time.monotonic() - started - sum(row["seconds"] for row in done)
+    told = sum(row["seconds"] + row.get("check_seconds", 0.0) for row in done)
+    seconds = time.monotonic() - started - told
     return task.rows(done, problem, seconds)

@@ -13,7 +13,7 @@ from pruning_core.models import model_library
 from pruning_core.process.child import end_with_parent, prefer_to_be_killed
 from pruning_core.process.faults import describe_fault
 from pruning_core.pruning import find_method
-from pruning_core.pruning.preview import preview_steps
+from pruning_core.pruning.preview import Check, preview_steps
 
 Row = dict[str, Any]
 """What one ratio of one network gives, as JSON has it; `error` says why where it gives nothing."""
@@ -28,13 +28,16 @@ class Task:
     ratios: tuple[float, ...]
     classes: int
     image: tuple[int, int, int]  # channels, height, width
+    check: tuple[str, ...] = ()  # names of what is tried with each pruned network
 
     @classmethod
     def read(cls, text: str) -> Self:
         """Make a task of what `write` gives."""
         fields = json.loads(text)
         method = MethodSpec.model_validate(fields["method"])
-        return cls(**{**fields, "method": method, **{k: tuple(fields[k]) for k in ("ratios", "image")}})
+        return cls(
+            **{**fields, "method": method, **{k: tuple(fields[k]) for k in ("ratios", "image", "check")}}
+        )
 
     def write(self) -> str:
         """Return the task as JSON."""
@@ -47,6 +50,7 @@ class Task:
 
     def settings(self) -> Row:
         """Return what decides the answer beside network, method and ratio, as it stands in each row."""
+        checked = {"check": list(self.check)} if self.check else {}
         return {
             "image": list(self.image),
             "classes": self.classes,
@@ -57,6 +61,7 @@ class Task:
             "ratio_of": dict(self.method.ratio_of),
             "built_by": model_library(self.model),
             "pruned_by": find_method(self.method.name).library_version(),
+            **checked,
         }
 
     def rows(self, done: Sequence[Row], problem: str, seconds: float) -> list[Row]:
@@ -79,33 +84,44 @@ class Task:
         return rows
 
 
-def plan_rows(task: Task) -> Iterator[Row]:
+def plan_rows(task: Task, check: Check | None) -> Iterator[Row]:
     """Prune an untrained network along a schedule; give each step as a row, without the task's settings."""
     last = time.perf_counter()
     steps = preview_steps(
-        task.model, task.method, task.ratios, classes=task.classes, image=task.image, with_dense=True
+        task.model,
+        task.method,
+        task.ratios,
+        classes=task.classes,
+        image=task.image,
+        with_dense=True,
+        check=check,
     )
     dense = next(steps)
     for step in steps:
         now = time.perf_counter()
-        row = {"seconds": round(now - last, 2), "dense_macs": dense.macs, "dense_params": dense.params}
+        row = {
+            "error": step.error,
+            "seconds": round(now - last - step.check_seconds, 2),
+            "dense_macs": dense.macs,
+            "dense_params": dense.params,
+        }
         yield {**row, **asdict(step)}
         last = now
 
 
-def main(given: str, answers: TextIO) -> None:
+def write_rows(task: Task, check: Check | None, answers: TextIO) -> None:
     """Carry out a task; answer each row in a line of JSON, then a text where it failed.
 
     Args:
-        given: The task, as JSON.
+        task: What is asked.
+        check: What is tried with each pruned network.
         answers: To whoever has started this process.
     """
     prefer_to_be_killed()
     end_with_parent()
-    task = Task.read(given)
     problem = ""
     try:
-        for row in plan_rows(task):
+        for row in plan_rows(task, check):
             print(for_json(row, compact=True), file=answers, flush=True)
     except PruningBenchError as error:
         problem = " ".join(str(error).split())

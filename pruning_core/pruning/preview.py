@@ -6,8 +6,9 @@ that a trained network gets; with global scope they do, and these are an example
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from textwrap import wrap
 
 import torch
@@ -36,6 +37,12 @@ from pruning_core.records.mac_counts import MacCounts
 NOTES_WIDTH = 80
 """Columns of the lines below the table."""
 
+Check = Callable[[torch.nn.Module, ChannelPlan], dict[str, bool | str]]
+"""Tries a pruned network in further ways: name of a check → true, or in words why not."""
+
+NOTED = ("onnx",)
+"""Checks that a good network need not pass: not all that PyTorch runs can be written as ONNX."""
+
 
 @dataclass(frozen=True)
 class PreviewStep:
@@ -59,6 +66,14 @@ class PreviewStep:
     proof: str  # of the cut: `exact`, or the statistics that change; empty where nothing was cut
     kept_whole: tuple[KeptWhole, ...]  # groups that kept their width, and why
     groups: int | None  # that there are; None where nothing is cut
+    checks: dict[str, bool | str] = field(default_factory=dict)  # asked for → true, or why not
+    check_seconds: float = 0.0
+
+    @property
+    def error(self) -> str:
+        """What is wrong with this network; empty where nothing is known to be."""
+        failed = {name: found for name, found in self.checks.items() if found is not True}
+        return "; ".join(f"{name}: {why}" for name, why in failed.items() if name not in NOTED)
 
 
 def preview_steps(
@@ -69,6 +84,7 @@ def preview_steps(
     classes: int = 10,
     image: tuple[int, int, int] = (3, 32, 32),
     with_dense: bool = False,
+    check: Check | None = None,
 ) -> Iterator[PreviewStep]:
     """Prune an untrained network along a schedule.
 
@@ -79,6 +95,7 @@ def preview_steps(
         classes: Width of the last layer.
         image: Channels, height, width.
         with_dense: Begin with the dense network, ratio 0.
+        check: Run on each network that was pruned.
     """
     dense = build_model(model, classes, image)
     example = torch.zeros(1, *image)
@@ -92,7 +109,12 @@ def preview_steps(
         if method.schedule == "one-shot":
             network, earlier = copy_network(dense), None
         plan = prune(network, dense, method, ratio, example, seed=0, earlier=earlier)
-        yield _step(model, method.name, ratio, network, plan, is_exhausted(network, before), example)
+        step = _step(model, method.name, ratio, network, plan, is_exhausted(network, before), example)
+        if check is not None:
+            started = time.perf_counter()
+            checks = check(network, plan)
+            step = replace(step, checks=checks, check_seconds=round(time.perf_counter() - started, 2))
+        yield step
         before = extent_of(network)
 
 
@@ -160,15 +182,19 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
             "groups_kept_whole",
             "groups",
         ]
+        checks = list(steps[0].checks) if steps else []
         layers = list(steps[0].widths) if steps else []
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*columns, *(for_csv(f"width:{layer}") for layer in layers)])
+        heads = [f"check:{name}" for name in checks]
+        writer.writerow([*columns, *heads, *(for_csv(f"width:{layer}") for layer in layers)])
         for step in steps:
             row = asdict(step) | {"groups_kept_whole": len(step.kept_whole)}
-            values = (for_csv(row[name]) for name in columns)
+            values = [for_csv(row[name]) for name in columns]
+            values += [for_csv(step.checks[name]) for name in checks]
             writer.writerow([*values, *(step.widths[layer] for layer in layers)])
         return text.getvalue().rstrip("\n")
     both = any(_counts_of(step).differ for step in steps)
+    checked = any(step.checks for step in steps)
     rows = [
         [
             "dense" if step.method == DENSE else f"{step.ratio:g}",
@@ -179,13 +205,15 @@ def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
             f"{step.achieved_ratio:.3f}",
             f"{step.sparsity:.3f}",
             f"{step.narrowest}–{step.widest}",
+            *([_passed(step)] if checked else []),
             "exhausted: removes nothing more" if step.exhausted else "",
         ]
         for step in steps
     ]
     header = ["ratio", "MACs (G)", *(["by torch-pruning (G)"] if both else []), "params (M)", "size (MB)"]
-    header += ["achieved", "zeros", "widths", ""]
-    alignment = ("right",) * (len(header) - 2) + ("left",) * 2
+    header += ["achieved", "zeros", "widths", *(["passed"] if checked else []), ""]
+    left = len(header) - header.index("widths")
+    alignment = ("right",) * (len(header) - left) + ("left",) * left
     table = tabulate(rows, headers=header, colalign=alignment, disable_numparse=True)
     return "\n".join([table, *_cut_lines([step for step in steps if step.method != DENSE])])
 
@@ -205,6 +233,10 @@ def _cut_lines(steps: Sequence[PreviewStep]) -> Iterator[str]:
 
 def _folded(text: str, indent: str) -> list[str]:
     return wrap(printable(text), NOTES_WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+
+
+def _passed(step: PreviewStep) -> str:
+    return ", ".join(name for name, found in step.checks.items() if found is True)
 
 
 def _counts_of(step: PreviewStep) -> MacCounts:

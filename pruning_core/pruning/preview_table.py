@@ -33,7 +33,11 @@ CSV_COLUMNS = (
     "proof",
     "groups_kept_whole",
     "groups",
+    "reload",
+    "train",
+    "onnx",
     "seconds",
+    "check_seconds",
     "error",
 )
 """No widths: every network has other layers."""
@@ -53,7 +57,7 @@ def csv_pieces(rows: Iterable[Row]) -> Iterator[str]:
     yield f"{','.join(CSV_COLUMNS)}\n"
     for row in rows:
         shape = "x".join(map(str, row["image"]))
-        shown = {**row, "image": shape, "groups_kept_whole": _count_whole(row)}
+        shown = {**row, "image": shape, "groups_kept_whole": _count_whole(row), **row.get("checks", {})}
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow([for_csv(shown.get(name)) for name in CSV_COLUMNS])
         yield text.getvalue()
@@ -94,7 +98,18 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         exact = proofs.count("exact")
         others = f"; {len(proofs) - exact} in which statistics change" if exact < len(proofs) else ""
         notes.append(f"proofs of cuts: {exact} exact{others}")
+    checked = [row["checks"] for row in rows if row.get("checks")]
+    names = dict.fromkeys(name for checks in checked for name in checks)
+    counts = [f"{name} {sum(checks[name] is True for checks in checked)}" for name in names]
+    if checked:
+        notes.append(f"checks that {len(checked)} pruned networks pass: {', '.join(counts)}")
+    why = {(row["model"], row["method"]): row["checks"]["onnx"] for row in rows if _lacks_onnx(row)}
+    notes += [printable(f"{model}, {method}: onnx: {text}") for (model, method), text in why.items()]
     return notes
+
+
+def _lacks_onnx(row: Row) -> bool:
+    return row.get("checks", {}).get("onnx", True) is not True
 
 
 def _line(name: str, method: str, numbers: Sequence[str], name_width: int, method_width: int) -> str:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from pruning_core.chain.plan_worker import WORKER
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import ModelError, OptionError, UnknownNameError
 from pruning_core.process.child import Ended
@@ -58,7 +59,9 @@ def tasks_of(*models, methods=("magnitude",), ratios=RATIOS, image=(3, 32, 32), 
 def carried_out(tasks, kept=None, max_seconds=120.0):
     """Carry tasks out; return their rows, and what was said meanwhile."""
     said = io.StringIO()
-    rows = [row for rows in plan_matrix(tasks, max_seconds, kept, ProgressDisplay(said)) for row in rows]
+    rows = [
+        row for rows in plan_matrix(tasks, WORKER, max_seconds, kept, ProgressDisplay(said)) for row in rows
+    ]
     return rows, said.getvalue().splitlines()
 
 
@@ -156,7 +159,7 @@ def test_the_same_command_goes_on(counted, tmp_path):
 def test_it_was_stopped_in_between(counted, tmp_path, monkeypatch):
     """The rows of networks that were done before it was stopped are in the file."""
     path, tasks = tmp_path / "rows.json", tasks_of("resnet18", "vgg16_bn")
-    for _ in plan_matrix(tasks, 1.0, MatrixFile(path, tasks), ProgressDisplay(io.StringIO())):
+    for _ in plan_matrix(tasks, WORKER, 1.0, MatrixFile(path, tasks), ProgressDisplay(io.StringIO())):
         break
     assert {row["model"] for row in json.loads(path.read_text())} == {"resnet18"}
     assert [each.name for each in tmp_path.iterdir()] == ["rows.json"]
