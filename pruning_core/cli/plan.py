@@ -30,7 +30,8 @@ PATTERN_SIGNS = "*?["
     "--model",
     default="resnet18",
     show_default=True,
-    help="Network, torchvision:NAME, timm:NAME or module:function; several, and patterns: 'torchvision:*'.",
+    help="Network, torchvision:NAME, timm:NAME or module:function; several, and patterns: 'torchvision:*', "
+    "'my_nets:*'.",
 )
 @click.option(
     "--method", default="magnitude", show_default=True, help="Pruning method, or several: magnitude,random."
@@ -160,14 +161,15 @@ def _plan_several(
     from pruning_core.pruning.matrix_file import MatrixFile
     from pruning_core.pruning.preview_table import csv_pieces, json_pieces, render_matrix
 
-    tasks = make_tasks(models, methods, ratios, classes, image, checks)
+    display = ProgressDisplay()
+    tasks = make_tasks(models, methods, ratios, classes, image, checks, display.say)
     kept = None if output is None else MatrixFile(output, tasks)
     if output is not None:
         say_kept(RESUMES)
     errors: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
-        for of_task in plan_matrix(tasks, WORKER, limit_s, kept, ProgressDisplay()):
+        for of_task in plan_matrix(tasks, WORKER, limit_s, kept, display):
             errors.extend([row["error"] for row in of_task if row["error"]][:1])
             yield from of_task
 

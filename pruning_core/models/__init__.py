@@ -10,7 +10,8 @@ from typing import Any
 from torch import nn
 
 from pruning_core.config.spec import ModelSpec
-from pruning_core.errors import OptionError, UnknownNameError
+from pruning_core.errors import ModelError, OptionError, UnknownNameError
+from pruning_core.models.builders import find_builders
 from pruning_core.models.inspect import check_output
 from pruning_core.models.small_torchvision import (
     build_mobilenet_v2,
@@ -28,7 +29,7 @@ from pruning_core.models.user import (
     seeded,
 )
 from pruning_core.models.zoo import Image, Zoo, build_zoo_model, check_name, library_of
-from pruning_core.user_code.functions import UserModule
+from pruning_core.user_code.functions import UserModule, find_module
 
 __all__ = [
     "MODELS",
@@ -70,11 +71,17 @@ def check_model_name(name: str) -> None:
     _find_own(name)
 
 
-def expand_models(patterns: Sequence[str]) -> list[str]:
-    """Return the names that patterns such as `torchvision:*` match, each once, others as they are.
+def expand_models(patterns: Sequence[str], say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Return the names that patterns such as `torchvision:*` match, each once; others as they are.
+
+    Args:
+        patterns: Names, and patterns with `*`, `?` or `[`. Those of a module of the user's match what builds
+            networks in it (`builders.py`).
+        say: Called with a line on what of such a module does not.
 
     Raises:
         OptionError: If a pattern matches nothing, or a library is not installed.
+        ModelError: If a user's module is not there, or raises.
     """
     names: dict[str, None] = {}
     for pattern in patterns:
@@ -82,15 +89,30 @@ def expand_models(patterns: Sequence[str]) -> list[str]:
         if not any(sign in rest for sign in "*?["):
             names[pattern] = None
             continue
-        known = list(MODELS) if zoo is None else zoo.names()
-        found = [each for each in known if fnmatchcase(each, rest)]
+        module, colon, own = rest.partition(":")
+        if zoo is not None:
+            prefix, known, where = f"{zoo.package}:", zoo.names(), f"{zoo.package}:*"
+        elif colon:
+            prefix, known, where, rest = f"{module}:", _own_names(module, own, say), f"{module}:*", own
+        else:
+            prefix, known, where = "", list(MODELS), "timm:* or torchvision:*"
+        found = [f"{prefix}{each}" for each in known if fnmatchcase(each, rest)]
         if not found:
-            where = "timm:* or torchvision:*" if zoo is None else f"{zoo.package}:*"
             raise OptionError(
                 f"no model's name matches {pattern!r}; known: {', '.join(MODELS)}, and those of {where}"
             )
-        names.update(dict.fromkeys(found if zoo is None else (f"{zoo.package}:{each}" for each in found)))
+        names.update(dict.fromkeys(found))
     return list(names)
+
+
+def _own_names(module: str, pattern: str, say: Callable[[str], None]) -> list[str]:
+    """Return the names of what builds networks in a user's module; say what else matches a pattern."""
+    refused = f"model {module}:{pattern}"
+    builders, others = find_builders(find_module(module, lambda text: ModelError(f"{refused}: {text}")))
+    left_out = [name for name in others if fnmatchcase(name, pattern)]
+    if left_out:
+        say(f"{module}: left out, not called as f(classes, channels): {', '.join(left_out)}")
+    return builders
 
 
 def default_image(name: str) -> Image | None:

@@ -6,7 +6,7 @@ memory costs its own rows. Starting the process takes seconds, which is little b
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from pruning_core.config.spec import MethodSpec
@@ -42,6 +42,7 @@ def make_tasks(
     classes: int,
     image: tuple[int, int, int] | None,
     check: tuple[str, ...] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Task]:
     """Return a task for each network and method, in this order; every name is looked up.
 
@@ -52,13 +53,14 @@ def make_tasks(
         classes: Width of the last layer.
         image: Channels, height, width; None: each network's own.
         check: Names of what is tried with each pruned network.
+        say: Called with a line on what a pattern leaves out.
 
     Raises:
         UnknownNameError: If there is no such network.
         OptionError: If a pattern matches none, or a library is not installed.
         ModelError: If a user's module or function is not there.
     """
-    models = expand_models(patterns)
+    models = expand_models(patterns, say)
     for model in models:
         check_model_name(model)
     return [

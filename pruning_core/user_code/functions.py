@@ -77,11 +77,7 @@ def find_function(name: str, refuse: Refuse) -> tuple[Callable[..., Any], UserMo
             raises, or nothing can be hashed of it.
     """
     module_name, _, function_name = name.partition(":")
-    loaded = sys.modules.get(module_name)
-    user_module = _MODULES.get(loaded) if loaded is not None else None
-    if user_module is None:
-        user_module = _import(module_name, refuse)
-        _MODULES[user_module.module] = user_module
+    user_module = find_module(module_name, refuse)
     try:
         with user_module.running():
             function = getattr(user_module.module, function_name, None)
@@ -95,6 +91,16 @@ def find_function(name: str, refuse: Refuse) -> tuple[Callable[..., Any], UserMo
     if isinstance(function, functools._lru_cache_wrapper):
         function = function.__wrapped__
     return function, user_module
+
+
+def find_module(name: str, refuse: Refuse) -> UserModule:
+    """Import a module, once; arguments and errors are those of `find_function`."""
+    loaded = sys.modules.get(name)
+    user_module = _MODULES.get(loaded) if loaded is not None else None
+    if user_module is None:
+        user_module = _import(name, refuse)
+        _MODULES[user_module.module] = user_module
+    return user_module
 
 
 def raise_if_not_theirs(error: BaseException) -> None:
