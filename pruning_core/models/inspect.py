@@ -63,7 +63,10 @@ def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int,
 
 
 def find_classifier(network: nn.Module, example: Tensor) -> str:
-    """Name the layer that makes the logits: the last convolution or linear layer to run.
+    """Name the layer that makes the logits: the last convolution or linear layer that they depend on.
+
+    Others may run later, such as an auxiliary head whose answer is kept aside. So where what a layer gives is
+    not the network's answer itself, it is changed, to see whether the answer does.
 
     Args:
         network: Any network.
@@ -72,18 +75,23 @@ def find_classifier(network: nn.Module, example: Tensor) -> str:
     Raises:
         ModelError: If no convolution or linear layer runs.
     """
-    last: list[nn.Module] = []
-
-    def remember(layer: nn.Module, _inputs: object, _output: object) -> None:
-        last[:] = [layer]
-
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    hooks = [m.register_forward_hook(remember) for m in network.modules() if isinstance(m, kinds)]
+    last: dict[nn.Module, object] = {}  # in the order in which they run last → what they give
+    hooks = [
+        m.register_forward_hook(lambda layer, _, output: _put_last(last, layer, output))
+        for m in network.modules()
+        if isinstance(m, kinds)
+    ]
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            network(example)
+            answer = network(example)
+            for hook in hooks:
+                hook.remove()
+            layers = list(reversed(last))[:_MAX_LATER]
+            making = (layer for layer in layers if _makes(network, example, layer, last[layer], answer))
+            found = next(making, None)
     finally:
         network.train(was_training)
         for hook in hooks:
@@ -91,7 +99,31 @@ def find_classifier(network: nn.Module, example: Tensor) -> str:
     if not last:
         raise ModelError("no convolution or linear layer runs in this model: nothing can be pruned")
     names: dict[nn.Module, str] = {layer: name for name, layer in network.named_modules()}
-    return names[last[0]]
+    return names[found or layers[0]]
+
+
+_MAX_LATER = 8
+"""Layers that are looked at, from the last one on."""
+
+
+def _put_last(last: dict[nn.Module, object], layer: nn.Module, output: object) -> None:
+    last.pop(layer, None)
+    last[layer] = output
+
+
+def _makes(network: nn.Module, example: Tensor, layer: nn.Module, output: object, answer: object) -> bool:
+    """Tell whether a network's answer depends on what a layer gives."""
+    if not (isinstance(output, Tensor) and isinstance(answer, Tensor)):
+        return True
+    if output.data_ptr() == answer.data_ptr() and output.numel() == answer.numel():
+        return True
+    # Added numbers that differ: what follows may be a softmax or a norm.
+    ramp = torch.linspace(0, 1, output.numel()).reshape(output.shape)
+    hook = layer.register_forward_hook(lambda _layer, _inputs, given: given + ramp.to(given))
+    try:
+        return not torch.equal(network(example).nan_to_num(), answer.nan_to_num())
+    finally:
+        hook.remove()
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -11,6 +11,9 @@ from pruning_core.config.spec import MethodSpec
 LOGITS = "it makes the logits"
 """Why the classifier is protected."""
 
+AUXILIARY = "it makes logits in training"
+"""Why the last layer of an auxiliary head is."""
+
 
 @dataclass(frozen=True)
 class PruningStep:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pruning_core.pruning.attention import follow_widths
 from pruning_core.pruning.base import Kept
-from pruning_core.pruning.graph import build_graph, group_of, merged_group, width_of
+from pruning_core.pruning.graph import build_graph, group_of, merged_group, run_training_paths, width_of
 from pruning_core.pruning.tensors import all_tensors
 
 NUMBERS = ("dim", "width", "channels", "features", "planes")
@@ -84,6 +84,9 @@ def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Ke
             kept[name] = indices
     _check_shared(network, owners, kept)
     follow_widths(network, contents)
+    if graph.in_training:  # no proof runs these layers
+        with torch.no_grad():
+            run_training_paths(network, torch.cat([example, example]))
     return kept
 
 

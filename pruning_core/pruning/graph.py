@@ -1,12 +1,13 @@
 """torch-pruning's graph of a network: which layers depend on which, and how wide they are."""
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from unittest.mock import patch
 
 from torch import Tensor, nn
 
+from pruning_core.models.inspect import take_training_paths
 from pruning_core.pruning.index_mappings import update_index_mappings
 from pruning_core.pruning.module_calls import module_calls
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -27,17 +28,57 @@ class EndlessError(Exception):
 
 
 def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
-    """Trace a network.
+    """Trace a network; one that has more layers in training, such as auxiliary heads, as in training.
 
     Args:
         network: All its parameters require gradients: torch-pruning follows autograd.
         example: (1, C, H, W).
     """
+    graph = _trace(network, example, None)
+    seen = _layers_in(graph)
+    graph.in_training = frozenset()
+    if any(isinstance(layer, ROOT_TYPES) and layer not in seen for layer in network.modules()):
+        try:
+            again = _trace(network, example, run_training_paths)
+        except Exception:  # it does not run in training, or returns something else
+            return graph
+        more = _layers_in(again)
+        if more > seen:
+            again.in_training = frozenset(more - seen)
+            return again
+    return graph
+
+
+def run_training_paths(network: nn.Module, images: Tensor) -> Any:
+    """Return what a network gives in training; it is left in evaluation mode.
+
+    Args:
+        network: Any.
+        images: (N, C, H, W).
+    """
+    take_training_paths(network)
+    try:
+        return network(images)
+    finally:
+        network.eval()
+
+
+def _layers_in(graph: "tp.DependencyGraph") -> set[nn.Module]:
+    return {layer for layer in graph.module2node if isinstance(layer, ROOT_TYPES)}
+
+
+def _trace(
+    network: nn.Module, example: Tensor, run: Callable[[nn.Module, Tensor], Any] | None
+) -> "tp.DependencyGraph":
     mappings = patch.object(tp.dependency.index_mapping, "update_index_mapping", update_index_mappings)
     with warnings.catch_warnings(), module_calls(network), mappings:
         warnings.simplefilter("ignore")  # torch-pruning names parameters that no layer of its list owns
         graph = tp.DependencyGraph().build_dependency(
-            network, example_inputs=example, unwrapped_parameters=_own_parameters(network), verbose=False
+            network,
+            example_inputs=example,
+            forward_fn=run,
+            unwrapped_parameters=_own_parameters(network),
+            verbose=False,
         )
     graph.widths = {
         node: (graph.get_in_channels(node), graph.get_out_channels(node))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruning_core.errors import first_line
 from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
-from pruning_core.pruning.base import LOGITS, KeptWhole
+from pruning_core.pruning.base import AUXILIARY, LOGITS, KeptWhole
 from pruning_core.pruning.graph import (
     ROOT_TYPES,
     EndlessError,
@@ -97,6 +97,9 @@ def find_groups(
             )
             continue
         kept = [layer for layer in sorted(group.outputs) if layer in protected]
+        if layer in finder.in_training and not group.inputs:
+            whole.append(KeptWhole(name, group.layers, AUXILIARY))
+            continue
         wider = [n for n in sorted(group.outputs) if finder.width(n) > group.channels == 1]
         if kept:
             reason = protected[name] if name in kept else f"{kept[0]} is in it: {protected[kept[0]]}"
@@ -117,6 +120,7 @@ class _Finder:
 
     def __init__(self, network: nn.Module, dense: nn.Module, example: Tensor, importance: Importance) -> None:
         self._graph = build_graph(network, example)
+        self.in_training = self._graph.in_training
         self._names = {module: name for name, module in network.named_modules()}
         self._dense = dict(dense.named_modules(remove_duplicate=False))
         self._heads = blocks_of_heads(dense)

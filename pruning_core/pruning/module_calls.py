@@ -2,16 +2,25 @@
 
 torch-pruning sees modules that are called. `F.linear(x, self.qkv.weight)`, as torchvision's Swin has it, is
 none: its weight would be cut along the wrong dimension, and its outputs not at all.
+
+It also follows autograd, which ends at `detach()` and in `no_grad()`: what stands before would not be found.
+While it looks, neither has an effect.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 _FUNCTIONS = ("linear", "conv1d", "conv2d", "conv3d")
+_DETACHING = (
+    torch.detach,
+    torch.Tensor.detach,
+    torch.Tensor.data.__get__,  # type: ignore[attr-defined]  # torch declares the type of what it gives
+)
 
 
 @contextmanager
@@ -41,7 +50,7 @@ def _pop(running: list[nn.Module]) -> None:
 
 
 class _ModuleCalls(TorchFunctionMode):
-    """Turns functions of a layer's weight into calls of the layer."""
+    """Turns functions of a layer's weight into calls of the layer; nothing is detached."""
 
     def __init__(self, owners: Mapping[int, nn.Module], running: list[nn.Module]) -> None:
         super().__init__()
@@ -53,6 +62,10 @@ class _ModuleCalls(TorchFunctionMode):
     ) -> Any:
         """Run a function, or the layer whose weight it gets."""
         kwargs = dict(kwargs or {})
+        if func in _DETACHING:
+            return args[0].clone()
+        if func is torch._C._set_grad_enabled:
+            return None
         if getattr(func, "__name__", "") in _FUNCTIONS:
             weight = args[1] if len(args) > 1 else kwargs.get("weight")
             owner = self._owners.get(id(weight))

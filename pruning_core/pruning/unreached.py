@@ -7,7 +7,7 @@ from torch import nn
 from pruning_core.pruning.base import KeptWhole
 from pruning_core.pruning.graph import ROOT_TYPES
 
-UNREACHED = "autograd does not reach it from the output (detach, no_grad, a comparison), or it never runs"
+UNREACHED = "autograd does not reach it: behind it is a comparison, say, or the output does not depend on it"
 
 
 def unreached_layers(network: nn.Module, known: Collection[str]) -> Iterator[KeptWhole]:

@@ -4,11 +4,13 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.models import MODELS, build_model, check_model_name, model_spec
 from pruning_core.models.inspect import find_classifier
 from tests.helpers.factories import write_user_model
+from tests.helpers.forward_networks import ForwardNetwork
 
 SMALL = (3, 32, 32)
 
@@ -105,3 +107,31 @@ def test_a_module_that_is_not_there(at_home):
     """A module that cannot be imported is named."""
     with pytest.raises(ModelError, match="cannot import 'no_such_module_of_mine'"):
         check_model_name("no_such_module_of_mine:f")
+
+
+class TestClassifier:
+    """The layer that makes the logits is the last that they depend on."""
+
+    @staticmethod
+    def found(run, **layers):
+        """Return the classifier of a network of some layers."""
+        network = ForwardNetwork(run, stem=nn.Conv2d(3, 8, 3), out=nn.Linear(8, 5), **layers)
+        return find_classifier(network, torch.zeros(1, 3, 8, 8))
+
+    def test_a_layer_that_runs_later_is_not_it(self):
+        """An auxiliary head that runs last and whose answer is kept aside makes no logits."""
+
+        def run(network, x):
+            x = network.stem(x).mean((2, 3))
+            answer = network.out(x).softmax(1)
+            network.aside = network.later(x)
+            return answer
+
+        assert self.found(run, later=nn.Linear(8, 5)) == "out"
+
+    def test_a_layer_before_what_has_no_weights_is(self):
+        """Softmax, pooling and norms may follow."""
+        assert self.found(lambda m, x: m.out(m.stem(x).mean((2, 3))).softmax(1)) == "out"
+        assert (
+            self.found(lambda m, x: m.last(m.stem(x)).relu().mean((2, 3)), last=nn.Conv2d(8, 5, 1)) == "last"
+        )
