@@ -94,7 +94,7 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
     whole += _not_cuttable(groups, search, step.spec.round_to)
     whole += [KeptWhole(g.roots[0], g.layers, failure.reason) for g, failure in search.failed.items()]
     if len(search.failed) == len(groups):
-        raise PruningError(_nothing_to_prune(whole))
+        raise PruningError(_nothing_to_prune(whole, step.ratio))
     if trial is not None:
         _become(network, trial.network)
     return Outcome(
@@ -150,8 +150,8 @@ def _become(network: nn.Module, cut: nn.Module) -> None:
                 setattr(module, attribute, value)
 
 
-def _nothing_to_prune(whole: list[KeptWhole]) -> str:
+def _nothing_to_prune(whole: list[KeptWhole], ratio: float) -> str:
     reasons = reasons_of(kept for kept in whole if kept.reason != LOGITS)
     if not reasons:
         return "there is no layer to prune in this model besides the one that makes its logits"
-    return f"nothing in this model can be pruned. {explain_whole_in_line(reasons)}"
+    return f"nothing in this model can be pruned to {ratio:g}. {explain_whole_in_line(reasons)}"

@@ -196,7 +196,9 @@ def _copy(tensor: Tensor) -> Tensor:
 
 
 def _restore(network: nn.Module, train_step: TrainStep, state: EpochState) -> None:
-    network.load_state_dict(_under("model.", state))
+    content = network.state_dict()  # with the versions of its layers, by which some of torchvision's load
+    content.update(_under("model.", state))
+    network.load_state_dict(content)
     train_step.set_momentum_buffers(_under("momentum.", state))
 
 

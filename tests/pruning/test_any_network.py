@@ -8,10 +8,12 @@ import safetensors.torch
 import torch
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.errors import PruningError
 from pruning_core.models.inspect import take_training_paths
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.loading import load_pruned, stored_tensors
 from pruning_core.pruning.step import prune
+from tests.helpers.forward_networks import ForwardNetwork, conv
 from tests.helpers.kinds_of_networks import IMAGE, KINDS
 
 EXAMPLE = torch.zeros(1, *IMAGE)
@@ -88,3 +90,15 @@ def gradients(network):
         answer.square().sum().backward(retain_graph=True)
     changed = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     return {re.sub(r"parametrizations\.(\w+)\.original\d?$", r"\1", name) for name in changed}
+
+
+def test_what_breaks_when_it_is_cut_is_named():
+    """The error where nothing can be cut names ratio and group, and says what the network raised."""
+    network = ForwardNetwork(
+        lambda m, x: m.out(m.a(x).view(len(x), 16, -1).mean(2)), a=conv(3, 16), out=torch.nn.Linear(16, 10)
+    )
+    said = (
+        r"nothing in this model can be pruned to 0\.5\. a: the network does not run without these channels: "
+    )
+    with pytest.raises(PruningError, match=said):
+        prune(copy.deepcopy(network), network, MethodSpec(), 0.5, EXAMPLE, seed=0)

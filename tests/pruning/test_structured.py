@@ -183,7 +183,10 @@ class Broken(Tiny):
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        (CutOff, "nothing in this model can be pruned. stem, inner, outer: autograd does not reach it"),
+        (
+            CutOff,
+            "can be pruned to 0.5. stem, inner, outer: autograd does not reach it",
+        ),
         (Broken, "cannot prune this model: ValueError: needs more than one"),
     ],
 )

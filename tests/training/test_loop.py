@@ -7,6 +7,7 @@ from pruning_core.config.spec import TrainSpec
 from pruning_core.errors import TrainingError
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
+from tests.helpers.kinds_of_networks import KINDS
 from tests.helpers.small_trainings import WithDropout, same, train_small
 
 
@@ -45,6 +46,13 @@ def test_a_resumed_training_is_as_if_never_interrupted(images, epoch, precision)
     assert same(whole, resumed)
     assert resumed_result.losses == result.losses
     assert [state.epoch for state in later] == list(range(epoch + 1, 3))
+
+
+def test_a_network_that_loads_by_its_version_is_resumed(images):
+    """The state keeps what a layer needs to know of how it was written, as torchvision's MNASNet does."""
+    kind = KINDS["version of a state"][0]
+    whole, states, _ = train_small(images, kind=kind)
+    assert same(whole, train_small(images, kind=kind, resume=states[0])[0])
 
 
 def test_it_learns(images):
