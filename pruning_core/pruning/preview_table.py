@@ -33,6 +33,7 @@ CSV_COLUMNS = (
     "proof",
     "groups_kept_whole",
     "groups",
+    "kept_whole",
     "reload",
     "train",
     "onnx",
@@ -57,7 +58,8 @@ def csv_pieces(rows: Iterable[Row]) -> Iterator[str]:
     yield f"{','.join(CSV_COLUMNS)}\n"
     for row in rows:
         shape = "x".join(map(str, row["image"]))
-        shown = {**row, "image": shape, "groups_kept_whole": _count_whole(row), **row.get("checks", {})}
+        whole = {"groups_kept_whole": _count_whole(row), "kept_whole": _reasons(row)}
+        shown = {**row, "image": shape, **whole, **row.get("checks", {})}
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow([for_csv(shown.get(name)) for name in CSV_COLUMNS])
         yield text.getvalue()
@@ -138,6 +140,11 @@ def _cells(row: Row) -> list[str]:
 def _count_whole(row: Row) -> int | str:
     """Count the groups that were kept whole; nothing where that is not known."""
     return len(row["kept_whole"]) if isinstance(row.get("kept_whole"), list | tuple) else ""
+
+
+def _reasons(row: Row) -> str:
+    """Say of each group that was kept whole why."""
+    return "; ".join(f"{kept['root']}: {kept['reason']}" for kept in row.get("kept_whole") or ())
 
 
 def _fitted(name: str, width: int) -> str:

@@ -77,3 +77,24 @@ def test_csv_has_one_set_of_columns():
     first, second = csv.DictReader(io.StringIO(text))
     assert (first["model"], first["macs"], first["image"]) == ("a", "1250000000", "3x224x224")
     assert (second["macs"], second["error"]) == ("", "'=1+1")
+
+
+def test_csv_says_why_groups_were_kept_whole():
+    """Each group stands with its reason, each check with what it found."""
+    kept = [{"root": "a", "reason": "channels are reordered"}, {"root": "b", "reason": "no end"}]
+    rows = [
+        row("x", kept_whole=kept, checks={"reload": True, "onnx": "no such operator"}),
+        row("y", error="no"),
+    ]
+    first, second = csv.DictReader(io.StringIO("".join(csv_pieces(rows))))
+    assert (first["groups_kept_whole"], first["kept_whole"]) == ("2", "a: channels are reordered; b: no end")
+    assert (first["reload"], first["train"], first["onnx"]) == ("True", "", "no such operator")
+    assert (second["groups_kept_whole"], second["kept_whole"], second["reload"]) == ("", "", "")
+
+
+def test_checks_are_summed_up():
+    """How many networks pass each check stands below, and why one cannot be exported."""
+    rows = [row("x", checks={"reload": True, "onnx": True}), row("y", checks={"reload": True, "onnx": "no"})]
+    *_, counts, why = render_matrix(rows).splitlines()
+    assert counts == "checks that 2 pruned networks pass: reload 2, onnx 1"
+    assert why == "y, magnitude: onnx: no"

@@ -63,12 +63,11 @@ def test_ratio_one():
     "name", ["depthwise", "grouped", "gated halves", "group norm", "maxout", "tied weights"]
 )
 def test_other_ratios_of_a_chain_do_not_matter(name):
-    """0.9 is as wide after 0.5, after 0.25, 0.5 and 0.75, and from dense."""
-    build = KINDS[name][0]
-    (once,) = plans_of(build, 0.9)
-    assert plans_of(build, 0.5, 0.9)[-1].widths == once.widths
-    assert plans_of(build, 0.25, 0.5, 0.75, 0.9)[-1].widths == once.widths
-    assert plans_of(build, 0.9, schedule="one-shot")[-1].widths == once.widths
+    """Each step of a chain is as wide as it is from dense, whatever came before it."""
+    build, ratios = KINDS[name][0], (0.25, 0.5, 0.75, 0.9)
+    from_dense = [plan.widths for plan in plans_of(build, *ratios, schedule="one-shot")]
+    assert [plan.widths for plan in plans_of(build, *ratios)] == from_dense
+    assert [plan.widths for plan in plans_of(build, 0.5, 0.9)] == from_dense[1::2]
 
 
 def test_group_norms_keep_multiples_of_their_groups():
