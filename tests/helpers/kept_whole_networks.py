@@ -39,8 +39,8 @@ class SpatialGate(nn.Module):
         return self.fc(torch.relu(self.after(x * torch.sigmoid(self.gate(around)))).mean((2, 3)))
 
 
-class FrozenBackbone(nn.Module):
-    """A backbone that runs under `no_grad`, and a head of two layers."""
+class SignsOfBackbone(nn.Module):
+    """A backbone of which only signs are used, where autograd ends, and a head of two layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,9 +49,7 @@ class FrozenBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 10)."""
-        with torch.no_grad():
-            features = self.backbone(x).mean((2, 3))
-        return self.head(features)
+        return self.head((self.backbone(x) > 0).float().mean((2, 3)))
 
 
 class Gated(nn.Module):

@@ -10,7 +10,7 @@ from pruning_core.config.spec import MethodSpec
 from pruning_core.pruning.step import prune
 from pruning_core.pruning.unreached import UNREACHED
 from tests.helpers.forward_networks import conv
-from tests.helpers.kept_whole_networks import EXAMPLE, FrozenBackbone, Gated, Shuffled, SpatialGate
+from tests.helpers.kept_whole_networks import EXAMPLE, Gated, Shuffled, SignsOfBackbone, SpatialGate
 
 SCOPES = ("local", "global")
 
@@ -44,7 +44,7 @@ def classify(*trunk, width):
 CASES = {
     "reordered": (Shuffled, {}, {"a": "the network answers otherwise"}),
     "spatial gate": (SpatialGate, {}, {"gate": "the one channel of gate is multiplied with the 16 of trunk"}),
-    "no_grad": (FrozenBackbone, {}, {"backbone.0": UNREACHED, "backbone.2": UNREACHED}),
+    "comparison": (SignsOfBackbone, {}, {"backbone.0": UNREACHED, "backbone.2": UNREACHED}),
     "narrow": (
         lambda: classify(conv(3, 6), nn.ReLU(), conv(6, 8), nn.ReLU(), conv(8, 32), width=32),
         {"round_to": 8},
