@@ -36,6 +36,13 @@ Kept = Mapping[str, tuple[Tensor, ...]]
 """Tensor name → for each of its dimensions the indices that were kept, int64, rising."""
 
 
+Plain = bool | int | float | tuple[int, ...]
+"""What a module notes of its widths."""
+
+Attributes = Mapping[str, Mapping[str, tuple[Plain, Plain]]]
+"""Module → attribute → its value before and after."""
+
+
 @dataclass(frozen=True)
 class KeptWhole:
     """A group of layers that keeps its width, and why."""
@@ -56,6 +63,7 @@ class Outcome:
 
     requested: Mapping[str, int] = field(default_factory=dict)  # layer → outputs asked for, before rounding
     kept: Kept = field(default_factory=dict)  # of the network as it was before
+    attributes: Attributes = field(default_factory=dict)
     proof: str = ""  # `exact`, or the statistics that change; empty where nothing was cut
     kept_whole: tuple[KeptWhole, ...] = ()
     groups: int | None = None  # that there are, those kept whole among them; None: a method that masks

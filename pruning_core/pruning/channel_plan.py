@@ -5,7 +5,6 @@ With it a checkpoint loads without torch-pruning (`loading.py`).
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -14,12 +13,10 @@ from torch import Tensor, nn
 from pruning_core.config.validation import StrictModel
 from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
-from pruning_core.pruning.base import Kept, KeptWhole, Outcome
+from pruning_core.pruning.attributes import changed_attributes, merged_attributes
+from pruning_core.pruning.base import Kept, KeptWhole, Outcome, Plain
 from pruning_core.pruning.plain import make_plain, reparametrized
 from pruning_core.pruning.tensors import all_tensors
-
-Plain = bool | int | float | tuple[int, ...]
-"""What a module notes of its widths."""
 
 
 class LayerWidths(StrictModel):
@@ -110,13 +107,6 @@ class ChannelPlan(StrictModel):
         return tuple(None if number is None else torch.tensor(self.indices[number]) for number in cut.kept)
 
 
-def is_plain(value: object) -> bool:
-    """Tell whether a module's attribute is a number, a truth value or a tuple of whole numbers."""
-    return type(value) in (bool, int, float) or (
-        isinstance(value, tuple | list) and len(value) > 0 and all(type(item) is int for item in value)
-    )
-
-
 def layer_widths(network: nn.Module) -> dict[str, tuple[int, int, int]]:
     """Return layer name → (input width, output width, groups), in the order of the model."""
     found = {}
@@ -147,7 +137,7 @@ def make_plan(
     Raises:
         PruningError: If the two do not have the same layers and tensors.
     """
-    outcome = outcome or Outcome()
+    cut, outcome = outcome is not None, outcome or Outcome()
     made_plain = tuple(sorted(set(reparametrized(dense)) - set(reparametrized(pruned))))
     if made_plain:
         dense = copy_network(dense)
@@ -157,6 +147,11 @@ def make_plan(
         raise PruningError("the pruned network does not have the layers of the dense one")
     kinds = {name: type(layer).__name__ for name, layer in dense.named_modules(remove_duplicate=False)}
     not_counted = set(protected)
+    attributes: dict[str, dict[str, tuple[Plain, Plain]]] = {}
+    if earlier is not None:
+        attributes = merged_attributes(earlier.attributes, outcome.attributes)
+    elif cut:
+        attributes = changed_attributes(dense, pruned)
     indices: dict[tuple[int, ...], int] = {}
     return ChannelPlan(
         layers={
@@ -172,7 +167,7 @@ def make_plan(
             )
             for name, (inputs, outputs, groups) in after.items()
         },
-        attributes=_changed_attributes(dense, pruned),
+        attributes=attributes,
         tensors=_cut_tensors(dense, pruned, outcome.kept, earlier, indices),
         indices=tuple(indices),
         made_plain=made_plain,
@@ -180,23 +175,6 @@ def make_plan(
         kept_whole=outcome.kept_whole,
         groups=outcome.groups,
     )
-
-
-def _changed_attributes(dense: nn.Module, pruned: nn.Module) -> dict[str, dict[str, tuple[Plain, Plain]]]:
-    modules = dict(pruned.named_modules(remove_duplicate=False))
-    found: dict[str, dict[str, tuple[Plain, Plain]]] = {}
-    for name, module in dense.named_modules(remove_duplicate=False):
-        after = vars(modules[name])
-        for attribute, old in vars(module).items():
-            new = after.get(attribute)
-            if attribute != "training" and is_plain(old) and is_plain(new) and old != new:
-                found.setdefault(name, {})[attribute] = (_stored(old), _stored(new))
-    return found
-
-
-def _stored(value: Any) -> Plain:
-    plain: Plain = tuple(value) if isinstance(value, tuple | list) else value
-    return plain
 
 
 def _cut_tensors(

@@ -17,8 +17,8 @@ from torch import nn
 
 from pruning_core.errors import PruningError, first_line
 from pruning_core.models.copying import copy_network
+from pruning_core.pruning.attributes import changed_attributes, is_plain
 from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep, reasons_of
-from pruning_core.pruning.channel_plan import is_plain
 from pruning_core.pruning.choice import choose_globally, choose_locally
 from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
@@ -100,6 +100,7 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
     return Outcome(
         requested={} if step.spec.scope == "global" else _requested(groups, ratio_of),
         kept=trial.kept if trial else {},
+        attributes=changed_attributes(work, trial.network) if trial else {},
         proof=str(trial.proof) if trial else "",
         kept_whole=tuple(kept for kept in whole if kept.reason != LOGITS),
         groups=number,

@@ -30,7 +30,7 @@ def captured(monkeypatch) -> list[int]:
 
 def executable() -> CudaGraphExecutable:
     """Hold the small network; nothing is captured yet."""
-    return CudaGraphExecutable(tiny(), dtype=torch.float32, device="cpu")
+    return CudaGraphExecutable(tiny(), dtype=torch.float32, device="cpu", layout=torch.channels_last)
 
 
 def test_predictions_replay_one_graph_per_batch_size(captured) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,17 @@ from pruning_core.gate.policy import Policy
 from pruning_core.measure.accuracy import evaluate
 from pruning_core.models import build_model
 from pruning_core.progress import ProgressDisplay
+from pruning_core.pruning import search
+from pruning_core.pruning.choice import cut_to
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
+from pruning_core.pruning.cutting import Cut
+from pruning_core.pruning.groups import Group
 from pruning_core.pruning.step import prune
 from pruning_core.records.run import Run
 from pruning_core.store import Store
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.suites import model_cache
 from pruning_core.suites.harness import Harness
-from pruning_core.torchvision_compat import torch_pruning as tp
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import write_user_model
 from tests.helpers.gate_changes import COST, judge, setting, small_run
@@ -111,7 +115,7 @@ def is_pruned(checkpoint: Checkpoint) -> bool:
 
 
 def groups_of_resnet() -> list[int]:
-    """Number the groups of layers that torch-pruning cuts together in ResNet-18."""
+    """Number the groups of layers that are cut together in ResNet-18."""
     seen: list[int] = []
     prune_but_keep_one_more(-1, 0.5, seen)
     return seen
@@ -120,18 +124,18 @@ def groups_of_resnet() -> list[int]:
 def prune_but_keep_one_more(group: int, ratio: float, seen: list[int] | None = None) -> nn.Module:
     """Prune ResNet-18, and let one group of layers keep a channel more than asked for."""
     network, dense = (build_model("resnet18", 10, (3, 32, 32)) for _ in range(2))
+    cuts: list[Cut] = []
 
-    def step(pruner: tp.BasePruner) -> None:
-        for number, found in enumerate(pruner_step(pruner, interactive=True)):
-            dependency, indices = found[0]
-            if seen is not None:
-                seen.append(number)
-            kept = indices[:-1] if number == group else indices
-            pruner.DG.get_pruning_group(dependency.target.module, dependency.handler, kept).prune()
+    def cut_one_less(cut_group: Group, wanted: int, round_to: int, coarse: bool = False) -> Cut | None:
+        cut = cut_to(cut_group, wanted, round_to, coarse)
+        assert cut is not None
+        cuts.append(cut)
+        if seen is not None:
+            seen.append(len(cuts) - 1)
+        return replace(cut, channels=cut.channels[:-1]) if len(cuts) - 1 == group else cut
 
-    pruner_step = tp.BasePruner.step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tp.BasePruner, "step", step)
+        patch.setattr(search, "cut_to", cut_one_less)
         prune(network, dense, MethodSpec(), ratio, EXAMPLE, seed=0)
     return network
 

@@ -13,6 +13,9 @@ from pruning_core.pruning.step import prune
 from tests.helpers.factories import Tiny, tiny_plan
 
 ROWS = torch.tensor([0, 2, 3, 7])
+OUTCOME = Outcome(
+    kept={"table.weight": (ROWS, torch.arange(3))}, attributes={"table": {"num_embeddings": (8, 4)}}
+)
 
 
 def pruned_tiny():
@@ -66,9 +69,7 @@ def test_a_plan_describes_layers_of_any_kind():
             super().__init__()
             self.table = nn.Embedding(rows, 3)
 
-    plan = make_plan(
-        WithEmbedding(8), WithEmbedding(4), Outcome(kept={"table.weight": (ROWS, torch.arange(3))})
-    )
+    plan = make_plan(WithEmbedding(8), WithEmbedding(4), OUTCOME)
     assert plan.attributes == {"table": {"num_embeddings": (8, 4)}}
     assert plan.tensors["table.weight"].shape == (4, 3)
     assert plan.kept_indices("table.weight")[0].tolist() == ROWS.tolist()
