@@ -19,6 +19,7 @@ from pruning_core.models.copying import copy_network
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
+from pruning_core.pruning.tensors import all_tensors
 
 TOLERANCE = 1e-3
 """Largest difference, relative to how far answers to several images differ, that is taken for rounding."""
@@ -178,14 +179,14 @@ def _varied(name: str, tensor: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return each tensor under its first name alone: one that is shared is filled once."""
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 def _silence(network: nn.Module, kept: Kept, writers: bool) -> nn.Module:
     """Set to zero what reads the channels that are gone; with `writers` all that is gone."""
     modules = dict(network.named_modules(remove_duplicate=False))
-    parameters = dict(network.named_parameters(remove_duplicate=False))
-    tensors = {**parameters, **dict(network.named_buffers(remove_duplicate=False))}
+    tensors = all_tensors(network)
     with torch.no_grad():
         for name, indices in kept.items():
             owner, _, local = name.rpartition(".")

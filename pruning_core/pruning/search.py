@@ -72,8 +72,8 @@ class CutSearch:
         return try_cuts(self._network, self._example, [self.cuts[group] for group in groups])
 
     def _find_failing(self, groups: Sequence[Group], failure: Failure) -> None:
-        if len(groups) == 1:
-            self.failed[groups[0]] = failure
+        if len(groups) == 1 or time.monotonic() > self._ends:
+            self.failed |= dict.fromkeys(groups, failure)
             return
         half = len(groups) // 2
         for some in (groups[:half], groups[half:]):

@@ -61,12 +61,10 @@ def try_cuts(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Trial 
         follow_numbers(trial, network)
         if _run(trial, example):
             return Failure(f"the network does not run without these channels: {failure}")
-    same_scale = copy_network(trial)
-    factors = keep_score_scale(same_scale, network)
     failure = ""
-    for cut, scaled in ((same_scale, factors), (trial, {})) if factors else ((trial, {}),):
+    for cut, factors in filter(None, (keep_score_scale(trial, network), (trial, {}))):
         try:
-            proof = prove_cut(network, cut, kept, example, scaled)
+            proof = prove_cut(network, cut, kept, example, factors)
         except Exception as error:
             failure = f"the cut cannot be proved: {type(error).__name__}: {first_line(error)}"
             continue

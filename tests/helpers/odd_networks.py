@@ -8,21 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
 
+from tests.helpers.forward_networks import ForwardNetwork
+
 IMAGE = (3, 16, 16)
-
-
-class Run(nn.Module):
-    """Layers by name, and a function that is the forward."""
-
-    def __init__(self, run: Callable[..., Tensor], **layers: nn.Module) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-        self.run = run
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, 16, 16) -> what the function makes of it."""
-        return self.run(self, images)
 
 
 class PaddedConv2d(nn.Conv2d):
@@ -80,7 +68,7 @@ def _called_three_times() -> nn.Module:
             x = net.again(x)
         return x
 
-    return Run(run, first=nn.Conv2d(3, 16, 1), again=nn.Conv2d(16, 16, 3, padding=1))
+    return ForwardNetwork(run, first=nn.Conv2d(3, 16, 1), again=nn.Conv2d(16, 16, 3, padding=1))
 
 
 def _nested_shared() -> nn.Module:
@@ -111,15 +99,15 @@ def _attention(need_weights: bool, batch_first: bool = True) -> nn.Module:
         x = tokens(images) if batch_first else tokens(images).transpose(0, 1)
         return net.mha(query=x, key=x, value=x, need_weights=need_weights)[0]
 
-    return Run(run, mha=nn.MultiheadAttention(16, 4, batch_first=batch_first))
+    return ForwardNetwork(run, mha=nn.MultiheadAttention(16, 4, batch_first=batch_first))
 
 
 def _on_tokens(layer: nn.Module) -> nn.Module:
-    return Run(lambda net, images: net.layer(tokens(images)), layer=layer)
+    return ForwardNetwork(lambda net, images: net.layer(tokens(images)), layer=layer)
 
 
 def _recurrent(layer: nn.Module) -> nn.Module:
-    return Run(lambda net, images: net.layer(tokens(images))[0], layer=layer)
+    return ForwardNetwork(lambda net, images: net.layer(tokens(images))[0], layer=layer)
 
 
 def _packed() -> nn.Module:
@@ -128,11 +116,11 @@ def _packed() -> nn.Module:
         packed = nn.utils.rnn.pack_padded_sequence(tokens(images), lengths, batch_first=True)
         return net.lstm(packed)[0].data
 
-    return Run(run, lstm=nn.LSTM(16, 24, batch_first=True))
+    return ForwardNetwork(run, lstm=nn.LSTM(16, 24, batch_first=True))
 
 
 def _by_function(run: Callable[[Tensor], Tensor]) -> nn.Module:
-    return Run(lambda _, images: run(images))
+    return ForwardNetwork(lambda _, images: run(images))
 
 
 def _dispatched(name: str, *shape: int) -> Tensor:
@@ -160,7 +148,7 @@ ODD_NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
         16 * 48 * 8 * 4,
     ),
     "transposed, 3-d": (
-        lambda: Run(
+        lambda: ForwardNetwork(
             lambda net, images: net.up(images.unsqueeze(2)), up=nn.ConvTranspose3d(3, 4, 2, stride=2)
         ),
         256 * 3 * 4 * 8,
@@ -215,17 +203,19 @@ ODD_NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
         48 * (4 * (16 + 8) * 24 + 24 * 8),
     ),
     "LSTMCell": (
-        lambda: Run(lambda net, images: net.cell(tokens(images)[:, 0])[0], cell=nn.LSTMCell(16, 24)),
+        lambda: ForwardNetwork(
+            lambda net, images: net.cell(tokens(images)[:, 0])[0], cell=nn.LSTMCell(16, 24)
+        ),
         4 * (16 + 24) * 24,
     ),
     "Bilinear": (
-        lambda: Run(
+        lambda: ForwardNetwork(
             lambda net, images: net.pair(images.mean((2, 3)), images[:, 0, 0]), pair=nn.Bilinear(3, 16, 5)
         ),
         5 * 3 * 16 + 5 * 16,
     ),
     "an Embedding": (
-        lambda: Run(
+        lambda: ForwardNetwork(
             lambda net, images: net.out(net.words((images[:, 0, 0] * 0).long())),
             words=nn.Embedding(10, 8),
             out=nn.Linear(8, 5),

@@ -4,23 +4,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-
-class Run(nn.Module):
-    """Layers by name, and a function of (the network, images) that is its forward."""
-
-    def __init__(self, run, **layers):
-        super().__init__()
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-        self.run = run
-
-    def forward(self, x):
-        return self.run(self, x)
+from tests.helpers.forward_networks import ForwardNetwork
 
 
 def with_conv(run, width=2048, **layers):
     """Return a network of one convolution to 8×16×16, whatever `run` does behind it, and a linear layer."""
-    return Run(run, conv=nn.Conv2d(3, 8, 3, 2, 1), fc=nn.Linear(width, 10), **layers)
+    return ForwardNetwork(run, conv=nn.Conv2d(3, 8, 3, 2, 1), fc=nn.Linear(width, 10), **layers)
 
 
 def conv_3d():
@@ -54,12 +43,12 @@ NETWORKS = {
     "NHWC": lambda: with_conv(
         lambda m, x: m.fc(m.conv(x).permute(0, 2, 3, 1).contiguous().view(len(x), 256, 8).mean(1)), 8
     ),
-    "1d": lambda: Run(
+    "1d": lambda: ForwardNetwork(
         lambda m, x: m.fc(F.relu(m.conv(x.flatten(2))).mean(2)),
         conv=nn.Conv1d(3, 8, 9, 4), fc=nn.Linear(8, 10),
     ),
     "3d": conv_3d,
-    "LSTM": lambda: Run(
+    "LSTM": lambda: ForwardNetwork(
         lambda m, x: m.fc(m.lstm(x.permute(0, 2, 1, 3).flatten(2))[0][:, -1]),
         lstm=nn.LSTM(96, 8, batch_first=True), fc=nn.Linear(8, 10),
     ),

@@ -14,7 +14,8 @@ from pruning_core.pruning.cost import count_cost
 from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
-from tests.helpers.strange_networks import NETWORKS, Run
+from tests.helpers.forward_networks import ForwardNetwork
+from tests.helpers.strange_networks import NETWORKS
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 
@@ -81,7 +82,7 @@ def in_place():
             y *= 2
         return network.fc(y.mean((2, 3)))
 
-    return Run(run, conv=nn.Conv2d(3, 8, 3), fc=nn.Linear(8, 10))
+    return ForwardNetwork(run, conv=nn.Conv2d(3, 8, 3), fc=nn.Linear(8, 10))
 
 
 @pytest.mark.parametrize(
@@ -125,14 +126,14 @@ def test_norms_that_run_in_training_alone_keep_their_statistics(images):
 
 def test_a_network_that_takes_other_batches_alone_is_one_line(images):
     """What a forward raises while the network is evaluated is told in one line."""
-    network = Run(lambda m, x: m.fc(x.flatten(1).view(4, -1)), fc=nn.Linear(3072, 10))
+    network = ForwardNetwork(lambda m, x: m.fc(x.flatten(1).view(4, -1)), fc=nn.Linear(3072, 10))
     with pytest.raises(ModelError, match=r"cannot evaluate on 60 images: RuntimeError"):
         evaluate_network(network, images, TrainSpec())
 
 
 def test_complex_weights_train(images):
     """A filter in the frequency domain has complex weights, which SGD moves as well."""
-    network = Run(
+    network = ForwardNetwork(
         lambda m, x: m.fc(torch.fft.irfft2(torch.fft.rfft2(x) * m.filter, s=(32, 32)).mean((2, 3))),
         fc=nn.Linear(3, 10),
     )
