@@ -62,7 +62,7 @@ def _shared_in_two_parents() -> nn.Module:
 
 
 def _called_three_times() -> nn.Module:
-    def run(net: Run, images: Tensor) -> Tensor:
+    def run(net: ForwardNetwork, images: Tensor) -> Tensor:
         x = net.first(images)
         for _ in range(3):
             x = net.again(x)
@@ -95,7 +95,7 @@ def _parametrized() -> nn.Module:
 
 
 def _attention(need_weights: bool, batch_first: bool = True) -> nn.Module:
-    def run(net: Run, images: Tensor) -> Tensor:
+    def run(net: ForwardNetwork, images: Tensor) -> Tensor:
         x = tokens(images) if batch_first else tokens(images).transpose(0, 1)
         return net.mha(query=x, key=x, value=x, need_weights=need_weights)[0]
 
@@ -111,7 +111,7 @@ def _recurrent(layer: nn.Module) -> nn.Module:
 
 
 def _packed() -> nn.Module:
-    def run(net: Run, images: Tensor) -> Tensor:
+    def run(net: ForwardNetwork, images: Tensor) -> Tensor:
         lengths = [48] * len(images)
         packed = nn.utils.rnn.pack_padded_sequence(tokens(images), lengths, batch_first=True)
         return net.lstm(packed)[0].data

@@ -13,7 +13,8 @@ from pruning_core.pruning.cost import count_cost
 from pruning_core.pruning.cost import products as products_module
 from pruning_core.pruning.cost.products import count_products
 from pruning_core.torchvision_compat import models, torch_pruning
-from tests.helpers.odd_networks import IMAGE, ODD_NETWORKS, Run, tokens
+from tests.helpers.forward_networks import ForwardNetwork
+from tests.helpers.odd_networks import IMAGE, ODD_NETWORKS, tokens
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
 
@@ -198,7 +199,7 @@ def test_an_attention_layer_that_torch_pruning_knows_counts_as_there(monkeypatch
     counter = torch_pruning.utils.op_counter
     formula = counter.timm_multihead_attention_counter_hook
     monkeypatch.setitem(counter.MODULES_MAPPING, FusedAttention, formula)
-    cost = count_cost(Run(lambda net, x: net.layer(tokens(x)), layer=FusedAttention()), EXAMPLE)
+    cost = count_cost(ForwardNetwork(lambda net, x: net.layer(tokens(x)), layer=FusedAttention()), EXAMPLE)
     assert cost.macs == cost.macs_torch_pruning > cost.macs_products
 
 
@@ -287,7 +288,7 @@ def test_deformable_convolutions_are_counted() -> None:
 
 def test_chance_goes_on_as_if_nothing_was_counted() -> None:
     """Dropout that never ends draws while operations are counted; what is drawn afterwards stays the same."""
-    net = nn.Sequential(nn.Flatten(), Run(lambda _, x: F.dropout(x, 0.5)))
+    net = nn.Sequential(nn.Flatten(), ForwardNetwork(lambda _, x: F.dropout(x, 0.5)))
     torch.manual_seed(0)
     before = torch.rand(1)
     torch.manual_seed(0)
@@ -316,11 +317,11 @@ def test_an_image_that_does_not_fit_gives_one_line() -> None:
 def test_any_error_of_a_forward_gives_one_line(error: type[Exception]) -> None:
     """A user's forward may raise anything; none of it is a traceback."""
 
-    def fail(_: Run, __: Tensor) -> Tensor:
+    def fail(_: ForwardNetwork, __: Tensor) -> Tensor:
         raise error("channels")
 
     with pytest.raises(ModelError, match=r"the network fails on an image of shape .*: .*channels"):
-        count_cost(Run(fail), EXAMPLE)
+        count_cost(ForwardNetwork(fail), EXAMPLE)
 
 
 def test_a_network_that_runs_is_not_said_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
