@@ -92,9 +92,8 @@ def find_groups(
             whole.append(KeptWhole(name, error.layers, str(error)))
             continue
         except Exception as error:
-            whole.append(
-                KeptWhole(name, (name,), f"torch-pruning: {type(error).__name__}: {first_line(error)}")
-            )
+            lost = "torch-pruning loses track of where its channels go"
+            whole.append(KeptWhole(name, (name,), f"{lost} ({type(error).__name__}: {first_line(error)})"))
             continue
         kept = [layer for layer in sorted(group.outputs) if layer in protected]
         if layer in finder.in_training and not group.inputs:

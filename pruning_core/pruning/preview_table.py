@@ -129,7 +129,7 @@ def _cells(row: Row) -> list[str]:
     share = row["macs"] / row["dense_macs"] if row["dense_macs"] else 1.0
     return [
         f"{row['ratio']:g}",
-        f"{row['macs'] / 1e9:.3f}",
+        f"{row['macs'] / 1e9:.3f}" if row["macs"] >= 1e7 else f"{row['macs'] / 1e9:.6f}",
         f"{share:.1%}",
         f"{row['params'] / 1e6:.2f}",
         str(_count_whole(row)),
