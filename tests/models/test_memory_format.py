@@ -8,7 +8,8 @@ from torch import nn
 
 from pruning_core.models.memory_format import choose_memory_format, lay_out, name_of
 from tests.helpers.factories import Tiny
-from tests.helpers.strange_networks import NETWORKS, Run, with_conv
+from tests.helpers.forward_networks import ForwardNetwork
+from tests.helpers.strange_networks import NETWORKS, with_conv
 
 IMAGE, CPU = (3, 32, 32), torch.device("cpu")
 CONTIGUOUS_IN_TRAINING = {"view", "view of -1", "view in training", "strides"}
@@ -51,12 +52,12 @@ def test_chance_in_evaluation_decides_nothing():
 
 def test_what_runs_in_no_format_is_left_to_whoever_runs_it():
     """Nothing is raised here: the error is told where the network is trained or timed."""
-    assert chosen(Run(lambda m, x: x.no_such_thing(), fc=nn.Linear(2, 2))) == "contiguous"
+    assert chosen(ForwardNetwork(lambda m, x: x.no_such_thing(), fc=nn.Linear(2, 2))) == "contiguous"
 
 
 def test_contiguous_memory_needs_no_trial():
     """Where the machine prefers contiguous memory, the network is not run."""
-    network = Run(lambda m, x: pytest.fail("it ran"), fc=nn.Linear(2, 2))
+    network = ForwardNetwork(lambda m, x: pytest.fail("it ran"), fc=nn.Linear(2, 2))
     assert choose_memory_format(network, IMAGE, torch.contiguous_format, CPU) is torch.contiguous_format
 
 
