@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from pruning_core.models.copying import copy_network
+from pruning_core.models.strided_convolutions import StridedConvolutions
 from pruning_core.models.user import seeded
 
 _TRIED_IMAGES = 2  # one alone is too few for a norm of flat features
@@ -61,7 +62,10 @@ def choose_memory_format(
     images = torch.randn(_TRIED_IMAGES, *image, generator=torch.Generator().manual_seed(0))
     try:
         answer = _answer(network, images, preferred)
-        expected = _answer(network, images, torch.contiguous_format)
+        with StridedConvolutions() as strided:  # type: ignore[no-untyped-call]  # torch's constructor
+            expected = _answer(network, images, torch.contiguous_format)
+        if train and device.type == "cpu" and strided.found:
+            return torch.contiguous_format  # before it is tried: that may end the process
         if not _agree(answer, expected):
             # Dropout in evaluation draws by position in memory: that the answers differ says nothing then.
             again = _answer(network, images, torch.contiguous_format, seed=1)

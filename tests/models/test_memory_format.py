@@ -61,6 +61,33 @@ def test_contiguous_memory_needs_no_trial():
     assert choose_memory_format(network, IMAGE, torch.contiguous_format, CPU) is torch.contiguous_format
 
 
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "stride", "image", "expected"),
+    [
+        (8, 1, 2, 64, "contiguous"),
+        (2, 1, 2, 34, "contiguous"),
+        (8, 1, 2, 32, "channels_last"),
+        (16, 1, 2, 64, "channels_last"),
+        (8, 1, 1, 64, "channels_last"),
+        (8, 3, 2, 64, "channels_last"),
+    ],
+)
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_gradient_that_ends_the_process_is_not_tried(inputs, kernel, stride, image, expected, functional):
+    """A 1×1 convolution of stride 2 from a few channels and many pixels is trained in contiguous memory."""
+
+    def run(m, x):
+        x = m.conv(x)
+        x = nn.functional.conv2d(x, m.down.weight, stride=stride) if functional else m.down(x)
+        return m.fc(x.mean((2, 3)))
+
+    down = nn.Conv2d(inputs, 24, kernel, stride, bias=False)
+    network = ForwardNetwork(run, conv=nn.Conv2d(3, inputs, 1), down=down, fc=nn.Linear(24, 10))
+    shape = (3, image, image)
+    assert name_of(choose_memory_format(network, shape, torch.channels_last, CPU, train=True)) == expected
+    assert name_of(choose_memory_format(network, shape, torch.channels_last, CPU)) == "channels_last"
+
+
 def test_only_weights_of_rank_four_are_laid_out():
     """Kernels of 1D and 3D convolutions stay as they are; those of 2D convolutions come back, too."""
     network = nn.ModuleList([nn.Conv1d(2, 3, 3), nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3)])
