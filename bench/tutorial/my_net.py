@@ -24,7 +24,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Block(nn.Module):
-    """Two branches, one of them grouped, side by side; mixed, weighed, and added to what came in."""
+    """Two branches, one of them grouped, side by side; mixed, weighed, and added to the input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
