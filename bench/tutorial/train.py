@@ -1,4 +1,4 @@
-"""A training loop of one's own; pruning-bench knows nothing of it. Writes best.pt.
+"""Your own training loop; pruning-bench knows nothing of it. Writes best.pt.
 
 usage: python train.py [EPOCHS]
 """
