@@ -48,7 +48,7 @@ def test_what_is_pruned_loads(name, ratios):
     """It is narrower, as proved, and answers the same when it is loaded into a network of other weights."""
     network, plan = pruned(name, *ratios)
     assert 0 < plan.achieved_ratio < 1
-    assert plan.proof.removesuffix(", scale of attention") == STATISTICS.get(name, "exact")
+    assert plan.proof == STATISTICS.get(name, "exact")
     assert {kept.root for kept in plan.kept_whole} == KINDS[name][1]
     assert all(kept.reason and kept.root in kept.layers for kept in plan.kept_whole)
     assert all(
