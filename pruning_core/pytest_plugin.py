@@ -6,8 +6,9 @@ A project asks for it: its conftest.py, in pytest's root folder, says
 
 A suite asks for one of the fixtures `variant` (a checkpoint), `accuracy_cell` (× backend × precision),
 `latency_cell` (× batch size) or `dense_variant` (a network to train); it then runs once for each of them in
-the grid. `harness` measures, `benchmark` is pytest-benchmark's own. Loaded with every test of the project, so
-that nothing heavy is imported before a suite asks. PYTEST_DONT_REWRITE: it may be imported already.
+the grid. `harness` measures, `benchmark` is pytest-benchmark's own, `paired` (`paired_fixture.py`) compares
+any two callables. Loaded with every test of the project, so that nothing heavy is imported before a suite
+asks. PYTEST_DONT_REWRITE: it may be imported already.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from pruning_core.suites.harness import Harness
 
 __all__ = ["record_samples", "require_speedup", "skip_unless_timing"]  # for suites
+
+pytest_plugins = ["pruning_core.paired_fixture"]
 
 _OLD_ENTRY_POINT = "pruning_bench"
 

@@ -16,8 +16,8 @@ ORDER = (
     *("files", "stats", "records", "config", "system"),
     *("datasets", "models", "pruning", "training", "backends", "measure"),
     *("store", "workspace", "chain", "pipeline", "suites"),
-    *("gate", "report", "selftest"),
-    *("pytest_plugin", "cli", "__main__"),
+    *("gate", "report", "api", "selftest"),
+    *("paired_fixture", "pytest_plugin", "cli", "__main__"),
 )
 READERS = ("gate", "report")
 """They stand beside the story: they know records, files and numbers, and run without torch."""
@@ -174,6 +174,8 @@ def test_one_module_alone_imports_torchvision():
         "import pruning_core.gate.compare",
         "import pruning_core.cli",
         "import pruning_core.pytest_plugin",
+        "import pruning_core.paired_fixture",
+        "import pruning_core.api",
     ],
 )
 def test_starts_without_torch(statement):

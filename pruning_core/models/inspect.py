@@ -1,4 +1,6 @@
-"""What a network does with images: whether it returns logits, and which layer makes them."""
+"""What a network does with images: whether it returns logits, and which layers make what it returns."""
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,35 +77,101 @@ def find_classifier(network: nn.Module, example: Tensor) -> str:
     Raises:
         ModelError: If no convolution or linear layer runs.
     """
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    last: dict[nn.Module, object] = {}  # in the order in which they run last → what they give
-    hooks = [
-        m.register_forward_hook(lambda layer, _, output: _put_last(last, layer, output))
-        for m in network.modules()
-        if isinstance(m, kinds)
-    ]
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            answer = network(example)
-            for hook in hooks:
-                hook.remove()
+            answer, last = _run(network, example)
             layers = list(reversed(last))[:_MAX_LATER]
             making = (layer for layer in layers if _makes(network, example, layer, last[layer], answer))
             found = next(making, None)
     finally:
         network.train(was_training)
+    return _name_of(network, found or layers[0])
+
+
+def find_heads(network: nn.Module, example: Tensor) -> tuple[str, ...]:
+    """Name the layers that make what a network returns: one for logits, several for a detector, say.
+
+    For each tensor that it returns, the last convolution or linear layer that it depends on.
+
+    Args:
+        network: Any network.
+        example: Inputs, (N, …).
+
+    Raises:
+        ModelError: If no convolution or linear layer runs, or it returns something else than tensors.
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            answer, last = _run(network, example)
+            answers = tensors_in(answer)
+            if len(answers) == 1:
+                return (find_classifier(network, example),)
+            heads, without_head = [], set(range(len(answers)))
+            for layer in list(reversed(last))[:_MAX_LATER_OF_SEVERAL]:
+                found = without_head & _made_by(network, example, layer, last[layer], answers)
+                if found:
+                    heads.append(_name_of(network, layer))
+                    without_head -= found
+                if not without_head:
+                    break
+    finally:
+        network.train(was_training)
+    return tuple(heads)
+
+
+def tensors_in(answer: object) -> list[Tensor]:
+    """Return the tensors that a network returned: one, or those in tuples, lists and dicts of them.
+
+    Raises:
+        ModelError: If there is something else among them.
+    """
+    if isinstance(answer, Tensor):
+        return [answer]
+    if isinstance(answer, Mapping):
+        return [tensor for item in answer.values() for tensor in tensors_in(item)]
+    if isinstance(answer, Sequence) and not isinstance(answer, str | bytes):
+        return [tensor for item in answer for tensor in tensors_in(item)]
+    if answer is None:
+        return []
+    raise ModelError(
+        f"the network returns a {type(answer).__name__}: return a tensor, or tuples, lists or dicts of them"
+    )
+
+
+_MAX_LATER, _MAX_LATER_OF_SEVERAL = 8, 100
+"""Layers that are looked at, from the last one on: for one answer, and for several."""
+
+
+def _run(network: nn.Module, example: Tensor) -> tuple[object, dict[nn.Module, object]]:
+    """Return the answer, and what each layer gave, in the order in which they ran last.
+
+    Raises:
+        ModelError: If no convolution or linear layer runs.
+    """
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    last: dict[nn.Module, object] = {}
+    hooks = [
+        m.register_forward_hook(lambda layer, _, output: _put_last(last, layer, output))
+        for m in network.modules()
+        if isinstance(m, kinds)
+    ]
+    try:
+        answer = network(example)
+    finally:
         for hook in hooks:
             hook.remove()
     if not last:
         raise ModelError("no convolution or linear layer runs in this model: nothing can be pruned")
-    names: dict[nn.Module, str] = {layer: name for name, layer in network.named_modules()}
-    return names[found or layers[0]]
+    return answer, last
 
 
-_MAX_LATER = 8
-"""Layers that are looked at, from the last one on."""
+def _name_of(network: nn.Module, layer: nn.Module) -> str:
+    names: dict[nn.Module, str] = {module: name for name, module in network.named_modules()}
+    return names[layer]
 
 
 def _put_last(last: dict[nn.Module, object], layer: nn.Module, output: object) -> None:
@@ -117,13 +185,26 @@ def _makes(network: nn.Module, example: Tensor, layer: nn.Module, output: object
         return True
     if output.data_ptr() == answer.data_ptr() and output.numel() == answer.numel():
         return True
+    return bool(_made_by(network, example, layer, output, [answer]))
+
+
+def _made_by(
+    network: nn.Module, example: Tensor, layer: nn.Module, output: object, answers: Sequence[Tensor]
+) -> set[int]:
+    """Return the numbers of the answers that depend on what a layer gives."""
+    if not isinstance(output, Tensor):
+        return set(range(len(answers)))
     # Added numbers that differ: what follows may be a softmax or a norm.
     ramp = torch.linspace(0, 1, output.numel()).reshape(output.shape)
     hook = layer.register_forward_hook(lambda _layer, _inputs, given: given + ramp.to(given))
     try:
-        return not torch.equal(network(example).nan_to_num(), answer.nan_to_num())
+        others = tensors_in(network(example))
     finally:
         hook.remove()
+    if len(others) != len(answers):
+        return set(range(len(answers)))
+    pairs = enumerate(zip(others, answers, strict=True))
+    return {k for k, (one, other) in pairs if not torch.equal(one.nan_to_num(), other.nan_to_num())}
 
 
 def _shape(shape: tuple[int, ...]) -> str:

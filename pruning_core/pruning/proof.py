@@ -8,14 +8,14 @@ What reads is known of convolutions, linear layers, attention and recurrent laye
 The weights are changed for it, alike in both, so that whatever is cut wrongly shows (`calibration.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inspect import tensors_in
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
@@ -139,14 +139,8 @@ class _Comparison:
         for network in (reference, self._after):
             torch.manual_seed(SEED)
             with torch.no_grad(), mode:
-                answers.append(_first(network(self._images)))
-        first, second = answers
-        if first.shape != second.shape or not bool(second.isfinite().all()):
-            return INFINITE, frozenset(mode.used)
-        spread = float((first - first.mean(0)).abs().max())
-        if spread <= MIN_SPREAD * float(first.abs().max()):
-            return INFINITE, frozenset(mode.used)
-        return float((first - second).abs().max()) / spread, frozenset(mode.used)
+                answers.append(tensors_in(network(self._images)))
+        return _difference_of(*answers), frozenset(mode.used)
 
 
 def _told_apart(before: nn.Module, after: nn.Module, left: _Left) -> tuple[nn.Module, nn.Module]:
@@ -210,7 +204,17 @@ def _reading_dimensions(module: nn.Module, name: str) -> tuple[int, ...]:
     return ()
 
 
-def _first(answer: Any) -> Tensor:
-    while not isinstance(answer, Tensor):
-        answer = next(iter(answer.values() if isinstance(answer, Mapping) else answer))
-    return answer
+def _difference_of(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+    """Return how far two answers of a network differ, at most, relative to the spread over its images."""
+    if [tensor.shape for tensor in first] != [tensor.shape for tensor in second]:
+        return INFINITE
+    differences = []
+    for one, other in zip(first, second, strict=True):
+        if not bool(other.isfinite().all()):
+            return INFINITE
+        spread = float((one - one.mean(0)).abs().max())
+        if spread > MIN_SPREAD * float(one.abs().max()):
+            differences.append(float((one - other).abs().max()) / spread)
+        elif len(first) == 1 or not torch.allclose(one, other):
+            return INFINITE
+    return max(differences, default=INFINITE)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
-from pruning_core.models.inspect import find_classifier
+from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import LOGITS, Outcome, PruningStep
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
@@ -66,7 +66,7 @@ def prune(
     """
     if ratio >= 1 and method.schedule == "one-shot":
         raise PruningError("ratio 1 would remove every channel: with a one-shot schedule ratios are below 1")
-    classifier = find_classifier(dense, example)
+    heads = find_heads(dense, example)
     outcome = Outcome()
     if ratio > 0:  # rounding must not remove channels where nothing is asked for
         make_plain(network)
@@ -74,7 +74,7 @@ def prune(
         if reparametrized(dense):
             plain_dense = copy_network(dense)
             make_plain(plain_dense)
-        protected = {**protected_layers(plain_dense, method), classifier: LOGITS}
+        protected = {**protected_layers(plain_dense, method), **dict.fromkeys(heads, LOGITS)}
         step = PruningStep(method, ratio, plain_dense, example, protected, seed)
         outcome = find_method(method.name).prune(network, step)
-    return make_plan(dense, network, outcome, earlier, protected=(classifier,))
+    return make_plan(dense, network, outcome, earlier, protected=heads)

@@ -14,7 +14,6 @@ Formats, locks and attempts in full: `store/README.md`.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -26,15 +25,13 @@ from pathlib import Path
 import safetensors.torch
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
-from pydantic import TypeAdapter, ValidationError
 
 from pruning_core.config.spec import RECIPE_VERSION, CheckpointSpec, key_of
-from pruning_core.errors import DamagedCheckpointError, StoreError, first_line
+from pruning_core.errors import DamagedCheckpointError, StoreError
 from pruning_core.files.atomic import sync_to_disk, write_synced
-from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.store.attempts import Attempts
-from pruning_core.store.checkpoint import Checkpoint, Metrics, NewCheckpoint, describe
-from pruning_core.store.files import hash_regular, parse_object, read_regular, to_json, write_errors
+from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint, describe
+from pruning_core.store.files import to_json, write_errors
 from pruning_core.store.garbage import Collected, collect
 from pruning_core.store.marker import (
     FORMAT,
@@ -42,17 +39,14 @@ from pruning_core.store.marker import (
     MARKER,
     QUARANTINE,
     check_format,
-    check_key,
-    check_version,
     is_store,
     write_marker,
 )
+from pruning_core.store.reading import read_checkpoint
 from pruning_core.store.resume import ResumeState
 from pruning_core.system.hardware import native_conditions
 
 ROOT_VARIABLE = "PRUNING_BENCH_STORE"
-_HASHED = ("plan.json", "metrics.json", "weights.safetensors")
-_SPEC_ADAPTER: TypeAdapter[CheckpointSpec] = TypeAdapter(CheckpointSpec)
 
 
 class Store:
@@ -163,27 +157,7 @@ class Store:
         folder = self.root / key
         if not os.path.lexists(folder):
             raise StoreError(f"no checkpoint {key} in {self.root}")
-        try:
-            if not folder.is_dir():
-                raise DamagedCheckpointError("it is not a folder")
-            header = parse_object(read_regular(folder / "spec.json"), "spec.json")
-            check_version(key, header)
-            if header["key"] != key:
-                raise DamagedCheckpointError("it names another key; it was copied or altered")
-            spec = _SPEC_ADAPTER.validate_json(json.dumps(header["spec"]))
-            for name in _HASHED:
-                if header["sha256"][name] != hash_regular(folder / name):
-                    raise DamagedCheckpointError(f"{name} was altered or is truncated")
-            check_key(key, spec)
-            plan = ChannelPlan.model_validate_json(read_regular(folder / "plan.json"))
-            metrics = Metrics.model_validate_json(read_regular(folder / "metrics.json"))
-        except DamagedCheckpointError as error:
-            raise DamagedCheckpointError(f"checkpoint {key}: {error}") from None
-        except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-            raise DamagedCheckpointError(
-                f"checkpoint {key}: a file cannot be read ({first_line(error)})"
-            ) from None
-        return Checkpoint(key, spec, plan, metrics, folder)
+        return read_checkpoint(folder, key)
 
     def stored_keys(self) -> Iterator[str]:
         """Walk over the keys of all finished checkpoints, sound or not."""
