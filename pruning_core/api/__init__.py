@@ -17,9 +17,9 @@ More: `api/README.md`.
 """
 
 from pruning_core.api.comparing import compare
-from pruning_core.api.comparison import Comparison, Speedup
+from pruning_core.api.comparison import Comparison
 from pruning_core.api.loading import load
 from pruning_core.api.pruning import Pruned, prune
-from pruning_core.errors import PruningBenchError
+from pruning_core.errors import PruningBenchError as PruningBenchError
 
-__all__ = ["Comparison", "Pruned", "PruningBenchError", "Speedup", "compare", "load", "prune"]
+__all__ = ["Comparison", "Pruned", "compare", "load", "prune"]

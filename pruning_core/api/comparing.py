@@ -20,8 +20,10 @@ WARM_UP_MS, SAMPLE_MS = 200.0, 10.0
 """Shorter than a grid's: one pair is compared here, and more rounds tell more than longer samples."""
 
 MIN_ROUNDS, MAX_ROUNDS = 10, 40
+"""Before the first look at the interval, and in all."""
+
 FEW_ROUNDS = 6
-"""Of calls so slow that `MIN_ROUNDS` take too long: the fewest whose range is a 95 % interval."""
+"""Run however long they take: the fewest whose range is a 95 % interval."""
 
 
 def compare(
@@ -105,6 +107,9 @@ def compare(
 def plan(calls_s: list[float], target_error: float, time_limit_s: float) -> LatencyOptions:
     """Choose rounds and time of a comparison.
 
+    Looks that there is no time for would widen the interval for nothing: where there is time for one, all
+    rounds are run before it.
+
     Args:
         calls_s: Seconds that one call of each takes, roughly.
         target_error: As asked for.
@@ -116,10 +121,11 @@ def plan(calls_s: list[float], target_error: float, time_limit_s: float) -> Late
     warm_up_s = sum(max(WARM_UP_MS / 1e3, call_s) for call_s in calls_s)
     round_s = sum(2 * (max(SAMPLE_MS / 1e3, call_s) + REWARM_S) for call_s in calls_s)
     left_s = max(time_limit_s - warm_up_s, 1e-3)
-    slow = MIN_ROUNDS * round_s > left_s
+    rounds = max(FEW_ROUNDS, min(MAX_ROUNDS, int(left_s / round_s)))
+    one_look = rounds < 2 * MIN_ROUNDS
     return LatencyOptions(
-        min_rounds=FEW_ROUNDS if slow else MIN_ROUNDS,
-        max_rounds=FEW_ROUNDS if slow else MAX_ROUNDS,
+        min_rounds=rounds if one_look else MIN_ROUNDS,
+        max_rounds=rounds,
         target_error=min(target_error, 0.99),
         budget_s=left_s / (len(calls_s) - 1),
         warmup_ms=WARM_UP_MS,

@@ -42,7 +42,7 @@ class Speedup:
         return f"{self.value:.3g}× [{self.low:.3g}, {self.high:.3g}]"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
     """A candidate measured against its reference; `print` shows it in one line.
 

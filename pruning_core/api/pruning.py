@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pruning_core.pruning.cost import Cost
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Pruned:
     """A pruned network, and what is known of it; `print` shows it in a few lines.
 
@@ -94,7 +94,7 @@ def prune(
         ...                     nn.Linear(64 * 4 * 4, 10))
         >>> pruned = prune(net, torch.zeros(1, 3, 8, 8), 0.5)
         >>> print(pruned)
-        magnitude, 0.5: 29,642 → 10,218 parameters, 0.338 → 0.101 million MACs for one example
+        magnitude, 0.5: 29,642 → 10,218 parameters, 0.34 → 0.0961 million MACs for one example
         proved: exact
         >>> pruned.network[0].out_channels, net[0].out_channels
         (16, 32)

@@ -1,4 +1,4 @@
-"""The commands `pruning-bench selftest latency | gate`."""
+"""The commands `pruning-bench selftest latency | compare | gate`."""
 
 from pathlib import Path
 
@@ -64,6 +64,44 @@ def selftest_latency(
         return
     conditions = ("quiet", "contended") if condition == "both" else (condition,)
     click.echo(run_selftest(trials, slowed, conditions, threads, json_file, figure))
+
+
+@selftest.command("compare")
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    help="Pairs of equal networks.",
+)
+@click.option(
+    "--slowed",
+    type=click.IntRange(0, 100_000),
+    default=200,
+    show_default=True,
+    help="Pairs whose candidate has a tenth more work.",
+)
+@click.option(
+    "--threads", type=click.IntRange(0, MAX_THREADS), default=0, help="CPU threads (default: all usable)."
+)
+@click.option(
+    "--time-limit-s",
+    type=click.FloatRange(0.1, 3600),
+    default=3.0,
+    show_default=True,
+    help="Of one comparison, about.",
+)
+@click.option("--json", "json_file", type=FILE, help="Write every comparison.")
+def selftest_compare(
+    trials: int, slowed: int, threads: int, time_limit_s: float, json_file: Path | None
+) -> None:
+    """Count wrong verdicts of `pruning_core.api.compare`, and slow-downs of a tenth that it finds.
+
+    Two sizes of networks, all on this machine's CPU.
+    """
+    from pruning_core.selftest.compare_command import run_compare_selftest
+
+    click.echo(run_compare_selftest(trials, slowed, threads, time_limit_s, json_file))
 
 
 @selftest.command("gate")

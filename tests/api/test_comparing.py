@@ -1,5 +1,6 @@
 """`pruning_core.api.compare`: verdicts on a clock of its own; what it does with networks and callables."""
 
+import gc
 import random
 
 import pytest
@@ -17,10 +18,18 @@ from tests.helpers.timed_machine import IDLE, Machine
 QUIET = Contention(0.0, 0.0, None, None, None, None, 10.0)
 
 
-def simulated(candidate_cost: float, seed: int, noise: float = 0.02) -> Comparison:
+@pytest.fixture(scope="module", autouse=True)
+def _quick_garbage_collection():
+    """Hold what is in memory, PyTorch above all, out of the collections before each measurement."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def simulated(candidate_cost: float, seed: int, noise: float = 0.045) -> Comparison:
     """Compare on a machine of its own, three seconds long; a cost of 1.1 is 10 % more work."""
     machine = Machine(noise=noise, seed=seed)
-    call_s = 0.020
+    call_s = 0.002  # five of them are a sample, whose noise is 2 %
     calls = [
         machine.model(name, call_s * cost) for name, cost in zip("ABC", (1, candidate_cost, 1), strict=True)
     ]
@@ -63,8 +72,8 @@ def test_ten_percent_more_work_is_found():
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():
-    """Of 200 simulated comparisons at least 95 %, but for chance, have the true speed-up in their interval."""
-    found = [simulated(1.1, seed, noise=0.05).speedup for seed in range(200)]
+    """Of 200 simulated comparisons 95 %, but for chance, have the true speed-up in their interval."""
+    found = [simulated(1.1, seed, noise=0.1).speedup for seed in range(200)]
     assert sum(speedup.low <= 1 / 1.1 <= speedup.high for speedup in found) >= 184
 
 
@@ -166,11 +175,12 @@ def test_input_tensors_are_copied():
 
 
 def test_slow_calls_get_few_rounds():
-    """Where ten rounds take longer than the limit six are run; fast calls get up to forty."""
+    """Looks are planned that there is time for: one after six rounds of slow calls, three of fast ones."""
     assert plan([0.5, 0.5, 0.5], 0.02, 3.0).looks == (FEW_ROUNDS,)
-    fast = plan([1e-4] * 3, 0.02, 3.0)
-    assert fast.looks == (MIN_ROUNDS, 2 * MIN_ROUNDS, MAX_ROUNDS)
-    assert 0 < 2 * fast.budget_s < 3
+    assert plan([1e-4] * 3, 0.02, 3.0).looks == (15,)
+    assert plan([1e-4] * 3, 0.02, 4.0).looks == (MIN_ROUNDS, 2 * MIN_ROUNDS)
+    assert plan([1e-4] * 3, 0.02, 10.0).looks == (MIN_ROUNDS, 2 * MIN_ROUNDS, MAX_ROUNDS)
+    assert 0 < 2 * plan([1e-4] * 3, 0.02, 3.0).budget_s < 3
 
 
 def test_what_cannot_be_copied_is_its_own_control():
