@@ -118,7 +118,7 @@ class Comparison:
         """Tell whether the candidate is so many times as fast as the reference; None: that is not decided.
 
         Args:
-            speedup: 1.5: half as fast again; 0.95: at most a twentieth slower.
+            speedup: 1.5: half as fast again; below 1 it may be that much slower.
         """
         low, high = self.bounds
         if low >= speedup:

@@ -78,7 +78,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
 
 
 @pytest.mark.parametrize(
-    ("speedups", "verdict", "at_least_1_5"),
+    ("speedups", "verdict", "half_as_fast_again"),
     [
         ([1.9, 2.0, 2.1] * 4, "faster", True),
         ([0.5, 0.51, 0.52] * 4, "slower", False),
@@ -88,11 +88,11 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         ([1.04, 1.05, 1.045] * 4, "no difference shown", False),
     ],
 )
-def test_a_verdict_needs_the_whole_interval(speedups, verdict, at_least_1_5):
+def test_a_verdict_needs_the_whole_interval(speedups, verdict, half_as_fast_again):
     """Faster or slower is said where the whole interval is beyond the tolerance; a limit likewise."""
     found = made_up(speedups)
     assert found.verdict == verdict
-    assert found.is_at_least(1.5) is at_least_1_5
+    assert found.is_at_least(1.5) is half_as_fast_again
 
 
 @pytest.mark.parametrize(
