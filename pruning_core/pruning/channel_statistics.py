@@ -69,6 +69,12 @@ def _ones(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Ten
     return torch.ones_like(func(*args, **kwargs))
 
 
+def _one_where_any(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Take each norm for one, but that of zeros: of a removed channel, over its pixels, it stays zero."""
+    norm = func(*args, **kwargs)
+    return (norm != 0).to(norm.dtype)
+
+
 def _ones_and_zeros(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
     deviation, mean = func(*args, **kwargs)
     return torch.ones_like(deviation), torch.zeros_like(mean)
@@ -116,9 +122,9 @@ _STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "var": ("variance", _ones),
     "std_mean": ("standard deviation", _ones_and_zeros),
     "var_mean": ("variance", _ones_and_zeros),
-    "norm": ("norm over channels", _ones),
-    "vector_norm": ("norm over channels", _ones),
-    "linalg_vector_norm": ("norm over channels", _ones),
+    "norm": ("norm over channels", _one_where_any),
+    "vector_norm": ("norm over channels", _one_where_any),
+    "linalg_vector_norm": ("norm over channels", _one_where_any),
     "softmax": ("softmax", _sigmoid),
     "log_softmax": ("softmax", _sigmoid),
     "normalize": ("norm over channels", _itself),

@@ -113,11 +113,11 @@ def _not_cuttable(groups: Iterable[Group], search: CutSearch, round_to: int) -> 
         if group in search.cuts or group.channels < group.dense_channels:
             continue
         unit = math.lcm(round_to, group.blocks)
-        together = max(map(len, group.orbits))
         if group.channels <= unit:
             reason = f"it keeps multiples of {unit} channels, and has {group.channels}"
             yield KeptWhole(group.roots[0], group.layers, reason)
         elif group in search.wanted and search.wanted[group] < group.channels:
+            together = max(map(len, group.orbits))
             reason = f"up to {together} of its channels can only go together, which is more than were to go"
             yield KeptWhole(group.roots[0], group.layers, reason)
 

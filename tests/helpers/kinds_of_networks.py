@@ -111,6 +111,13 @@ def with_scale(shape: tuple[int, ...]) -> nn.Module:
     return network
 
 
+def with_response_norm() -> nn.Module:
+    """Return two convolutions with a norm of responses between them."""
+    network = pooled(responding, 16, a=conv(3, 12), b=conv(12, 16))
+    network.weight = nn.Parameter(torch.rand(1, 12, 1, 1))
+    return network
+
+
 def maxout(x: Tensor) -> Tensor:
     """Keep the larger of each two channels."""
     return x.unflatten(1, (x.shape[1] // 2, 2)).amax(2)
@@ -133,6 +140,13 @@ def squeezed(m: nn.Module, x: Tensor) -> Tensor:
     return x * m.e(F.relu(m.r(x.mean((2, 3))))).sigmoid()[:, :, None, None]
 
 
+def responding(m: nn.Module, x: Tensor) -> Tensor:
+    """Weigh channels by their norm over all pixels, relative to the mean of the channels, as ConvNeXt V2."""
+    x = F.gelu(m.a(x))
+    norm = x.norm(p=2, dim=(2, 3), keepdim=True)
+    return m.b(x + x * (norm / (norm.mean(1, keepdim=True) + 1e-6)) * m.weight)
+
+
 def with_head(m: nn.Module, x: Tensor) -> Tensor:
     """Run an auxiliary head in training."""
     x = F.relu(m.a(x))
@@ -147,6 +161,7 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], set[str]]] = {
     "one convolution in two blocks": (shared_in_two_blocks, set()),
     "one block thrice": (one_block_thrice, set()),
     "tied weights": (tied_weights, set()),
+    "response norm": (with_response_norm, set()),
     "version of a state": (lambda: in_a_row(conv(3, 16), Versioned(), nn.ReLU(), width=16), set()),
     "depthwise": (lambda: between(lambda m, x: m.d(x), d=conv(16, 16, groups=16)), set()),
     "grouped": (lambda: between(lambda m, x: m.g(x), d=conv(16, 16), g=conv(16, 16, groups=4)), {"d"}),

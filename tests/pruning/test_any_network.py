@@ -21,6 +21,7 @@ IMAGES = torch.randn(3, *IMAGE, generator=torch.Generator().manual_seed(3))
 
 STATISTICS = {
     "group norm": "statistics change: group norm",
+    "response norm": "statistics change: mean",
     "vision transformer": "statistics change: layer norm",
     "encoder of PyTorch's": "statistics change: layer norm",
 }

@@ -9,7 +9,7 @@ from torch import nn
 from pruning_core.config.spec import MethodSpec
 from pruning_core.pruning.step import prune
 from pruning_core.pruning.unreached import UNREACHED
-from tests.helpers.forward_networks import conv
+from tests.helpers.forward_networks import ForwardNetwork, conv
 from tests.helpers.kept_whole_networks import EXAMPLE, Gated, Shuffled, SignsOfBackbone, SpatialGate
 
 SCOPES = ("local", "global")
@@ -52,6 +52,18 @@ CASES = {
             "0": "it keeps multiples of 8 channels, and has 6",
             "2": "it keeps multiples of 8 channels, and has 8",
         },
+    ),
+    "fewer than blocks": (
+        lambda: ForwardNetwork(
+            lambda m, x: m.fc(m.b(m.grouped(torch.cat([m.norm(m.a(x))] * 2, 1))).mean((2, 3))),
+            a=conv(3, 3),
+            norm=nn.GroupNorm(3, 3),
+            grouped=conv(6, 6, groups=2),
+            b=conv(6, 16),
+            fc=nn.Linear(16, 10),
+        ),
+        {},
+        {"a": "it keeps multiples of 6 channels, and has 3"},
     ),
     "protected": (Gated, {"protect": ["b"]}, {"b": "protected by 'b'"}),
 }
