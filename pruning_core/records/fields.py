@@ -213,9 +213,12 @@ HIGHER, LOWER = "higher", "lower"
 """Values of `score_better`."""
 
 NULLABLE = frozenset(
-    ("score_low", "score_high", "score_drop_low", "score_drop_high", "agreement", "min_agreement")
+    (
+        *("score_low", "score_high", "score_drop_low", "score_drop_high", "agreement", "min_agreement"),
+        *("min_score", "max_score", "max_score_drop"),
+    )
 )
-"""Fields that a task need not have: null is read, and stored, as absent."""
+"""Fields that a task or a cell need not have: null is read, and stored, as absent."""
 
 FORK_JOIN_SAME_WITHIN = 1.25
 """Fork–join latencies less than this factor apart are of one state of the machine (`system/README.md`)."""
