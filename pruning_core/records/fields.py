@@ -207,6 +207,9 @@ FIELDS: tuple[Field, ...] = (
 
 FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
+SCORE_FIELDS = frozenset(f.name for f in FIELDS if f.unit == "score" or f.name.startswith("score_"))
+"""Fields that a record of a classification never has."""
+
 STATUSES = ("ok", "failed")
 
 HIGHER, LOWER = "higher", "lower"

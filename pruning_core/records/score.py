@@ -44,6 +44,11 @@ class Measure:
         return f"{self.name} %" if self.is_accuracy else f"{self.name} {self.arrow}"
 
     @property
+    def brackets(self) -> str:
+        """The name and its arrow in brackets, to stand behind a network's; empty for an accuracy."""
+        return "" if self.is_accuracy else f" ({self.name} {self.arrow})"
+
+    @property
     def arrow(self) -> str:
         """An arrow that points to the better values."""
         return "↓" if self.lower_is_better else "↑"
