@@ -199,4 +199,4 @@ def _texts(before: Score, now: Score) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value + 0.0:.3g}"  # never −0

@@ -28,12 +28,12 @@ _COLUMNS = (
 
 def _score_columns(measure: Measure) -> tuple[Column, Column]:
     """Return the columns of a score before and after fine-tuning."""
-    name, unit, kind = measure.name, measure.arrow, "score"
+    name, id, unit, kind = measure.name, "score", measure.arrow, "score"
     if measure.is_accuracy:
-        unit, kind = "(%)", "percent"
+        id, unit, kind = "accuracy", "(%)", "percent"
     return (
-        Column("score_pruned", f"{name} pruned {unit}", kind, explanation="before fine-tuning"),
-        Column("score", f"fine-tuned {unit}", kind, explanation=f"{name} after fine-tuning"),
+        Column(f"{id}_pruned", f"{name} pruned {unit}", kind, explanation="before fine-tuning"),
+        Column(id, f"fine-tuned {unit}", kind, explanation=f"{name} after fine-tuning"),
     )
 
 
@@ -49,6 +49,7 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
             batch_size = max(index.batch_sizes(subject, device), default=0)
             backend = index.main_backend(subject, device)
             name = " ".join(backend)
+            before, after = _score_columns(subject.measure)
             rows: list[Row] = []
             counts_differ = False
             for ratio in index.ratios(subject, device):
@@ -59,8 +60,8 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
                 row: Row = {"ratio": ratio, "flags": flags_of([r for r in (cost, scored, latency) if r])}
                 row |= {name: cost.get(name) for name in ("macs", "macs_torch_pruning", "params", "key")}
                 counts_differ |= "macs" in cost and counts_of(cost).differ
-                row["score"] = score.value if score else None
-                row["score_pruned"] = score.pruned if score and ratio else None
+                row[after.id] = score.value if score else None
+                row[before.id] = score.pruned if score and ratio else None
                 row["latency_ms"] = latency.get("latency_ms")
                 if {"latency_low_ms", "latency_high_ms"} <= latency.keys():
                     row["latency_spread_ms"] = (latency["latency_high_ms"] - latency["latency_low_ms"]) / 2
@@ -72,10 +73,9 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
                 else "no latency was measured.",
                 index.provenance(),
             )
-            columns = (*_COLUMNS, *_score_columns(subject.measure))
             yield Table(
                 f"the tutorial's columns: {where}: {index.name}",
-                tuple(c for c in columns if counts_differ or c.id != "macs_torch_pruning"),
+                tuple(c for c in (*_COLUMNS, before, after) if counts_differ or c.id != "macs_torch_pruning"),
                 tuple(rows),
                 warnings_of(index.records_of(subject, device)),
                 notes,

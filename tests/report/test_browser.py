@@ -118,7 +118,7 @@ def test_the_table_sorts_and_filters(page: Any) -> None:
         )
         return found
 
-    at = run(page, "DATA.columns.findIndex(c => c.id === 'accuracy')")
+    at = run(page, "DATA.columns.findIndex(c => c.id === 'score')")
     button = f"document.querySelectorAll('#cells th button')[{at}]"
     page.execute_script(f"{button}.click()")
     up = [float(text) for text in column(at)]
