@@ -64,7 +64,7 @@ def _contradictions(record: Record) -> Iterator[str]:
     for names in _RISING:
         known = [name for name in names if name in record]
         for lower, upper in pairwise(known):
-            if record[lower] > record[upper] + 1e-9 * abs(record[upper]):
+            if record[lower] > record[upper] + _slack(record, upper):
                 yield f"has {lower} = {record[lower]:g} above {upper} = {record[upper]:g}"
     if "log_ratios" in record:
         yield from _of_rounds(record)
@@ -73,10 +73,17 @@ def _contradictions(record: Record) -> Iterator[str]:
     for time in ("latency_ms", "step_ms"):
         if time in record and "images_per_s" in record and "batch_size" in record:
             yield from _of_throughput(record, time)
-    if "accuracy" in record:
-        yield from _of_accuracy(record)
     if any(name.startswith("score") for name in record):
         yield from _of_score(record)
+    if "accuracy" in record:
+        yield from _of_accuracy(record)
+
+
+def _slack(record: Record, name: str) -> float:
+    """Return by how much numbers that are equal may differ; a task may compute its score in float32."""
+    if not name.startswith("score"):
+        return 1e-9 * abs(float(record[name]))
+    return 1e-6 * max(abs(float(record.get(field, 0.0))) for field in ("score", "score_dense"))
 
 
 def _of_rounds(record: Record) -> Iterator[str]:
