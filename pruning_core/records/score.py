@@ -124,8 +124,8 @@ def score_text(value: float, *beside: float | None) -> str:
     """Print a score with four significant digits, or as many as tell it from the numbers beside it."""
     numbers = [value, *(number for number in beside if number is not None)]
     largest = max(map(abs, numbers))
-    if largest == 0:
-        return "0"
+    if largest == 0 or not math.isfinite(largest):
+        return f"{value:g}"
     decimals = _DIGITS - 1 - math.floor(math.log10(largest))
     width = max(numbers) - min(numbers)
     if width > 0:  # two digits of an interval
