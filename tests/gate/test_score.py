@@ -260,7 +260,7 @@ def test_of_repeated_runs_the_worst_score_counts(tmp_path: Path, task: tuple[str
 
 
 def bootstrapped_run(source: np.random.Generator, hard: Any, dense: Any, more: float, task: Any) -> Content:
-    """Return a run whose one pruned network was drawn anew; `more`: how much worse it is at its task."""
+    """Return a run whose one pruned network was drawn again; `more`: how much worse it is at its task."""
     errors = hard + 0.5 * dense + 0.2 + more + source.normal(0, 0.3, len(hard)) * hard
     sign = 1 if task[1] == "lower" else -1
     score, drop = bootstrapped(source, sign * errors), bootstrapped(source, errors - hard - dense)
