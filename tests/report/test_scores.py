@@ -166,6 +166,14 @@ def test_any_name_of_a_score_is_shown_as_it_is(tmp_path: Path, name: str) -> Non
     ]
 
 
+def test_a_page_without_points_says_the_score_too(tmp_path: Path) -> None:
+    """Where nothing was timed, the page is called after the score that its tables hold."""
+    page = render(report_on(score_content(IOU, **SMALL, suites=("accuracy",)), tmp_path), "html")
+    assert "<h2>Mean IoU, speed and size" in page
+    plain = render(report_on(factory.make_content(**SMALL, suites=("cost",)), tmp_path), "html")
+    assert "<h2>Accuracy, speed and size" in plain
+
+
 @pytest.mark.parametrize(
     ("estimate", "texts"),
     [

@@ -74,14 +74,15 @@ class _Source(NamedTuple):
 
 
 def measures_in(report: Report) -> list[Measure]:
-    """Return what is scored of the points of a report; an accuracy where there are none."""
+    """Return what is scored of the points of a report; where it has none, what its tables score."""
     found = {
         index.subject_of(record).measure: None
         for index in report.indexes
         for record in index.run.records
         if record["suite"] == "latency"
     }
-    return list(found) or [ACCURACY]
+    others = (subject.measure for index in report.indexes for subject in index.subjects())
+    return list(found or dict.fromkeys(others)) or [ACCURACY]
 
 
 def columns_of(measures: Sequence[Measure]) -> tuple[Column, ...]:
