@@ -367,6 +367,7 @@ def test_ratios_above_the_kept_channels_do_not_overlap(browser: Any, tmp_path: P
     """The tutorial's 19 ratios, from the run in results/: those without room have no number above."""
     write_report([published_run("post-bf16")], "html", tmp_path / "r.html")
     browser.set_window_size(1200, 900)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})  # of a test before
     browser.get((tmp_path / "r.html").as_uri())
     boxes = run(
         browser,
