@@ -7,7 +7,6 @@ in `families.py`, which knows how many such comparisons the run holds.
 import math
 from collections.abc import Iterator
 
-from pruning_core.gate.accuracy import accuracy_findings
 from pruning_core.gate.comparability import Comparability
 from pruning_core.gate.finding import (
     CANNOT_COMPARE,
@@ -21,6 +20,7 @@ from pruning_core.gate.finding import (
 )
 from pruning_core.gate.network import network_difference
 from pruning_core.gate.policy import Tolerances
+from pruning_core.gate.score import measure_difference, score_findings
 from pruning_core.gate.speed import speed_findings
 from pruning_core.records.fields import Record
 from pruning_core.records.mac_counts import counted_alike, counts_of
@@ -41,6 +41,7 @@ MATCHING_FIELDS = (
     "precision",
     "device",
     "accuracy_n",
+    "score_n",
     "batch_size",
     "reference",
     "is_control",
@@ -72,7 +73,7 @@ def cell_findings(
         new: The record now.
         tolerances: Those of the cell.
         context: What holds for the two runs as wholes.
-        with_accuracy: Whether a latency record's accuracy is to be judged: no when an accuracy record says
+        with_accuracy: Whether a latency record's score is to be judged: no when an accuracy record says
             the same.
         p05_shift: How much the 5th percentile of its calls grew beyond its reference's, as ln, where known.
     """
@@ -80,6 +81,8 @@ def cell_findings(
         also = ", as in the baseline" if baseline["status"] == "failed" else ""
         text = str(new.get("failure") or "no reason given")
         return [_finding("status", REGRESSED, f"failed{also}: {text}")]
+    if other := measure_difference(baseline, new):
+        return [_finding("record", CANNOT_COMPARE, other)]
     unlike = [name for name in MATCHING_FIELDS if what_is(baseline, name) != what_is(new, name)]
     if unlike:
         words = "; ".join(differs(name, baseline.get(name), new.get(name)) for name in unlike)
@@ -89,7 +92,7 @@ def cell_findings(
     if suite == "cost":
         findings += _cost_findings(baseline, new)
     if suite == "accuracy" or (suite == "latency" and with_accuracy):
-        findings += accuracy_findings(baseline, new, tolerances, context)
+        findings += score_findings(baseline, new, tolerances, context)
     if suite in ("latency", "training"):
         findings += speed_findings(baseline, new, tolerances, context, p05_shift)
     if not findings:

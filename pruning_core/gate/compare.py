@@ -23,6 +23,7 @@ from pruning_core.gate.cell import cell_findings, what_is
 from pruning_core.gate.comparability import Comparability, assess_comparability
 from pruning_core.gate.families import decide_families, find_families
 from pruning_core.gate.finding import CANNOT_COMPARE, P05_FIELD, PASS, Finding, NoisyFinding
+from pruning_core.gate.limits import refuse_misplaced_limits
 from pruning_core.gate.notes import notes_on
 from pruning_core.gate.policy import Policy, Tolerances
 from pruning_core.gate.result import WORST_FIRST, CellKey, CellVerdict, GateResult
@@ -31,9 +32,9 @@ from pruning_core.records.run import Run
 
 _NETWORK_ON_BACKEND = (
     *("model", "dataset", "dataset_fingerprint", "method", "ratio"),
-    *("backend", "precision", "device"),
+    *("backend", "precision", "device", "score_name"),
 )
-"""What an accuracy is of: where they agree, an accuracy record covers a latency cell."""
+"""What a score is of: where they agree, an accuracy record covers a latency cell."""
 
 _CELL = ("suite", *_NETWORK_ON_BACKEND, "batch_size")
 """What a cell is of: where they agree, one cell may be another's new name."""
@@ -49,10 +50,12 @@ def compare(baseline: Run, new: Run, policy: Policy) -> GateResult:
 
     Raises:
         RecordError: If one of the runs holds no records.
+        OptionError: If the policy has a limit that fits no score of these runs.
     """
     for run in (baseline, new):
         if not run.records:
             raise RecordError(f"{run.path} holds no records: there is nothing to compare")
+    refuse_misplaced_limits(policy, (*baseline.records, *new.records))
     before, now = _index(baseline), _index(new)
     context = assess_comparability(baseline, new, policy)
     tolerances = {cell: policy.tolerances_of(*cell) for cell in before}
@@ -101,7 +104,7 @@ def _findings_of_cells(
     context: Comparability,
 ) -> Iterator[tuple[CellKey, list[Finding | NoisyFinding]]]:
     added = {_described(now[cell][0], _CELL): cell[1] for cell in now if cell not in before}
-    judged_for_accuracy = {
+    judged_for_score = {
         _described(now[cell][0], _NETWORK_ON_BACKEND)
         for cell in before
         if cell[0] == "accuracy" and cell in now
@@ -117,7 +120,7 @@ def _findings_of_cells(
             times = max(len(records), len(found))
             yield cell, [_not_comparable(f"appears {times} times in {where}: which one counts is not clear")]
         else:
-            with_accuracy = _described(records[0], _NETWORK_ON_BACKEND) not in judged_for_accuracy
+            with_accuracy = _described(records[0], _NETWORK_ON_BACKEND) not in judged_for_score
             p05_shift = _p05_shift(cell, before, now)
             yield (
                 cell,

@@ -14,14 +14,19 @@ PASS, REGRESSED, INCONCLUSIVE, CANNOT_COMPARE = "pass", "regressed", "inconclusi
 P05_FIELD = "latency_p05_ms"
 """The 5th percentile of single calls: other processes slow most calls of a cell, and hardly these."""
 
-_REMEDIES = {"speed": "more rounds", "backend": "more rounds or cells", "roofline": "another run"}
+_REMEDIES = {
+    "speed": "more rounds",
+    "backend": "more rounds or cells",
+    "roofline": "another run",
+    **dict.fromkeys(("score", "min_score", "max_score"), "more test examples"),
+}
 _OTHER_REMEDY = "more test images"
 
 
 class Bounds(NamedTuple):
     """A change with a bound on each side; an infinite one where there are too few values."""
 
-    value: float  # slow-down or growth as a fraction; drop of an accuracy as a fraction of the images
+    value: float  # slow-down or growth as a fraction; drop of an accuracy (a fraction), of a score
     low: float
     high: float
 
@@ -56,6 +61,7 @@ class Evidence:
     within_tolerance: bool  # the upper bound of the change is
     counter_evidence: str | None = None  # what contradicts a regression, however small the p-value
     noise: Noise | None = None
+    remedy: str | None = None  # what would tell, where it is not what the metric says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +107,7 @@ class NoisyFinding:
             return self._decided(PASS, f"{self.reason}; {why}, passed by the policy", True)
         remedy = _REMEDIES.get(self.metric, _OTHER_REMEDY)
         if self.evidence.counter_evidence:
-            remedy = "another run"
+            remedy = self.evidence.remedy or "another run"
         return self._decided(INCONCLUSIVE, f"{self.reason}; {why}: {remedy} would tell", True)
 
     def _why_inconclusive(self, confidence: float) -> str:

@@ -6,6 +6,7 @@ from pruning_core.gate.comparability import Comparability, differing_facts
 from pruning_core.gate.dense_roofline import NEEDED
 from pruning_core.gate.result import CellKey
 from pruning_core.records.run import Run
+from pruning_core.records.score import ACCURACY, measure_of
 
 
 def notes_on(baseline: Run, new: Run, context: Comparability, cells: list[CellKey]) -> Iterator[str]:
@@ -30,10 +31,9 @@ def notes_on(baseline: Run, new: Run, context: Comparability, cells: list[CellKe
         yield from _notes_on_times(baseline, new, context)
     retrained = _retrained_checkpoints(baseline, new)
     if retrained:
-        yield (
-            f"{retrained} checkpoints were retrained (their keys differ): "
-            "their accuracy also carries the noise of training"
-        )
+        measures = {measure for record in new.records if (measure := measure_of(record))} or {ACCURACY}
+        what = "their accuracy also carries" if measures == {ACCURACY} else "their scores also carry"
+        yield (f"{retrained} checkpoints were retrained (their keys differ): {what} the noise of training")
     for pattern in context.policy.unmatched(cells):
         yield f"the policy's pattern {pattern!r} matches no cell"
 

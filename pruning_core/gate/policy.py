@@ -6,6 +6,9 @@ A policy file is TOML; every key may be left out, and has the value below then:
     dense_slowdown = 0.15          # of the dense eager model's, relative to the machine's roofline
     max_accuracy_drop = 0.01       # fraction of all test images
     min_accuracy = 0.0             # on the whole test split
+    max_relative_score_drop = 0.01 # of a task that is no classification: fraction of the baseline's score;
+                                   # or in the score's own unit: max_score_drop. Beside it, where higher is
+                                   # better, min_score, or max_score where lower is. None is set by default
     inconclusive = "stop"          # exit code 3; in JUnit <skipped>, since nothing has failed
                                    # "fail": exit code 3 too, in JUnit <failure>; "report": listed, exit code
                                    # 0, in JUnit <skipped>; "pass": counted as pass
@@ -22,7 +25,7 @@ A policy file is TOML; every key may be left out, and has the value below then:
 
     [[cells]]                      # later entries win; `match` is compared with "suite/cell" and with "cell"
     match = "latency/*-int8-*"
-    slowdown = 0.10                # one of the first five keys
+    slowdown = 0.10                # one of the keys down to `inconclusive`
 
 Where the defaults come from, and for which machines: `gate/README.md`.
 """
@@ -31,6 +34,7 @@ import difflib
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -46,6 +50,8 @@ CODE_3 = ("stop", "fail")
 
 _Fraction = Annotated[float, Meta(ge=0, le=1)]
 _Slowdown = Annotated[float, Meta(ge=0, le=10)]
+_Score = Annotated[float, Meta(ge=-1e30, le=1e30)]
+_Drop = Annotated[float, Meta(ge=0, le=1e30)]
 _Weight = Annotated[float, Meta(ge=0.001, le=1000)]
 
 
@@ -57,6 +63,10 @@ class Tolerances:
     dense_slowdown: _Slowdown = 0.15
     max_accuracy_drop: _Fraction = 0.01
     min_accuracy: _Fraction = 0.0
+    max_score_drop: _Drop | None = None
+    max_relative_score_drop: _Fraction = 0.01
+    min_score: _Score | None = None
+    max_score: _Score | None = None
     inconclusive: Literal["stop", "fail", "report", "pass"] = "stop"
 
 
@@ -95,16 +105,21 @@ class Policy:
         """Return what is tolerated of one cell: the later of the patterns that match it wins."""
         changes: dict[str, Any] = {}
         for pattern, values in self.overrides:
-            if fnmatchcase(f"{suite}/{cell}", pattern) or fnmatchcase(cell, pattern):
+            if self.matches(pattern, suite, cell):
                 changes |= values
         return replace(self.tolerances, **changes) if changes else self.tolerances
+
+    @staticmethod
+    def matches(pattern: str, suite: str, cell: str) -> bool:
+        """Tell whether a pattern is for a cell."""
+        return fnmatchcase(f"{suite}/{cell}", pattern) or fnmatchcase(cell, pattern)
 
     def unmatched(self, cells: list[tuple[str, str]]) -> list[str]:
         """Return the patterns that match no cell: most likely they are misspelt."""
         return [
             pattern
             for pattern, _ in self.overrides
-            if not any(fnmatchcase(f"{s}/{c}", pattern) or fnmatchcase(c, pattern) for s, c in cells)
+            if not any(self.matches(pattern, *cell) for cell in cells)
         ]
 
 
@@ -193,5 +208,7 @@ def _allowed(kind: Any) -> str:
     """Return what a type allows, in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
+    if get_origin(kind) is UnionType:  # an optional number
+        kind = get_args(kind)[0]
     number, limits = get_args(kind)
     return f"a {'whole ' if number is int else ''}number in [{limits.ge:g}, {limits.le:g}]"

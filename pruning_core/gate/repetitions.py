@@ -18,6 +18,7 @@ from pruning_core.gate.result import CellKey
 from pruning_core.gate.speed import inconsistency
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
+from pruning_core.records.score import score_of
 from pruning_core.stats.intervals import median_interval
 
 _OF_PAIRS = ("log_ratios", "rounds", "speedup", "is_control", P05_FIELD)
@@ -34,7 +35,7 @@ def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
     Returns:
         The first run, with what the others add. A latency cell has the rounds of all runs in about the
         fastest fork–join state of them; what else its record says is of the run with the lowest 5th
-        percentile of calls. Any other cell is that of the run with the lowest accuracy; a cell that failed in
+        percentile of calls. Any other cell is that of the run with the worst score; a cell that failed in
         a run has failed.
 
     Raises:
@@ -111,7 +112,7 @@ def _merge(records: Sequence[Record], same_within: float) -> Record:
     if failed:
         return failed[0]
     if any(name not in record for record in records for name in _OF_PAIRS):
-        return min(records, key=lambda record: record.get("accuracy", 0.0))
+        return max(records, key=_badness)
     damaged = [record for record in records if inconsistency(record)]
     if damaged:
         return damaged[0]
@@ -130,3 +131,8 @@ def _merge(records: Sequence[Record], same_within: float) -> Record:
         "speedup_low": math.exp(-high),
         "speedup_high": math.exp(-low),
     }
+
+
+def _badness(record: Record) -> float:
+    score = score_of(record)
+    return score.measure.worse_by(0.0, score.value) if score else 0.0

@@ -1,7 +1,7 @@
 """What a record must hold, and where its numbers contradict one another.
 
-Speed-ups and their bounds follow from the rounds, accuracies from counts. A record in which they do not was
-altered, or written by something else: nothing else that it says can be trusted either.
+Speed-ups and their bounds follow from the rounds, accuracies from counts, a drop from two scores. A record in
+which they do not was altered, or written by something else: nothing else that it says can be trusted either.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from pruning_core.records.fields import Record
+from pruning_core.records.fields import LOWER, Record
 from pruning_core.records.rounds import speedup_bounds
 from pruning_core.stats.intervals import wilson_interval
 
@@ -21,7 +21,7 @@ _RUNS = (*_NETWORK, "backend", "precision", "device")
 _TIMES = ("batch_size", "reference", "is_control", "contaminated", "rounds", "log_ratios", "confidence")
 _SPEEDS = ("speedup", "speedup_low", "speedup_high")
 _LATENCIES = ("latency_ms", "latency_low_ms", "latency_high_ms")
-_MEASURED = {*_SPEEDS, *_LATENCIES, "rounds", "log_ratios", "is_control", "accuracy"}
+_MEASURED = {*_SPEEDS, *_LATENCIES, "rounds", "log_ratios", "is_control", "accuracy", "score"}
 
 REQUIRED = {
     "cost": _NETWORK,
@@ -37,6 +37,8 @@ _RISING = (
     ("latency_p05_ms", "latency_high_ms"),
     ("speedup_low", "speedup", "speedup_high"),
     ("accuracy_low", "accuracy", "accuracy_high"),
+    ("score_low", "score", "score_high"),
+    ("score_drop_low", "score_drop", "score_drop_high"),
     ("cpu_mhz_low", "cpu_mhz_high"),
     ("gpu_mhz_low", "gpu_mhz_high"),
 )
@@ -62,7 +64,7 @@ def _contradictions(record: Record) -> Iterator[str]:
     for names in _RISING:
         known = [name for name in names if name in record]
         for lower, upper in pairwise(known):
-            if record[lower] > record[upper] * (1 + 1e-9):
+            if record[lower] > record[upper] + _slack(record, upper):
                 yield f"has {lower} = {record[lower]:g} above {upper} = {record[upper]:g}"
     if "log_ratios" in record:
         yield from _of_rounds(record)
@@ -71,8 +73,17 @@ def _contradictions(record: Record) -> Iterator[str]:
     for time in ("latency_ms", "step_ms"):
         if time in record and "images_per_s" in record and "batch_size" in record:
             yield from _of_throughput(record, time)
+    if any(name.startswith("score") for name in record):
+        yield from _of_score(record)
     if "accuracy" in record:
         yield from _of_accuracy(record)
+
+
+def _slack(record: Record, name: str) -> float:
+    """Return by how much numbers that are equal may differ; a task may compute its score in float32."""
+    if not name.startswith("score"):
+        return 1e-9 * abs(float(record[name]))
+    return 1e-6 * max(abs(float(record.get(field, 0.0))) for field in ("score", "score_dense"))
 
 
 def _of_rounds(record: Record) -> Iterator[str]:
@@ -154,6 +165,30 @@ def _of_accuracy(record: Record) -> Iterator[str]:
         and (abs(record["dense_accuracy"] - accuracy - drop) > ROUNDED)
     ):
         yield "has an accuracy_drop that is not dense_accuracy − accuracy"
+
+
+def _of_score(record: Record) -> Iterator[str]:
+    if "accuracy" in record:
+        yield "has both an accuracy and a score"
+    needed = ("score", "score_name", "score_better", "score_n")
+    lacking = [name for name in needed if record.get(name, "") == ""]
+    if lacking:
+        yield f"has a score without {', '.join(lacking)}"
+        return
+    for low, high in (("score_low", "score_high"), ("score_drop_low", "score_drop_high")):
+        if (low in record) != (high in record):
+            yield f"has only one of {low} and {high}"
+    if not {"score_dense", "score_drop"} <= record.keys():
+        if {"score_drop", "score_drop_low"} & record.keys():
+            yield "has a score_drop without score_dense"
+        return
+    score, dense = record["score"], record["score_dense"]
+    drop = score - dense if record["score_better"] == LOWER else dense - score
+    if abs(record["score_drop"] - drop) > ROUNDED * max(abs(score), abs(dense)):
+        yield (
+            f"has score_drop = {record['score_drop']:g}; from score_dense = {dense:g} to score = {score:g}, "
+            f"{record['score_better']} is better, it is {drop:g}"
+        )
 
 
 def _near(stored: float, recomputed: float) -> bool:

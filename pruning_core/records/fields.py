@@ -96,6 +96,20 @@ FIELDS: tuple[Field, ...] = (
     Field("accuracy_drop", float, "fraction", _ACC, "dense_accuracy − accuracy"),
     Field("min_accuracy", float, "fraction", _ACC, "least accuracy that passes"),
     Field("max_accuracy_drop", float, "fraction", _ACC, "largest drop that passes"),
+    Field("score", float, "score", _RUN, "of a task that is no classification, in place of `accuracy`"),
+    Field("score_low", float, "score", _RUN, "lower 95 % bound; absent: the task gives no value per example"),
+    Field("score_high", float, "score", _RUN, "upper 95 % bound, likewise"),
+    Field("score_n", int, "examples", _RUN, "examples that were scored"),
+    Field("score_name", str, "", _RUN, "what the score is, `mean IoU`"),
+    Field("score_better", str, "", _RUN, "`higher` or `lower`: which values are the better ones"),
+    Field("score_pruned", float, "score", _ACC, "before fine-tuning, on eager; same as score for dense"),
+    Field("score_dense", float, "score", _ACC, "of the dense model on the same backend and precision"),
+    Field("score_drop", float, "score", _ACC, "how much worse than dense; positive is worse, either way"),
+    Field("score_drop_low", float, "score", _ACC, "lower 95 % bound, from pairs; absent: as `score_low`"),
+    Field("score_drop_high", float, "score", _ACC, "upper 95 % bound, likewise"),
+    Field("min_score", float, "score", _ACC, "least score that passes, where higher is better"),
+    Field("max_score", float, "score", _ACC, "greatest score that passes, where lower is better"),
+    Field("max_score_drop", float, "score", _ACC, "largest drop that passes"),
     Field(
         "agreement",
         float,
@@ -193,7 +207,21 @@ FIELDS: tuple[Field, ...] = (
 
 FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
+SCORE_FIELDS = frozenset(f.name for f in FIELDS if f.unit == "score" or f.name.startswith("score_"))
+"""Fields that a record of a classification never has."""
+
 STATUSES = ("ok", "failed")
+
+HIGHER, LOWER = "higher", "lower"
+"""Values of `score_better`."""
+
+NULLABLE = frozenset(
+    (
+        *("score_low", "score_high", "score_drop_low", "score_drop_high", "agreement", "min_agreement"),
+        *("min_score", "max_score", "max_score_drop"),
+    )
+)
+"""Fields that a task or a cell need not have: null is read, and stored, as absent."""
 
 FORK_JOIN_SAME_WITHIN = 1.25
 """Fork–join latencies less than this factor apart are of one state of the machine (`system/README.md`)."""

@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pruning_core.records.fields import FIELD_BY_NAME, SCHEMA_VERSION, Record
+from pruning_core.records.fields import FIELD_BY_NAME, NULLABLE, SCHEMA_VERSION, Record
 from pruning_core.records.values import value_problem
 
 
 def make_record(**fields: Any) -> Record:
-    """Check fields against the table and return them as a record.
+    """Check fields against the table and return them as a record; None in one of `NULLABLE` is left out.
 
     Raises:
         TypeError: If a field is not in the table, of another type, or has a value that `read_run` would
             refuse: a mistake of ours.
     """
+    fields = {name: value for name, value in fields.items() if value is not None or name not in NULLABLE}
     for name, value in fields.items():
         field = FIELD_BY_NAME.get(name)
         if field is None:

@@ -16,7 +16,7 @@ from pruning_core.console.shown import UNPRINTABLE, shown
 from pruning_core.errors import RecordError
 from pruning_core.records.damage import contradiction_in
 from pruning_core.records.earlier import OLD_NAMES, OLD_VALUES
-from pruning_core.records.fields import FIELDS, SCHEMA_VERSION, STATUSES, Field, Record
+from pruning_core.records.fields import FIELDS, NULLABLE, SCHEMA_VERSION, STATUSES, Field, Record
 from pruning_core.records.run_json import MAX_ENTRIES, read_fast, read_run_bytes, read_slowly
 from pruning_core.records.values import RANGES, is_kind, value_problem
 
@@ -177,6 +177,8 @@ def _record_of(info: Any, number: int, path: Path, shared: dict[str, str]) -> Re
             if kind is str and not field.unit and value in shared and not (old and name in _REWORDED):
                 record[field.name] = shared[value]
                 continue
+        if value is None and field.name in NULLABLE:
+            continue
         if field.name in _CUT and isinstance(value, str) and len(value) > _CUT[field.name]:
             value = f"{value[: _CUT[field.name]]}…"
         if old and name in _REWORDED and isinstance(value, str):

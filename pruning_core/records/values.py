@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pruning_core.records.fields import FIELDS, Field
+from pruning_core.records.fields import FIELDS, HIGHER, LOWER, Field
 
 MAX_VALUES = {
     "ms": 1e9,
@@ -22,6 +22,7 @@ MIN_VALUE = 1e-12
 """Positive numbers below this are none either: a picosecond, a call in 30,000 years."""
 
 MAX_TEXT_LENGTHS = {
+    "score_name": 60,
     "cell": 1000,
     "reference": 1000,
     "failure": 20_000,
@@ -48,7 +49,7 @@ _HEX = re.compile("[0-9a-f]*")
 def _range_of(field: Field) -> tuple[float, float, str]:
     """Return the least and the greatest value that a field may hold, and how to say so."""
     if field.kind is int:
-        return (1 if field.unit == "images" else 0), 2**63 - 1, "a count"
+        return (1 if field.unit in ("images", "examples") else 0), 2**63 - 1, "a count"
     if field.unit == "fraction":
         low = -1 if field.name.endswith("drop") else 0  # a drop is a difference of two fractions
         return low, 1, f"a fraction in [{low}, 1]"
@@ -91,6 +92,8 @@ def value_problem(field: Field, value: Any) -> str | None:
             for name, item in value.items()
         )
         return None if fine else f"a count for each layer, {MAX_LAYERS} at most"
+    if field.name == "score_better" and value not in (HIGHER, LOWER):
+        return f"{HIGHER} or {LOWER}"
     longest = MAX_TEXT_LENGTHS.get(field.name, MAX_NAME_LENGTH)
     if len(value) > longest:
         return f"a text of at most {longest} characters"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pruning_core.records.fields import FIELDS, Record
+from pruning_core.records.fields import FIELDS, SCORE_FIELDS, Record
 from pruning_core.records.run import Run
 from pruning_core.report.run_index import VERSIONS, RunIndex
 
@@ -35,7 +35,9 @@ def origin_of(index: RunIndex) -> dict[str, str]:
 def flat_cells(index: RunIndex) -> Iterator[Cell]:
     """Walk over a run's records with every field, exact, and where each came from."""
     origin = origin_of(index)
-    absent = dict.fromkeys(field.name for field in FIELDS)
+    # Of classifications alone, a cell has no field of other tasks.
+    scored = any("score" in record for record in index.run.records)
+    absent = dict.fromkeys(field.name for field in FIELDS if scored or field.name not in SCORE_FIELDS)
     for record in index.run.records:
         yield {**origin, **absent, **record, **_total(index, record)}
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from pruning_core.report.estimate import latency_of
-from pruning_core.report.run_index import RunIndex, Subject
+from pruning_core.report.run_index import RunIndex
+from pruning_core.report.subject import Subject
 from pruning_core.report.table import BACKEND, RATIO, Column, Row, Table
 
 Target = tuple[RunIndex, str]
@@ -69,8 +70,7 @@ def _side_by_side(subject: Subject, targets: list[Target]) -> Table:
     ]
     more = [f"{len(named) - MAX_NAMED} more"] if len(named) > MAX_NAMED else []
     return Table(
-        title=f"side by side: {subject.model} on {subject.dataset}, {subject.method}: "
-        + " · ".join(named[:MAX_NAMED] + more),
+        title=f"side by side: {subject.title}: " + " · ".join(named[:MAX_NAMED] + more),
         columns=tuple(columns),
         rows=tuple(rows[cell] for cell in ordered),
         warnings=untrusted,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pruning_core.records.fields import Record
+from pruning_core.records.score import score_of
 from pruning_core.stats.intervals import wilson_interval
 
 
@@ -22,17 +23,20 @@ def estimate_of(record: Record | None, value: str, low: str, high: str) -> Estim
     return Estimate(record[value], record.get(low), record.get(high))
 
 
-def accuracy_of(record: Record | None) -> Estimate | None:
-    """Return the accuracy in a record with its Wilson interval."""
-    return estimate_of(record, "accuracy", "accuracy_low", "accuracy_high")
+def score_estimate_of(record: Record | None) -> Estimate | None:
+    """Return the score in a record with its interval, where it has one."""
+    score = score_of(record)
+    return Estimate(score.value, score.low, score.high) if score else None
 
 
-def pruned_accuracy_of(record: Record | None) -> Estimate | None:
-    """Return the accuracy before fine-tuning with its Wilson interval, which the record does not hold."""
-    if not record or "accuracy_pruned" not in record:
+def pruned_score_of(record: Record | None) -> Estimate | None:
+    """Return the score before fine-tuning; an accuracy with its Wilson interval, which no record holds."""
+    score = score_of(record)
+    if score is None or score.pruned is None:
         return None
-    value, n = record["accuracy_pruned"], record.get("accuracy_n")
-    return Estimate(value, *(wilson_interval(round(value * n), n) if n else (None, None)))
+    if not score.measure.is_accuracy or not score.n:
+        return Estimate(score.pruned)
+    return Estimate(score.pruned, *wilson_interval(round(score.pruned * score.n), score.n))
 
 
 def latency_of(record: Record | None) -> Estimate | None:

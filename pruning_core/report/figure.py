@@ -1,4 +1,4 @@
-"""The report as a figure for a README: accuracy against latency, and speed-up against ratio.
+"""The report as a figure for a README: score against latency, and speed-up against ratio.
 
 Needs the extra `figures` (matplotlib).
 """
@@ -18,7 +18,9 @@ from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_bytes_file
 from pruning_core.files.extras import require_matplotlib
 from pruning_core.records.fields import Record
-from pruning_core.report.run_index import BackendPrecision, RunIndex, Subject
+from pruning_core.records.score import Measure, score_of
+from pruning_core.report.run_index import BackendPrecision, RunIndex
+from pruning_core.report.subject import Subject
 from pruning_core.report.table import Report
 
 if TYPE_CHECKING:
@@ -34,12 +36,7 @@ COLOURS = (
 """Okabe and Ito's palette and three more; a backend has a mark of its own beside, for the colour-blind."""
 
 LINES = ("-", "--", "-.", ":")
-IDEAL: dict[str, Any] = {
-    "color": "#777777",
-    "lw": 0.8,
-    "ls": (0, (1, 1)),
-    "label": "MAC reduction",
-}
+IDEAL: dict[str, Any] = {"color": "#777777", "lw": 0.8, "ls": (0, (1, 1)), "label": "MAC reduction"}
 MARKS = "os^DvPX*<>"
 """One fewer than colours, so that a pair comes back only when both have gone round."""
 
@@ -97,23 +94,21 @@ def draw_figure(report: Report, path: Path, format: str) -> None:
             for backend in series.index.backends(series.subject, series.device):
                 records = _timed(series, backend, batch_size)
                 style = _mark_of(backends.index(backend)) | _line_of(number)
-                _draw_accuracy(left, [r for r in records if "accuracy" in r], style)
+                _draw_score(left, records, style)
                 _draw_speedup(right, [r for r in records if r.get("ratio")], style)
                 ideal |= {
                     r["ratio"]: r["mac_reduction"] for r in records if "mac_reduction" in r and r["ratio"]
                 }
             right.plot(sorted(ideal), [ideal[ratio] for ratio in sorted(ideal)], **IDEAL)
-        _finish(left, right)
-        _explain(right, backends, all_series)
         first = all_series[0]
+        _finish(left, right, first.subject.measure)
+        _explain(right, backends, all_series)
         methods = " and ".join(dict.fromkeys(series.subject.method for series in all_series))
         facts = [
             f"{f'{series.index.file}: ' if len(report.indexes) > 1 else ''}{series.index.provenance()}"
             for series in all_series
         ]
-        what = (
-            f"{first.subject.model} on {first.subject.dataset}, {methods}, {first.device}, batch {batch_size}"
-        )
+        what = f"{first.subject.network_title}, {methods}, {first.device}, batch {batch_size}"
         lines = [shortened(printable(line), MAX_LINE) for line in dict.fromkeys([what, *facts])]
         figure.suptitle("\n".join(lines[:MAX_LINES]), fontsize=8)
         figure.tight_layout()
@@ -133,7 +128,7 @@ def _what_to_draw(report: Report) -> tuple[int, list[_Series]]:
     alike = [
         (index, other)
         for index, other, its_device in targets
-        if (other.model, other.dataset, its_device) == (subject.model, subject.dataset, device)
+        if (other.network, its_device) == (subject.network, device)
         and batch_size in index.batch_sizes(other, its_device)
     ]
     methods = [other.method for _, other in alike]
@@ -174,12 +169,13 @@ def _line_of(number: int) -> dict[str, Any]:
     return {"ls": LINES[number % len(LINES)]} | ({"mfc": "white"} if number else {})
 
 
-def _draw_accuracy(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
-    if not records:
+def _draw_score(axis: "Axes", records: Sequence[Record], style: dict[str, Any]) -> None:
+    scored = [(record, score) for record in records if (score := score_of(record))]
+    if not scored:
         return
-    x, y = [r["latency_ms"] for r in records], [r["accuracy"] for r in records]
-    beside = _error_bars(records, "latency_ms", "latency_low_ms", "latency_high_ms")
-    above = _error_bars(records, "accuracy", "accuracy_low", "accuracy_high")
+    x, y = [record["latency_ms"] for record, _ in scored], [score.value for _, score in scored]
+    beside = _error_bars([r for r, _ in scored], "latency_ms", "latency_low_ms", "latency_high_ms")
+    above = _reach([(s.value, s.low, s.high) for _, s in scored])
     axis.errorbar(x, y, yerr=above, xerr=beside, lw=0.8, ms=6, elinewidth=0.8, **style)
 
 
@@ -192,16 +188,24 @@ def _draw_speedup(axis: "Axes", records: Sequence[Record], style: dict[str, Any]
 
 
 def _error_bars(records: Sequence[Record], value: str, low: str, high: str) -> list[list[float]]:
+    return _reach([(r[value], r[low], r[high]) for r in records])
+
+
+def _reach(bounded: Sequence[tuple[float, float | None, float | None]]) -> list[list[float]]:
     """Return how far each interval reaches below and above its value, never less than nothing."""
     return [
-        [max(0.0, r[value] - r[low]) for r in records],
-        [max(0.0, r[high] - r[value]) for r in records],
+        [0.0 if low is None else max(0.0, value - low) for value, low, _ in bounded],
+        [0.0 if high is None else max(0.0, high - value) for value, _, high in bounded],
     ]
 
 
-def _finish(left: "Axes", right: "Axes") -> None:
-    left.set(xscale="log", xlabel="latency of a call, ms", ylabel="accuracy", title="Accuracy and latency")
-    left.yaxis.set_major_formatter("{x:.1%}")
+def _finish(left: "Axes", right: "Axes", measure: Measure) -> None:
+    direction = "" if measure.is_accuracy else f" ({measure.direction})"
+    label, title = (shortened(printable(name), MAX_LABEL) for name in (measure.name, measure.title))
+    left.set(xscale="log", xlabel="latency of a call, ms", ylabel=label + direction)
+    left.set_title(f"{title} and latency")
+    if measure.is_accuracy:
+        left.yaxis.set_major_formatter("{x:.1%}")
     right.set(yscale="log", xlabel="ratio", ylabel="speed-up over dense, same backend", title="Speed-up")
     _label_plainly(left.xaxis)
     _label_plainly(right.yaxis)

@@ -12,7 +12,8 @@ from pruning_core.records.cuts import (
     whole_alike,
 )
 from pruning_core.records.fields import Record
-from pruning_core.report.run_index import RunIndex, Subject
+from pruning_core.report.run_index import RunIndex
+from pruning_core.report.subject import Subject
 
 MAX_CUT_NOTES = 6
 """Notes on cuts below one table: a long chain may differ at every ratio."""
@@ -76,9 +77,10 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
     facts += _range_of(records, "rounds", "{} rounds")
     facts += _range_of(records, "fork_join_us", "fork–join latency {} µs", digits=1)
     facts += _range_of(records, "accuracy_n", "{} test images")
+    facts += _range_of(records, "score_n", "{} test examples")
     reached = _confidences(records)
     if reached:
-        facts.append(f"speed-up intervals cover {min(reached):.1%}, accuracy intervals 95.0% (Wilson)")
+        facts.append(f"speed-up intervals cover {min(reached):.1%}{_score_coverage(subject, records)}")
     yield " · ".join(facts)
     settings = [
         _range_of(records, name, f"{name} {{}}")
@@ -87,6 +89,13 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
     keys: dict[float, str] = {r["ratio"]: r["key"] for r in records if "ratio" in r and "key" in r}
     short = ", ".join(f"{f'{ratio:g}' if ratio else 'dense'} {keys[ratio][:8]}" for ratio in sorted(keys))
     yield " · ".join([*(text for item in settings for text in item), *([f"keys: {short}"] if short else [])])
+
+
+def _score_coverage(subject: Subject, records: list[Record]) -> str:
+    if subject.measure.is_accuracy:
+        return ", accuracy intervals 95.0% (Wilson)"
+    known = any("score_low" in record for record in records)
+    return f", {subject.measure.name} intervals 95.0%" if known else ""
 
 
 def _confidences(records: list[Record]) -> list[float]:

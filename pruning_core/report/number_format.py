@@ -5,13 +5,15 @@ JSON carry exact numbers.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+from pruning_core.records.score import score_text
 from pruning_core.report.estimate import Estimate
 
 ABSENT = "–"
 
 
-def number_text(value: object, kind: str) -> tuple[str, str]:
+def number_text(value: Any, kind: str) -> tuple[str, str]:
     """Print a value of a table.
 
     Args:
@@ -23,6 +25,8 @@ def number_text(value: object, kind: str) -> tuple[str, str]:
     """
     if value is None:
         return ABSENT, ""
+    if kind == "score":
+        return _score_texts(value if isinstance(value, Estimate) else Estimate(value))
     format_number = FORMATS[kind]
     if not isinstance(value, Estimate):
         return format_number(value), ""
@@ -32,6 +36,16 @@ def number_text(value: object, kind: str) -> tuple[str, str]:
         else f"{format_number(value.low)}–{format_number(value.high)}"
     )
     return format_number(value.value), interval
+
+
+def _score_texts(score: Estimate) -> tuple[str, str]:
+    """Print a score and its interval with the same decimals."""
+    low, high = score.low, score.high
+    number = score_text(score.value, low, high)
+    if low is None or high is None:
+        return number, ""
+    between = " to " if low < 0 else "–"
+    return number, between.join(score_text(bound, score.value, low, high) for bound in (low, high))
 
 
 def macs_text(macs: int) -> str:
@@ -80,6 +94,7 @@ FORMATS: dict[str, Callable[..., str]] = {
     "billions": lambda count: f"{count / 1e9:.2f}",
     "millions": lambda count: f"{count / 1e6:.2f}",
     "percent": lambda fraction: f"{100 * fraction:.2f}",
+    "score": score_text,
     "ms": _milliseconds,
     "factor": _factor,
     "share": lambda fraction: f"{100 * fraction:.0f}",

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
 from pruning_core.report.dataset_names import Content, content_of
 from pruning_core.report.estimate import Estimate
+from pruning_core.report.subject import Measures, Network, Subject
 
 BackendPrecision = tuple[str, str]
 """Name of a backend, and its precision."""
@@ -16,15 +16,6 @@ BackendPrecision = tuple[str, str]
 REFERENCE: BackendPrecision = ("eager", "fp32")
 DENSE = "dense"
 VERSIONS = ("torch", "torch_pruning", "onnxruntime", "openvino")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What one table is about; the dense model belongs to the subject of every method."""
-
-    dataset: str
-    model: str
-    method: str
 
 
 class _OnDevice(NamedTuple):
@@ -56,31 +47,32 @@ class RunIndex:
         self._on_device: dict[tuple[Subject, str], _OnDevice] = {}
         self._by_cell: dict[str, Record] = {}
         self._by_address: dict[tuple[object, ...], Record] = {}
-        dense: dict[tuple[str, str], list[Record]] = {}
+        self._measures = Measures((self.dataset_of(record), record) for record in run.records)
+        dense: dict[Network, list[Record]] = {}
         self.training = [record for record in run.records if record["suite"] == "training"]
         for record in run.records:
             if record["suite"] == "training":  # about a machine, not about a checkpoint
                 continue
             subject = self.subject_of(record)
             if subject.method == DENSE:
-                dense.setdefault((subject.dataset, subject.model), []).append(record)
+                dense.setdefault(subject.network, []).append(record)
             else:
                 self._subjects.setdefault(subject, []).append(record)
             if record["suite"] == "latency":
                 self._by_cell[record["cell"]] = record
             self._by_address[self._address(record)] = record
         for subject in list(self._subjects):
-            self._subjects[subject] = (
-                dense.get((subject.dataset, subject.model), []) + self._subjects[subject]
-            )
-        pruned = {(subject.dataset, subject.model) for subject in self._subjects}
-        for (dataset, model), records in dense.items():
-            if (dataset, model) not in pruned:
-                self._subjects[Subject(dataset, model, DENSE)] = records
+            self._subjects[subject] = dense.get(subject.network, []) + self._subjects[subject]
+        pruned = {subject.network for subject in self._subjects}
+        for (dataset, model, measure), records in dense.items():
+            if (dataset, model, measure) not in pruned:
+                self._subjects[Subject(dataset, model, DENSE, measure)] = records
 
     def subject_of(self, record: Record) -> Subject:
         """Return what a record is about."""
-        return Subject(self.dataset_of(record), *(str(record.get(name, "")) for name in ("model", "method")))
+        model, method = (str(record.get(name, "")) for name in ("model", "method"))
+        dataset = self.dataset_of(record)
+        return Subject(dataset, model, method, self._measures.of(dataset, record))
 
     def dataset_of(self, record: Record) -> str:
         """Return what tables call the dataset of a record."""
@@ -132,10 +124,8 @@ class RunIndex:
         """Return the cost record of a checkpoint."""
         return self._find("cost", subject, ratio, ("", ""), "", 0)
 
-    def accuracy(
-        self, subject: Subject, ratio: float, backend: BackendPrecision, device: str
-    ) -> Record | None:
-        """Return the accuracy record of a cell, or a latency record, which also says its accuracy."""
+    def scored(self, subject: Subject, ratio: float, backend: BackendPrecision, device: str) -> Record | None:
+        """Return the accuracy record of a cell, or a latency record, which also says its score."""
         found = self._find("accuracy", subject, ratio, backend, device, 0)
         if found:
             return found
@@ -202,14 +192,13 @@ class RunIndex:
         batch_size: int,
     ) -> Record | None:
         method = subject.method if ratio else DENSE
-        return self._by_address.get(
-            (suite, subject.dataset, subject.model, method, ratio, backend, device, batch_size)
-        )
+        where = (backend, device, batch_size)
+        return self._by_address.get((suite, *subject.network, method, ratio, *where))
 
     def _address(self, record: Record) -> tuple[object, ...]:
-        what = (self.dataset_of(record), *(str(record.get(name, "")) for name in ("model", "method")))
+        subject = self.subject_of(record)
         where = (_backend(record), record.get("device", ""), record.get("batch_size", 0))
-        return (record["suite"], *what, record.get("ratio"), *where)
+        return (record["suite"], *subject.network, subject.method, record.get("ratio"), *where)
 
 
 def _backend(record: Record) -> BackendPrecision:

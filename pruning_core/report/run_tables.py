@@ -10,23 +10,26 @@ from pruning_core.records.fields import Record
 from pruning_core.records.mac_counts import counts_of
 from pruning_core.report.estimate import (
     Estimate,
-    accuracy_of,
     latency_of,
-    pruned_accuracy_of,
+    pruned_score_of,
     rejected_share_of,
+    score_estimate_of,
     speedup_of,
 )
 from pruning_core.report.notes import batch_notes, coverage_note, cut_notes, roofline_note, run_notes
-from pruning_core.report.run_index import REFERENCE, BackendPrecision, RunIndex, Subject
+from pruning_core.report.run_index import REFERENCE, BackendPrecision, RunIndex
+from pruning_core.report.subject import Subject
 from pruning_core.report.table import (
-    ACCURACY,
     BACKEND,
     RATIO,
     Column,
     Row,
     Table,
+    agreement_column,
     drop_empty_columns,
     flags_of,
+    pruned_score_column,
+    score_column,
     warnings_of,
 )
 
@@ -60,8 +63,8 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
         Column("params", "params", "params"),
         Column("size_bytes", "size", "bytes"),
         Column("sparsity", "sparsity %", "percent"),
-        Column("accuracy_pruned", "accuracy before fine-tuning %", "percent"),
-        ACCURACY,
+        before := pruned_score_column(subject.measure),
+        after := score_column(subject.measure),
     ]
     for b in batch_sizes:
         columns += [
@@ -72,16 +75,16 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
     rows, counts_differ = [], False
     for ratio in index.ratios(subject, device):
         cost = index.cost(subject, ratio) or {}
-        accuracy = index.accuracy(subject, ratio, backend, device)
+        scored = index.scored(subject, ratio, backend, device)
         latencies = _latencies(index, subject, ratio, backend, device)
-        records = [r for r in (cost, accuracy, *latencies.values()) if r]
+        records = [r for r in (cost, scored, *latencies.values()) if r]
         row = _start_row(ratio, records)
         cost = cost if "macs" in cost else costs.get(str(row["key"]), cost)
         row |= {name: cost.get(name) for name in ("macs", "macs_torch_pruning", "params", "size_bytes")}
         counts_differ |= "macs" in cost and counts_of(cost).differ
         row["sparsity"] = cost.get("sparsity") or None  # zeros there are only where a method masks
-        row["accuracy_pruned"] = pruned_accuracy_of(accuracy) if ratio else None
-        row["accuracy"] = accuracy_of(accuracy)
+        row[before.id] = pruned_score_of(scored) if ratio else None
+        row[after.id] = score_estimate_of(scored)
         for b, record in latencies.items():
             row[f"latency_ms_b{b}"] = latency_of(record)
             row[f"speedup_b{b}"] = _gain(record, ratio, backend)
@@ -93,7 +96,7 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
         if not any(row[f"rejected_share_b{b}"] for row in rows):
             columns = [column for column in columns if column.id != f"rejected_share_b{b}"]
     device_text = f", {device}" if device else ""
-    title = f"{subject.model} on {subject.dataset}, {subject.method}{device_text}: {index.name}"
+    title = f"{subject.title}{device_text}: {index.name}"
     name = " ".join(backend)
     times = [f"times and speed-ups: {name}, paired with the dense model."] if batch_sizes else []
     cuts = cut_notes(index, subject, device)
@@ -103,7 +106,8 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
 
 def _backend_table(index: RunIndex, subject: Subject, device: str) -> Table:
     batch_sizes = index.batch_sizes(subject, device)
-    columns = [RATIO, BACKEND, ACCURACY, Column("agreement", "agreement %", "percent")]
+    score = score_column(subject.measure)
+    columns = [RATIO, BACKEND, score, agreement_column(subject.measure)]
     for b in batch_sizes:
         columns += [
             _of_batch("latency_ms", "ms", "ms", b),
@@ -113,20 +117,20 @@ def _backend_table(index: RunIndex, subject: Subject, device: str) -> Table:
     rows = []
     for ratio in index.ratios(subject, device):
         for backend in index.backends(subject, device):
-            accuracy = index.accuracy(subject, ratio, backend, device)
+            scored = index.scored(subject, ratio, backend, device)
             latencies = _latencies(index, subject, ratio, backend, device)
-            records = [r for r in (accuracy, *latencies.values()) if r]
+            records = [r for r in (scored, *latencies.values()) if r]
             if not records:
                 continue
             row = _start_row(ratio, records) | {"backend": " ".join(backend)}
-            row["accuracy"] = accuracy_of(accuracy)
-            row["agreement"] = accuracy.get("agreement") if accuracy else None
+            row[score.id] = score_estimate_of(scored)
+            row["agreement"] = scored.get("agreement") if scored else None
             for b, record in latencies.items():
                 row[f"latency_ms_b{b}"] = latency_of(record)
                 row[f"speedup_b{b}"] = speedup_of(record) if ratio else None
                 row[f"total_speedup_b{b}"] = index.total_speedup(record) if record else None
             rows.append(row)
-    title = f"backends: {subject.model} on {subject.dataset}, {subject.method}, {device}: {index.name}"
+    title = f"backends: {subject.title}, {device}: {index.name}"
     coverage = coverage_note(index, subject, device)
     notes = (*batch_notes(batch_sizes), *coverage, *run_notes(index, subject, device))
     return _table(title, columns, rows, index.records_of(subject, device), notes)
@@ -167,7 +171,7 @@ def _efficiency_table(index: RunIndex, subject: Subject, device: str) -> Table:
                 if record and "launch_bound" in record:
                     row[f"launch_bound_b{b}"] = "yes" if record["launch_bound"] else "no"
             rows.append(row)
-    title = f"efficiency: {subject.model} on {subject.dataset}, {subject.method}, {device}: {index.name}"
+    title = f"efficiency: {subject.title}, {device}: {index.name}"
     roofline = roofline_note(index, subject, device)
     notes = (*batch_notes(batch_sizes), *roofline, *run_notes(index, subject, device))
     return _table(title, columns, rows, index.records_of(subject, device), notes)

@@ -1,33 +1,39 @@
 """The spread over seeds: files whose checkpoints differ by nothing but the seed of their training.
 
-One seed's accuracy says little about another's; a claim of a point or two needs several.
+One seed's score says little about another's; a claim of a point or two needs several.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pruning_core.report.run_index import REFERENCE, RunIndex, Subject
+from pruning_core.records.score import Measure, score_of
+from pruning_core.report.run_index import REFERENCE, RunIndex
+from pruning_core.report.subject import Subject
 from pruning_core.report.table import RATIO, Column, Row, Table
 
-_COLUMNS = (
-    RATIO,
-    Column("seeds", "seeds", "count", explanation="how many were trained"),
-    Column("mean", "accuracy %, mean", "percent", explanation="over the seeds, after fine-tuning"),
-    Column("deviation", "std dev (points)", "percent", explanation="standard deviation between seeds"),
-    Column("lowest", "lowest", "percent", explanation="accuracy % of the worst seed"),
-    Column("highest", "highest", "percent", explanation="accuracy % of the best seed"),
-)
-_NEEDED = ("ratio", "seed", "accuracy", "accuracy_n")
+
+def _columns(measure: Measure) -> tuple[Column, ...]:
+    kind, unit = ("percent", " (points)") if measure.is_accuracy else ("score", "")
+    worst, best = ("highest", "lowest") if measure.lower_is_better else ("lowest", "highest")
+    of_seed = {worst: f"{measure.heading} of the worst seed", best: f"{measure.heading} of the best seed"}
+    return (
+        RATIO,
+        Column("seeds", "seeds", "count", explanation="how many were trained"),
+        Column("mean", f"{measure.heading}, mean", kind, explanation="over the seeds, after fine-tuning"),
+        Column("deviation", f"std dev{unit}", kind, explanation="standard deviation between seeds"),
+        Column("lowest", "lowest", kind, explanation=of_seed["lowest"]),
+        Column("highest", "highest", kind, explanation=of_seed["highest"]),
+    )
 
 
 def seed_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
-    """Make one table for each dataset × model × method that several seeds have been trained for.
+    """Make one table for each dataset × model × method × score that several seeds have been trained for.
 
     Args:
         indexes: The runs.
     """
     for subject in dict.fromkeys(subject for index in indexes for subject in index.subjects()):
-        found = list(_accuracies(indexes, subject))
+        found = list(_scores(indexes, subject))
         seeds = sorted({values["seed"] for values in found})
         if len(seeds) > 1:
             yield _table(subject, seeds, found)
@@ -38,7 +44,7 @@ def _table(subject: Subject, seeds: list[int], found: list[dict[str, Any]]) -> T
 
     # A seed that several files hold counts once.
     frame = pd.DataFrame(found).drop_duplicates(["ratio", "seed"])
-    by_ratio = frame.groupby("ratio")["accuracy"].agg(["count", "mean", "std", "min", "max"])
+    by_ratio = frame.groupby("ratio")["score"].agg(["count", "mean", "std", "min", "max"])
     rows: list[Row] = [
         {
             "ratio": float(ratio),
@@ -51,14 +57,15 @@ def _table(subject: Subject, seeds: list[int], found: list[dict[str, Any]]) -> T
         }
         for ratio, count, mean, deviation, lowest, highest in by_ratio.itertuples()
     ]
-    test_images = " or ".join(map(str, sorted(frame["accuracy_n"].unique())))
+    test_images = " or ".join(map(str, sorted(frame["n"].unique())))
     backends = " or ".join(frame["backend"].unique())
-    note = f"seeds {', '.join(map(str, seeds))}; {backends}, {test_images} test images."
-    title = f"over seeds: {subject.model} on {subject.dataset}, {subject.method}"
-    return Table(title, _COLUMNS, tuple(rows), (), (note,))
+    what = "images" if subject.measure.is_accuracy else "examples"
+    note = f"seeds {', '.join(map(str, seeds))}; {backends}, {test_images} test {what}."
+    title = f"over seeds: {subject.title}"
+    return Table(title, _columns(subject.measure), tuple(rows), (), (note,))
 
 
-def _accuracies(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str, Any]]:
+def _scores(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str, Any]]:
     for index in indexes:
         if not index.has(subject):
             continue
@@ -66,7 +73,9 @@ def _accuracies(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[
             backends = dict.fromkeys((REFERENCE, index.main_backend(subject, device)))
             for ratio in index.ratios(subject, device):
                 for backend in backends:
-                    record = index.accuracy(subject, ratio, backend, device)
-                    if record and record.keys() >= set(_NEEDED):
-                        yield {name: record[name] for name in _NEEDED} | {"backend": " ".join(backend)}
+                    record = index.scored(subject, ratio, backend, device)
+                    score = score_of(record)
+                    if record and score and score.n and {"ratio", "seed"} <= record.keys():
+                        found = {name: record[name] for name in ("ratio", "seed")}
+                        yield found | {"score": score.value, "n": score.n, "backend": " ".join(backend)}
                         break

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pruning_core.records.fields import Record
+from pruning_core.records.score import Measure
 from pruning_core.report.cells import flat_cells
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.glossary import MEANINGS
@@ -66,7 +67,33 @@ class Report:
 
 RATIO = Column("ratio", "ratio", "ratio", fixed=True)
 BACKEND = Column("backend", "backend", "text", fixed=True)
-ACCURACY = Column("accuracy", "accuracy %", "percent")
+
+
+def score_column(measure: Measure, id: str = "") -> Column:
+    """Return the column of a score: in percent for an accuracy, with an arrow and in words for others.
+
+    Args:
+        measure: What is scored.
+        id: Where the values stand in a row; by default `accuracy` or `score`.
+    """
+    if measure.is_accuracy:
+        return Column(id or "accuracy", measure.heading, "percent")
+    meaning = f"of all test examples; {measure.direction} [95 % interval, where the task gives one]"
+    return Column(id or "score", measure.heading, "score", explanation=meaning)
+
+
+def pruned_score_column(measure: Measure) -> Column:
+    """Return the column of a score right after pruning."""
+    if measure.is_accuracy:
+        return Column("accuracy_pruned", "accuracy before fine-tuning %", "percent")
+    header = f"{measure.name} before fine-tuning {measure.arrow}"
+    return Column("score_pruned", header, "score", explanation="right after pruning")
+
+
+def agreement_column(measure: Measure) -> Column:
+    """Return the column of how much a cell answers as eager fp32 does, which each task defines."""
+    meaning = "" if measure.is_accuracy else "with eager fp32 of the same checkpoint, as the task defines it"
+    return Column("agreement", "agreement %", "percent", explanation=meaning)
 
 
 def texts_of(row: Row, column: Column) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pruning_core.records.fields import Record
 from pruning_core.records.mac_counts import counts_of
+from pruning_core.records.score import Measure, score_of
 from pruning_core.report.run_index import RunIndex
 from pruning_core.report.table import RATIO, Column, Row, Table, flags_of, warnings_of
 
@@ -22,9 +23,18 @@ _COLUMNS = (
     Column("params", "params (M)", "millions", explanation="number of parameters, in 10⁶"),
     Column("latency_ms", "latency (ms)", "ms", explanation="median time of one call"),
     Column("latency_spread_ms", "±", "ms", explanation="half the interval of the latency, in ms"),
-    Column("accuracy_pruned", "accuracy pruned (%)", "percent", explanation="before fine-tuning"),
-    Column("accuracy", "fine-tuned (%)", "percent", explanation="accuracy after fine-tuning"),
 )
+
+
+def _score_columns(measure: Measure) -> tuple[Column, Column]:
+    """Return the columns of a score before and after fine-tuning."""
+    name, id, unit, kind = measure.name, "score", measure.arrow, "score"
+    if measure.is_accuracy:
+        id, unit, kind = "accuracy", "(%)", "percent"
+    return (
+        Column(f"{id}_pruned", f"{name} pruned {unit}", kind, explanation="before fine-tuning"),
+        Column(id, f"fine-tuned {unit}", kind, explanation=f"{name} after fine-tuning"),
+    )
 
 
 def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Table]:
@@ -39,22 +49,24 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
             batch_size = max(index.batch_sizes(subject, device), default=0)
             backend = index.main_backend(subject, device)
             name = " ".join(backend)
+            before, after = _score_columns(subject.measure)
             rows: list[Row] = []
             counts_differ = False
             for ratio in index.ratios(subject, device):
                 latency = index.latency(subject, ratio, backend, device, batch_size) or {}
-                accuracy = index.accuracy(subject, ratio, backend, device) or {}
+                scored = index.scored(subject, ratio, backend, device) or {}
+                score = score_of(scored)
                 cost = index.cost(subject, ratio) or costs.get(str(latency.get("key")), {})
-                row: Row = {"ratio": ratio, "flags": flags_of([r for r in (cost, accuracy, latency) if r])}
+                row: Row = {"ratio": ratio, "flags": flags_of([r for r in (cost, scored, latency) if r])}
                 row |= {name: cost.get(name) for name in ("macs", "macs_torch_pruning", "params", "key")}
                 counts_differ |= "macs" in cost and counts_of(cost).differ
-                row["accuracy"] = accuracy.get("accuracy")
-                row["accuracy_pruned"] = accuracy.get("accuracy_pruned") if ratio else None
+                row[after.id] = score.value if score else None
+                row[before.id] = score.pruned if score and ratio else None
                 row["latency_ms"] = latency.get("latency_ms")
                 if {"latency_low_ms", "latency_high_ms"} <= latency.keys():
                     row["latency_spread_ms"] = (latency["latency_high_ms"] - latency["latency_low_ms"]) / 2
                 rows.append(row)
-            where = f"{subject.model} on {subject.dataset}, {subject.method}{f', {device}' if device else ''}"
+            where = f"{subject.title}{f', {device}' if device else ''}"
             notes = (
                 f"latency: median of a call with {batch_size} images, {name}; ±: half its 95 % interval."
                 if batch_size
@@ -63,7 +75,7 @@ def tutorial_tables(index: RunIndex, costs: Mapping[str, Record]) -> Iterator[Ta
             )
             yield Table(
                 f"the tutorial's columns: {where}: {index.name}",
-                tuple(c for c in _COLUMNS if counts_differ or c.id != "macs_torch_pruning"),
+                tuple(c for c in (*_COLUMNS, before, after) if counts_differ or c.id != "macs_torch_pruning"),
                 tuple(rows),
                 warnings_of(index.records_of(subject, device)),
                 notes,

@@ -11,7 +11,8 @@ from pruning_core.records.fields import Record
 from pruning_core.suites.grid_choice import NOTHING_NAMED
 from pruning_core.suites.results import json_target
 from pruning_core.suites.steps import CONTAMINATED, NOT_TIMED, not_timed_reason
-from pruning_core.suites.summary_table import Summary, summary_fields, summary_table
+from pruning_core.suites.summary_scores import Summary
+from pruning_core.suites.summary_table import summary_fields, summary_table
 
 if TYPE_CHECKING:
     from pruning_core.suites.harness import Harness

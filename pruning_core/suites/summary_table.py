@@ -1,6 +1,6 @@
 """The table that a run of the suites ends with: one row a cell, 80 columns wide, what it found and not more.
 
-A row is a latency cell, with its accuracy and, where the accuracy suite ran too, its drop. What ran without
+A row is a latency cell, with its score and, where the accuracy suite ran too, its drop. What ran without
 latency (other suites alone, or under xdist) has rows of its own.
 """
 
@@ -13,6 +13,14 @@ from typing import Any
 from pruning_core.console.escaping import printable
 from pruning_core.records.cuts import EXACT
 from pruning_core.records.mac_counts import counts_of
+from pruning_core.suites.summary_scores import (
+    NONE,
+    Summary,
+    are_accuracies,
+    drop_meaning,
+    name_of,
+    score_texts,
+)
 
 WIDTH = 80
 MAX_ROWS = 20
@@ -21,7 +29,7 @@ FIELDS = (
     *("suite", "status", "model", "dataset", "method", "ratio", "backend", "precision", "device", "threads"),
     *("batch_size", "speedup", "speedup_low", "speedup_high", "latency_ms", "step_ms", "accuracy"),
     *("accuracy_drop", "macs", "macs_products", "macs_torch_pruning", "params", "is_control"),
-    *("contaminated", "proof", "groups_kept_whole"),
+    *("contaminated", "proof", "groups_kept_whole", "score", "score_name", "score_better", "score_drop"),
 )
 """Fields of a record that the table needs: all that travels from a worker of xdist."""
 
@@ -33,10 +41,7 @@ FLAGS = {
     "W": "groups kept whole",
 }
 _HEADS = ("cell", "speed-up [interval]", "ms", "accuracy %", "drop", "MACs", "params", "")
-_NONE = "–"
 _IN_WORDS = {"threads": "threads", "batch": "batch"}  # in a label `t2` and `b32`
-
-Summary = dict[str, Any]
 
 
 @dataclass
@@ -56,44 +61,43 @@ def summary_table(summaries: Sequence[Summary]) -> list[str]:
     Args:
         summaries: From `summary_fields`, in the order in which the cells ran.
     """
-    rows = [_Row(summary, _parts_of(summary)) for summary in _merged(summaries)]
+    merged = _merged(summaries)
+    percent = are_accuracies(merged)
+    rows = [_Row(summary, _parts_of(summary, percent)) for summary in merged]
     if not rows:
         return []
     rows.sort(key=lambda row: row.summary.get("status") != "failed")
     constant, labels = _labels_of(rows)
-    columns = [[label, *_texts_of(row.summary)] for label, row in zip(labels, rows, strict=True)]
+    columns = [[label, *_texts_of(row.summary, percent)] for label, row in zip(labels, rows, strict=True)]
+    heads = [head if percent or head != "accuracy %" else "score" for head in _HEADS]
     timed = any("speedup" in row.summary for row in rows)
     kept = [
         number
         for number in range(len(_HEADS))
         if number == 0
-        or (any(texts[number] not in ("", _NONE) for texts in columns) and not (timed and number in (5, 6)))
+        or (any(texts[number] not in ("", NONE) for texts in columns) and not (timed and number in (5, 6)))
     ]
     lines = wrap(", ".join(constant), WIDTH)
-    lines += _aligned([[texts[n] for n in kept] for texts in [list(_HEADS), *columns[:MAX_ROWS]]])
+    lines += _aligned([[texts[n] for n in kept] for texts in [heads, *columns[:MAX_ROWS]]])
     if len(rows) > MAX_ROWS:
         lines.append(f"… and {len(rows) - MAX_ROWS} more cells.")
     used = {flag for row in rows for flag in _flags_of(row.summary)}
     meanings = [f"{flag} {meaning}" for flag, meaning in FLAGS.items() if flag in used]
-    if "accuracy_drop" in {name for row in rows for name in row.summary}:
-        meanings.append("drop: points below dense")
+    meanings += drop_meaning(merged, percent)
     if not timed and any(_counts_differ(row.summary) for row in rows):
         meanings.append("MACs in brackets: by torch-pruning's own counter")
     return lines + wrap("; ".join(meanings) + "." if meanings else "", WIDTH)
 
 
 def _merged(summaries: Sequence[Summary]) -> list[Summary]:
-    """Return a summary for each row: accuracy goes to its latency cells; cost where nothing else ran."""
+    """Return a summary for each row: a drop goes to its latency cells; cost where nothing else ran."""
     timed = [s for s in summaries if s["suite"] in ("latency", "training")]
-    drops = {
-        _cell_of(s): s["accuracy_drop"]
+    drops: dict[tuple[Any, ...], Summary] = {
+        _cell_of(s): {name: s[name] for name in ("accuracy_drop", "score_drop") if name in s}
         for s in summaries
-        if s["suite"] == "accuracy" and s.get("accuracy_drop") is not None
+        if s["suite"] == "accuracy"
     }
-    rows = [
-        {**s, "accuracy_drop": drops[_cell_of(s)]} if s["suite"] == "latency" and _cell_of(s) in drops else s
-        for s in timed
-    ]
+    rows = [{**s, **drops.get(_cell_of(s), {})} if s["suite"] == "latency" else s for s in timed]
     shown = {_cell_of(s) for s in timed if s["suite"] == "latency"}
     rows += [
         s
@@ -114,14 +118,16 @@ def _variant_of(summary: Summary) -> tuple[Any, ...]:
 
 
 def _cell_of(summary: Summary) -> tuple[Any, ...]:
-    return (*_variant_of(summary), *(summary.get(name) for name in ("backend", "precision", "device")))
+    where = ("backend", "precision", "device", "score_name")
+    return (*_variant_of(summary), *(summary.get(name) for name in where))
 
 
-def _parts_of(summary: Summary) -> dict[str, str]:
+def _parts_of(summary: Summary, percent: bool) -> dict[str, str]:
     dense = summary["method"] == "dense"
     parts = {
         "model": summary["model"],
         "dataset": summary["dataset"],
+        "score": "" if percent else name_of(summary),
         "method": "" if dense else summary["method"],
         "ratio": "dense" if dense else f"{summary['ratio']:g}",
         "backend": f"{summary['backend']}:{summary['precision']}" if "backend" in summary else "",
@@ -148,22 +154,25 @@ def _labels_of(rows: Sequence[_Row]) -> tuple[list[str], list[str]]:
     return list(said.values()), labels
 
 
-def _texts_of(summary: Summary) -> list[str]:
-    """Return what a row says under each heading, beside its label."""
-    speedup = _NONE
+def _texts_of(summary: Summary, percent: bool) -> list[str]:
+    """Return what a row says under each heading, beside its label.
+
+    Args:
+        summary: Of the row.
+        percent: Whether the heading of scores says that they are accuracies in percent.
+    """
+    speedup = NONE
     if "speedup" in summary:
         value, low, high = (summary[name] for name in ("speedup", "speedup_low", "speedup_high"))
         decimals = _decimals(value)
         speedup = f"{value:.{decimals}f} [{low:.{decimals}f}–{high:.{decimals}f}]"
-    accuracy, drop = summary.get("accuracy"), summary.get("accuracy_drop")
     macs, params = summary.get("macs"), summary.get("params")
     return [
         speedup,
         _three(summary.get("latency_ms", summary.get("step_ms"))),
-        _NONE if accuracy is None else f"{100 * accuracy:.2f}",
-        _NONE if drop is None else f"{100 * drop:.2f}",
-        _NONE if macs is None else _macs_text(summary),
-        _NONE if params is None else f"{params / 1e6:,.3f} M",
+        *score_texts(summary, percent),
+        NONE if macs is None else _macs_text(summary),
+        NONE if params is None else f"{params / 1e6:,.3f} M",
         _flags_of(summary),
     ]
 
@@ -191,7 +200,7 @@ def _flags_of(summary: Summary) -> str:
 def _three(value: float | None) -> str:
     """Return a number with three digits that count, never in powers of ten."""
     if value is None or not math.isfinite(value):
-        return _NONE
+        return NONE
     return f"{value:.{_decimals(value)}f}"
 
 

@@ -26,10 +26,17 @@ DENSE_LAT = ("latency", "resnet18-digits-dense-onnxruntime-fp32-cpu-b32")
 CONTROL = ("latency", "resnet18-digits-dense-eager-fp32-cpu-b32")
 
 
+SMALL_SHAPE: dict[str, Any] = {
+    "ratios": (0.5,),
+    "backends": ("eager:fp32", "onnxruntime:fp32"),
+    "batch_sizes": (32,),
+}
+"""Of a small run."""
+
+
 def small_run(seed: int = 0, **options: Any) -> Content:
     """Make a run of one ratio, two backends and one batch size: ten cells."""
-    shape = {"ratios": (0.5,), "backends": ("eager:fp32", "onnxruntime:fp32"), "batch_sizes": (32,)}
-    return factory.make_content(seed=seed, **{**shape, **options})
+    return factory.make_content(seed=seed, **{**SMALL_SHAPE, **options})
 
 
 def setting(identity: CellKey, /, **fields: Any) -> Change:

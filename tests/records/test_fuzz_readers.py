@@ -26,10 +26,12 @@ from pruning_core.gate.compare import compare
 from pruning_core.gate.policy import Policy, read_policy
 from pruning_core.gate.render import to_json, to_junit, to_markdown
 from pruning_core.records.run import Run, run_of
+from pruning_core.records.score import score_of
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import render
 from pruning_core.stats.intervals import median_interval
-from tests.helpers.gate_changes import small_run
+from tests.helpers.gate_changes import SMALL_SHAPE, small_run
+from tests.helpers.made_up_scores import ERROR, score_content
 
 TIMES = int(os.environ.get("PRUNING_BENCH_FUZZ", "1"))
 
@@ -48,7 +50,11 @@ def tries(count: int) -> Callable[[Any], Any]:
 
 CONTENT = small_run(seed=1, rounds=6)
 TEXT = json.dumps(CONTENT)
+OF_SCORES = score_content(ERROR, seed=1, rounds=6, **SMALL_SHAPE)
 BASELINE = run_of(json.dumps(small_run(rounds=6)).encode(), Path("baseline.json"))
+BASELINE_OF_SCORES = run_of(
+    json.dumps(score_content(ERROR, rounds=6, **SMALL_SHAPE)).encode(), Path("baseline.json")
+)
 FIELDS = sorted({name for entry in CONTENT["benchmarks"] for name in entry["extra_info"]})
 IDENTITIES = {(e["extra_info"]["suite"], e["extra_info"]["cell"]) for e in CONTENT["benchmarks"]}
 
@@ -68,27 +74,32 @@ values = st.one_of(
     st.dictionaries(st.text(max_size=5), st.integers(0, 99), max_size=3),
 )
 
-mutations = st.lists(
-    st.tuples(
-        st.integers(0, len(CONTENT["benchmarks"]) - 1),
-        st.sampled_from(FIELDS),
-        st.one_of(
-            st.tuples(st.just("set"), values),
-            st.tuples(st.just("delete"), st.none()),
-            st.tuples(st.just("scale"), st.sampled_from([0.0, -1.0, 0.5, 0.97, 1.03, 2.0, 1e9, 1e-9])),
-            st.tuples(st.just("repeat"), st.none()),
-            st.tuples(st.just("drop"), st.none()),
-            st.tuples(st.just("shift"), st.floats(-2, 2)),
+SCORE_FIELDS = sorted({name for e in OF_SCORES["benchmarks"] for name in e["extra_info"] if "score" in name})
+
+
+def mutations_of(fields: list[str]) -> Any:
+    """Return lists of changes to fields of the small run's entries."""
+    return st.lists(
+        st.tuples(
+            st.integers(0, len(CONTENT["benchmarks"]) - 1),
+            st.sampled_from(fields),
+            st.one_of(
+                st.tuples(st.just("set"), values),
+                st.tuples(st.just("delete"), st.none()),
+                st.tuples(st.just("scale"), st.sampled_from([0.0, -1.0, 0.5, 0.97, 1.03, 2.0, 1e9, 1e-9])),
+                st.tuples(st.just("repeat"), st.none()),
+                st.tuples(st.just("drop"), st.none()),
+                st.tuples(st.just("shift"), st.floats(-2, 2)),
+            ),
         ),
-    ),
-    min_size=1,
-    max_size=4,
-)
+        min_size=1,
+        max_size=4,
+    )
 
 
-def mutated(changes: list[tuple[int, str, tuple[str, Any]]]) -> dict[str, Any]:
-    """Return the small run with changes to its entries."""
-    content = copy.deepcopy(CONTENT)
+def mutated(changes: list[tuple[int, str, tuple[str, Any]]], small: dict[str, Any]) -> dict[str, Any]:
+    """Return a small run with changes to its entries."""
+    content = copy.deepcopy(small)
     for place, field, (how, value) in changes:
         entries = content["benchmarks"]
         entry = entries[place % len(entries)]
@@ -147,15 +158,15 @@ def read(data: bytes) -> Run | PruningBenchError:
     return outcome_of(lambda: run_of(data, Path("run.json")))
 
 
-def is_told_or_judged(data: bytes) -> bool:
+def is_told_or_judged(data: bytes, baseline: Run = BASELINE) -> bool:
     """Tell whether a file is refused in one line; one that can be read is checked, judged and shown."""
     run = read(data)
     if isinstance(run, PruningBenchError):
         return is_one_line(run)
     hangs_together(run)
-    for pair in ((BASELINE, run), (run, BASELINE)):
+    for pair in ((baseline, run), (run, baseline)):
         result = compare(*pair, Policy())
-        if result.exit_code == 0 and pair[0] is BASELINE:
+        if result.exit_code == 0 and pair[0] is baseline:
             sound = {(r["suite"], r["cell"]) for r in run.records if r["status"] == "ok"}
             assert sound >= IDENTITIES
         for write in (to_json, to_junit, to_markdown):
@@ -165,10 +176,22 @@ def is_told_or_judged(data: bytes) -> bool:
 
 
 @tries(450)
-@given(mutations)
+@given(mutations_of(FIELDS))
 def test_altered_records_are_refused_or_hang_together(changes: list[Any]) -> None:
     """A run with altered fields is refused in one line, or judged by numbers that its rounds give."""
-    assert is_told_or_judged(json.dumps(mutated(changes)).encode())
+    assert is_told_or_judged(json.dumps(mutated(changes, CONTENT)).encode())
+
+
+@tries(300)
+@given(mutations_of(SCORE_FIELDS))
+def test_altered_scores_are_refused_or_hang_together(changes: list[Any]) -> None:
+    """A run of altered scores is refused in one line, or judged and shown like any other."""
+    data = json.dumps(mutated(changes, OF_SCORES)).encode()
+    assert is_told_or_judged(data, BASELINE_OF_SCORES)
+    run = read(data)
+    if isinstance(run, Run):
+        assert render(build_report([run]), "html").encode()
+        assert all(math.isfinite(s.value) for r in run.records if (s := score_of(r)))
 
 
 @tries(250)

@@ -12,6 +12,7 @@ import pytest
 
 from pruning_core.report.command import write_report
 from tests.helpers import record_factory as factory
+from tests.helpers.made_up_scores import ERROR, score_content, two_tasks
 from tests.helpers.results import published_run
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -118,7 +119,7 @@ def test_the_table_sorts_and_filters(page: Any) -> None:
         )
         return found
 
-    at = run(page, "DATA.columns.findIndex(c => c.id === 'accuracy')")
+    at = run(page, "DATA.columns.findIndex(c => c.id === 'score')")
     button = f"document.querySelectorAll('#cells th button')[{at}]"
     page.execute_script(f"{button}.click()")
     up = [float(text) for text in column(at)]
@@ -366,6 +367,7 @@ def test_ratios_above_the_kept_channels_do_not_overlap(browser: Any, tmp_path: P
     """The tutorial's 19 ratios, from the run in results/: those without room have no number above."""
     write_report([published_run("post-bf16")], "html", tmp_path / "r.html")
     browser.set_window_size(1200, 900)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})  # of a test before
     browser.get((tmp_path / "r.html").as_uri())
     boxes = run(
         browser,
@@ -382,3 +384,68 @@ def test_it_fits_a_phone(page: Any, width: int) -> None:
     set_width(page, width)
     inner = run(page, "innerWidth")
     assert run(page, "document.documentElement.scrollWidth") <= inner
+
+
+@pytest.fixture
+def task_page(browser: Any, tmp_path: Path) -> Any:
+    """Open the page of a classification and of a task whose score is the better the lower it is."""
+    content = two_tasks(factory.make_content(), score_content(ERROR))
+    path = factory.write(content, tmp_path / "tasks.json")
+    write_report([path], "html", tmp_path / "r.html")
+    browser.set_window_size(1200, 900)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get((tmp_path / "r.html").as_uri())
+    set_value(browser, "group", "unet on shapes (mean absolute error ↓)", "change")
+    return browser
+
+
+def test_a_score_of_which_lower_is_better_is_drawn_and_budgeted(task_page: Any) -> None:
+    """The axis says the good side, the front falls, and what is worse by more than the budget is grey."""
+    assert task_page.get_log("browser") == []
+    texts = run(task_page, "[...document.querySelectorAll('#by-latency text')].map(e => e.textContent)")
+    assert "mean absolute error, lower is better" in texts
+    label = "document.getElementById('lost-label').textContent"
+    assert run(task_page, label) == "mean absolute error gained, at most"
+    assert run(task_page, "document.getElementById('max-lost').value") == "0.0033"  # a hundredth of dense
+    assert "magnitude 0.25" in best_of(task_page)
+    assert "mean absolute error 0.3278" in best_of(task_page)
+    assert run(task_page, "chosen().filter(fits).every(p => p.lost <= 0.0033)") is True
+    assert run(task_page, "chosen().some(p => !fits(p) && p.score > 0.34)") is True
+    set_value(task_page, "max-lost", "")
+    assert "magnitude 0.75" in best_of(task_page)
+    front = run(task_page, "pareto(chosen(), 'latency').map(p => p.score)")
+    assert len(front) > 2
+    assert front == sorted(front, reverse=True)
+    points = run(task_page, "document.querySelector('#by-latency .front').getAttribute('points')")
+    heights = [float(pair.split(",")[1]) for pair in points.split()]
+    assert heights == sorted(heights)  # down on the screen: to lower errors
+    set_value(task_page, "max-lost", -0.0001)  # better than the dense model
+    assert run(task_page, "chosen().filter(fits).every(p => p.score < 0.3278)") is True
+    assert "magnitude 0.25" in best_of(task_page)
+
+
+def test_each_score_has_its_own_budget_and_value(task_page: Any) -> None:
+    """Another network has the budget of its score; the table of cells says what each value is of."""
+    set_value(task_page, "max-lost", 0.02)
+    set_value(task_page, "group", "resnet18 on digits", "change")
+    assert run(task_page, "document.getElementById('lost-label').textContent").startswith(
+        "points of accuracy"
+    )
+    assert run(task_page, "document.getElementById('max-lost').value") == "1.0"
+    assert "accuracy 96." in best_of(task_page)
+    assert "accuracy, %" in run(
+        task_page, "[...document.querySelectorAll('#by-macs text')].map(e => e.textContent)"
+    )
+    set_value(task_page, "group", "unet on shapes (mean absolute error ↓)", "change")
+    assert run(task_page, "document.getElementById('max-lost').value") == "0.02"
+    ids = run(task_page, "DATA.columns.map(c => c.id)")
+    what, value = ids.index("scored"), ids.index("score")
+    rows = "[...document.querySelectorAll('#cells tbody tr')]"
+    cells = run(task_page, f"{rows}.map(row => [...row.cells].map(cell => cell.firstChild.data))")
+    found = {(cell[0], cell[what], cell[value]) for cell in cells}
+    assert ("unet", "mean absolute error ↓", "0.3333") in found
+    assert ("resnet18", "accuracy %", "96.67") in found
+    task_page.execute_script("document.querySelector('#by-latency .point').dispatchEvent(new Event('focus'))")
+    lines = run(task_page, "[...document.querySelectorAll('#tip .line')].map(e => e.textContent)")
+    assert lines[1].startswith("mean absolute error 0.3")
+    assert lines[1].endswith(("dense", "as dense"))

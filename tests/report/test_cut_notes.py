@@ -99,10 +99,11 @@ def test_every_format_tells(tmp_path: Path) -> None:
 
 def test_the_page_tells_it_of_a_point(tmp_path: Path) -> None:
     """Among the facts of a point stand its proof and its groups kept whole, in words."""
-    from pruning_core.report.page.points import point_columns
+    from pruning_core.report.page.points import measures_in, point_columns
 
     content = content_with({0.5: {"proof": NORM, **kept({"conv1": "it has 8"})}}, ("latency",))
-    facts: Any = point_columns(report_on(content, tmp_path))["facts"]
+    report = report_on(content, tmp_path)
+    facts: Any = point_columns(report, measures_in(report))["facts"]
     assert "conv1: it has 8" in str(facts["kept_whole"])
     assert NORM in str(facts["proof"])
 

@@ -20,7 +20,8 @@ from pruning_core.report.command import write_report
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.figure import _mark_of
 from pruning_core.report.number_format import number_text
-from pruning_core.report.page import COLUMNS, page_chunks
+from pruning_core.report.page import page_chunks
+from pruning_core.report.page.points import COLUMNS
 from pruning_core.report.table import Report, texts_of
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
@@ -116,7 +117,7 @@ def test_every_latency_cell_is_a_point(tmp_path: Path) -> None:
     facts = items_of(data["facts"]["latency_p99_ms"])
     for number, (point, cell) in enumerate(zip(points, cells, strict=True)):
         assert point["latency"] == cell["latency_ms"]
-        assert point["accuracy"] == cell["accuracy"]
+        assert point["score"] == cell["accuracy"]
         assert point["total"] == cell["total_speedup"]
         assert point["speedup"] == (None if cell["is_control"] else cell["speedup"])
         assert point["macs"] == MACS[cell["ratio"]]

@@ -149,3 +149,35 @@ def test_what_travels_is_plain():
     assert type(sent["contaminated"]) is bool
     assert "log_ratios" not in sent
     assert json.loads(json.dumps(sent)) == sent
+
+
+def scored(record, name, better, score, drop=None):
+    """Return a summary with a score of another task in place of its accuracy."""
+    found = {key: value for key, value in record.items() if not key.startswith("accuracy")}
+    found |= {"score": score, "score_name": name, "score_better": better}
+    return found if drop is None else {**found, "score_drop": drop}
+
+
+def test_the_score_of_another_task_stands_under_its_name():
+    """A table of one task says in its first line what is scored; values and drops are plain numbers."""
+    error = ("mean absolute error", "lower")
+    rows = [scored(latency(), *error, 3.25), scored(accuracy(), *error, 3.25, 0.125)]
+    lines = summary_table([summary_fields(row) for row in rows])
+    assert "mean absolute error ↓" in lines[0]
+    assert lines[2].split() == ["cell", "speed-up", "[interval]", "ms", "score", "drop"]
+    assert lines[3].split()[-2:] == ["3.250", "0.125"]
+    assert lines[4] == "drop: by how much worse than dense."
+    assert not any("%" in line or "accuracy" in line for line in lines)
+
+
+def test_tasks_side_by_side_say_what_is_scored_in_each_row():
+    """Where there are several tasks each row names its score, and an accuracy is said to be in percent."""
+    unet = {"model": "unet", "dataset": "shapes"}
+    rows = [latency(), accuracy()]
+    rows += [scored({**row, **unet}, "mean IoU", "higher", 0.71234, 0.0312) for row in rows]
+    lines = summary_table([summary_fields(row) for row in rows])
+    assert lines[2].split()[:2] + lines[2].split()[-2:] == ["resnet18", "digits", "98.00%", "1.00"]
+    assert "accuracy" in lines[2]
+    assert "mean IoU ↑" in lines[3]
+    assert lines[3].split()[-2:] == ["0.7123", "0.0312"]
+    assert max(map(cell_len, lines)) <= WIDTH

@@ -14,7 +14,8 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from pruning_core.console.escaping import for_html, for_script
-from pruning_core.report.page.points import COLUMNS, point_columns
+from pruning_core.records.score import Measure
+from pruning_core.report.page.points import columns_of, measures_in, point_columns
 from pruning_core.report.table import Column, Report, Table, texts_of
 
 if TYPE_CHECKING:
@@ -40,14 +41,16 @@ def page_chunks(report: Report, verdicts: "GateResult | None" = None) -> Iterato
     script = _read("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+    measures = measures_in(report)
     texts = {
+        **_score_words(measures),
         "policy": policy,
         "style": _read("page.css"),
         "files": for_html(_files(report)),
         "runs": _runs(report),
         "warnings": _warnings(report),
         "verdicts": _verdicts(verdicts) if verdicts else "",
-        "words": _words(report),
+        "words": _words(report, columns_of(measures)),
         "script": script,
     }
     before, tables, between, data, after = re.split(r"(\$tables|\$data)", _read("page.html"))
@@ -55,16 +58,21 @@ def page_chunks(report: Report, verdicts: "GateResult | None" = None) -> Iterato
     yield Template(before).substitute(texts)
     yield from _tables(report.tables)
     yield Template(between).substitute(texts)
-    yield from _data(report)
+    yield from _data(report, measures)
     yield Template(after).substitute(texts)
 
 
-def _data(report: Report) -> Iterator[str]:
+def _data(report: Report, measures: Sequence[Measure]) -> Iterator[str]:
+    columns = columns_of(measures)
     content = {
-        "columns": [{"id": c.id, "header": c.header, "kind": c.kind, "meaning": c.meaning} for c in COLUMNS],
+        "columns": [{"id": c.id, "header": c.header, "kind": c.kind, "meaning": c.meaning} for c in columns],
+        "measures": [
+            {"name": m.name, "lower": m.lower_is_better, "percent": m.is_accuracy, "direction": m.direction}
+            for m in measures
+        ],
         "widths": list(_widths(report)),
         "max_rows": MAX_ROWS,
-        **point_columns(report),
+        **point_columns(report, measures),
     }
     end = "{"
     for name, value in content.items():
@@ -83,7 +91,7 @@ def _widths(report: Report) -> Iterator[dict[str, Any]]:
         for cell in index.run.records:
             if cell["suite"] != "cost" or not cell.get("widths") or not cell.get("dense_widths"):
                 continue
-            group = f"{cell.get('model')} on {index.dataset_of(cell)}"
+            group = index.subject_of(cell).network_title
             if (group, cell.get("key")) not in seen:
                 seen.add((group, cell.get("key")))
                 yield {
@@ -101,10 +109,25 @@ def _files(report: Report) -> str:
     return ", ".join(names[:MAX_NAMED] + more)
 
 
-def _words(report: Report) -> str:
+def _score_words(measures: Sequence[Measure]) -> dict[str, str]:
+    """Return what the page calls its scores: by name where there is one."""
+    name, title, interval = "score", "Score", "scores 95 %, where the task gives an interval"
+    if len(measures) == 1:
+        name, title = measures[0].name, measures[0].title
+        interval = f"{name} 95 %{' (Wilson)' if measures[0].is_accuracy else ', where there is an interval'}"
+    points = all(measure.is_accuracy for measure in measures)
+    return {
+        "score_title": for_html(title),
+        "score_interval": for_html(interval),
+        "lost": f"{'Points lost are' if points else 'What is lost is'} counted from the dense model's "
+        + for_html(name),
+    }
+
+
+def _words(report: Report, columns: Sequence[Column]) -> str:
     """Return what each heading of the page means, once; a training's speed-up is not that of a cell."""
     meanings: dict[str, dict[str, None]] = {}
-    for column in (*COLUMNS, *(column for table in report.tables for column in table.columns)):
+    for column in (*columns, *(column for table in report.tables for column in table.columns)):
         if column.meaning:
             meanings.setdefault(column.word, {})[column.meaning] = None
     return "".join(

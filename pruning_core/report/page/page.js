@@ -9,7 +9,7 @@ const POINTS = Array.from({ length: DATA.count }, (_, i) => Object.fromEntries([
 for (const p of POINTS) p.search = `${p.title} ${p.group} ${p.cell}`.toLowerCase();
 const SVG = "http://www.w3.org/2000/svg";
 const DENSE = "dense";
-const state = { group: "", target: "", batch: "", maxLost: Infinity, maxLatency: Infinity, text: "", sort: "latency", down: false, hidden: new Set(), tip: null };
+const state = { group: "", target: "", batch: "", maxLost: Infinity, maxLatency: Infinity, lost: new Map(), text: "", sort: "latency", down: false, hidden: new Set(), tip: null };
 
 function make(name, attributes, ...children) {
   const svg = ["svg", "g", "path", "line", "text", "polyline"].includes(name);
@@ -21,8 +21,12 @@ function make(name, attributes, ...children) {
 const byId = (id) => document.getElementById(id);
 const unique = (values) => [...new Set(values)];
 const present = (v) => v !== null && v !== undefined && isFinite(v);
+// What is scored of a point; its value as it is read, and so that more is better.
+const measureOf = (p) => DATA.measures[p.measure];
+const scoreText = (p) => SHOWN.score[0][p.number] + (measureOf(p).percent ? " %" : "");
+const goodness = (p) => measureOf(p).lower ? -p.score : p.score;
 const inPoints = (x) => `${+(100 * x).toFixed(2)} points`;
-const percent = (x) => (100 * x).toFixed(2) + " %";
+const cut = (text, letters) => text.length > letters ? text.slice(0, letters - 1) + "…" : text;
 function short(x) {
   if (x === null || x === undefined) return "–";
   if (x === 0) return "0";
@@ -87,7 +91,10 @@ function axis(values, low, high, log) {
   if (log) {
     from = Math.log10(from); to = Math.log10(to);
     if (to - from < 0.3) { from -= 0.15; to += 0.15; }
-  } else if (to - from < 1e-9) { from -= Math.abs(from) * 0.05 + 1e-3; to += Math.abs(to) * 0.05 + 1e-3; }
+  } else {
+    const size = Math.max(Math.abs(from), Math.abs(to)) || 1, more = 0.05 * size + 1e-3 * Math.min(size, 1);
+    if (to - from < 1e-9 * size) { from -= more; to += more; }
+  }
   const pad = 0.06 * (to - from);
   from -= pad; to += pad;
   const at = (v) => low + ((log ? Math.log10(v) : v) - from) / (to - from) * (high - low);
@@ -130,13 +137,13 @@ function chart(id, points, options) {
     make("text", { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" }, options.titleY));
   const line = (some, key, attributes) => svg.append(make("polyline", { fill: "none", ...attributes, points: some.map((p) => `${x.at(p[options.x])},${y.at(p[key])}`).join(" ") }));
   const left = shown.filter((p) => fits(p) && (options.exact || trusted(p)));
-  if (options.front) line(pareto(left, options.x, options.y), options.y, { class: "front" });
+  if (options.front) line(pareto(left, options.x), options.y, { class: "front" });
   const rising = [...shown].sort((a, b) => a[options.x] - b[options.x]);
   if (options.ideal) for (const method of unique(shown.map((p) => p.method))) {
     line(rising.filter((p) => p.method === method && p[options.ideal] > 0), options.ideal, { class: "ideal" });
   }
   if (options.fronts) for (const some of grouped(left, (p) => p.backend + p.target)) {
-    line(pareto(some, options.x, options.y), options.y, { class: "own-front", style: `stroke:${colour(some[0])}` });
+    line(pareto(some, options.x), options.y, { class: "own-front", style: `stroke:${colour(some[0])}` });
   }
   if (options.lines) for (const some of grouped(rising, (p) => [p.backend, p.target, p.method].join("|"))) {
     line(some, options.y, { style: `stroke:${colour(some[0])}`, "stroke-dasharray": dash(some[0].method) });
@@ -158,7 +165,7 @@ function chart(id, points, options) {
     group.append(point);
     svg.append(group);
   }
-  if (options.ratios) nameRatios(svg, placed, options, pareto(left, options.x, options.y), { left: L, right: W - R, top: 2, bottom: H - B });
+  if (options.ratios) nameRatios(svg, placed, options, pareto(left, options.x), { left: L, right: W - R, top: 2, bottom: H - B });
   svg.querySelector(".point").setAttribute("tabindex", "0");
   svg.addEventListener("keydown", walk);
   holder.append(svg);
@@ -217,22 +224,23 @@ function grouped(points, key) {
   return [...groups.values()];
 }
 
-function pareto(points, x, y) {
-  const sorted = [...points].sort((a, b) => a[x] - b[x] || b[y] - a[y]);
+function pareto(points, x) {
+  const sorted = [...points].sort((a, b) => a[x] - b[x] || goodness(b) - goodness(a));
   let best = -Infinity;
-  return sorted.filter((p) => p[y] > best && ((best = p[y]), true));
+  return sorted.filter((p) => goodness(p) > best && ((best = goodness(p)), true));
 }
 
 // What a point is, in eight lines; all fields of its record on request.
 function linesOf(p) {
   const told = (id) => SHOWN[id].map((texts) => texts[p.number]), known = ([number]) => number !== "–";
   const interval = ([, bounds]) => bounds ? ` [${bounds}]` : "";
-  const [accuracy, latency, speedup, total, macs, params, size] = ["accuracy", "latency", "speedup", "total", "macs", "params", "size_bytes"].map(told);
-  const lost = p.lost !== null ? `, ${inPoints(p.lost)} lost` : "";
+  const [score, latency, speedup, total, macs, params, size] = ["score", "latency", "speedup", "total", "macs", "params", "size_bytes"].map(told);
+  const lost = p.lost === null ? "" : measureOf(p).percent ? `, ${inPoints(p.lost)} lost`
+    : p.lost === 0 ? ", as dense" : `, ${short(Math.abs(p.lost))} ${p.lost > 0 ? "worse" : "better"} than dense`;
   const fewer = p.mac_reduction && p.ratio ? `, ${short(p.mac_reduction)} times fewer than dense` : "";
   return [
     `${p.model} on ${p.dataset}`,
-    `accuracy ${accuracy[0]} %${interval(accuracy)}${lost}`,
+    `${measureOf(p).name} ${scoreText(p)}${interval(score)}${lost}`,
     `latency ${latency[0]} ms${interval(latency)}`,
     known(speedup) ? `speed-up ${speedup[0]}×${interval(speedup)} over dense on the same backend` : "speed-up: none, this is what others are compared with",
     known(total) ? `total speed-up ${total[0]}×${interval(total)} over dense eager fp32` : "total speed-up: not known",
@@ -282,13 +290,13 @@ const offered = () => POINTS.filter((p) => p.group === state.group && (!state.ta
 const chosen = () => offered().filter((p) => ![p.backend, p.method, p.target].some((name) => state.hidden.has(name)));
 
 function findBest(points) {
-  const within = points.filter((p) => fits(p) && p.accuracy !== null && p.latency !== null), left = within.filter(trusted);
-  // Fastest within both budgets by the upper bound of its latency; among equals the more accurate.
-  state.best = left.sort((a, b) => slowest(a) - slowest(b) || b.accuracy - a.accuracy)[0] || null;
+  const within = points.filter((p) => fits(p) && p.score !== null && p.latency !== null), left = within.filter(trusted);
+  // Fastest within both budgets by the upper bound of its latency; among equals the better one.
+  state.best = left.sort((a, b) => slowest(a) - slowest(b) || goodness(b) - goodness(a))[0] || null;
   const best = state.best, untrusted = within.length - left.length;
   const skipped = untrusted ? `; ${untrusted} more ${untrusted > 1 ? "are" : "is"} contaminated or failed, and not recommended` : "";
   byId("best").textContent = best
-    ? `Fastest cell within the budgets: ${best.title}, at most ${short(slowest(best))} ms, accuracy ${percent(best.accuracy)}`
+    ? `Fastest cell within the budgets: ${best.title}, at most ${short(slowest(best))} ms, ${measureOf(best).name} ${scoreText(best)}`
       + (present(best.total_low) ? `, at least ${short(best.total_low)}× as fast as dense eager fp32` : "") + ` (${left.length} ${left.length > 1 ? "cells fit" : "cell fits"}${skipped})`
     : untrusted ? `Nothing to recommend: all ${untrusted} cells within the budgets are contaminated or failed.` : "No cell fits both budgets.";
 }
@@ -378,10 +386,12 @@ function draw() {
   hideTip();
   findBest(points);
   drawLegend();
-  const accuracy = { y: "accuracy", yBars: ["accuracy_low", "accuracy_high"], titleY: "accuracy, %", showY: (v) => String(+(100 * v).toPrecision(4)), front: true };
+  const measure = measureHere(), name = cut(measure.name, 30);
+  const score = { y: "score", yBars: ["score_low", "score_high"], titleY: measure.percent ? `${name}, %` : `${name}, ${measure.direction}`,
+    showY: (v) => String(+(measure.percent ? 100 * v : v).toPrecision(measure.percent ? 4 : 6)), front: true };
   byId("shown").textContent = [state.group, named(unique(points.map((p) => p.file)))].filter(Boolean).join("; ");
-  chart("by-latency", points, { ...accuracy, ratios: true, x: "latency", xBars: ["latency_low", "latency_high"], logX: true, titleX: "latency of a call, ms", label: "accuracy against latency", fronts: true });
-  chart("by-macs", points, { ...accuracy, x: "macs", logX: true, titleX: "MACs of an image", label: "accuracy against MACs", exact: true, ratios: true });
+  chart("by-latency", points, { ...score, ratios: true, x: "latency", xBars: ["latency_low", "latency_high"], logX: true, titleX: "latency of a call, ms", label: `${name} against latency`, fronts: true });
+  chart("by-macs", points, { ...score, x: "macs", logX: true, titleX: "MACs of an image", label: `${name} against MACs`, exact: true, ratios: true });
   chart("by-ratio", points.filter((p) => p.ratio > 0), { x: "ratio", y: "speedup", yBars: ["speedup_low", "speedup_high"], logY: true, titleX: "ratio", titleY: "speed-up over dense, same backend", label: "speed-up against ratio", ideal: "mac_reduction", lines: true, ticksX: unique(points.map((p) => p.ratio)).filter((v) => v > 0) });
   drawWidths();
 }
@@ -396,12 +406,18 @@ function chooseGroup() {
   fill(byId("batch"), batches.map(String));
   state.target = "";
   state.batch = byId("batch").value = String(batches[0] ?? "");
+  const measure = measureHere();
+  byId("lost-label").textContent = measure.percent ? `points of ${measure.name} lost, at most` : `${measure.name} ${measure.lower ? "gained" : "lost"}, at most`;
+  byId("max-lost").value = state.lost.get(measure) ?? (measure.percent ? "1.0" : hundredth(points.find((p) => p.method === DENSE)));
   readBudgets();
 }
+// What is scored of the network that is shown; a hundredth of a score, to begin with as what may be lost.
+function measureHere() { return measureOf(POINTS.find((p) => p.group === state.group)); }
+const hundredth = (p) => p && present(p.score) ? String(+(Math.abs(p.score) / 100).toPrecision(2)) : "";
 // An empty field is no limit; any number will do.
 function readBudgets() {
   const limit = (id) => byId(id).value === "" ? Infinity : Number(byId(id).value);
-  state.maxLost = limit("max-lost") / 100;
+  state.maxLost = measureHere().percent ? limit("max-lost") / 100 : limit("max-lost");
   state.maxLatency = limit("max-latency");
   draw();
 }
@@ -424,6 +440,7 @@ state.group = groups[0] || "";
 byId("group").addEventListener("change", (e) => { state.group = e.target.value; chooseGroup(); });
 byId("target").addEventListener("change", (e) => { state.target = e.target.value; draw(); });
 byId("batch").addEventListener("change", (e) => { state.batch = e.target.value; draw(); });
+byId("max-lost").addEventListener("input", (e) => state.lost.set(measureHere(), e.target.value));
 for (const id of ["max-lost", "max-latency"]) byId(id).addEventListener("input", readBudgets);
 byId("filter").addEventListener("input", (e) => { state.text = e.target.value; drawTable(); });
 addEventListener("keydown", (e) => { if (e.key === "Escape") closeTip(); });

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from pruning_core.records.cuts import explain_whole
 from pruning_core.records.fields import FIELDS, Record
+from pruning_core.records.score import ACCURACY, Measure, score_of
 from pruning_core.report.cells import origin_of
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
 from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
-from pruning_core.report.table import Column, Report, flags_of
+from pruning_core.report.table import Column, Report, flags_of, score_column
 
-COLUMNS = (
+_BEFORE = (
     Column("model", "model", "text"),
     Column("dataset", "dataset", "text"),
     Column("method", "method", "text"),
@@ -23,7 +24,8 @@ COLUMNS = (
     Column("backend", "backend", "text"),
     Column("target", "device", "text"),
     Column("batch", "batch", "count"),
-    Column("accuracy", "accuracy %", "percent"),
+)
+_AFTER = (
     Column("latency", "ms", "ms"),
     Column("speedup", "speed-up", "factor"),
     Column("total", "total speed-up", "factor"),
@@ -31,7 +33,13 @@ COLUMNS = (
     Column("params", "params", "params"),
     Column("size_bytes", "size", "bytes"),
 )
-"""Of the table of cells; `id` names the value of a point."""
+COLUMNS = (*_BEFORE, score_column(ACCURACY, id="score"), *_AFTER)
+"""Of the table of cells of classifications; `id` names the value of a point."""
+
+_OF_SEVERAL = (
+    Column("scored", "score", "text", explanation="what is scored; an arrow points to the better values"),
+    Column("score", "value", "score", explanation="of that score, on all test examples [95 % interval]"),
+)
 
 _OF_RECORD = {
     "model": "model",
@@ -41,9 +49,6 @@ _OF_RECORD = {
     "latency": "latency_ms",
     "latency_low": "latency_low_ms",
     "latency_high": "latency_high_ms",
-    "accuracy": "accuracy",
-    "accuracy_low": "accuracy_low",
-    "accuracy_high": "accuracy_high",
     "mac_reduction": "mac_reduction",
     "contaminated": "contaminated",
     "status": "status",
@@ -64,21 +69,47 @@ class _Source(NamedTuple):
     record: Record
     cost: Record
     total: Estimate | None
-    dense_accuracy: float | None  # of the dense model on the same file and device, on eager fp32 if there
+    measure: Measure
+    dense_score: float | None  # of the dense model on the same file and device, on eager fp32 if there
 
 
-def point_columns(report: Report) -> dict[str, object]:
+def measures_in(report: Report) -> list[Measure]:
+    """Return what is scored of the points of a report; where it has none, what its tables score."""
+    found = {
+        index.subject_of(record).measure: None
+        for index in report.indexes
+        for record in index.run.records
+        if record["suite"] == "latency"
+    }
+    others = (subject.measure for index in report.indexes for subject in index.subjects())
+    return list(found or dict.fromkeys(others)) or [ACCURACY]
+
+
+def columns_of(measures: Sequence[Measure]) -> tuple[Column, ...]:
+    """Return the columns of the table of cells: that of the score, or of several what it is and its value."""
+    if len(measures) > 1:
+        return (*_BEFORE, *_OF_SEVERAL, *_AFTER)
+    return (*_BEFORE, score_column(measures[0], id="score"), *_AFTER)
+
+
+def point_columns(report: Report, measures: Sequence[Measure]) -> dict[str, object]:
     """Return the points of a report, for JSON.
 
+    Args:
+        report: What `build_report` made.
+        measures: What `measures_in` found there.
+
     Returns:
-        `count`; `values`, exact; `shown`, those of `COLUMNS` as people read them, numbers and intervals
+        `count`; `values`, exact; `shown`, those of `columns_of` as people read them, numbers and intervals
         apart; `facts`, the fields of the record as text. Each is name → column: a list with an item a point,
         or `texts` and `at`, which text a point has, where few texts come again and again.
     """
     sources = list(_sources(report))
-    values = dict(_values(sources, several=len(report.indexes) > 1))
+    values = dict(_values(sources, measures, several=len(report.indexes) > 1))
     flags = [flags_of([source.record]) for source in sources]
-    shown = {column.id: _shown(values, column) for column in COLUMNS}
+    shown = {column.id: _shown(values, column) for column in columns_of(measures)}
+    kinds = [score_column(source.measure).kind for source in sources]
+    shown["score"] = _shown(values, score_column(measures[0], id="score"), kinds)
     numbers, intervals = shown["ratio"]
     shown["ratio"] = ([" ".join(filter(None, pair)) for pair in zip(numbers, flags, strict=True)], intervals)
     return {
@@ -95,35 +126,43 @@ def _sources(report: Report) -> Iterator[_Source]:
     records = (record for index in report.indexes for record in index.run.records)
     costs = {record.get("key"): record for record in records if record["suite"] == "cost"}
     for index in report.indexes:
-        dense = _dense_accuracies(index)
+        dense = _dense_scores(index)
         for record in index.run.records:
             if record["suite"] == "latency":
-                cost = costs.get(record.get("key"), {})
-                yield _Source(
-                    index, record, cost, index.total_speedup(record), dense.get(_network(index, record))
-                )
+                cost, total = costs.get(record.get("key"), {}), index.total_speedup(record)
+                measure = index.subject_of(record).measure
+                yield _Source(index, record, cost, total, measure, dense.get(_network(index, record)))
 
 
-def _network(index: RunIndex, record: Record) -> tuple[str, str, str]:
-    return index.dataset_of(record), str(record.get("model")), str(record.get("device"))
+def _network(index: RunIndex, record: Record) -> tuple[object, ...]:
+    return *index.subject_of(record).network, str(record.get("device"))
 
 
-def _dense_accuracies(index: RunIndex) -> dict[tuple[str, str, str], float]:
-    found: dict[tuple[str, str, str], float] = {}
+def _dense_scores(index: RunIndex) -> dict[tuple[object, ...], float]:
+    found: dict[tuple[object, ...], float] = {}
     for record in index.run.records:
-        if record.get("method") == DENSE and "accuracy" in record:
+        score = score_of(record)
+        if record.get("method") == DENSE and score:
             if (record.get("backend"), record.get("precision")) == REFERENCE:
-                found[_network(index, record)] = record["accuracy"]
+                found[_network(index, record)] = score.value
             else:
-                found.setdefault(_network(index, record), record["accuracy"])
+                found.setdefault(_network(index, record), score.value)
     return found
 
 
-def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Values]]:
+def _values(
+    sources: Sequence[_Source], measures: Sequence[Measure], several: bool
+) -> Iterator[tuple[str, Values]]:
     for name, field in _OF_RECORD.items():
         yield name, [_finite(source.record.get(field)) for source in sources]
     datasets = [source.run.dataset_of(source.record) for source in sources]
     yield "dataset", datasets
+    scores = [score_of(source.record) for source in sources]
+    for name, bound in (("score", "value"), ("score_low", "low"), ("score_high", "high")):
+        yield name, [getattr(score, bound, None) for score in scores]
+    numbers = {measure: number for number, measure in enumerate(measures)}
+    yield "measure", [numbers[source.measure] for source in sources]
+    yield "scored", [source.measure.heading for source in sources]
     for name in ("speedup", "speedup_low", "speedup_high"):
         # A control has no gain, and its reference is itself.
         yield name, [None if s.record.get("is_control") else _finite(s.record.get(name)) for s in sources]
@@ -131,7 +170,7 @@ def _values(sources: Sequence[_Source], several: bool) -> Iterator[tuple[str, Va
         yield name, [source.cost.get(name) for source in sources]
     for name, bound in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
         yield name, [_finite(getattr(source.total, bound)) if source.total else None for source in sources]
-    yield "group", [f"{s.record.get('model')} on {name}" for s, name in zip(sources, datasets, strict=True)]
+    yield "group", [source.run.subject_of(source.record).network_title for source in sources]
     backends = [f"{s.record.get('backend')} {s.record.get('precision')}" for s in sources]
     targets = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
     yield "backend", backends
@@ -148,19 +187,23 @@ def _title(record: Record, backend: str, target: str) -> str:
 
 
 def _lost(source: _Source) -> float | None:
-    """Return the accuracy lost to the dense model, as a fraction; 0.01 is a point."""
-    accuracy = source.record.get("accuracy")
-    if accuracy is None or source.dense_accuracy is None:
+    """Return how much worse than the dense model it is; of an accuracy 0.01 is a point."""
+    score = score_of(source.record)
+    if score is None or source.dense_score is None:
         return None
-    return source.dense_accuracy - float(accuracy)
+    return source.measure.worse_by(source.dense_score, score.value)
 
 
-def _shown(values: dict[str, Values], column: Column) -> tuple[list[str], list[str]]:
+def _shown(
+    values: dict[str, Values], column: Column, kinds: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
     name, empty = column.id, [None] * len(values[column.id])
     bounds = (values.get(f"{name}_low", empty), values.get(f"{name}_high", empty))
     texts = [
-        number_text(value if value is None or low is None else Estimate(value, low, high), column.kind)
-        for value, low, high in zip(values[name], *bounds, strict=True)
+        number_text(value if value is None or low is None else Estimate(value, low, high), kind)
+        for value, low, high, kind in zip(
+            values[name], *bounds, kinds or [column.kind] * len(empty), strict=True
+        )
     ]
     return [number for number, _ in texts], [interval for _, interval in texts]
 
