@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.spec import CheckpointSpec, key_of
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.base import Dataset
+from pruning_core.datasets.normalization import normalize_dataset
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.store.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ class Workspace:
     display: ProgressDisplay
     data_root: Path | None = None
     download: bool = False
-    normalize: Literal["dataset", "[-1,1]"] = "dataset"
+    pictures: PictureOptions = field(default_factory=PictureOptions)
     before_first_training: Callable[[], None] | None = None
     """Called once, before anything is trained: it says how long all of it will take."""
 
@@ -35,13 +36,14 @@ class Workspace:
         if name not in self._datasets:
             cache = self.store.root / "datasets"
             dataset = load_dataset(
-                name, data_root=self.data_root, cache=cache, download=self.download, display=self.display
+                name,
+                data_root=self.data_root,
+                cache=cache,
+                download=self.download,
+                display=self.display,
+                pictures=self.pictures,
             )
-            if self.normalize == "[-1,1]":
-                halves = (0.5,) * dataset.spec.channels
-                spec = dataset.spec.model_copy(update={"mean": halves, "std": halves})
-                dataset = replace(dataset, spec=spec)
-            self._datasets[name] = dataset
+            self._datasets[name] = normalize_dataset(dataset, self.pictures.normalize, name)
         return self._datasets[name]
 
     def find(self, spec: CheckpointSpec) -> Checkpoint | None:

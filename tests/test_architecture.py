@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 # From the ground up. A room, or a file beside the rooms, may import those that stand before it.
 ORDER = (
     *("__init__", "console", "errors", "process", "progress", "torchvision_compat", "user_code"),
-    *("files", "stats", "records", "config", "system"),
+    *("files", "stats", "records", "config", "system", "pictures"),
     *("datasets", "models", "pruning", "training", "backends", "measure"),
     *("store", "workspace", "chain", "pipeline", "suites"),
     *("gate", "report", "api", "selftest"),

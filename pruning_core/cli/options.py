@@ -1,7 +1,9 @@
 """Kinds of options that several commands share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,6 +29,25 @@ protect_option = click.option(
 ratio_of_option = click.option(
     "--ratio-of", metavar="LIST", help="Layers with a ratio of their own: layer4.*=0.8,head=0.2."
 )
+
+_PICTURE_OPTIONS = (
+    click.option(
+        "--image-size", metavar="N|HxW", help="Pictures of a folder are resized and cropped to this."
+    ),
+    click.option("--normalize", metavar="HOW", help="By dataset (default), imagenet, or [-1,1]."),
+    click.option("--test-share", type=float, help="Test on this share of one folder of classes."),
+    click.option(
+        "--skip-broken", type=int, metavar="N", help="Leave out up to N pictures that cannot be read."
+    ),
+)
+
+
+def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how pictures are read."""
+    for option in reversed(_PICTURE_OPTIONS):
+        command = option(command)
+    return command
+
 
 store_option = click.option(
     "--store",

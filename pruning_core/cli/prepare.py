@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning_core.cli.options import FOLDER, protect_option, ratio_of_option, store_option
+from pruning_core.cli.options import (
+    FOLDER,
+    picture_options,
+    protect_option,
+    ratio_of_option,
+    store_option,
+)
 from pruning_core.console.escaping import for_terminal
 
 if TYPE_CHECKING:
@@ -30,6 +36,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 )
 @protect_option
 @ratio_of_option
+@picture_options
 @_axis("threads", "Numbers of CPU threads; training takes the most. 0: all usable.")
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
@@ -44,6 +51,10 @@ def prepare(
     scope: str | None,
     protect: str | None,
     ratio_of: str | None,
+    image_size: str | None,
+    normalize: str | None,
+    test_share: float | None,
+    skip_broken: int | None,
     threads: str | None,
     seed: int | None,
     root: Path | None,
@@ -59,8 +70,10 @@ def prepare(
     from pruning_core.suites.cell_fields import mac_fields
     from pruning_core.suites.opening import load_grid, open_workspace
 
-    options = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
+    options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
     options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
+    options |= {"image_size": image_size, "normalize": normalize, "test_share": test_share}
+    options |= {"skip_broken": skip_broken}
     path = find_grid(grid, Path.cwd())
     wanted = load_grid(path, {**options, "seed": seed})
     workspace = open_workspace(

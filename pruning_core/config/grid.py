@@ -15,6 +15,7 @@ from pruning_core.config.parse import (
     parse_threads,
 )
 from pruning_core.config.patterns import Patterns, RatiosByPattern
+from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.recipes import find_recipe
 from pruning_core.config.spec import MAX_EPOCHS, FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.validation import StrictModel, lines_of, option_error
@@ -56,7 +57,7 @@ class LatencyOptions(StrictModel):
         return tuple(looks)
 
 
-class Grid(StrictModel):
+class Grid(PictureOptions):
     """The keys of a grid file; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)
@@ -73,9 +74,6 @@ class Grid(StrictModel):
     batch_sizes: tuple[int, ...] = (1, 32)
     threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
     recipe: str = Field("", description="A name in RECIPES: what the rest of the file leaves open.")
-    normalize: Literal["dataset", "[-1,1]"] = Field(
-        "dataset", description="By the dataset's own mean and deviation, or to the range from -1 to 1."
-    )
     train: TrainSpec = TrainSpec()
     fine_tune: FineTuneSpec = FineTuneSpec(epochs=2, learning_rate=0.02)
     epochs_by_ratio: tuple[tuple[float, int], ...] = Field(

@@ -53,6 +53,17 @@ class AugmentSpec(StrictModel):
 
     flip: bool = Field(description="Mirror left-right half of the time.")
     crop_padding: int = Field(ge=0, le=16, description="Pixels of reflected border to crop from at random.")
+    resized_crop: bool = Field(
+        False, description="Cut out a random part of 8 to 100 % of the area, and resize it; no border then."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not done: keys older than this field do not change."""
+        fields: dict[str, Any] = serialise(self)
+        if not fields.get("resized_crop"):
+            fields.pop("resized_crop", None)
+        return fields
 
 
 class DatasetSpec(StrictModel):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
+from pruning_core.config.pictures import PictureOptions
 from pruning_core.datasets.base import Dataset
 from pruning_core.datasets.cifar import load_cifar10, load_cifar100
 from pruning_core.datasets.digits import load_digits
@@ -43,6 +44,7 @@ def load_dataset(
     cache: Path | None = None,
     download: bool = False,
     display: ProgressDisplay | None = None,
+    pictures: PictureOptions | None = None,
 ) -> Dataset:
     """Load a dataset by name.
 
@@ -52,6 +54,7 @@ def load_dataset(
         cache: Where decoded images of a folder are kept; None keeps none.
         download: Whether a dataset that is not there may be downloaded into `data_root`.
         display: Shows that a folder is decoded, and notes about it; on standard error by default.
+        pictures: How those of a folder are read; by default as they are, all of one size.
 
     Returns:
         The dataset, on the CPU.
@@ -66,7 +69,7 @@ def load_dataset(
         return DATASETS[name](Source(_expanded(root), download))
     kind, _, path = name.partition(":")
     if kind == "folder":
-        return load_folder(_expanded(Path(path)), cache, display)
+        return load_folder(_expanded(Path(path)), cache, display, pictures)
     return call_user_function(name)
 
 

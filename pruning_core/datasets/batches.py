@@ -1,12 +1,12 @@
 """Batches: what is drawn by chance for a pass over a split, and the images that follow from it.
 
-    choices = sample_epoch(len(split.labels), spec, 256, shuffle, augmentation)   # on the CPU
-    images, labels = make_batch(split, spec, choices[:256], device)               # where the images are
+    choices = sample_epoch(split, spec, 256, shuffle, augmentation)   # on the CPU
+    images, labels = make_batch(split, spec, choices[:256], device)   # where the images are
 
 Pixels stay uint8 until a batch is cropped and mirrored: four times less memory to move than float32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import torch
@@ -14,6 +14,11 @@ from torch import Tensor
 
 from pruning_core.config.spec import AugmentSpec, DatasetSpec
 from pruning_core.datasets.base import Split
+from pruning_core.datasets.crops import central_parts, draw_parts, resize_parts
+from pruning_core.datasets.on_the_way import announce
+
+_WITH_SHIFTS, _WITH_PARTS = 4, 6
+"""Columns of what was drawn of an epoch: where images are shifted, and where they are parts of others."""
 
 
 def batches(
@@ -30,13 +35,24 @@ def batches(
     Returns:
         Pairs of normalised images, float32 (B, C, H, W), and labels, int64 (B,), on `device`.
     """
-    choices = sample_epoch(len(split.labels), spec, batch_size).to(split.images.device)
-    for start in range(0, len(choices), batch_size):
-        yield make_batch(split, spec, choices[start : start + batch_size], device)
+    choices = torch.split(sample_epoch(split, spec, batch_size).to(split.images.device), batch_size)
+    announce_batches(split, choices)
+    for chosen in choices:
+        yield make_batch(split, spec, chosen, device)
+
+
+def announce_batches(split: Split, choices: Iterable[Tensor]) -> None:
+    """Say what `make_batch` will be asked for next: images that are decoded on the way are begun with.
+
+    Args:
+        split: Images and labels.
+        choices: Batch by batch, rows of what `sample_epoch` gave.
+    """
+    announce(split.images, (chosen[:, 0] for chosen in choices))
 
 
 def sample_epoch(
-    total: int,
+    split: Split,
     spec: DatasetSpec,
     batch_size: int,
     shuffle: torch.Generator | None = None,
@@ -47,17 +63,23 @@ def sample_epoch(
     Drawn on the CPU, whatever device the images are on, so that a seed means the same images everywhere.
 
     Args:
-        total: Images in the split.
-        spec: The dataset they belong to: how to augment.
+        split: Images and labels.
+        spec: The dataset they belong to: how to augment, and the size that is wanted.
         batch_size: Images in a batch; batches draw one after another.
         shuffle: Shuffles, when given. A generator of the CPU.
         augmentation: Crops and mirrors as `spec.augment` says, when given. A generator of the CPU.
 
     Returns:
         int64 (N, 1): index of the image; with `augmentation` (N, 4): then rows and columns by which it is
-        shifted, and 1 where it is mirrored.
+        shifted, and 1 where it is mirrored. Where the images are parts of stored ones (N, 6): index, top,
+        left, height and width of the part (see `crops.py`), and 1 where it is mirrored.
     """
+    total = len(split.labels)
     indices = torch.arange(total) if shuffle is None else torch.randperm(total, generator=shuffle)  # (N,)
+    random_parts = augmentation is not None and spec.augment.resized_crop
+    if random_parts or tuple(split.images.shape[2:]) != (spec.height, spec.width):
+        parts = _sample_parts(split, spec, indices, augmentation if random_parts else None)
+        return torch.cat([indices[:, None], parts], 1)
     if augmentation is None:
         return indices[:, None]
     sizes = [min(batch_size, total - start) for start in range(0, total, batch_size)]
@@ -69,10 +91,27 @@ def sample_epoch(
 def _sample_augmentation(count: int, spec: AugmentSpec, generator: torch.Generator) -> Tensor:  # -> (B, 3)
     padding = spec.crop_padding
     shifts = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator) - padding  # (2, B, 1)
-    mirrored = torch.zeros(count, 1, dtype=torch.int64)
-    if spec.flip:
-        mirrored = (torch.rand((count, 1), generator=generator) < 0.5).long()
-    return torch.cat([shifts[0], shifts[1], mirrored], dim=1)
+    return torch.cat([shifts[0], shifts[1], _sample_mirrored(count, spec, generator)], dim=1)
+
+
+def _sample_mirrored(count: int, spec: AugmentSpec, generator: torch.Generator) -> Tensor:  # -> (B, 1)
+    if not spec.flip:
+        return torch.zeros(count, 1, dtype=torch.int64)
+    return (torch.rand((count, 1), generator=generator) < 0.5).long()
+
+
+def _sample_parts(
+    split: Split, spec: DatasetSpec, indices: Tensor, generator: torch.Generator | None
+) -> Tensor:  # -> (N, 5)
+    sizes = split.sizes
+    if sizes is None:
+        sizes = torch.tensor(split.images.shape[2:]).expand(len(split.labels), 2)
+    sizes = sizes.cpu()[indices]
+    if generator is None:
+        parts = central_parts(sizes, spec.height, spec.width)
+        return torch.cat([parts, torch.zeros(len(indices), 1, dtype=torch.int64)], 1)
+    parts = draw_parts(sizes, generator)
+    return torch.cat([parts, _sample_mirrored(len(indices), spec.augment, generator)], 1)
 
 
 def make_batch(
@@ -83,7 +122,7 @@ def make_batch(
     Args:
         split: Images and labels, on the CPU or already on `device`.
         spec: The dataset they belong to.
-        choices: int64 (B, 1) or (B, 4), some rows of what `sample_epoch` gave, where the split is.
+        choices: int64 (B, 1), (B, 4) or (B, 6), some rows of what `sample_epoch` gave, where the split is.
         device: Where the batch is wanted.
 
     Returns:
@@ -91,8 +130,11 @@ def make_batch(
     """
     images = split.images[choices[:, 0]].to(device)  # (B, C, H, W)
     labels = split.labels[choices[:, 0].to(split.labels.device)].to(device)  # (B,)
-    if choices.shape[1] > 1:
-        images = augment(images, choices[:, 1:].to(device, non_blocking=True))
+    drawn = choices[:, 1:].to(device, non_blocking=True)
+    if choices.shape[1] == _WITH_SHIFTS:
+        images = augment(images, drawn)
+    elif choices.shape[1] == _WITH_PARTS:
+        images = resize_parts(images, drawn[:, :4], drawn[:, 4], spec.height, spec.width)
     return normalise(images, spec), labels
 
 
@@ -100,7 +142,7 @@ def normalise(images: Tensor, spec: DatasetSpec) -> Tensor:
     """Scale pixels to [0, 1], then to mean 0 and deviation 1 over the training images.
 
     Args:
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W), or float32 of the same range.
         spec: Holds mean and std of each channel.
 
     Returns:

@@ -1,21 +1,29 @@
-"""Which images a folder holds: those of `train/<class>/` and `test/<class>/`, each real file once.
+"""Which images a folder holds: of `train/<class>/` and `test/<class>/` (or val, valid), or of one folder.
 
 Links are followed, but not in a circle, and not to files that lie in a class of their own. What is left
 aside is said.
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pruning_core.datasets.class_walk import EXTENSIONS, ClassWalk, is_image_name, is_within
 from pruning_core.errors import DatasetError
 
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Which files are images: those of torchvision's ImageFolder. Others are left aside, and hidden ones."""
-
 SPLITS = ("train", "test")
-_LAYOUT = "expected train/<class>/<images> and test/<class>/<images>"
+TEST_NAMES = ("test", "val", "valid")
+"""Folders that hold the test split; of several the first one counts."""
+
+WHOLE = "whole"
+"""The one split of a folder that has yet to be divided."""
+
+_LAYOUT = (
+    "expected train/<class>/<images> and test/<class>/<images> (or val/, valid/), "
+    "or <class>/<images> and --test-share 0.2"
+)
 _MAX_NAMES = 3  # in a line
 
 
@@ -29,15 +37,19 @@ class Listing:
 
 @dataclass(frozen=True)
 class FolderContent:
-    """What a folder holds, and what a user should know of its links."""
+    """What a folder holds, and what a user should know of it."""
 
     class_names: tuple[str, ...]
-    splits: dict[str, Listing]
+    splits: dict[str, Listing]  # train and test, or the whole
     notes: tuple[str, ...]
 
 
-def list_images(folder: Path) -> FolderContent:
+def list_images(folder: Path, *, undivided: bool = False) -> FolderContent:
     """List the images of a folder; labels follow the sorted class names.
+
+    Args:
+        folder: Holds `train/` and `test/`, `val/` or `valid/`; or the classes.
+        undivided: Whether it is one folder of classes, to be divided by its reader.
 
     Raises:
         DatasetError: If a folder or a class is missing or empty, or a file is in two classes of a split.
@@ -45,116 +57,62 @@ def list_images(folder: Path) -> FolderContent:
     """
     if not folder.is_dir():
         raise DatasetError(f"dataset folder:{folder}: there is no folder {folder.absolute()}; {_LAYOUT}")
+    roots, notes = _find_splits(folder, undivided)
     aside: list[Path] = []
-    classes: dict[str, tuple[str, ...]] = {}
-    for split in SPLITS:
-        if not (folder / split).is_dir():
-            held = ", ".join(f"{name}/" for name in _visible_folders(folder, [])[:5]) or "no folder"
-            raise DatasetError(f"dataset folder:{folder} has no {split}/: {_LAYOUT}; it holds {held}")
-        classes[split] = tuple(_visible_folders(folder / split, aside))
-    if classes["train"] != classes["test"]:
+    others: Counter[str] = Counter()
+    classes = {split: tuple(_visible_folders(root, aside)) for split, root in roots.items()}
+    first, *more = classes.values()
+    if more and first != more[0]:
+        train, test = (root.name for root in roots.values())
         raise DatasetError(
-            f"dataset folder:{folder}: train/ and test/ hold unequal classes; "
-            f"only in train/: {_differing(classes['train'], classes['test'])}; "
-            f"only in test/: {_differing(classes['test'], classes['train'])}"
+            f"dataset folder:{folder}: {train}/ and {test}/ hold unequal classes; "
+            f"only in {train}/: {_differing(first, more[0])}; only in {test}/: {_differing(more[0], first)}"
         )
-    count = len(classes["train"])
-    if count < 2:
-        raise DatasetError(
-            f"dataset folder:{folder}: train/ holds {count} class(es), at least 2 are needed; {_LAYOUT}"
-        )
-    roots = [os.path.realpath(folder / split / name) for split in SPLITS for name in classes[split]]
-    listings, real_files = {}, {}
-    for split in SPLITS:
-        walks = [_ClassWalk(folder / split / name, roots, aside) for name in classes[split]]
-        listings[split], real_files[split] = _list_split(folder, walks)
-    notes = _notes(folder, aside, len(real_files["train"] & real_files["test"]))
-    return FolderContent(classes["train"], listings, tuple(notes))
+    if len(first) < 2:
+        raise DatasetError(_explain_few_classes(folder, next(iter(roots.values())), first))
+    real = [os.path.realpath(root / name) for root in roots.values() for name in first]
+    listings = {}
+    for split, root in roots.items():
+        walks = [ClassWalk(root / name, real, aside, others) for name in first]
+        listings[split] = _list_split(folder, walks)
+    return FolderContent(first, listings, (*notes, *_notes(folder, aside, others)))
 
 
-class _ClassWalk:
-    """A walk over the images of one class. What lies in its folder comes before what links lead to."""
-
-    def __init__(self, folder: Path, roots: list[str], aside: list[Path]) -> None:
-        """Begin at a class's folder.
-
-        Args:
-            folder: Of the class.
-            roots: Real paths of the folders of all classes.
-            aside: Gets what is not followed.
-        """
-        self.folder = folder
-        self._root = os.path.realpath(folder)
-        self._others = [root for root in roots if root != self._root]
-        self._aside = aside
-        self._seen: set[str] = set()
-        self._inodes: set[tuple[int, int]] = set()
-        self._links: list[Path] = []
-
-    def images(self) -> list[tuple[Path, str]]:
-        """Return each image below: its path as listed, and its real path; by sorted paths."""
-        found = list(self._below(self.folder, self._root))
-        while self._links:
-            links, self._links = sorted(self._links), []
-            for link in links:
-                found += self._behind(link)
-        return sorted(found)
-
-    def _below(self, folder: Path, real: str) -> Iterator[tuple[Path, str]]:
-        pending = [(folder, real)]
-        while pending:
-            here, real_here = pending.pop()
-            if not self._enter(here):
-                self._aside.append(here)
-                continue
-            with os.scandir(here) as entries:
-                visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-            for entry in visible:  # macOS leaves ._NAME.jpg
-                path = here / entry.name
-                if entry.is_symlink():
-                    self._links.append(path)
-                elif entry.is_dir():
-                    pending.append((path, os.path.join(real_here, entry.name)))
-                elif _is_image_name(entry.name):
-                    yield from self._take(path, os.path.join(real_here, entry.name))
-
-    def _behind(self, link: Path) -> Iterator[tuple[Path, str]]:
-        real = os.path.realpath(link)
-        if os.path.isdir(real):
-            # Not to where it came from, nor to another class: those files are listed where they lie.
-            if self._lies_elsewhere(real) or any(
-                _is_within(root, real) for root in (self._root, *self._others)
-            ):
-                self._aside.append(link)
-            else:
-                yield from self._below(link, real)
-        elif not os.path.exists(real) or _is_image_name(link.name):
-            if self._lies_elsewhere(real):
-                self._aside.append(link)
-            else:
-                yield from self._take(link, real)
-
-    def _enter(self, folder: Path) -> bool:
-        """Tell whether a folder is met for the first time."""
-        status = os.stat(folder)
-        inode = (status.st_dev, status.st_ino)
-        if inode in self._inodes:
-            return False
-        self._inodes.add(inode)
-        return True
-
-    def _take(self, path: Path, real: str) -> Iterator[tuple[Path, str]]:
-        if real in self._seen or not os.path.isfile(real):  # again, broken, or a pipe
-            self._aside.append(path)
-        else:
-            self._seen.add(real)
-            yield path, real
-
-    def _lies_elsewhere(self, real: str) -> bool:
-        return not _is_within(real, self._root) and any(_is_within(real, root) for root in self._others)
+def _find_splits(folder: Path, undivided: bool) -> tuple[dict[str, Path], list[str]]:
+    """Return split → the folder of its classes, and notes."""
+    tests = [name for name in TEST_NAMES if (folder / name).is_dir()]
+    names = _visible_folders(folder, [])
+    if undivided:
+        if tests:
+            raise DatasetError(
+                f"dataset folder:{folder} has {tests[0]}/ already, which is what is tested on: leave out "
+                f"--test-share. If {tests[0]} is a class, rename it"
+            )
+        return {WHOLE: folder / "train" if names == ["train"] else folder}, []
+    missing = "" if (folder / "train").is_dir() else "train/"
+    if not missing and not tests:
+        missing = "test/ (nor val/, nor valid/)"
+    if missing:
+        held = ", ".join(f"{name}/" for name in names[:5]) or "no folder"
+        raise DatasetError(f"dataset folder:{folder} has no {missing}: {_LAYOUT}; it holds {held}")
+    notes = (
+        [f"dataset folder:{folder}: tested on {tests[0]}/; {tests[1]}/ is left aside"] if tests[1:] else []
+    )
+    return {"train": folder / "train", "test": folder / tests[0]}, notes
 
 
-def _list_split(folder: Path, walks: list[_ClassWalk]) -> tuple[Listing, set[str]]:
+def _explain_few_classes(folder: Path, root: Path, names: Sequence[str]) -> str:
+    where = "it" if root == folder else f"{root.name}/"
+    loose = sum(is_image_name(entry.name) for entry in root.iterdir())
+    lie = f"; {loose} images lie in {where} itself, in no class" if loose else ""
+    one = f" ({names[0]})" if names else ""
+    return (
+        f"dataset folder:{folder}: {where} holds {len(names)} class(es){one}, at least 2 are needed{lie}; "
+        f"{_LAYOUT}"
+    )
+
+
+def _list_split(folder: Path, walks: list[ClassWalk]) -> Listing:
     files: list[Path] = []
     labels: list[int] = []
     found: dict[str, Path] = {}
@@ -172,10 +130,10 @@ def _list_split(folder: Path, walks: list[_ClassWalk]) -> tuple[Listing, set[str
             found[real] = path
             files.append(path)
             labels.append(label)
-    return Listing(tuple(files), tuple(labels)), set(found)
+    return Listing(tuple(files), tuple(labels))
 
 
-def _notes(folder: Path, aside: list[Path], shared: int) -> Iterator[str]:
+def _notes(folder: Path, aside: list[Path], others: Counter[str]) -> Iterator[str]:
     if aside:
         names = ", ".join(path.relative_to(folder).as_posix() for path in aside[:_MAX_NAMES])
         more = f" and {len(aside) - _MAX_NAMES} more" if len(aside) > _MAX_NAMES else ""
@@ -183,8 +141,10 @@ def _notes(folder: Path, aside: list[Path], shared: int) -> Iterator[str]:
             f"dataset folder:{folder}: {len(aside)} left aside, which are broken or lead to what is "
             f"listed already: {names}{more}"
         )
-    if shared:
-        yield f"dataset folder:{folder}: {shared} images of test/ are those of train/, by links"
+    if others:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in others.most_common(_MAX_NAMES))
+        more = ", …" if len(others) > _MAX_NAMES else ""
+        yield f"dataset folder:{folder}: {others.total()} files are no images by their names: {kinds}{more}"
 
 
 def _visible_folders(folder: Path, aside: list[Path]) -> list[str]:
@@ -193,19 +153,11 @@ def _visible_folders(folder: Path, aside: list[Path]) -> list[str]:
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink() and (not os.path.exists(entry) or _is_within(here, os.path.realpath(entry))):
+        if entry.is_symlink() and (not os.path.exists(entry) or is_within(here, os.path.realpath(entry))):
             aside.append(entry)
         elif entry.is_dir():
             names.append(entry.name)
     return names
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _is_image_name(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)
 
 
 def _differing(names: tuple[str, ...], others: tuple[str, ...]) -> str:

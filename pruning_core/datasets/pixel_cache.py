@@ -16,11 +16,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pruning_core.config.validation import StrictModel
 from pruning_core.errors import DatasetError
@@ -34,12 +35,22 @@ _LEFTOVER = re.compile(r"(\.[0-9a-f]{32}\.[0-9a-f]{32})(\.damaged|\.lock)?")
 Pixels = NDArray[np.uint8]
 
 
+Broken = dict[str, tuple[tuple[int, str], ...]]
+"""Split → index, in the order of the listing, and reason of each picture that cannot be decoded."""
+
+
 class Description(StrictModel):
-    """What is computed of the pixels once they have all been read."""
+    """What is known once all pictures have been read."""
 
     fingerprint: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    broken: Broken = Field({}, description="Pictures that are left out.")
+    animated: dict[str, tuple[int, ...]] = Field({}, description="Indices of those with several frames.")
+    sizes: dict[str, tuple[tuple[int, int], ...]] = Field(
+        {},
+        description="Height and width of the pictures of a split, where they were squeezed into one shape.",
+    )
 
 
 class _Index(StrictModel):
@@ -71,7 +82,7 @@ def get_or_make(
 
     Args:
         folder: For these very images alone; named by a hash of them.
-        counts: Split → number of its images.
+        counts: Split → number of its images, those included that `decode` leaves out as broken.
         decode: Split → its images in chunks, uint8 (n, C, H, W). Need not fit into memory.
         describe: Takes split → images, uint8 (N, C, H, W); returns what is kept about them.
         notify: Takes one line when what was kept is damaged.
@@ -202,11 +213,20 @@ def _fresh_folder(folder: Path) -> Iterator[Path]:
 def _write_pixels(file: Path, count: int, chunks: Iterator[Pixels]) -> None:
     """Write one .npy chunk by chunk: the images need not fit into memory."""
     with file.open("wb") as stream:
-        for position, chunk in enumerate(chunks):
-            if position == 0:
-                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *chunk.shape[1:])}
-                np.lib.format.write_array_header_1_0(stream, header)
+        written, image = 0, ()
+        for chunk in chunks:
+            if not written:
+                image = chunk.shape[1:]
+                _write_header(stream, (count, *image))
             stream.write(chunk.data)
+            written += len(chunk)
+        if written != count:
+            stream.seek(0)
+            _write_header(stream, (written, *image))  # as long: numpy leaves room for more digits
+
+
+def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _move_to(fresh: Path, folder: Path, counts: Mapping[str, int]) -> None:

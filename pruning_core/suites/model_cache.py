@@ -149,7 +149,7 @@ class ModelCache:
         """Return normalised training images, the same in every run: (at most 128, C, H, W)."""
         dataset = self.workspace.dataset(cell.variant.dataset)
         shuffle = torch.Generator().manual_seed(0)
-        choices = sample_epoch(len(dataset.train.labels), dataset.spec, CALIBRATION_IMAGES, shuffle)
+        choices = sample_epoch(dataset.train, dataset.spec, CALIBRATION_IMAGES, shuffle)
         return make_batch(dataset.train, dataset.spec, choices[:CALIBRATION_IMAGES], "cpu")[0]
 
     def _key(self, cell: Cell) -> _Key:

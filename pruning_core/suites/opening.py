@@ -63,7 +63,7 @@ def open_workspace(
     if renamed := explain_labels(grid.dataset):
         display.say(renamed)
     store = Store(root or default_root(), notify=display.say)
-    workspace = Workspace(store, display, data_root, download, grid.normalize)
+    workspace = Workspace(store, display, data_root, download, pictures=grid)
     if own_ratios and (note := explain_other_chain(path, grid)):
         display.say(note)
     workspace.before_first_training = lambda: announce(variants, grid, workspace)

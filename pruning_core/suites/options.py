@@ -20,7 +20,9 @@ AXES = {
     "threads": "numbers of CPU threads, separated by commas; 0: all usable",
 }
 
-SINGLE_OPTIONS = ("scope", "protect", "ratio_of", "target_error", "seed")
+PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
+
+SINGLE_OPTIONS = ("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed")
 """Options of one value that replace a field of the grid (see `opening.py`), beside its axes."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -29,6 +31,24 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},
     "--ratio-of": {"metavar": "LIST", "help": "layers with a ratio of their own: layer4.*=0.8,head=0.2"},
+    "--image-size": {
+        "metavar": "N|HxW",
+        "help": "pictures of a folder are resized and cropped to this, as torchvision's references do",
+    },
+    "--normalize": {
+        "metavar": "HOW",
+        "help": "by the mean and deviation of the dataset (default), of imagenet, or to [-1,1]",
+    },
+    "--test-share": {
+        "type": float,
+        "metavar": "FRACTION",
+        "help": "test on this share of one folder of classes, divided by content",
+    },
+    "--skip-broken": {
+        "type": int,
+        "metavar": "N",
+        "help": "leave out up to N pictures that cannot be read (default: 0)",
+    },
     "--target-error": {
         "type": float,
         "metavar": "FRACTION",

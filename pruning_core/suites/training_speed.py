@@ -192,21 +192,31 @@ class BaselineStep:
             yield from self._loader
 
 
+_MAX_COPIED_BYTES = 2**29
+"""Images of no more than this are laid out for the baseline loop once, and not one by one."""
+
+
 class _PerImageDataset(MapDataset[tuple[Tensor, int]]):
     """Images one at a time, as torchvision's own datasets give them: PIL, ToTensor, Normalize."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._pixels = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C)
+        images, size = dataset.train.images, (dataset.spec.height, dataset.spec.width)
+        self._images = images
+        if (
+            isinstance(images, Tensor) and images.nbytes <= _MAX_COPIED_BYTES
+        ):  # (N, C, H, W), strided (N, H, W, C)
+            self._images = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         self._labels = dataset.train.labels.tolist()
+        resize = [transforms.Resize(size)] if tuple(images.shape[2:]) != size else []
         self._transform = transforms.Compose(
-            [transforms.ToTensor(), transforms.Normalize(dataset.spec.mean, dataset.spec.std)]
+            [*resize, transforms.ToTensor(), transforms.Normalize(dataset.spec.mean, dataset.spec.std)]
         )
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels = self._pixels[index]
+        pixels = self._images[index : index + 1][0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
         image = Image.fromarray(pixels) if pixels.shape[2] == 3 else pixels  # ToTensor takes arrays as well
         return self._transform(image), self._labels[index]
 

@@ -9,6 +9,7 @@ from pruning_core.backends import check_backend, check_device
 from pruning_core.config.cells import dataset_labels
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
+from pruning_core.config.pictures import check_for_folders
 from pruning_core.datasets import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
@@ -20,14 +21,15 @@ def validate_grid(grid: Grid) -> None:
 
     Raises:
         UnknownNameError: With the closest name there is.
-        OptionError: If there is no such schedule or scope, a backend has no such precision, or two datasets
-            are one folder.
+        OptionError: If there is no such schedule or scope, a backend has no such precision, two datasets are
+            one folder, or an option of folders is given with another dataset.
         ModelError: If a user's own model cannot be imported.
     """
     for model in grid.model:
         check_model_name(model)
     for dataset in grid.dataset:
         check_dataset_name(dataset)
+    check_for_folders(grid, grid.dataset)
     dataset_labels(grid.dataset)
     for method in grid.method:
         check_scope(method, grid.scope)

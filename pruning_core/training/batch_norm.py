@@ -43,9 +43,10 @@ def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTune
         norm.train()
     shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, 0, "norms"))
     chosen = torch.randperm(len(dataset.train.labels), generator=shuffle)[: spec.norm_images]
-    split = Split(dataset.train.images[chosen], dataset.train.labels[chosen])
+    sizes = None if dataset.train.sizes is None else dataset.train.sizes[chosen]
+    split = Split(dataset.train.images[chosen], dataset.train.labels[chosen], sizes)
     with torch.inference_mode():
-        for choices in split_epoch(sample_epoch(len(split.labels), images, _BATCH_SIZE), _BATCH_SIZE):
+        for choices in split_epoch(sample_epoch(split, images, _BATCH_SIZE), _BATCH_SIZE):
             batch, _ = make_batch(split, images, choices, device)
             with step_failures(len(batch), "run with its batch norms in training mode"):
                 network(batch.contiguous(memory_format=memory_format))

@@ -1,7 +1,7 @@
 """Where a network is trained, and in which precision: what `auto` resolves to, and how it gets there."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Split
@@ -43,6 +43,6 @@ def move_split(split: Split, device: torch.device) -> Split:
     if device.type != "cuda":
         return split
     free_bytes, _ = torch.cuda.mem_get_info(device)
-    if split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
+    if not isinstance(split.images, Tensor) or split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
         return split
-    return Split(split.images.to(device), split.labels.to(device))
+    return Split(split.images.to(device), split.labels.to(device), split.sizes)

@@ -23,5 +23,5 @@ def batch_sizes(images: int, batch_size: int) -> list[int]:
 
 
 def split_epoch(choices: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Divide what was drawn for an epoch, (N, 1) or (N, 4), into its batches."""
+    """Divide what was drawn for an epoch, (N, columns), into its batches."""
     return torch.split(choices, batch_sizes(len(choices), batch_size))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pruning_core.config.spec import DatasetSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
-from pruning_core.datasets.batches import make_batch, sample_epoch
+from pruning_core.datasets.batches import announce_batches, make_batch, sample_epoch
 from pruning_core.models.memory_format import choose_memory_format, name_of
 from pruning_core.system.cuda_graph import GraphedCallable
 from pruning_core.system.hardware import training_memory_format
@@ -154,20 +154,22 @@ class TrainStep:
             epoch: Counted from 0.
 
         Returns:
-            What `step` takes, batch by batch: int64 (B, 1) or (B, 4), on the device of the images.
+            What `step` takes, batch by batch: int64 (B, 1), (B, 4) or (B, 6), on the device of the images.
         """
         spec = self.spec
         shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "order"))
         # The label is older than the argument; another one would draw other images for the same seed.
         augmentation = torch.Generator().manual_seed(derive_seed(spec.seed, epoch, "variation"))
         choices = sample_epoch(
-            len(self.split.labels),
+            self.split,
             self._images,
             spec.batch_size,
             shuffle,
             augmentation if spec.augment else None,
         )
-        return split_epoch(choices.to(self.split.images.device), spec.batch_size)
+        batches = split_epoch(choices.to(self.split.images.device), spec.batch_size)
+        announce_batches(self.split, batches)
+        return batches
 
     def step(self, choices: Tensor) -> Tensor:  # -> ()
         """Take one step and return the loss, valid until the next one, without waiting for the device.
