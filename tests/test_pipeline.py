@@ -11,6 +11,7 @@ from pruning_core.chain.networks import load_network
 from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
+from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.spec import key_of
 from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
@@ -209,7 +210,7 @@ def test_normalising_to_minus_one_and_one_changes_what_is_trained(tmp_path, mode
     grid = grid_of(model)
     plain, halved = (
         open_workspace(tmp_path),
-        Workspace(Store(tmp_path / "store"), ProgressDisplay(), normalize="[-1,1]"),
+        Workspace(Store(tmp_path / "store"), ProgressDisplay(), pictures=PictureOptions(normalize="[-1,1]")),
     )
     dense = next(iter(variants(make_grid({"dataset": "digits", "model": model}))))
     specs = [chain_specs(dense, grid, workspace)[0] for workspace in (plain, halved)]

@@ -76,8 +76,10 @@ def resize_parts(images: Tensor, parts: Tensor, mirrored: Tensor, height: int, w
     rows = _weights(parts[:, 0], parts[:, 2], images.shape[2], height)  # (N, height, H)
     columns = _weights(parts[:, 1], parts[:, 3], images.shape[3], width)  # (N, width, W)
     columns = torch.where(mirrored[:, None, None] > 0, columns.flip(1), columns)
-    narrow = torch.matmul(images.to(torch.float32), columns.transpose(1, 2)[:, None])  # (N, C, H, width)
-    return torch.matmul(rows[:, None], narrow)
+    count, channels, stored_height, stored_width = images.shape
+    flat = images.to(torch.float32).view(count, channels * stored_height, stored_width)
+    narrow = torch.bmm(flat, columns.transpose(1, 2))  # (N, C × H, width)
+    return torch.matmul(rows[:, None], narrow.view(count, channels, stored_height, width))
 
 
 def _weights(starts: Tensor, lengths: Tensor, stored: int, wanted: int) -> Tensor:
@@ -88,6 +90,7 @@ def _weights(starts: Tensor, lengths: Tensor, stored: int, wanted: int) -> Tenso
     middle = first + (torch.arange(wanted, device=starts.device)[:, None] + 0.5) * scale  # (N, wanted, 1)
     pixels = torch.arange(stored, device=starts.device)  # (stored,)
     weights = (1 - (pixels + 0.5 - middle).abs() / scale.clamp(min=1)).clamp(min=0)
-    inside = (pixels + 1 > first) & (pixels < first + length)
+    slack = stored / UNITS  # what a part was rounded by is no pixel of it
+    inside = (pixels + 1 > first + slack) & (pixels < first + length - slack) | (pixels == middle.floor())
     weights = weights * inside
     return weights / weights.sum(2, keepdim=True)

@@ -105,7 +105,11 @@ def decode_picture(data: bytes, fit: Fit) -> Picture:
                 raise BrokenPictureError(_too_large(opened.width, opened.height))
             with _one_big if pixels > _BIG_PIXELS else nullcontext():
                 animated = _is_animated(opened)
-                image = _turn_upright(_to_8_bits(opened))
+                opened.load()
+                orientation = _orientation(opened)
+                image = _to_8_bits(opened)
+                if orientation is not None:
+                    image = image.transpose(orientation)
                 if image.mode in ("P", "PA", "RGBa", "La"):
                     image = image.convert("RGBA")  # Pillow warns of the direct way, or knows none
                 return _fit(image.convert("RGB"), fit, animated)
@@ -152,8 +156,7 @@ def _fit(image: Image.Image, fit: Fit, animated: bool) -> Picture:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Load a picture; grey levels of 16 bits become those of 8 that are nearest."""
-    image.load()
+    """Return a picture whose grey levels of 16 bits are those of 8 that are nearest."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image)
@@ -161,15 +164,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     if not wide or values.min() < 0 or values.max() > 0xFFFF:
         kind = "floats" if image.mode.startswith("F") else "whole numbers of 32 bits"
         raise BrokenPictureError(f"its pixels are {kind}; convert it to 8 or 16 bits")
-    levels = Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
-    levels.info = image.info
-    orientation = _orientation(image)
-    return levels if orientation is None else levels.transpose(orientation)
-
-
-def _turn_upright(image: Image.Image) -> Image.Image:
-    orientation = _orientation(image)
-    return image if orientation is None else image.transpose(orientation)
+    return Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

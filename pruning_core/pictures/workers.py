@@ -45,6 +45,7 @@ File = tuple[str, bytes]
 class _Task:
     files: Sequence[File]
     answer: "Future[NDArray[np.uint8]]"
+    closings: int  # before it was submitted
 
 
 class Decoders:
@@ -62,7 +63,7 @@ class Decoders:
         self._fit, self._shape, self._count = fit, (3, height, width), count
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._changing = threading.Lock()
-        self._running = self._unfinished = 0
+        self._running = self._unfinished = self._closings = 0
         self._processes: set[subprocess.Popen[bytes]] = set()
 
     def submit(self, files: Sequence[File]) -> "Future[NDArray[np.uint8]]":
@@ -70,8 +71,8 @@ class Decoders:
 
         The future raises DatasetError if one of them cannot be decoded, or has changed.
         """
-        task = _Task(files, Future())
         with self._changing:
+            task = _Task(files, Future(), self._closings)
             self._unfinished += 1
             self._tasks.put(task)
             if self._running < min(self._count, self._unfinished):
@@ -82,6 +83,7 @@ class Decoders:
     def close(self) -> None:
         """End all processes; work that is not done is dropped."""
         with self._changing:
+            self._closings += 1
             with suppress(queue.Empty):
                 while True:
                     if (task := self._tasks.get_nowait()) is not None:
@@ -100,7 +102,7 @@ class Decoders:
             if task.answer.set_running_or_notify_cancel():
                 try:
                     if process is None or process.poll() is not None:  # ended by `close`
-                        process = self._start()
+                        process = self._start(task)
                     task.answer.set_result(self._decode(process, task.files))
                 except BaseException as error:
                     task.answer.set_exception(error)
@@ -124,15 +126,17 @@ class Decoders:
             self._running -= 1
             return None
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self, task: _Task) -> "subprocess.Popen[bytes]":
         fit = (self._fit.mode, str(self._fit.height), str(self._fit.width))
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, _ROOT, *fit],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for this process, whose end is theirs
-        )
         with self._changing:
+            if task.closings != self._closings:
+                raise DatasetError("closed meanwhile")  # nobody waits for it any more
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, _ROOT, *fit],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for this process, whose end is theirs
+            )
             self._processes.add(process)
         return process
 

@@ -26,15 +26,15 @@ def drawn_batches(
     device: str = "cpu",
 ) -> list[tuple[Tensor, Tensor]]:
     """Make the batches of an epoch as a training does: drawn on the CPU, made where they are wanted."""
-    choices = sample_epoch(len(split.labels), spec, batch_size, shuffle, augmentation)
+    choices = sample_epoch(split, spec, batch_size, shuffle, augmentation)
     parts = torch.split(choices.to(split.images.device), batch_size)
     return [make_batch(split, spec, part, device) for part in parts]
 
 
 def augment_by(images: Tensor, how: AugmentSpec, generator: torch.Generator) -> Tensor:
     """Augment a batch by what is drawn for it."""
-    spec = make_small(augment=how).spec
-    return augment(images, sample_epoch(len(images), spec, len(images), None, generator)[:, 1:])
+    spec, split = make_small(augment=how).spec, Split(images, torch.arange(len(images)))
+    return augment(images, sample_epoch(split, spec, len(images), None, generator)[:, 1:])
 
 
 def crop_one_by_one(images: Tensor, how: AugmentSpec, generator: torch.Generator) -> Tensor:

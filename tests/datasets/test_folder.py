@@ -9,10 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pruning_core.datasets import folder as folder_module
-from pruning_core.datasets import load_dataset
+from pruning_core.config.pictures import PictureOptions
+from pruning_core.datasets import content as content_module
+from pruning_core.datasets import decoding as decoding_module
+from pruning_core.datasets import folder_images, load_dataset
 from pruning_core.datasets.base import Dataset, compute_fingerprint, compute_statistics
 from pruning_core.errors import DatasetError
+from pruning_core.pictures.decode import Fit, Picture
 
 
 def write_image(file: Path, seed: int, width: int = 10, height: int = 8) -> None:
@@ -37,25 +40,25 @@ def folder(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Collect the files that are decoded."""
     files: list[Path] = []
-    decode = folder_module._decode_image
+    read = decoding_module.read_picture
 
-    def note(file: Path) -> np.ndarray:
+    def note(file: Path, sha256: bytes, fit: Fit) -> Picture:
         files.append(file)
-        return decode(file)
+        return read(file, sha256, fit)
 
-    monkeypatch.setattr(folder_module, "_decode_image", note)
+    monkeypatch.setattr(decoding_module, "read_picture", note)
     return files
 
 
-def load(folder: Path, cache: Path | None = None) -> Dataset:
+def load(folder: Path, cache: Path | None = None, **options: object) -> Dataset:
     """Load by name, as a grid does."""
-    return load_dataset(f"folder:{folder}", cache=cache)
+    return load_dataset(f"folder:{folder}", cache=cache, pictures=PictureOptions(**options))
 
 
-def refusal_of(folder: Path, cache: Path | None = None) -> str:
+def refusal_of(folder: Path, cache: Path | None = None, **options: object) -> str:
     """Return the text of the error, which must be one line."""
     with pytest.raises(DatasetError) as caught:
-        load(folder, cache)
+        load(folder, cache, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -100,7 +103,7 @@ def test_crop_padding_is_no_more_than_an_eighth(tmp_path: Path, side: int, paddi
 def test_many_files_keep_their_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding in many chunks, in threads, does not mix images up."""
     expected = load(folder)
-    monkeypatch.setattr(folder_module, "_CHUNK_FILES", 1)
+    monkeypatch.setattr(decoding_module, "_MAX_CHUNK_FILES", 1)
     assert torch.equal(load(folder).train.images, expected.train.images)
 
 
@@ -110,7 +113,7 @@ def test_progress_is_shown_for_big_folders(
     """Decoding many files says so on standard error; decoding few is silent."""
     load(folder)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(folder_module, "_MIN_FILES_FOR_PROGRESS", 6)
+    monkeypatch.setattr(decoding_module, "_MIN_FILES_FOR_PROGRESS", 6)
     load(folder)
     assert "decode 6 images of images/train" in capsys.readouterr().err
 
@@ -177,7 +180,7 @@ def test_single_class_is_refused(folder: Path) -> None:
     """One class leaves nothing to tell apart."""
     shutil.rmtree(folder / "train" / "dog")
     shutil.rmtree(folder / "test" / "dog")
-    assert "train/ holds 1 class(es), at least 2 are needed" in refusal_of(folder)
+    assert "train/ holds 1 class(es) (cat), at least 2 are needed" in refusal_of(folder)
 
 
 def test_empty_class_is_named(folder: Path) -> None:
@@ -190,7 +193,10 @@ def test_unreadable_image_is_named(folder: Path, tmp_path: Path) -> None:
     """A file that is no image is named, and leaves no half-written cache."""
     file = folder / "train" / "dog" / "1.png"
     file.write_text("no image")
-    assert refusal_of(folder, tmp_path / "cache") == f"cannot decode {file}: it is no image"
+    assert refusal_of(folder, tmp_path / "cache") == (
+        f"dataset folder:{folder}: 1 of 8 pictures cannot be decoded: train/dog/1.png (it is no image); "
+        "mend or delete it, or leave it out with --skip-broken 1"
+    )
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -198,14 +204,7 @@ def test_truncated_image_is_named(folder: Path) -> None:
     """A picture of which half is missing is refused, not filled with grey."""
     file = folder / "test" / "dog" / "0.png"
     file.write_bytes(file.read_bytes()[:150])
-    assert f"cannot decode {file}: " in refusal_of(folder)
-
-
-def test_deep_pixels_are_refused(folder: Path) -> None:
-    """Pixels of 16 bits would be cut off without a word."""
-    file = folder / "train" / "cat" / "0.png"
-    Image.fromarray(np.full((8, 10), 40000, dtype=np.uint16)).save(file)
-    assert f"cannot decode {file}: its pixels are 'I;16', wider than 8 bits" in refusal_of(folder)
+    assert "1 of 8 pictures cannot be decoded: test/dog/0.png (" in refusal_of(folder)
 
 
 def test_other_size_is_named(folder: Path) -> None:
@@ -215,6 +214,7 @@ def test_other_size_is_named(folder: Path) -> None:
     text = refusal_of(folder)
     assert f"{file} is 8×10 pixels" in text
     assert f"{folder / 'train' / 'cat' / '0.png'} is 10×8" in text
+    assert "--image-size" in text
 
 
 def test_cache_spares_decoding(folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
@@ -304,10 +304,10 @@ def test_older_decoders_cache_is_not_used(
     folder: Path, tmp_path: Path, decoded: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pixels that another version of the decoder made are left alone; the images are decoded again."""
-    monkeypatch.setattr(folder_module, "_DECODER_VERSION", 1)
+    monkeypatch.setattr(content_module, "DECODER_VERSION", 1)
     load(folder, tmp_path / "cache")
     monkeypatch.undo()
-    monkeypatch.setattr(folder_module, "pillow_version", "other")
+    monkeypatch.setattr(content_module, "pillow_version", "other")
     assert len(list((tmp_path / "cache").iterdir())) == 1
     load(folder, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
@@ -350,13 +350,12 @@ def test_images_that_change_meanwhile_are_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pixels are never kept under the hash of other files."""
-    decode = folder_module._decode_image
+    hashed = content_module.hash_content
 
-    def decode_and_change(file: Path) -> np.ndarray:
-        pixels = decode(file)
-        write_image(folder / "train" / "cat" / "0.png", 77)
-        return pixels
+    def hash_and_change(*arguments: object) -> str:
+        write_image(folder / "train" / "dog" / "2.png", 77)
+        return hashed(*arguments)
 
-    monkeypatch.setattr(folder_module, "_decode_image", decode_and_change)
+    monkeypatch.setattr(folder_images, "hash_content", hash_and_change)
     assert "changed while they were decoded" in refusal_of(folder, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

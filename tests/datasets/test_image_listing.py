@@ -1,12 +1,13 @@
 """Which images a folder holds: each real file once, whatever links lead to it."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from pruning_core.datasets.image_listing import FolderContent, list_images
+from pruning_core.datasets.image_listing import WHOLE, FolderContent, list_images
 from pruning_core.errors import DatasetError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -141,14 +142,77 @@ def test_a_file_in_two_classes_is_refused(folder: Path, tmp_path: Path, as_folde
     assert "\n" not in str(caught.value)
 
 
-def test_testing_on_training_images_is_said(folder: Path) -> None:
-    """A test split that is a link to the training split is used, with a line that says so."""
+@pytest.mark.parametrize("name", ["val", "valid"])
+def test_the_test_split_may_be_called_otherwise(folder: Path, name: str) -> None:
+    """Beside `train/`, `val/` and `valid/` are what is tested on."""
+    expected = list_images(folder).splits["test"].labels
+    (folder / "test").rename(folder / name)
+    content = list_images(folder)
+    assert content.splits["test"].labels == expected
+    assert content.splits["test"].files[0] == folder / name / "cat" / "0.png"
+    assert content.notes == ()
+
+
+def test_of_two_test_splits_one_counts(folder: Path) -> None:
+    """With `test/` and `val/`, `test/` is tested on, and a line says so."""
     for name in CLASSES:
-        (folder / "test" / name / "0.png").unlink()
-        (folder / "test" / name).rmdir()
-        (folder / "test" / name).symlink_to(f"../train/{name}")
+        put(folder / "val" / name / "7.png")
+    content = list_images(folder)
+    assert listed(content, folder)["test"] == ["cat/0.png", "dog/0.png"]
+    assert content.notes == (f"dataset folder:{folder}: tested on test/; val/ is left aside",)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_one_folder_of_classes_is_listed_whole(folder: Path, inside: bool) -> None:
+    """To be divided, the classes lie in the folder itself, or in `train/` where nothing else is there."""
+    for split in ("test", "train")[: 1 if inside else 2]:
+        for name in CLASSES:
+            for file in (folder / split / name).iterdir():
+                if split == "train":
+                    file.rename(put(folder / name / file.name))
+                else:
+                    file.unlink()
+            (folder / split / name).rmdir()
+        (folder / split).rmdir()
+    content = list_images(folder, undivided=True)
+    assert content.class_names == CLASSES
+    assert content.splits.keys() == {WHOLE}
+    assert content.splits[WHOLE].labels == (0, 0, 1, 1)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    """In one folder of classes `train/` beside others is one of them, and may hold trains."""
+    for name in ("bus", "train"):
+        put(tmp_path / name / "0.png")
+    assert list_images(tmp_path, undivided=True).class_names == ("bus", "train")
+
+
+@pytest.mark.parametrize("name", ["test", "val", "valid"])
+def test_what_is_divided_already_is_not_divided_again(folder: Path, name: str) -> None:
+    """A folder with a test split is refused where it is to be divided."""
+    (folder / "test").rename(folder / name)
+    with pytest.raises(DatasetError, match=rf"has {name}/ already, .* leave out --test-share") as caught:
+        list_images(folder, undivided=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_pictures_in_no_class_are_counted(tmp_path: Path) -> None:
+    """A folder of pictures without classes is refused, with their number and what is expected."""
+    for number in range(3):
+        put(tmp_path / f"{number}.jpg")
+    for undivided, said in ((True, "it holds 0 class(es)"), (False, "has no train/")):
+        with pytest.raises(DatasetError, match=re.escape(said)) as caught:
+            list_images(tmp_path, undivided=undivided)
+        assert "--test-share 0.2" in str(caught.value)
+        assert ("3 images lie in it itself, in no class" in str(caught.value)) == undivided
+
+
+def test_files_that_are_no_images_are_counted(folder: Path) -> None:
+    """What is left out by its name is said in one line, the commonest kinds first; hidden files are not."""
+    for name in ("a.txt", "b.TXT", "c.csv", "LICENSE", "d.xml", ".hidden"):
+        put(folder / "train" / "cat" / name)
     (note,) = list_images(folder).notes
-    assert "4 images of test/ are those of train/" in note
+    assert note.endswith("5 files are no images by their names: .txt 2, LICENSE 1, .csv 1, …")
 
 
 def test_a_pipe_is_no_image(folder: Path) -> None:
