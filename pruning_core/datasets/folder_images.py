@@ -18,6 +18,7 @@ from pruning_core.datasets.decoding import Decoding, broken_error
 from pruning_core.datasets.image_listing import SPLITS
 from pruning_core.datasets.on_the_way import Images, ImagesOnTheWay
 from pruning_core.datasets.pixel_cache import Broken, Description, get_or_make
+from pruning_core.datasets.stored import StoredImages
 from pruning_core.pictures.decode import Fit
 from pruning_core.progress import ProgressDisplay
 from pruning_core.system.hardware import usable_cores
@@ -155,4 +156,7 @@ class FolderImages:
 
 
 def _as_tensors(pixels: Mapping[str, Pixels]) -> dict[str, Images]:
-    return {split: torch.from_numpy(array) for split, array in pixels.items()}
+    return {
+        split: StoredImages(array) if isinstance(array, np.memmap) else torch.from_numpy(array)
+        for split, array in pixels.items()
+    }

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pruning_core.datasets.stored import StoredImages
 from pruning_core.errors import DatasetError
 from pruning_core.pictures.decode import BrokenPictureError, ChangedPictureError, Fit, read_picture
 from pruning_core.pictures.workers import Decoders, File
@@ -121,8 +122,8 @@ class ImagesOnTheWay:
         return torch.from_numpy(images)
 
 
-Images = Tensor | ImagesOnTheWay
-"""What a split holds: uint8 (N, C, H, W), in memory, mapped from a file, or decoded on the way."""
+Images = Tensor | StoredImages | ImagesOnTheWay
+"""What a split holds: uint8 (N, C, H, W), in memory, in a file, or decoded on the way."""
 
 
 def announce(images: Images, batches: Iterable[Tensor]) -> None:

@@ -69,6 +69,13 @@ def library_of(zoo: Zoo) -> str:
     return f"{zoo.package} {importlib.metadata.version(zoo.package).partition('+')[0]}"
 
 
+def _option_for(image: Image) -> str:
+    """Name the option that makes pictures of a folder this large."""
+    _, height, width = image
+    size = f"{height}" if height == width else f"{height}x{width}"
+    return f" (--image-size {size}, of pictures in a folder)"
+
+
 def build_zoo_model(zoo: Zoo, name: str, classes: int, image: Image, seed: int) -> nn.Module:
     """Build a network of a zoo under a seed, and run it.
 
@@ -87,7 +94,7 @@ def build_zoo_model(zoo: Zoo, name: str, classes: int, image: Image, seed: int) 
     check_name(zoo, name)
     full_name = f"{zoo.package}:{name}"
     own = zoo.own_image(name)
-    hint = "" if image == own else f"; its own input size is {'×'.join(map(str, own))}"
+    hint = "" if image == own else f"; its own input size is {'×'.join(map(str, own))}{_option_for(own)}"
     with seeded(seed):
         try:
             network = zoo.build(name, classes, image)

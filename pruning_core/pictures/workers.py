@@ -102,6 +102,7 @@ class Decoders:
             if task.answer.set_running_or_notify_cancel():
                 try:
                     if process is None or process.poll() is not None:  # ended by `close`
+                        self._end(process)
                         process = self._start(task)
                     task.answer.set_result(self._decode(process, task.files))
                 except BaseException as error:

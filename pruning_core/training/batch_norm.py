@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from pruning_core.config.spec import FineTuneSpec
-from pruning_core.datasets.base import Dataset, Split
-from pruning_core.datasets.batches import make_batch, sample_epoch
+from pruning_core.datasets.base import Dataset
+from pruning_core.datasets.batches import announce_batches, make_batch, sample_epoch
 from pruning_core.models.memory_format import choose_memory_format
 from pruning_core.training.device import move_to, resolve_device
 from pruning_core.training.epoch import split_epoch
@@ -43,11 +43,11 @@ def recalibrate_batch_norms(network: nn.Module, dataset: Dataset, spec: FineTune
         norm.train()
     shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, 0, "norms"))
     chosen = torch.randperm(len(dataset.train.labels), generator=shuffle)[: spec.norm_images]
-    sizes = None if dataset.train.sizes is None else dataset.train.sizes[chosen]
-    split = Split(dataset.train.images[chosen], dataset.train.labels[chosen], sizes)
+    choices = split_epoch(sample_epoch(dataset.train, images, _BATCH_SIZE)[chosen], _BATCH_SIZE)
+    announce_batches(dataset.train, choices)
     with torch.inference_mode():
-        for choices in split_epoch(sample_epoch(split, images, _BATCH_SIZE), _BATCH_SIZE):
-            batch, _ = make_batch(split, images, choices, device)
+        for chosen in choices:
+            batch, _ = make_batch(dataset.train, images, chosen, device)
             with step_failures(len(batch), "run with its batch norms in training mode"):
                 network(batch.contiguous(memory_format=memory_format))
     for norm, (momentum, buffers) in zip(norms, before, strict=True):

@@ -1,10 +1,11 @@
 """Where a network is trained, and in which precision: what `auto` resolves to, and how it gets there."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Split
+from pruning_core.datasets.on_the_way import ImagesOnTheWay
 from pruning_core.errors import UnavailableError
 from pruning_core.models.memory_format import lay_out
 from pruning_core.system.hardware import fast_bf16
@@ -43,6 +44,6 @@ def move_split(split: Split, device: torch.device) -> Split:
     if device.type != "cuda":
         return split
     free_bytes, _ = torch.cuda.mem_get_info(device)
-    if not isinstance(split.images, Tensor) or split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
+    if isinstance(split.images, ImagesOnTheWay) or split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
         return split
     return Split(split.images.to(device), split.labels.to(device), split.sizes)

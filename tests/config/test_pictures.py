@@ -46,8 +46,10 @@ def test_a_size_may_be_written_in_several_ways(value: object, size: tuple[int, i
         True,
         [64, 64, 3],
         [],
-    ]
-    + [["64"], {"a": 1}, "６４"],
+        ["64"],
+        {"a": 1},
+        "６４",
+    ],
 )
 def test_a_wrong_size_is_one_line(value: object) -> None:
     """No side, sides of nothing, too many and too large ones are refused, with what is allowed."""

@@ -1,4 +1,4 @@
-"""Parts of stored pictures: drawn as torchvision draws them, resized as PyTorch does, all of a batch at once."""
+"""Parts of stored pictures: drawn as torchvision draws them, resized as PyTorch does, all at once."""
 
 import pytest
 import torch
@@ -86,7 +86,7 @@ def stored(augment: AugmentSpec, count: int = 6) -> tuple[Split, object]:
 
 
 def test_the_datasets_size_is_what_a_network_gets() -> None:
-    """Stored larger, training pictures come in the size of the spec, augmented or not, as do the test ones."""
+    """Stored larger, training pictures come in the size of the spec, augmented or not."""
     train, spec = stored(AugmentSpec(flip=True, crop_padding=0, resized_crop=True))
     assert (spec.height, spec.width) == (8, 8)
     for augmentation in (None, seeded()):

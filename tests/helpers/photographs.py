@@ -35,6 +35,12 @@ def save_as(picture: Image.Image, mode: str, stem: Path, *, lying: bool = False)
     return file
 
 
+def damage(file: Path) -> Path:
+    """Cut a file off in its middle."""
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    return file
+
+
 def write_photographs(root: Path, count: int, sizes: int, broken: int) -> list[Path]:
     """Write a folder of two classes.
 
@@ -57,6 +63,5 @@ def write_photographs(root: Path, count: int, sizes: int, broken: int) -> list[P
         mode = MODES[number // 2 % len(MODES)]
         file = save_as(picture, mode, root / CLASSES[number % 2] / f"{number:03}", lying=number % 9 == 0)
         if number >= count - broken:
-            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-            cut.append(file)
+            cut.append(damage(file))
     return cut
