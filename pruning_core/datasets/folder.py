@@ -18,7 +18,7 @@ from pruning_core.datasets.content import (
 from pruning_core.datasets.folder_images import FolderImages
 from pruning_core.datasets.image_listing import SPLITS, WHOLE, FolderContent, list_images
 from pruning_core.errors import DatasetError
-from pruning_core.pictures.decode import Fit, resized_side
+from pruning_core.pictures.decode import Fit, stored_side
 from pruning_core.progress import ProgressDisplay
 
 
@@ -100,7 +100,7 @@ def _fits(image_size: tuple[int, int] | None) -> dict[str, Fit]:
     """Return what is stored of the pictures of each split: test ones as they are shown to a network."""
     if image_size is None:
         return {"train": Fit("whole"), "test": Fit("whole")}
-    return {"train": Fit("squeeze", *map(resized_side, image_size)), "test": Fit("crop", *image_size)}
+    return {"train": Fit("squeeze", *map(stored_side, image_size)), "test": Fit("crop", *image_size)}
 
 
 def _notes_on_pictures(

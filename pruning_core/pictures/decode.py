@@ -21,6 +21,9 @@ DECODER_VERSION = 3
 CROP_FRACTION = 0.875
 """Of the shorter side, once resized, that a test picture's central crop shows."""
 
+STORED_FACTOR = 1.5
+"""A training picture is stored so much larger than what a network gets: a part of it is enlarged to that."""
+
 MAX_PIXELS = 178_956_970
 """Of one picture: what Pillow takes for a decompression bomb."""
 
@@ -129,6 +132,11 @@ def decode_picture(data: bytes, fit: Fit) -> Picture:
 def resized_side(side: int) -> int:
     """Return what the shorter side is resized to before a crop of `side`: for 224 it is 256."""
     return round(side / CROP_FRACTION)
+
+
+def stored_side(side: int) -> int:
+    """Return what a side of a training picture is squeezed to, of which parts become `side`."""
+    return round(side * STORED_FACTOR)
 
 
 def central_box(height: int, width: int, out_height: int, out_width: int) -> Box:

@@ -37,6 +37,7 @@ FIELDS: tuple[Field, ...] = (
     Field("model", str, "", _ALL, "name of the network"),
     Field("dataset", str, "", _ALL, "name of the dataset, without its path"),
     Field("dataset_fingerprint", str, "", _ALL, "hash of all pixels and labels"),
+    Field("pictures", str, "", _ALL, "of a folder: size, and classes by name, 20 at most; absent elsewhere"),
     Field("method", str, "", _ALL, "pruning method; `dense` for the unpruned network"),
     Field("ratio", float, "fraction", _ALL, "channels removed, asked for; 0 for dense"),
     Field("schedule", str, "", _ALL, "`iterative` or `one-shot`"),

@@ -78,6 +78,7 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
     facts += _range_of(records, "fork_join_us", "fork–join latency {} µs", digits=1)
     facts += _range_of(records, "accuracy_n", "{} test images")
     facts += _range_of(records, "score_n", "{} test examples")
+    facts += _range_of(records, "pictures", "pictures: {}")
     reached = _confidences(records)
     if reached:
         facts.append(f"speed-up intervals cover {min(reached):.1%}{_score_coverage(subject, records)}")

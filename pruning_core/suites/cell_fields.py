@@ -3,16 +3,20 @@
 from typing import Any
 
 from pruning_core.backends.base import options_text
-from pruning_core.config.cells import Cell, Variant
+from pruning_core.config.cells import Cell, Variant, is_folder
 from pruning_core.config.grid import Grid
 from pruning_core.config.patterns import patterns_text, ratios_text
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
+from pruning_core.console.shown import shortened
 from pruning_core.measure.accuracy import agreement, logit_difference
 from pruning_core.pruning.base import reasons_of
 from pruning_core.records.cuts import recorded
 from pruning_core.store.checkpoint import Checkpoint, Metrics
 from pruning_core.suites.model_cache import ModelCache
+
+MAX_CLASS_NAMES = 20
+"""In a record: ImageNet has a thousand."""
 
 
 def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[str, Any]:
@@ -40,10 +44,22 @@ def checkpoint_fields(models: ModelCache, variant: Variant) -> dict[str, Any]:
     checkpoint = models.checkpoint(variant)
     return {
         **variant_fields(variant, checkpoint.spec, models.grid),
+        **_picture_fields(models, variant),
         "key": checkpoint.key,
         "exhausted": checkpoint.metrics.exhausted,
         **_cut_fields(checkpoint),
     }
+
+
+def _picture_fields(models: ModelCache, variant: Variant) -> dict[str, str]:
+    """Return what the pictures of a folder are: only its reader knows, as everybody knows `digits`."""
+    if not is_folder(variant.dataset):
+        return {}
+    dataset = models.workspace.dataset(variant.dataset)
+    names = [shortened(name, 40) for name in dataset.class_names[:MAX_CLASS_NAMES]]
+    more = ", …" if len(dataset.class_names) > MAX_CLASS_NAMES else ""
+    size = f"{dataset.spec.height}×{dataset.spec.width}"
+    return {"pictures": f"{size}, {dataset.spec.classes} classes: {', '.join(names)}{more}"}
 
 
 def _cut_fields(checkpoint: Checkpoint) -> dict[str, Any]:

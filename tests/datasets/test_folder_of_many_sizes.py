@@ -47,7 +47,7 @@ def test_all_become_one_size(photographs: Path) -> None:
     assert (spec.name, spec.channels, spec.height, spec.width, spec.classes) == ("folder", 3, 32, 48, 2)
     assert dataset.class_names == CLASSES
     assert dataset.test.images.shape[1:] == (3, 32, 48)
-    assert dataset.train.images.shape[1:] == (3, 37, 55)
+    assert dataset.train.images.shape[1:] == (3, 48, 72)
     assert len(dataset.train.labels) + len(dataset.test.labels) == 30
     assert dataset.train.sizes is not None
     assert len(set(map(tuple, dataset.train.sizes.tolist()))) > 5

@@ -96,7 +96,12 @@ def test_photographs_are_measured(suites, pytester, side, capfd):
     dense = next(r for r in run.records if r["suite"] == "accuracy" and r["method"] == "dense")
     assert 20 <= dense["accuracy_n"] <= 60
     assert dense["accuracy"] > 0.8
-    assert "on folder-photographs" in render(build_report([run]), "markdown")
+    assert {record["pictures"] for record in run.records if record["suite"] != "training"} == {
+        f"{side}×{side}, 2 classes: bright, dark"
+    }
+    report = render(build_report([run]), "markdown")
+    assert "on folder-photographs" in report
+    assert f"pictures: {side}×{side}, 2 classes: bright, dark" in report
 
 
 MISTAKES = {
