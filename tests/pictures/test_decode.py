@@ -134,6 +134,8 @@ def test_the_middle_lies_within_the_picture(size: tuple[int, int], out: tuple[in
     left, top, right, bottom = central_box(height, width, out_height, out_width)
     assert 0 <= left < right <= width
     assert 0 <= top < bottom <= height
+    if min(*size, *out) > 1:
+        assert (right - left) / (bottom - top) == pytest.approx(out_width / out_height, rel=0.01)
     pixels = pixels_of(as_bytes(make_photograph(0, 50, width, height), "PNG"), Fit("crop", *out))
     assert pixels.shape == (*out, 3)
 
