@@ -17,7 +17,7 @@ Normalization = Literal["dataset", "imagenet", "[-1,1]"]
 
 
 def parse_image_size(value: object) -> object:
-    """Turn 224, "224", "192x256" or [192, 256] into height and width.
+    """Turn a side, or both as `"HxW"` or a list, into height and width.
 
     Raises:
         ValueError: If it is none of them, or a side is not from 1 to MAX_SIDE.

@@ -22,7 +22,7 @@ _TRIES = 10
 
 
 def draw_parts(sizes: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a part of each picture; after ten tries that do not fit in it, its middle, no longer than 4:3.
+    """Draw a part of each picture; after ten tries that do not fit in it, its middle, within MAX_ASPECT.
 
     Args:
         sizes: int64 (N, 2), heights and widths of the pictures before they were stored.

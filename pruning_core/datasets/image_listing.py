@@ -142,7 +142,8 @@ def _notes(folder: Path, aside: list[Path], others: Counter[str]) -> Iterator[st
             f"listed already: {names}{more}"
         )
     if others:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in others.most_common(_MAX_NAMES))
+        by_count = sorted(others.items(), key=lambda pair: -pair[1])
+        kinds = ", ".join(f"{kind} {count}" for kind, count in by_count[:_MAX_NAMES])
         more = ", …" if len(others) > _MAX_NAMES else ""
         yield f"dataset folder:{folder}: {others.total()} files are no images by their names: {kinds}{more}"
 

@@ -130,7 +130,7 @@ def decode_picture(data: bytes, fit: Fit) -> Picture:
 
 
 def resized_side(side: int) -> int:
-    """Return what the shorter side is resized to before a crop of `side`: for 224 it is 256."""
+    """Return what the shorter side is resized to before a crop of `side`."""
     return round(side / CROP_FRACTION)
 
 
@@ -164,7 +164,7 @@ def _fit(image: Image.Image, fit: Fit, animated: bool) -> Picture:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return a picture whose grey levels of 16 bits are those of 8 that are nearest."""
+    """Return a picture whose wide grey levels are the nearest of those that a byte holds."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image)

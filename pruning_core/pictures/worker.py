@@ -1,7 +1,7 @@
 """A process that decodes pictures, asked by `workers.py` over pipes; it ends when its input does.
 
-request   length of the rest, 4 bytes; sha256, 32 bytes; path
-answer    status, 1 byte; length of the rest, 4 bytes; pixels (3, H, W), or why there are none
+A request is the LENGTH of the rest, a sha256 and a path. An answer is ANSWER (status, length of the rest), then
+the pixels (C, H, W), or why there are none.
 """
 
 import os
