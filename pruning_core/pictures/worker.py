@@ -1,7 +1,7 @@
 """A process that decodes pictures, asked by `workers.py` over pipes; it ends when its input does.
 
-A request is the LENGTH of the rest, a sha256 and a path. An answer is ANSWER (status, length of the rest), then
-the pixels (C, H, W), or why there are none.
+A request is the LENGTH of the rest, a sha256 and a path. An answer is ANSWER (status, length of the rest),
+then the pixels (C, H, W), or why there are none.
 """
 
 import os
