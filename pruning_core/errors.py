@@ -13,6 +13,7 @@
     │   └── OtherVersionError        a store or checkpoint of another version of this program
     ├── BackendError             a backend or device cannot run this model
     │   └── UnavailableError     … because it is not installed, or not on this machine
+    ├── ExportError              an exported file does not answer as its checkpoint; it is removed
     ├── RecordError              a benchmark JSON file cannot be used
     └── NotTimedError            nothing is timed in this run; a suite's test is skipped
 
@@ -114,6 +115,10 @@ class BackendError(PruningBenchError):
 
 class UnavailableError(BackendError):
     """A backend is not installed, or a device is not on this machine."""
+
+
+class ExportError(PruningBenchError):
+    """An exported file does not answer as its checkpoint, or its runtime cannot read it; it is removed."""
 
 
 class RecordError(PruningBenchError):

@@ -69,7 +69,9 @@ def train_dense(
     with workspace.in_progress(f"evaluate {spec.model.name} on {spec.dataset.name}", resume):
         evaluation = evaluate_network(network, dataset, spec.train)
     plan = make_plan(dense=build_network(spec), pruned=network)  # nothing is pruned yet
-    return new_checkpoint(plan, network, spec, result, evaluation, pruned_evaluation=evaluation)
+    return new_checkpoint(
+        plan, network, spec, result, evaluation, evaluation, class_names=dataset.class_names
+    )
 
 
 def prune_and_fine_tune(
@@ -97,4 +99,5 @@ def prune_and_fine_tune(
     if spec.fine_tune.epochs:  # without an epoch it is still the network that was just evaluated
         with workspace.in_progress(f"evaluate {label}, fine-tuned", resume):
             evaluation = evaluate_network(network, dataset, spec.fine_tune)
-    return new_checkpoint(plan, network, spec, result, evaluation, pruned_evaluation, prune_s)
+    names = dataset.class_names
+    return new_checkpoint(plan, network, spec, result, evaluation, pruned_evaluation, prune_s, names)

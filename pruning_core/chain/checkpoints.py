@@ -26,6 +26,7 @@ def new_checkpoint(
     evaluation: Evaluation,
     pruned_evaluation: Evaluation,
     prune_s: float = 0.0,
+    class_names: tuple[str, ...] | None = None,
 ) -> NewCheckpoint:
     """Put together what is stored of a network that was trained: plan, weights, metrics.
 
@@ -37,6 +38,7 @@ def new_checkpoint(
         evaluation: On the test split, as trained.
         pruned_evaluation: On the test split, before fine-tuning; the same one for a dense network.
         prune_s: How long pruning took.
+        class_names: Of the dataset, label 0 first; None where there are none.
 
     Raises:
         TrainingError: If a weight is no finite number.
@@ -76,6 +78,7 @@ def new_checkpoint(
         train_memory_format=result.memory_format,
         torch=torch.__version__,
         answers=answers,
+        class_names=class_names,
         created=_now(),
     )
     return NewCheckpoint(plan, weights, metrics)

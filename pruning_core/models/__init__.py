@@ -38,6 +38,7 @@ __all__ = [
     "check_model_name",
     "default_image",
     "expand_models",
+    "find_module_of",
     "model_spec",
 ]
 
@@ -193,6 +194,16 @@ def build_model(name: str, classes: int, image: Image, seed: int = 0) -> nn.Modu
     function, module = _find_own(name)
     describe_model(name, function, module, classes, image)
     return build_user_model(name, function, module, classes, image, seed)
+
+
+def find_module_of(name: str) -> UserModule:
+    """Return the user's module that `module:function` lies in.
+
+    Raises:
+        UnknownNameError: If it is no `module:function`.
+        ModelError: If the module or function is not there.
+    """
+    return _find_own(name)[1]
 
 
 def _split(name: str) -> tuple[Zoo | None, str]:

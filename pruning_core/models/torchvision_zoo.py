@@ -47,21 +47,32 @@ class TorchvisionZoo:
         Raises:
             ModelError: If images have not three channels, or are not square where they must be.
         """
-        channels, height, width = image
+        channels = image[0]
         if channels != 3:
             raise ModelError(
                 f"it takes images of 3 channels, not {channels}, as networks of timm, the built-in ones and "
                 "your own (module:function) may"
             )
+        arguments = size_arguments(name, image)
         builder = models.get_model_builder(name)
-        arguments: dict[str, Any] = {"init_weights": True} if name in _INITIALISED else {}
-        size = _SIZE_ARGUMENTS.get(builder.__module__)
-        if size == "image_size":
-            if height != width:
-                raise ModelError("it takes square images")
-            arguments[size] = height
-        elif size is not None:
-            arguments[size] = (height, width)
         network = builder(weights=None, num_classes=classes, **arguments)
         assert isinstance(network, nn.Module)
         return network
+
+
+def size_arguments(name: str, image: Image) -> dict[str, Any]:
+    """Return what a builder of torchvision's is told besides the number of classes.
+
+    Raises:
+        ModelError: If images are not square where they must be.
+    """
+    _, height, width = image
+    arguments: dict[str, Any] = {"init_weights": True} if name in _INITIALISED else {}
+    size = _SIZE_ARGUMENTS.get(models.get_model_builder(name).__module__)
+    if size == "image_size":
+        if height != width:
+            raise ModelError("it takes square images")
+        arguments[size] = height
+    elif size is not None:
+        arguments[size] = (height, width)
+    return arguments

@@ -59,6 +59,9 @@ class Metrics(StrictModel):
         None,
         description="Logits of two fixed images (see measure/fixed_images.py); earlier versions kept none.",
     )
+    class_names: tuple[str, ...] | None = Field(
+        None, description="Label 0 first, for whoever uses the network; earlier versions kept none."
+    )
     created: str = Field(description="UTC, ISO 8601.")
 
 
