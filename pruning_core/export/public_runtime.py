@@ -8,6 +8,7 @@ this program must not be among it.
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from pruning_core.errors import ExportError
 from pruning_core.export.base import ExportFormat
 
 _HEAD = """
-import json, os, sys
+import io, json, os, struct, sys
 import numpy as np
 answers = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)  # what libraries print is no answer
@@ -37,15 +38,18 @@ def say(content):
     answers.write(json.dumps(content).encode() + b"\\n")
     answers.flush()
 say({"runtime": runtime})
-while True:
-    try:
-        images = np.lib.format.read_array(sys.stdin.buffer)
-    except (ValueError, EOFError):
-        break
-    np.lib.format.write_array(answers, np.ascontiguousarray(predict(images), dtype=np.float32))
+while size := sys.stdin.buffer.read(8):
+    images = np.load(io.BytesIO(sys.stdin.buffer.read(*struct.unpack("<Q", size))))
+    file = io.BytesIO()
+    np.save(file, np.asarray(predict(images), dtype=np.float32))
+    answers.write(struct.pack("<Q", file.tell()) + file.getvalue())
     answers.flush()
 say({"imported": sorted({name.partition(".")[0] for name in sys.modules})})
 """
+
+
+_LAST_WORDS_S = 10.0
+"""Time that a process which has failed has to say why."""
 
 
 class PublicRuntime:
@@ -70,14 +74,15 @@ class PublicRuntime:
         Raises:
             ExportError: If the runtime cannot run the file on them.
         """
-        array = images.contiguous().numpy()
+        sent = io.BytesIO()
+        np.save(sent, images.contiguous().numpy())
         try:
-            np.lib.format.write_array(self._stdin, array)
+            self._stdin.write(struct.pack("<Q", sent.tell()) + sent.getvalue())
             self._stdin.flush()
-            found = np.lib.format.read_array(self._stdout)
-        except (OSError, ValueError, EOFError):
+            (size,) = struct.unpack("<Q", self._stdout.read(8))
+            return torch.from_numpy(np.load(io.BytesIO(self._stdout.read(size))))
+        except (OSError, ValueError, EOFError, struct.error):
             raise self._failure(f"cannot run on {len(images)} images") from None
-        return torch.from_numpy(found)
 
     def close(self) -> tuple[str, ...]:
         """End the process; return the packages that it has imported.
@@ -96,9 +101,14 @@ class PublicRuntime:
         return content
 
     def _failure(self, what: str) -> ExportError:
-        self._process.kill()
-        self._process.wait()
-        return ExportError(f"{self._what} {what}: {_last_line(self._errors) or 'without a word'}")
+        with suppress(subprocess.TimeoutExpired, OSError):
+            self._stdin.close()
+            self._process.wait(_LAST_WORDS_S)
+        said = _last_line(self._errors)
+        code = self._process.poll()
+        if not said and code is not None and code < 0:
+            said = f"its process was killed by signal {-code}"
+        return ExportError(f"{self._what} {what}: {said or 'without a word'}")
 
 
 @contextmanager
