@@ -40,6 +40,9 @@ class Material:
 
     metadata: Metadata
 
+    min_agreement: float
+    """Images that must be predicted as by eager fp32, fraction: of the precision, or of the cell."""
+
 
 class ExportFormat(ABC):
     """A kind of file that a public runtime reads without this program."""

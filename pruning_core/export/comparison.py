@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from pruning_core.backends import load_executable
-from pruning_core.config.precision import PRECISIONS
 from pruning_core.errors import ExportError, ModelError
 from pruning_core.export.base import ExportFormat, Material, size_bytes
 from pruning_core.export.public_runtime import open_in_public_runtime
@@ -67,7 +66,7 @@ def compare(
     threads = resolve_threads(0)
     set_torch_threads(threads)
     same = _same_computation(form, material, threads)
-    totals = _Totals(PRECISIONS[material.precision].min_agreement)
+    totals = _Totals()
     with open_in_public_runtime(form, path, threads) as runtime:
         advance(0, n)
         for images, labels in batches:
@@ -79,17 +78,18 @@ def compare(
         if imported:
             raise ExportError(f"reading the {form.name} file imports {', '.join(sorted(imported))}")
         result = totals.result(runtime.name, sum(size_bytes(each) for each in form.files(path)))
-    check(result, material.precision, form.name)
+    check(result, material, form.name)
     return result
 
 
-def check(result: Comparison, precision: str, name: str) -> None:
+def check(result: Comparison, material: Material, name: str) -> None:
     """Refuse a file that answers otherwise.
 
     Raises:
         ExportError: If it does.
     """
-    allowed, least = MAX_DIFFERENCE[precision], PRECISIONS[precision].min_agreement
+    precision, least = material.precision, material.min_agreement
+    allowed = MAX_DIFFERENCE[precision]
     what = f"the {name} file does not answer as the network in {precision} does, and was removed"
     if not result.difference <= allowed:
         raise ExportError(
@@ -134,7 +134,7 @@ def _eager(material: Material, images: Tensor) -> Tensor:
 class _Totals:
     """Sums over batches."""
 
-    def __init__(self, min_agreement: float) -> None:
+    def __init__(self) -> None:
         self.n = self.agreeing = self.correct = self.correct_eager = 0
         self.largest = self.largest_difference = 0.0
         self.labelled = False

@@ -88,6 +88,7 @@ def export_checkpoint(
         batch_size=subject.batch_size or 1,
         calibration=calibration_images(dataset) if precision == "int8" else None,
         metadata=make_metadata(subject.checkpoint, names, form, precision, accuracy, record.get("cell")),
+        min_agreement=record.get("min_agreement", PRECISIONS[precision].min_agreement),
     )
     fixed = material.batch_size if form.fixed_batch else None
     if dataset is None:

@@ -49,7 +49,7 @@ def test_a_cell_becomes_a_file(monkeypatch, capsys, tmp_path):
         code, _, err = run("export", what, "--to", "openvino", "-o", "net.xml", "--store", shop.store)
         assert (code, "is there already: replace it with --force" in err) == (2, True)
         wrong = write_record(
-            tmp_path / "run.json", shop, **as_measured | {"accuracy": 0.9, "accuracy_high": 0.95}
+            tmp_path / "run.json", shop, **as_measured | {"accuracy": 0.9, "accuracy_high": 1.0}
         )
         code, _, err = run("export", wrong, "--to", "openvino", "-o", "other.xml", "--store", shop.store)
         assert (code, "says 90.00%; it was removed" in err) == (2, True)
@@ -74,7 +74,7 @@ def test_without_the_dataset(monkeypatch, capsys, tmp_path):
 
 
 def test_mistakes_are_one_line(run, tmp_path):
-    """A format, a precision, a key, a target: each mistake is one line, exit code 2, and nothing is written."""
+    """A format, a precision, a key, a target: each mistake is one line, exit code 2; nothing is written."""
     store = Store(tmp_path / "store")
     key = store.get_or_make(dense_spec(), lambda _: made()).key
     for arguments, said in (
