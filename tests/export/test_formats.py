@@ -276,7 +276,7 @@ class Branches(torch.nn.Module):
 
     def forward(self, images):
         head = images.flatten(1)[:, :4]
-        return head * 2 if images.mean() > 0 else -head
+        return head * 2 if images[0, 0, 0, 0] > -0.3 else -head
 
 
 @pytest.mark.parametrize("name", ["torch", "onnx"])
