@@ -1,10 +1,8 @@
 """An exported file against the checkpoint it was made from: answers, accuracy, size.
 
-Three things must hold, or the file is refused (`README.md`, "What is compared"):
-
-1. It answers as the network does in its precision: to rounding, where the same computation can be had here.
-2. It predicts as eager fp32 does, as often as that precision must on any backend.
-3. Where it was measured, its accuracy is the one of the record.
+All must hold, or the file is refused (`README.md`, "What is compared"): it answers as the network does in its
+precision, to rounding, where the same computation can be had here; it predicts as eager fp32 does, as often
+as that precision must on any backend; and where it was measured, its accuracy is the one of the record.
 """
 
 from collections.abc import Callable, Iterable
@@ -136,7 +134,7 @@ class _Totals:
 
     def __init__(self) -> None:
         self.n = self.agreeing = self.correct = self.correct_eager = 0
-        self.largest = self.largest_difference = 0.0
+        self.largest = self.max_difference = 0.0
         self.labelled = False
 
     def add(self, found: Tensor, expected: Tensor, eager: Tensor, labels: Tensor | None) -> None:
@@ -152,7 +150,7 @@ class _Totals:
             )
         found, expected = found.nan_to_num(), expected.nan_to_num()
         self.largest = max(self.largest, float(expected.abs().max()))
-        self.largest_difference = max(self.largest_difference, float((found - expected).abs().max()))
+        self.max_difference = max(self.max_difference, float((found - expected).abs().max()))
         self.n += len(found)
         if found.dim() != 2:
             raise ModelError(f"logits must be (N, classes); got {tuple(found.shape)}")
@@ -168,7 +166,7 @@ class _Totals:
         return Comparison(
             runtime=runtime,
             n=self.n,
-            difference=self.largest_difference / max(self.largest, 1e-30),
+            difference=self.max_difference / max(self.largest, 1e-30),
             agreement=self.agreeing / max(self.n, 1),
             accuracy=self.correct / self.n if self.labelled else None,
             accuracy_eager=self.correct_eager / self.n if self.labelled else None,

@@ -70,7 +70,7 @@ def as_texts(metadata: Metadata) -> dict[str, str]:
 def _in_fp16(model: Any) -> Any:
     """Return an ONNX model whose weights and operators are float16, between a float32 input and output.
 
-    LayerNorm stays in float32: ONNX Runtime 1.32 ends with a segmentation fault on a fused one (`README.md`).
+    LayerNorm stays in float32: ONNX Runtime dies in native code on a fused one (`README.md`).
     """
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
