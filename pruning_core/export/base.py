@@ -62,7 +62,7 @@ class ExportFormat(ABC):
     """Besides torch, what writes and reads it; as they are called in an import."""
 
     extra = ""
-    """What of ours to install for them: `pip install 'pruning-bench[EXTRA]'`."""
+    """Of ours, that installs them."""
 
     forbidden: tuple[str, ...] = ()
     """What its reader must not import, beside this program and torch-pruning."""

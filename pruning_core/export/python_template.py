@@ -1,4 +1,4 @@
-"""The text of `network.py` in a folder of plain Python: it builds a network, cuts it, loads its weights."""
+"""The text of the module in a folder of plain Python: it builds a network, cuts it, loads its weights."""
 
 HEAD = '''"""{what}: built, cut to its plan and loaded.
 
