@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pruning_core.stats.intervals import wilson_interval
 from pruning_core.store import Store
 from pruning_core.store.checkpoint import Metrics
 from tests.helpers.command_line import command_line
@@ -30,14 +31,20 @@ def write_record(path, shop, **fields):
     return f"{path}::{entry['extra_info']['cell']}"
 
 
+def scored(correct):
+    """Return the fields of a score on 70 images."""
+    low, high = wilson_interval(correct, 70)
+    fields = {"accuracy": correct / 70, "accuracy_low": low, "accuracy_high": high, "accuracy_n": 70}
+    return {**fields, "dense_accuracy": 0.5, "accuracy_drop": 0.5 - correct / 70}
+
+
 @pytest.mark.slow
 def test_a_cell_becomes_a_file(monkeypatch, capsys, tmp_path):
     """A cell in int8 is exported as it was measured; the table says so within 80 columns."""
     with open_shop(tmp_path) as shop:
         run = command_line(monkeypatch, capsys)
         accuracy = shop.pruned.metrics.accuracy
-        interval = {"accuracy_low": max(accuracy - 0.1, 0), "accuracy_high": min(accuracy + 0.1, 1)}
-        as_measured = {"backend": "openvino", "precision": "int8", "accuracy": accuracy, **interval}
+        as_measured = {"backend": "openvino", "precision": "int8", **scored(round(70 * accuracy))}
         what = write_record(tmp_path / "run.json", shop, **as_measured)
         code, out, err = run("export", what, "--to", "openvino", "-o", "net.xml", "--store", shop.store)
         assert code == 0, err
@@ -48,9 +55,7 @@ def test_a_cell_becomes_a_file(monkeypatch, capsys, tmp_path):
         assert f"{accuracy:.2%}" in out
         code, _, err = run("export", what, "--to", "openvino", "-o", "net.xml", "--store", shop.store)
         assert (code, "is there already: replace it with --force" in err) == (2, True)
-        wrong = write_record(
-            tmp_path / "run.json", shop, **as_measured | {"accuracy": 0.9, "accuracy_high": 1.0}
-        )
+        wrong = write_record(tmp_path / "run.json", shop, **as_measured | scored(63))
         code, _, err = run("export", wrong, "--to", "openvino", "-o", "other.xml", "--store", shop.store)
         assert (code, "says 90.00%; it was removed" in err) == (2, True)
         assert not (tmp_path / "other.xml").exists()
