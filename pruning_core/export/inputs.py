@@ -119,5 +119,5 @@ def calibration_images(dataset: Dataset | None) -> Tensor:
             "leaves out: name the dataset with --dataset, or export another precision"
         )
     shuffle = torch.Generator().manual_seed(0)
-    choices = sample_epoch(len(dataset.train.labels), dataset.spec, CALIBRATION_IMAGES, shuffle)
+    choices = sample_epoch(dataset.train, dataset.spec, CALIBRATION_IMAGES, shuffle)
     return make_batch(dataset.train, dataset.spec, choices[:CALIBRATION_IMAGES], "cpu")[0]
