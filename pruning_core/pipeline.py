@@ -13,6 +13,7 @@ from pruning_core.chain.checkpoints import exhausted_checkpoint, new_checkpoint
 from pruning_core.chain.networks import build_network, evaluate_network, example_of, load_network
 from pruning_core.chain.specs import chain_specs, pruning_label
 from pruning_core.chain.training import fine_tune, train_resumably
+from pruning_core.chain.weights import load_weights
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
@@ -50,7 +51,7 @@ def ensure_checkpoint(
     set_torch_threads(threads)
     workspace.announce_training()
     if isinstance(spec, DenseSpec):
-        return workspace.store.get_or_make(spec, lambda resume: train_dense(spec, dataset, workspace, resume))
+        return workspace.store.get_or_make(spec, lambda resume: make_dense(spec, dataset, workspace, resume))
     parent = ensure_checkpoint(earlier, dataset, workspace, threads)
     teacher = None
     if spec.fine_tune.distill_weight > 0:
@@ -60,11 +61,10 @@ def ensure_checkpoint(
     )
 
 
-def train_dense(
-    spec: DenseSpec, dataset: Dataset, workspace: Workspace, resume: ResumeState
-) -> NewCheckpoint:
-    """Train a network from its seed."""
+def make_dense(spec: DenseSpec, dataset: Dataset, workspace: Workspace, resume: ResumeState) -> NewCheckpoint:
+    """Train a network, from its seed or from the weights that it comes with; without an epoch, take it."""
     network = build_network(spec, seed=spec.train.seed)
+    load_weights(network, spec, workspace)
     result = train_resumably(network, spec, dataset, workspace, resume)
     with workspace.in_progress(f"evaluate {spec.model.name} on {spec.dataset.name}", resume):
         evaluation = evaluate_network(network, dataset, spec.train)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pruning_core.config.pictures import PictureOptions
-from pruning_core.config.spec import CheckpointSpec, key_of
+from pruning_core.config.spec import CheckpointSpec, ModelSpec, key_of
+from pruning_core.config.weights import WeightsChoice
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.base import Dataset
 from pruning_core.datasets.normalization import normalize_dataset
@@ -27,6 +28,9 @@ class Workspace:
     pictures: PictureOptions = field(default_factory=PictureOptions)
     before_first_training: Callable[[], None] | None = None
     """Called once, before anything is trained: it says how long all of it will take."""
+
+    weights: dict[tuple[ModelSpec, WeightsChoice, str], str] = field(default_factory=dict)
+    """Model, where its weights are, fingerprint of the dataset → hash of these weights."""
 
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)

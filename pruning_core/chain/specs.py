@@ -1,5 +1,6 @@
 """The specs of a chain, from dense to the variant asked for; and its steps in words."""
 
+from pruning_core.chain.weights import dense_training, model_with_weights
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DatasetSpec, DenseSpec, PrunedSpec, TrainSpec, key_of
@@ -12,7 +13,9 @@ def chain_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[Chec
     """Return the specs from dense to `variant`, each the parent of the next."""
     dataset = workspace.dataset(variant.dataset)
     model = model_spec(variant.model, dataset.spec.classes, image_of(dataset.spec))
-    specs: list[CheckpointSpec] = [DenseSpec(model=model, dataset=dataset.spec, train=grid.train)]
+    model = model_with_weights(model, grid, dataset.spec, workspace)
+    train = dense_training(grid, model)
+    specs: list[CheckpointSpec] = [DenseSpec(model=model, dataset=dataset.spec, train=train)]
     if variant.is_dense:
         return specs
     method = grid.method_spec(variant.method)
@@ -46,7 +49,8 @@ def pruning_label(spec: PrunedSpec) -> str:
 def training_label(spec: CheckpointSpec) -> str:
     """Say in words which training makes a checkpoint."""
     if isinstance(spec, DenseSpec):
-        return f"train {spec.model.name} on {spec.dataset.name}, {spec.train.epochs} epochs"
+        what = f"{spec.model.name} on {spec.dataset.name}"
+        return f"train {what}, {spec.train.epochs} epochs" if spec.train.epochs else f"take {what} as it is"
     return f"fine-tune {pruning_label(spec)}, {spec.fine_tune.epochs} epochs"
 
 

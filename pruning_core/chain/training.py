@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from pruning_core.chain.networks import load_network
 from pruning_core.chain.specs import train_spec_of, training_label, training_step_label
-from pruning_core.config.spec import CheckpointSpec, PrunedSpec
+from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.pruning import find_method
 from pruning_core.pruning.sparsity import zeros_of
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.store.resume import ResumeState
+from pruning_core.training.device import resolve_device
 from pruning_core.training.loop import TrainResult, train
 from pruning_core.training.step import Distillation
 from pruning_core.workspace import Workspace
@@ -48,6 +50,20 @@ def fine_tune(
     )
 
 
+def untrained(how: TrainSpec) -> TrainResult:
+    """Return what is said of a training without an epoch: nothing is moved, tried or seeded for it."""
+    return TrainResult(
+        precision="",
+        device=str(resolve_device(how)),
+        threads=torch.get_num_threads(),
+        memory_format="",
+        graphed=False,
+        seconds=0.0,
+        overhead_s=0.0,
+        losses=(),
+    )
+
+
 def train_resumably(
     network: nn.Module,
     spec: CheckpointSpec,
@@ -60,6 +76,8 @@ def train_resumably(
 ) -> TrainResult:
     """Train the network of a checkpoint in place, from the last epoch that was saved."""
     how, label = train_spec_of(spec), training_label(spec)
+    if not how.epochs:
+        return untrained(how)
     state = resume.load()
     if state is not None:
         workspace.display.say(f"{label}: resumed after epoch {state.epoch}")

@@ -49,6 +49,21 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+weights_option = click.option(
+    "--weights",
+    metavar="FILE|LIST",
+    help="Trained weights: a file, torchvision:ENUM or timm; of several networks: NAME=FILE,…",
+)
+strip_prefix_option = click.option(
+    "--strip-prefix", metavar="TEXT", help="Before the names that count in a file of weights."
+)
+new_head_option = click.option(
+    "--new-head", is_flag=True, help="Make the last layer anew, and train the network from its weights on."
+)
+download_option = click.option(
+    "--download", is_flag=True, help="Let a dataset or published weights be downloaded."
+)
+
 store_option = click.option(
     "--store",
     "root",

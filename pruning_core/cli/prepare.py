@@ -8,10 +8,14 @@ import click
 
 from pruning_core.cli.options import (
     FOLDER,
+    download_option,
+    new_head_option,
     picture_options,
     protect_option,
     ratio_of_option,
     store_option,
+    strip_prefix_option,
+    weights_option,
 )
 from pruning_core.console.escaping import for_terminal
 
@@ -34,6 +38,9 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
     type=click.Choice(["local", "global"]),
     help="Rank channels within each layer, or over all together (default: what the grid says).",
 )
+@weights_option
+@strip_prefix_option
+@new_head_option
 @protect_option
 @ratio_of_option
 @picture_options
@@ -41,7 +48,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
 @store_option
 @click.option("--data-root", type=FOLDER, help="Where torchvision's datasets lie.")
-@click.option("--download", is_flag=True, help="Let a dataset named in the grid be downloaded.")
+@download_option
 def prepare(
     grid: str | None,
     model: str | None,
@@ -49,6 +56,9 @@ def prepare(
     method: str | None,
     ratios: str | None,
     scope: str | None,
+    weights: str | None,
+    strip_prefix: str | None,
+    new_head: bool,
     protect: str | None,
     ratio_of: str | None,
     image_size: str | None,
@@ -74,6 +84,7 @@ def prepare(
     options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
     options |= {"image_size": image_size, "normalize": normalize, "test_share": test_share}
     options |= {"skip_broken": skip_broken}
+    options |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     path = find_grid(grid, Path.cwd())
     wanted = load_grid(path, {**options, "seed": seed})
     workspace = open_workspace(

@@ -3,13 +3,14 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pruning_core.config.parse import (
     parse_backend,
     parse_batch_sizes,
+    parse_epochs_by_ratio,
     parse_names,
     parse_ratios,
     parse_threads,
@@ -17,8 +18,9 @@ from pruning_core.config.parse import (
 from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.recipes import find_recipe
-from pruning_core.config.spec import MAX_EPOCHS, FineTuneSpec, MethodSpec, TrainSpec
+from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.validation import StrictModel, lines_of, option_error
+from pruning_core.config.weights import WeightsByModel, WeightsChoice, check_weights_keys, choose_weights
 from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import TomlFile, read_toml
@@ -61,6 +63,9 @@ class Grid(PictureOptions):
     """The keys of a grid file; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)
+    weights: WeightsByModel = Field((), description="Network → where its trained weights are.")
+    strip_prefix: str = Field("", max_length=200, description="Before the names that count in that file.")
+    new_head: bool = Field(False, description="Make the last layer anew, and train from those weights.")
     dataset: tuple[str, ...] = ("digits",)
     method: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
@@ -115,22 +120,7 @@ class Grid(PictureOptions):
     @field_validator("epochs_by_ratio", mode="before")
     @classmethod
     def _epochs_from(cls, value: object) -> object:
-        if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
-            fine = all(
-                type(ratio) in (int, float)
-                and 0 <= ratio <= 1
-                and type(epochs) is int
-                and 0 <= epochs <= MAX_EPOCHS
-                for ratio, epochs in value
-            )
-            ratios = [float(ratio) for ratio, _ in value] if fine else []
-            if not fine or ratios != sorted(set(ratios)):
-                raise ValueError(
-                    f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MAX_EPOCHS}; "
-                    f"got {shown(value)}"
-                )
-            value = tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
-        return value
+        return parse_epochs_by_ratio(value)
 
     @field_validator("backends")
     @classmethod
@@ -138,6 +128,15 @@ class Grid(PictureOptions):
         for item in value:
             parse_backend(item)
         return value
+
+    @model_validator(mode="after")
+    def _weights(self) -> Self:
+        check_weights_keys(self.weights, self.strip_prefix, self.new_head, self.train.epochs)
+        return self
+
+    def weights_of(self, model: str) -> WeightsChoice | None:
+        """Return where the weights of a network are; None: it is trained from its seed."""
+        return choose_weights(self.weights, model, self.strip_prefix, self.new_head)
 
     def fine_tune_at(self, ratio: float) -> FineTuneSpec:
         """Return how the step to `ratio` is fine-tuned."""
@@ -239,4 +238,5 @@ def _option_line(item: Any) -> str:
         return f"no option {shown(name)} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
     message = shortened(str(item["msg"]).removeprefix("Value error, "), 1000)
     got = "" if item["type"] == "value_error" else f"; got {shown(item['input'])}"
-    return f"{shortened(name, 100)}: {message[:1].lower()}{message[1:]}{got}"
+    head = f"{shortened(name, 100)}: " if name else ""  # of several keys together: the text names them
+    return f"{head}{message[:1].lower()}{message[1:]}{got}"

@@ -20,6 +20,8 @@ MAX_AXIS_LENGTH = 1000
 MAX_IMAGES = 65_536
 """Images in one batch."""
 
+MAX_EPOCHS = 100_000
+
 MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
 """CPU threads: more only wait, and a process that cannot get as many ends without a word."""
 
@@ -101,6 +103,27 @@ def parse_threads(value: object) -> object:
         if alone == "0" or (type(alone) is int and alone == 0)
         else _whole_numbers(value, "numbers of threads", MAX_THREADS)
     )
+
+
+def parse_epochs_by_ratio(value: object) -> object:
+    """Turn lists of [ratio, epochs] into pairs.
+
+    Raises:
+        ValueError: If the ratios do not rise in [0, 1], or epochs are negative or too many.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, list) and len(item) == 2 for item in value):
+        return value
+    fine = all(
+        type(ratio) in (int, float) and 0 <= ratio <= 1 and type(epochs) is int and 0 <= epochs <= MAX_EPOCHS
+        for ratio, epochs in value
+    )
+    ratios = [float(ratio) for ratio, _ in value] if fine else []
+    if not fine or ratios != sorted(set(ratios)):
+        raise ValueError(
+            f"[ratio, epochs] with rising ratios in [0, 1] and epochs of 0 to {MAX_EPOCHS}; "
+            f"got {shown(value)}"
+        )
+    return tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
 
 
 def _whole_numbers(value: object, what: str, max_value: int) -> object:

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
+from pruning_core.config.parse import MAX_EPOCHS
 from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.validation import StrictModel
 
 RECIPE_VERSION = 2
 """Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
 
-MAX_EPOCHS = 100_000
 MAX_IMAGES = 1_000_000
 MAX_SEED = 2**32 - 1
 """What torch and numpy take, also after a method has multiplied it (`PruningStep.sampling_seed`)."""
@@ -37,12 +37,16 @@ class ModelSpec(StrictModel):
         "", description="Hash of what module:function builds from seed 0: tensors and layers."
     )
     library: str = Field("", description="Name and version of what builds torchvision:NAME or timm:NAME.")
+    weights_sha256: str = Field(
+        "", description="Hash of the tensors that it begins with, by its own names; empty: from the seed."
+    )
+    new_head: bool = Field(False, description="The last layer is not of those tensors, but from the seed.")
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is empty: the keys of built-in models do not change."""
         fields: dict[str, Any] = serialise(self)
-        for name in ("state_sha256", "library"):
+        for name in ("state_sha256", "library", "weights_sha256", "new_head"):
             if not fields.get(name):
                 fields.pop(name, None)
         return fields
@@ -158,7 +162,12 @@ class MethodSpec(StrictModel):
 
 
 class DenseSpec(StrictModel):
-    """A trained, unpruned network."""
+    """A trained, unpruned network.
+
+    One that comes with its weights is not trained: `train` then says on which device it is evaluated, and all
+    else in it is at its default, so that the key does not hold what has no effect. With a new head it is
+    trained, from those weights on.
+    """
 
     stage: Literal["dense"] = "dense"
     model: ModelSpec

@@ -10,6 +10,7 @@ from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.console.shown import shortened
 from pruning_core.measure.accuracy import agreement, logit_difference
+from pruning_core.models.weights import weights_name
 from pruning_core.pruning.base import reasons_of
 from pruning_core.records.cuts import recorded
 from pruning_core.store.checkpoint import Checkpoint, Metrics
@@ -35,8 +36,18 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         "round_to": grid.round_to,
         **({"protect": patterns_text(grid.protect)} if grid.protect else {}),
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
-        "seed": train.seed,
+        **_weights_fields(variant, spec, grid),
+        "seed": train.seed if train.epochs or not spec.model.weights_sha256 else grid.train.seed,
     }
+
+
+def _weights_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[str, Any]:
+    """Return where the weights of the dense model are from; nothing where it was trained from its seed."""
+    choice = grid.weights_of(variant.model)
+    if choice is None:
+        return {}
+    name = f"{weights_name(choice, variant.model)}{', new head' if choice.new_head else ''}"
+    return {"weights": name, "weights_sha256": spec.model.weights_sha256}
 
 
 def checkpoint_fields(models: ModelCache, variant: Variant) -> dict[str, Any]:

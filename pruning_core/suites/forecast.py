@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pruning_core.chain.specs import chain_specs, training_label, training_step_label
+from pruning_core.chain.specs import chain_specs, train_spec_of, training_label, training_step_label
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
@@ -26,6 +26,7 @@ from pruning_core.pruning.targets import ratios_of_layers
 from pruning_core.store.checkpoint import describe
 from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
+from pruning_core.training.device import resolve_device
 from pruning_core.training.epoch import batch_sizes
 from pruning_core.workspace import Workspace
 
@@ -43,6 +44,7 @@ class _Sample:
     ratio: float
     step_s: float
     prune_s: float
+    images: int  # in a step
 
 
 def announce(variants: Iterable[Variant], grid: Grid, workspace: Workspace) -> None:
@@ -94,7 +96,8 @@ def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, workspace: W
     images = dataset.spec
     dense = build_model(specs[0].model.name, images.classes, (images.channels, images.height, images.width))
     _check_patterns(specs, dense, dataset)
-    timed_dense = _time_steps(specs[0], dense, dense, dataset, workspace, ratio=0.0)
+    trained = next((spec for spec in specs if train_spec_of(spec).epochs), specs[0])
+    timed_dense = _time_steps(trained, dense, dense, dataset, workspace, ratio=0.0)
     total_s = 0.0
     of_methods: dict[str, list[PrunedSpec]] = {}
     for spec in specs:
@@ -132,8 +135,11 @@ def _time_steps(
     workspace: Workspace,
     ratio: float,
 ) -> _Sample:
-    """Prune a network to a ratio, if it is above 0, and time a few of its training steps."""
-    train = _training_of(spec)
+    """Prune a network to a ratio, if it is above 0, and time a few steps of how it will be trained.
+
+    Where it is never trained, it may be one that cannot be: then forward passes are timed.
+    """
+    train = train_spec_of(spec)
     key = key_of(spec)
     with workspace.store.attempts.begin(
         key, describe(key, spec), native_conditions(), finishes=False
@@ -145,18 +151,34 @@ def _time_steps(
             started = time.perf_counter()
             prune(network, dense, spec.method, ratio, example, train.seed)
             prune_s = time.perf_counter() - started
+        if not train.epochs:
+            images = min(train.batch_size, len(dataset.test.labels))
+            return _Sample(ratio, _time_forward(network, dataset, train, images), prune_s, images)
         with torch.random.fork_rng(devices=[]):
             step = TrainerStep(network, dataset, train)
             step()  # the first one allocates
             before_s = step.total_s
             for _ in range(TIMED_STEPS):
                 step()
-    return _Sample(ratio, (step.total_s - before_s) / TIMED_STEPS, prune_s)
+    return _Sample(ratio, (step.total_s - before_s) / TIMED_STEPS, prune_s, step.batch_size)
+
+
+def _time_forward(network: nn.Module, dataset: Dataset, train: TrainSpec, images: int) -> float:
+    """Return the seconds of a step whose forward passes take as long as those of a network."""
+    device = resolve_device(train)
+    evaluated = copy_network(network).eval().to(device)
+    batch = torch.zeros(images, dataset.spec.channels, dataset.spec.height, dataset.spec.width, device=device)
+    with torch.inference_mode():
+        evaluated(batch).cpu()
+        started = time.perf_counter()
+        for _ in range(TIMED_STEPS):
+            evaluated(batch).cpu()
+    return (time.perf_counter() - started) / TIMED_STEPS / _FORWARD_SHARE
 
 
 def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, dataset: Dataset) -> float:
     """Return the seconds that making a checkpoint takes, given what its steps take."""
-    train = _training_of(spec)
+    train = train_spec_of(spec)
     batch = min(train.batch_size, len(dataset.train.labels))
     steps = train.epochs * len(batch_sizes(len(dataset.train.labels), batch))
     step_s, forward_images = sample.step_s, len(dataset.test.labels)
@@ -164,7 +186,7 @@ def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, dataset: Datase
         forward_images = 2 * forward_images + spec.fine_tune.norm_images
         if spec.fine_tune.distill_weight > 0:
             step_s += _FORWARD_SHARE * dense.step_s
-    return steps * step_s + forward_images / batch * _FORWARD_SHARE * sample.step_s + sample.prune_s
+    return steps * step_s + forward_images / sample.images * _FORWARD_SHARE * sample.step_s + sample.prune_s
 
 
 def _between(samples: Sequence[_Sample], ratio: float) -> _Sample:
@@ -176,7 +198,7 @@ def _between(samples: Sequence[_Sample], ratio: float) -> _Sample:
     a, b = below[-1], above[0]
     weight = (ratio - a.ratio) / (b.ratio - a.ratio) if b.ratio > a.ratio else 0.0
     step_s = math.exp((1 - weight) * math.log(a.step_s) + weight * math.log(b.step_s))
-    return _Sample(ratio, step_s, max(a.prune_s, b.prune_s))
+    return _Sample(ratio, step_s, max(a.prune_s, b.prune_s), b.images)
 
 
 def _spread(specs: Sequence[PrunedSpec], count: int) -> list[PrunedSpec]:
@@ -184,10 +206,6 @@ def _spread(specs: Sequence[PrunedSpec], count: int) -> list[PrunedSpec]:
     if len(specs) <= count:
         return list(specs)
     return [specs[round((i + 1) * len(specs) / count) - 1] for i in range(count)]
-
-
-def _training_of(spec: CheckpointSpec) -> TrainSpec:
-    return spec.fine_tune if isinstance(spec, PrunedSpec) else spec.train
 
 
 def _ratio_of(spec: CheckpointSpec) -> float:

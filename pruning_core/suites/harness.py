@@ -200,7 +200,10 @@ class Harness:
         spec = chain_specs(variant, self.grid, self.workspace)[0]
         assert isinstance(spec, DenseSpec)
         fields, samples_s = time_training(
-            spec, self.workspace.dataset(variant.dataset), self.session, self.models.threads
+            spec.model_copy(update={"train": self.grid.train}),  # also of one that comes with its weights
+            self.workspace.dataset(variant.dataset),
+            self.session,
+            self.models.threads,
         )
         record = make_record(
             suite="training",

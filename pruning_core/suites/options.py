@@ -22,12 +22,25 @@ AXES = {
 
 PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
 
-SINGLE_OPTIONS = ("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed")
+SINGLE_OPTIONS = (
+    *("weights", "strip_prefix", "new_head"),
+    *("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed"),
+)
 """Options of one value that replace a field of the grid (see `opening.py`), beside its axes."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--grid": {"metavar": "NAME|FILE", "help": "grid file, or its name in bench/grids (default: quick)"},
     **{f"--{name.replace('_', '-')}": {"metavar": "LIST", "help": text} for name, text in AXES.items()},
+    "--weights": {
+        "metavar": "FILE|LIST",
+        "help": "trained weights: a file, torchvision:ENUM or timm; of several networks: NAME=FILE,…",
+    },
+    "--strip-prefix": {"metavar": "TEXT", "help": "before the names that count in a file of weights"},
+    "--new-head": {
+        "action": "store_const",
+        "const": True,
+        "help": "make the last layer anew, and train the network from its weights on",
+    },
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},
     "--ratio-of": {"metavar": "LIST", "help": "layers with a ratio of their own: layer4.*=0.8,head=0.2"},
@@ -61,7 +74,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--store": {"metavar": "DIR", "help": "where checkpoints are kept (default: the user's cache folder)"},
     "--data-root": {"metavar": "DIR", "help": "where torchvision's datasets lie"},
-    "--download": {"action": "store_true", "help": "let a dataset named in the grid be downloaded"},
+    "--download": {"action": "store_true", "help": "let a dataset or published weights be downloaded"},
     "--thresholds": {
         "metavar": "FILE",
         "help": "accuracy limits (default: thresholds.toml beside the suite)",

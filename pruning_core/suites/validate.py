@@ -13,6 +13,7 @@ from pruning_core.config.pictures import check_for_folders
 from pruning_core.datasets import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
+from pruning_core.models.weights import check_weights
 from pruning_core.pruning import find_method
 
 
@@ -23,10 +24,12 @@ def validate_grid(grid: Grid) -> None:
         UnknownNameError: With the closest name there is.
         OptionError: If there is no such schedule or scope, a backend has no such precision, two datasets are
             one folder, or an option of folders is given with another dataset.
-        ModelError: If a user's own model cannot be imported.
+        ModelError: If a user's own model cannot be imported, or a file of weights is not there.
     """
     for model in grid.model:
         check_model_name(model)
+        if (choice := grid.weights_of(model)) is not None:
+            check_weights(choice, model)
     for dataset in grid.dataset:
         check_dataset_name(dataset)
     check_for_folders(grid, grid.dataset)

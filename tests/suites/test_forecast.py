@@ -89,7 +89,7 @@ def test_more_epochs_take_longer(tmp_path, model, monkeypatch):
 
     def time_steps(spec, dense, network, dataset, workspace, ratio):
         timed.append(ratio)
-        return _Sample(ratio, 1.0 - ratio, 0.0)
+        return _Sample(ratio, 1.0 - ratio, 0.0, 16)
 
     monkeypatch.setattr(forecast, "_time_steps", time_steps)
 
@@ -113,7 +113,7 @@ def test_more_epochs_take_longer(tmp_path, model, monkeypatch):
 @pytest.mark.parametrize(("ratio", "step_s"), [(0.0, 4.0), (0.25, 2.0), (0.5, 1.0), (0.75, 0.5), (0.9, 0.5)])
 def test_between_two_ratios_it_is_interpolated(ratio, step_s):
     """Times between two networks lie between theirs, in the logarithm; beyond them the nearest counts."""
-    samples = [_Sample(0.0, 4.0, 0.0), _Sample(0.5, 1.0, 0.1), _Sample(0.75, 0.5, 0.1)]
+    samples = [_Sample(0.0, 4.0, 0.0, 16), _Sample(0.5, 1.0, 0.1, 16), _Sample(0.75, 0.5, 0.1, 16)]
     assert _between(samples, ratio).step_s == pytest.approx(step_s)
 
 
