@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning_core.cli.options import FILE, protect_option, ratio_of_option
+from pruning_core.cli.options import (
+    FILE,
+    download_option,
+    new_head_option,
+    protect_option,
+    ratio_of_option,
+    strip_prefix_option,
+    weights_option,
+)
 from pruning_core.console.shown import shown
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import OptionError, PruningError
 from pruning_core.process.interrupts import RESUMES, say_kept
 
 if TYPE_CHECKING:
+    from pruning_core.config.grid import Grid
     from pruning_core.config.spec import MethodSpec
 
 MAX_IMAGE_VALUES = 2**23
 """Numbers in one image: a network that is traced keeps many times as much in memory."""
+
+CLASSES = 10
+"""Of a network, where neither an option nor its weights tell."""
 
 LIMIT_S = 1800.0
 """Seconds for one network of several."""
@@ -46,7 +58,13 @@ PATTERN_SIGNS = "*?["
 )
 @protect_option
 @ratio_of_option
-@click.option("--classes", type=click.IntRange(2, 100_000), default=10, show_default=True)
+@weights_option
+@strip_prefix_option
+@new_head_option
+@download_option
+@click.option(
+    "--classes", type=click.IntRange(2, 100_000), help="Of the last layer (default: of the weights, else 10)."
+)
 @click.option(
     "--image",
     metavar="CxHxW",
@@ -83,7 +101,11 @@ def plan(
     round_to: int,
     protect: str | None,
     ratio_of: str | None,
-    classes: int,
+    weights: str | None,
+    strip_prefix: str | None,
+    new_head: bool,
+    download: bool,
+    classes: int | None,
     image: str | None,
     format: str,
     output: Path | None,
@@ -100,7 +122,8 @@ def plan(
     from pruning_core.suites.validate import check_scope
 
     settings = {"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to}
-    layers = {"protect": protect, "ratio_of": ratio_of}
+    layers: dict[str, Any] = {"protect": protect, "ratio_of": ratio_of}
+    layers |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     settings |= {name: value for name, value in layers.items() if value is not None}
     grid = make_grid({**settings, "model": model, "method": method})
     for name in grid.method:
@@ -110,30 +133,45 @@ def plan(
     checks = () if check is None else parse_checks(check)
     one = len(grid.model) == len(methods) == 1 and not any(sign in model for sign in PATTERN_SIGNS)
     if one and output is None and limit_s is None:
-        _plan_one(grid.model[0], methods[0], grid.ratios, classes, shape, format, checks)
+        _plan_one(grid, methods[0], classes, shape, format, checks, download)
     else:
         limit = limit_s or LIMIT_S
-        _plan_several(grid.model, methods, grid.ratios, classes, shape, format, checks, output, limit)
+        _plan_several(grid, methods, classes or CLASSES, shape, format, checks, output, limit, download)
 
 
 def _plan_one(
-    model: str,
+    grid: "Grid",
     method: "MethodSpec",
-    ratios: Sequence[float],
-    classes: int,
+    classes: int | None,
     image: tuple[int, int, int] | None,
     format: str,
     checks: tuple[str, ...],
+    download: bool,
 ) -> None:
     from pruning_core.chain.preview_checks import make_check
     from pruning_core.models import default_image
+    from pruning_core.models.weights import classes_for
     from pruning_core.pruning.preview import preview_steps, render_steps
 
+    (model,), ratios = grid.model, grid.ratios
+    weights = grid.weights_of(model)
     shape = image or default_image(model) or (3, 32, 32)
+    if weights is not None:
+        classes = classes_for(model, weights, classes, CLASSES, shape, download)
+    classes = classes or CLASSES
     check = make_check(checks, model, classes, shape) if checks else None
     with_dense = format == "terminal"
     steps = list(
-        preview_steps(model, method, ratios, classes=classes, image=shape, with_dense=with_dense, check=check)
+        preview_steps(
+            model,
+            method,
+            ratios,
+            classes=classes,
+            image=shape,
+            with_dense=with_dense,
+            check=check,
+            weights=weights,
+        )
     )
     text = f"{render_steps(steps, format)}\n"
     if format == "terminal":
@@ -145,15 +183,15 @@ def _plan_one(
 
 
 def _plan_several(
-    models: Sequence[str],
+    grid: "Grid",
     methods: "Sequence[MethodSpec]",
-    ratios: tuple[float, ...],
     classes: int,
     image: tuple[int, int, int] | None,
     format: str,
     checks: tuple[str, ...],
     output: Path | None,
     limit_s: float,
+    download: bool,
 ) -> None:
     from pruning_core.chain.plan_worker import WORKER
     from pruning_core.progress import ProgressDisplay
@@ -162,7 +200,9 @@ def _plan_several(
     from pruning_core.pruning.preview_table import csv_pieces, json_pieces, render_matrix
 
     display = ProgressDisplay()
-    tasks = make_tasks(models, methods, ratios, classes, image, checks, display.say)
+    tasks = make_tasks(
+        grid.model, methods, grid.ratios, classes, image, checks, display.say, grid.weights_of, download
+    )
     kept = None if output is None else MatrixFile(output, tasks)
     if output is not None:
         say_kept(RESUMES)

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.config.weights import WeightsChoice
 from pruning_core.models import check_model_name, default_image, expand_models
+from pruning_core.models.weights import describe_file
 from pruning_core.process.child import run_child
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.matrix_worker import Row, Task
@@ -43,6 +45,8 @@ def make_tasks(
     image: tuple[int, int, int] | None,
     check: tuple[str, ...] = (),
     say: Callable[[str], None] = lambda _: None,
+    weights_of: Callable[[str], WeightsChoice | None] = lambda _: None,
+    download: bool = False,
 ) -> list[Task]:
     """Return a task for each network and method, in this order; every name is looked up.
 
@@ -54,20 +58,23 @@ def make_tasks(
         image: Channels, height, width; None: each network's own.
         check: Names of what is tried with each pruned network.
         say: Called with a line on what a pattern leaves out.
+        weights_of: Where the weights of a network are; None: it is untrained.
+        download: Whether published weights may be downloaded, now.
 
     Raises:
         UnknownNameError: If there is no such network.
         OptionError: If a pattern matches none, or a library is not installed.
-        ModelError: If a user's module or function is not there.
+        ModelError: If a user's module or function is not there, or a file of weights.
     """
     models = expand_models(patterns, say)
     for model in models:
         check_model_name(model)
-    return [
-        Task(model, method, ratios, classes, image or default_image(model) or _USUAL_IMAGE, check)
-        for model in models
-        for method in methods
-    ]
+    tasks = []
+    for model in models:
+        weights, shape = weights_of(model), image or default_image(model) or _USUAL_IMAGE
+        file = "" if weights is None else describe_file(weights, model, download)
+        tasks += [Task(model, method, ratios, classes, shape, check, weights, file) for method in methods]
+    return tasks
 
 
 def plan_matrix(

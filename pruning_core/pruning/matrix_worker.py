@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self, TextIO
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.config.weights import WeightsChoice
 from pruning_core.console.escaping import for_json
 from pruning_core.errors import PruningBenchError
 from pruning_core.models import model_library
@@ -29,19 +30,24 @@ class Task:
     classes: int
     image: tuple[int, int, int]  # channels, height, width
     check: tuple[str, ...] = ()  # names of what is tried with each pruned network
+    weights: WeightsChoice | None = None  # of the dense network
+    weights_file: str = ""  # its name and hash
 
     @classmethod
     def read(cls, text: str) -> Self:
         """Make a task of what `write` gives."""
         fields = json.loads(text)
-        method = MethodSpec.model_validate(fields["method"])
-        return cls(
-            **{**fields, "method": method, **{k: tuple(fields[k]) for k in ("ratios", "image", "check")}}
-        )
+        models: dict[str, Any] = {"method": MethodSpec.model_validate(fields["method"])}
+        if fields["weights"] is not None:
+            models["weights"] = WeightsChoice.model_validate(fields["weights"])
+        return cls(**{**fields, **models, **{k: tuple(fields[k]) for k in ("ratios", "image", "check")}})
 
     def write(self) -> str:
         """Return the task as JSON."""
-        return json.dumps({**asdict(self), "method": self.method.model_dump(mode="json")})
+        models = {"method": self.method.model_dump(mode="json")}
+        if self.weights is not None:
+            models["weights"] = self.weights.model_dump(mode="json")
+        return json.dumps({**asdict(self), **models})
 
     @property
     def name(self) -> tuple[str, str]:
@@ -50,7 +56,8 @@ class Task:
 
     def settings(self) -> Row:
         """Return what decides the answer beside network, method and ratio, as it stands in each row."""
-        checked = {"check": list(self.check)} if self.check else {}
+        checked: Row = {"check": list(self.check)} if self.check else {}
+        checked |= {"weights": self.weights_file} if self.weights_file else {}
         return {
             "image": list(self.image),
             "classes": self.classes,
@@ -95,6 +102,7 @@ def plan_rows(task: Task, check: Check | None) -> Iterator[Row]:
         image=task.image,
         with_dense=True,
         check=check,
+        weights=task.weights,
     )
     dense = next(steps)
     for step in steps:

@@ -1,7 +1,7 @@
 """What pruning would give, in seconds, without training: the rows of `pruning-bench plan`.
 
-The network is untrained. With local scope the widths do not depend on the weights, so these are the widths
-that a trained network gets; with global scope they do, and these are an example.
+Without weights the network is untrained. With local scope the widths do not depend on the weights, so these
+are the widths that a trained network gets; with global scope they do, and these are an example.
 """
 
 import csv
@@ -16,9 +16,10 @@ from tabulate import tabulate
 
 from pruning_core.config.cells import DENSE
 from pruning_core.config.spec import MethodSpec
+from pruning_core.config.weights import WeightsChoice
 from pruning_core.console.escaping import for_csv, for_json, printable
-from pruning_core.models import build_model
 from pruning_core.models.copying import copy_network
+from pruning_core.models.weights import build_with_weights
 from pruning_core.pruning.base import KeptWhole, reasons_of
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
@@ -85,8 +86,9 @@ def preview_steps(
     image: tuple[int, int, int] = (3, 32, 32),
     with_dense: bool = False,
     check: Check | None = None,
+    weights: WeightsChoice | None = None,
 ) -> Iterator[PreviewStep]:
-    """Prune an untrained network along a schedule.
+    """Prune a network along a schedule: untrained, or with weights that are on this machine.
 
     Args:
         model: A name in MODELS, or module:function.
@@ -96,8 +98,9 @@ def preview_steps(
         image: Channels, height, width.
         with_dense: Begin with the dense network, ratio 0.
         check: Run on each network that was pruned.
+        weights: Of the dense network; None: from a seed.
     """
-    dense = build_model(model, classes, image)
+    dense = build_with_weights(model, weights, classes, image)
     example = torch.zeros(1, *image)
     network = copy_network(dense)
     before = extent_of(network)

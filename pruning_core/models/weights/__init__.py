@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from pruning_core.config.weights import WeightsChoice, is_published
 from pruning_core.console.shown import shortened
 from pruning_core.errors import ModelError, first_line
+from pruning_core.models import build_model
 from pruning_core.models.inspect import find_classifier
 from pruning_core.models.weights.difference import Wanted
 from pruning_core.models.weights.files import check_weights_file, read_weights_file
-from pruning_core.models.weights.names import fit_names
+from pruning_core.models.weights.names import OtherClassesError, fit_names
 from pruning_core.models.weights.published import Color, Published, published_file
 from pruning_core.models.weights.timm_weights import find_timm_weights
 from pruning_core.models.weights.torchvision_weights import find_torchvision_weights
@@ -74,6 +75,28 @@ def check_weights(choice: WeightsChoice, model: str) -> None:
         _published(choice.source, model)
     else:
         check_weights_file(_path_and_key(choice.source)[0])
+
+
+def describe_file(choice: WeightsChoice, model: str, download: bool) -> str:
+    """Return the name and the hash of the very file that holds weights, without reading tensors.
+
+    Args:
+        choice: Where they are.
+        model: Name of the network.
+        download: Whether published weights may be downloaded, now.
+
+    Raises:
+        ModelError: If it is not there.
+        OptionError: If no library has published such weights.
+    """
+    check_weights(choice, model)
+    path = _path_and_key(choice.source)[0]
+    if is_published(choice.source):
+        path = published_file(_published(choice.source, model), download)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    options = [f"without {choice.strip_prefix}"] * bool(choice.strip_prefix) + ["new head"] * choice.new_head
+    return ", ".join([f"{weights_name(choice, model)} {digest[:32]}", *options])
 
 
 def read_weights(
@@ -136,6 +159,45 @@ def read_weights(
             f"weights {name}: {count} tensor{'s' * (count > 1)} of {kind} turned into the network's type"
         )
     return Weights(tensors, _hash_of(tensors), tuple(notes), normalization)
+
+
+def build_with_weights(model: str, weights: WeightsChoice | None, classes: int, image: Image) -> nn.Module:
+    """Build a network, untrained or with weights that are on this machine (see `build_model`)."""
+    network = build_model(model, classes, image)
+    if weights is not None:
+        read_weights(network, model, weights, classes, image).load_into(network)
+    return network
+
+
+def classes_for(
+    model: str,
+    weights: WeightsChoice,
+    classes: int | None,
+    usual: int,
+    image: tuple[int, int, int],
+    download: bool,
+) -> int:
+    """Return how many classes a network with weights has: those asked for, else those that the weights know.
+
+    Args:
+        model: Its name.
+        weights: Where they are.
+        classes: Asked for; None: whatever fits.
+        usual: Tried first.
+        image: Channels, height, width.
+        download: Whether published weights may be downloaded, now.
+
+    Raises:
+        ModelError: If they cannot be had, or do not fit whatever the number is.
+    """
+    network = build_model(model, classes or usual, image)
+    try:
+        read_weights(network, model, weights, classes or usual, image, download=download)
+    except OtherClassesError as error:
+        if classes is not None:
+            raise
+        return error.classes
+    return classes or usual
 
 
 def weights_name(choice: WeightsChoice, model: str) -> str:
