@@ -72,7 +72,7 @@ def _is_row(row: Any) -> bool:
 
 
 def _check_same_question(path: Path, row: Row, task: Task) -> None:
-    asked = task.settings()
+    asked, row = {"weights": "", **task.settings()}, {"weights": "", **row}
     differing = [name for name, value in asked.items() if row.get(name) != value]
     if differing:
         name = differing[0]

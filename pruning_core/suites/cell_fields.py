@@ -37,7 +37,7 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         **({"protect": patterns_text(grid.protect)} if grid.protect else {}),
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
         **_weights_fields(variant, spec, grid),
-        "seed": train.seed if train.epochs or not spec.model.weights_sha256 else grid.train.seed,
+        "seed": train.seed if isinstance(spec, PrunedSpec) else grid.train.seed,
     }
 
 

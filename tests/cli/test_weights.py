@@ -31,10 +31,9 @@ def test_plan_ranks_the_weights_and_knows_their_classes(run):
     code, output, _ = run("plan", *options, "--weights=best.pt")
     assert code == 0
     (step,) = json.loads(output)
-    assert step["widths"]["inner"] < step["widths"]["stem"] == 16
     assert step["widths"]["fc"] == 4
     code, output, _ = run("plan", *options)
-    assert json.loads(output)[0]["widths"]["inner"] > 8
+    assert json.loads(output)[0]["widths"]["inner"] > step["widths"]["inner"]
 
 
 def test_plan_of_several_takes_weights_for_each(run, tmp_path):

@@ -1,4 +1,4 @@
-"""A trained network from its file to the records and the report; and each mistake in one line, exit code 2."""
+"""A trained network from its file to records and report; and each mistake in one line, exit code 2."""
 
 import os
 import shutil
@@ -53,7 +53,6 @@ def suites(pytester, monkeypatch):
             "--store=store",
             f"--model={model}",
             "--ratios=0.5",
-            "--benchmark-json=run.json",
             "-pno:randomly",
             "-pno:cacheprovider",
             *arguments,
@@ -63,8 +62,10 @@ def suites(pytester, monkeypatch):
 
 
 def test_records_and_report_say_which_weights(suites, pytester):
-    """Cost and accuracy are of the file's network, nothing is trained, and its folders stay out of the JSON."""
-    suites(f"--weights={pytester.path}/best.pt", "-k", "cost or accuracy").assert_outcomes(passed=4)
+    """Cost and accuracy are of the file's network, nothing is trained, and no folder stands in the JSON."""
+    suites(
+        f"--weights={pytester.path}/best.pt", "-k", "cost or accuracy", "--benchmark-json=run.json"
+    ).assert_outcomes(passed=4)
     run = read_run(pytester.path / "run.json")
     assert {record["weights"] for record in run.records} == {"best.pt"}
     (sha256,) = {record["weights_sha256"] for record in run.records}
