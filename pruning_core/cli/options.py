@@ -58,7 +58,7 @@ strip_prefix_option = click.option(
     "--strip-prefix", metavar="TEXT", help="Before the names that count in a file of weights."
 )
 new_head_option = click.option(
-    "--new-head", is_flag=True, help="Make the last layer anew, and train the network from its weights on."
+    "--new-head", is_flag=True, help="Make a new last layer, and train the network from its weights on."
 )
 download_option = click.option(
     "--download", is_flag=True, help="Let a dataset or published weights be downloaded."

@@ -65,7 +65,7 @@ class Grid(PictureOptions):
     model: tuple[str, ...] = ("resnet18",)
     weights: WeightsByModel = Field((), description="Network → where its trained weights are.")
     strip_prefix: str = Field("", max_length=200, description="Before the names that count in that file.")
-    new_head: bool = Field(False, description="Make the last layer anew, and train from those weights.")
+    new_head: bool = Field(False, description="Make a new last layer, and train from those weights.")
     dataset: tuple[str, ...] = ("digits",)
     method: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)

@@ -79,7 +79,7 @@ def check_weights_keys(weights: WeightsByModel, strip_prefix: str, new_head: boo
     Args:
         weights: Of a grid.
         strip_prefix: Before the names in the file.
-        new_head: Whether the last layer is made anew.
+        new_head: Whether the last layer is made new.
         epochs: Of training a dense model.
 
     Raises:

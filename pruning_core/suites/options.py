@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--new-head": {
         "action": "store_const",
         "const": True,
-        "help": "make the last layer anew, and train the network from its weights on",
+        "help": "make a new last layer, and train the network from its weights on",
     },
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},

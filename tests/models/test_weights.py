@@ -250,7 +250,7 @@ def test_another_number_of_classes_is_told(load):
 
 
 def test_a_new_head_is_that_of_the_network_and_all_else_that_of_the_file(load):
-    """Whatever has a row for each class is made anew: the last layer, and an auxiliary head."""
+    """Whatever has a row for each class is made new: the last layer, and an auxiliary head."""
     expected = trained(Odd(7))
     fresh = Odd()
     weights, network = load(expected.state_dict(), fresh, new_head=True)
@@ -261,7 +261,7 @@ def test_a_new_head_is_that_of_the_network_and_all_else_that_of_the_file(load):
         if not name.startswith(("head.", "aux.")):
             assert torch.equal(network.state_dict()[name], tensor)
     headless = {n: t for n, t in trained().state_dict().items() if not n.startswith("fc.")}
-    assert "all fits but the last layer: with --new-head it is made anew" in refused(load, headless)
+    assert "all fits but the last layer: with --new-head it is made new" in refused(load, headless)
     network = Tiny()
     before = network.fc.weight.detach().clone()
     assert torch.equal(load(headless, network, new_head=True)[1].fc.weight, before)

@@ -188,7 +188,7 @@ def classes_for(
         download: Whether published weights may be downloaded, now.
 
     Raises:
-        ModelError: If they cannot be had, or do not fit whatever the number is.
+        ModelError: If they cannot be read, or do not fit whatever the number is.
     """
     network = build_model(model, classes or usual, image)
     try:

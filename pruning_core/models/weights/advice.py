@@ -38,7 +38,7 @@ def advice(
 ) -> Iterator[str]:
     """Yield what would make the tensors fit, as far as that can be told."""
     if not difference.without(in_head):
-        yield "all fits but the last layer: with --new-head it is made anew"
+        yield "all fits but the last layer: with --new-head it is made new"
     for prefix in _prefixes(wanted, given):
         under = {n.removeprefix(prefix): t for n, t in given.items() if n.startswith(prefix)}
         tensors = with_own_names(wanted, under)

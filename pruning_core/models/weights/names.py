@@ -54,14 +54,14 @@ def fit_names(
     difference = Difference.of(wanted, tensors)
     rows = rows_of(difference.shapes, wanted, tensors, classes)
     in_head = {name for name in wanted.tensors if name.startswith(f"{head}.")}
-    anew = {wanted.firsts[name] for name in {*in_head, *rows}} | {*in_head, *rows} if new_head else set()
-    left = difference.without(anew)
+    fresh = {wanted.firsts[name] for name in {*in_head, *rows}} | {*in_head, *rows} if new_head else set()
+    left = difference.without(fresh)
     if left and rows and not difference.without(rows):
         raise _other_classes(refused, rows, classes)
     if left:
         lines = [f"{refused}:", *lines_of(left, wanted, tensors)]
         raise ModelError("\n  ".join([*lines, *advice(left, wanted, given, in_head, classes)]))
-    return _by_first_names(wanted, tensors, anew, refused)
+    return _by_first_names(wanted, tensors, fresh, refused)
 
 
 def _under(given: Mapping[str, Tensor], prefix: str, refused: str) -> dict[str, Tensor]:
@@ -78,18 +78,18 @@ def _other_classes(refused: str, rows: Mapping[str, int], classes: int) -> Other
     names = ", ".join(shortened(name, 60) for name in list(rows)[:MAX_NAMED])
     return OtherClassesError(
         f"{refused}: they are of {found} classes, and here are {classes} ({names}). With --new-head the last "
-        "layer is made anew from the seed, and the network trained from these weights on",
+        "layer is made new from the seed, and the network trained from these weights on",
         found,
     )
 
 
 def _by_first_names(
-    wanted: Wanted, tensors: Mapping[str, Tensor], anew: Collection[str], refused: str
+    wanted: Wanted, tensors: Mapping[str, Tensor], fresh: Collection[str], refused: str
 ) -> dict[str, Tensor]:
     fitted: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         first = wanted.firsts.get(name)
-        if first is None or first in anew:
+        if first is None or first in fresh:
             continue
         known = fitted.setdefault(first, tensor)
         if known is not tensor and not torch.equal(known, tensor):
