@@ -36,7 +36,9 @@ def defaults_of(model, but=()):
         if name not in but:
             value = field.default
             items = value if isinstance(value, tuple) else () if value in (None, "") else (value,)
-            shown[name] = ", ".join("true" if item is True else str(item) for item in items)
+            shown[name] = ", ".join(
+                str(item).lower() if isinstance(item, bool) else str(item) for item in items
+            )
     return shown
 
 
