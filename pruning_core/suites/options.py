@@ -22,12 +22,16 @@ AXES = {
 
 PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
 
-SINGLE_OPTIONS = ("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed")
+SINGLE_OPTIONS = ("task", "scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed")
 """Options of one value that replace a field of the grid (see `opening.py`), beside its axes."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--grid": {"metavar": "NAME|FILE", "help": "grid file, or its name in bench/grids (default: quick)"},
     **{f"--{name.replace('_', '-')}": {"metavar": "LIST", "help": text} for name, text in AXES.items()},
+    "--task": {
+        "metavar": "MODULE:CLASS",
+        "help": "what is learnt and scored, where it is no classification; brings its data (tasks/README.md)",
+    },
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},
     "--ratio-of": {"metavar": "LIST", "help": "layers with a ratio of their own: layer4.*=0.8,head=0.2"},
