@@ -16,7 +16,7 @@ SIDE, CELLS = 32, 8
 
 
 class Digits:
-    """A thousand made-up pictures: a digit of 8 to 20 pixels somewhere in 32, under noise; 200 are tested."""
+    """Made-up pictures: a digit of some size somewhere, under noise; some are kept for the test."""
 
     def __init__(self):
         images = torch.tensor(load_digits().images, dtype=torch.float32)[:1000, None, None] / 16

@@ -16,7 +16,7 @@ CLASSES, SIDE = 2, 24
 
 
 class Digits:
-    """A thousand made-up pictures: a digit of 16 pixels somewhere in 24, under noise; 200 are tested."""
+    """Made-up pictures: a digit somewhere, under noise; some are kept for the test."""
 
     def __init__(self):
         draw = torch.Generator().manual_seed(0)

@@ -159,11 +159,9 @@ class UserTask(Task):
                 output = in_float(run(tried.train(), batch[0]))
         except BaseException as error:
             raise_if_not_theirs(error)
-            raise self._own.refusal(
-                f"the network cannot take the first training batch: {one_line(error)}"
-            ) from error
-        loss = float(self._own.loss(output, batch))
-        if not math.isfinite(loss):
+            what = "the network cannot take the first training batch"
+            raise self._own.refusal(f"{what}: {one_line(error)}") from error
+        if not math.isfinite(loss := float(self._own.loss(output, batch))):
             raise self._own.refusal(f"loss() of the first batch, untrained, must be finite; got {loss}")
 
         self.evaluate(_answers_of(copy_network(network).eval()))
@@ -201,8 +199,7 @@ class UserTask(Task):
     def evaluate_some(self, predict: Predict, n: int, batch_size: int) -> tuple[UserEvaluation, Tensor]:
         """Let a network answer some of the examples that were scored (see `Task.evaluate_some`)."""
         known = count_rows(self._some_inputs)
-        batches = -(-min(n, known) // batch_size)
-        chosen = torch.arange(batches * batch_size) % known
+        chosen = torch.arange(-(-min(n, known) // batch_size) * batch_size) % known
         outputs = [
             in_float(predict(take_rows(self._some_inputs, some))) for some in torch.split(chosen, batch_size)
         ]

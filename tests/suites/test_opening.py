@@ -54,7 +54,7 @@ def test_a_workspace_fits_its_grid(grid_file, tmp_path, capsys):
     assert "0.5 follows 0.25" in capsys.readouterr().err
 
 
-def test_a_task_of_ones_own_brings_its_data(grid_file, tmp_path, monkeypatch):
+def test_a_users_task_brings_its_data(grid_file, tmp_path, monkeypatch):
     """A task replaces the dataset in every cell; beside a dataset that was asked for it is refused."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -1,4 +1,4 @@
-"""The shipped tasks run from `pytest bench/` of a project of one's own to the record."""
+"""The shipped tasks run from `pytest bench/` of another project to the record."""
 
 import json
 import shutil
