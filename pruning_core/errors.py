@@ -4,6 +4,7 @@
     ├── OptionError              an option, a grid file or a spec has an invalid value
     │   └── UnknownNameError     a name that no table holds: did you mean …
     ├── DatasetError             a dataset is not there, or is not what its layout promises
+    ├── TaskError                a task of the user's own is not what it must be
     ├── ModelError               a model does not fit the dataset, or cannot be built
     ├── PruningError             a method cannot prune this model
     ├── TrainingError            a training cannot go on
@@ -79,6 +80,10 @@ class UnknownNameError(OptionError):
 
 class DatasetError(PruningBenchError):
     """A dataset is not there, or is not what its layout promises."""
+
+
+class TaskError(PruningBenchError):
+    """A task of the user's own is not what it must be."""
 
 
 class ModelError(PruningBenchError):

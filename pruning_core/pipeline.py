@@ -17,12 +17,12 @@ from pruning_core.chain.weights import load_weights
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
-from pruning_core.datasets.base import Dataset
 from pruning_core.pruning.channel_plan import make_plan
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
 from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint
 from pruning_core.store.resume import ResumeState
 from pruning_core.system.hardware import max_threads, set_torch_threads
+from pruning_core.tasks.base import Task
 from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.workspace import Workspace
 
@@ -30,17 +30,17 @@ from pruning_core.workspace import Workspace
 def ensure_variant(variant: Variant, grid: Grid, workspace: Workspace) -> Checkpoint:
     """Load the checkpoint of a variant, or make it and whatever it starts from."""
     specs = chain_specs(variant, grid, workspace)
-    return ensure_checkpoint(specs, workspace.dataset(variant.dataset), workspace, max_threads(grid.threads))
+    return ensure_checkpoint(specs, workspace.task(variant), workspace, max_threads(grid.threads))
 
 
 def ensure_checkpoint(
-    specs: list[CheckpointSpec], dataset: Dataset, workspace: Workspace, threads: int
+    specs: list[CheckpointSpec], task: Task, workspace: Workspace, threads: int
 ) -> Checkpoint:
     """Load the checkpoint of the last spec, or make it from the checkpoint of the one before.
 
     Args:
         specs: From dense to the one asked for, each the parent of the next.
-        dataset: The one of the specs.
+        task: The one of the specs.
         workspace: Where the work is done.
         threads: CPU threads to make it on; sums on another number of threads round otherwise.
     """
@@ -51,34 +51,32 @@ def ensure_checkpoint(
     set_torch_threads(threads)
     workspace.announce_training()
     if isinstance(spec, DenseSpec):
-        return workspace.store.get_or_make(spec, lambda resume: make_dense(spec, dataset, workspace, resume))
-    parent = ensure_checkpoint(earlier, dataset, workspace, threads)
+        return workspace.store.get_or_make(spec, lambda resume: make_dense(spec, task, workspace, resume))
+    parent = ensure_checkpoint(earlier, task, workspace, threads)
     teacher = None
     if spec.fine_tune.distill_weight > 0:
-        teacher = ensure_checkpoint(specs[:1], dataset, workspace, threads)
+        teacher = ensure_checkpoint(specs[:1], task, workspace, threads)
     return workspace.store.get_or_make(
-        spec, lambda resume: prune_and_fine_tune(spec, parent, teacher, dataset, workspace, resume)
+        spec, lambda resume: prune_and_fine_tune(spec, parent, teacher, task, workspace, resume)
     )
 
 
-def make_dense(spec: DenseSpec, dataset: Dataset, workspace: Workspace, resume: ResumeState) -> NewCheckpoint:
+def make_dense(spec: DenseSpec, task: Task, workspace: Workspace, resume: ResumeState) -> NewCheckpoint:
     """Train a network, from its seed or from the weights that it comes with; without an epoch, take it."""
     network = build_network(spec, seed=spec.train.seed)
-    load_weights(network, spec, workspace)
-    result = train_resumably(network, spec, dataset, workspace, resume)
+    load_weights(network, spec, task, workspace)
+    result = train_resumably(network, spec, task, workspace, resume)
     with workspace.in_progress(f"evaluate {spec.model.name} on {spec.dataset.name}", resume):
-        evaluation = evaluate_network(network, dataset, spec.train)
+        evaluation = evaluate_network(network, task, spec.train)
     plan = make_plan(dense=build_network(spec), pruned=network)  # nothing is pruned yet
-    return new_checkpoint(
-        plan, network, spec, result, evaluation, evaluation, class_names=dataset.class_names
-    )
+    return new_checkpoint(plan, network, spec, task, result, evaluation, pruned_evaluation=evaluation)
 
 
 def prune_and_fine_tune(
     spec: PrunedSpec,
     parent: Checkpoint,
     teacher: Checkpoint | None,
-    dataset: Dataset,
+    task: Task,
     workspace: Workspace,
     resume: ResumeState,
 ) -> NewCheckpoint:
@@ -92,12 +90,11 @@ def prune_and_fine_tune(
     if is_exhausted(network, before):
         return exhausted_checkpoint(plan, parent)
     with workspace.in_progress(f"evaluate {label}, pruned", resume):
-        recalibrate_batch_norms(network, dataset, spec.fine_tune)
-        pruned_evaluation = evaluate_network(network, dataset, spec.fine_tune)
-    result = fine_tune(network, spec, teacher, dataset, workspace, resume)
+        recalibrate_batch_norms(network, task, spec.fine_tune)
+        pruned_evaluation = evaluate_network(network, task, spec.fine_tune)
+    result = fine_tune(network, spec, teacher, task, workspace, resume)
     evaluation = pruned_evaluation
     if spec.fine_tune.epochs:  # without an epoch it is still the network that was just evaluated
         with workspace.in_progress(f"evaluate {label}, fine-tuned", resume):
-            evaluation = evaluate_network(network, dataset, spec.fine_tune)
-    names = dataset.class_names
-    return new_checkpoint(plan, network, spec, result, evaluation, pruned_evaluation, prune_s, names)
+            evaluation = evaluate_network(network, task, spec.fine_tune)
+    return new_checkpoint(plan, network, spec, task, result, evaluation, pruned_evaluation, prune_s)

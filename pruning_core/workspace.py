@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pruning_core.config.cells import Variant
 from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.spec import CheckpointSpec, ModelSpec, key_of
 from pruning_core.config.weights import WeightsChoice
@@ -15,6 +16,8 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.store.resume import ResumeState
+from pruning_core.tasks import load_task
+from pruning_core.tasks.base import Task
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Workspace:
     """Model, where its weights are, fingerprint of the dataset → hash of these weights."""
 
     _datasets: dict[str, Dataset] = field(default_factory=dict)
+    _tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
 
     def dataset(self, name: str) -> Dataset:
@@ -49,6 +53,13 @@ class Workspace:
             )
             self._datasets[name] = normalize_dataset(dataset, self.pictures.normalize, name)
         return self._datasets[name]
+
+    def task(self, variant: Variant) -> Task:
+        """Return the task of a variant, opened once."""
+        asked = (variant.task, variant.dataset)
+        if asked not in self._tasks:
+            self._tasks[asked] = load_task(variant.task, lambda: self.dataset(variant.dataset))
+        return self._tasks[asked]
 
     def find(self, spec: CheckpointSpec) -> Checkpoint | None:
         """Return a stored checkpoint; read and verified once for each process."""

@@ -17,6 +17,7 @@ from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.store.resume import ResumeState
+from pruning_core.tasks.classification import Classification
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import TUTORIAL, write_user_model
 from tests.helpers.small_runs import grid_of, make_all, open_workspace
@@ -95,7 +96,7 @@ def test_a_stored_network_has_the_accuracy_it_was_stored_with(tmp_path, model):
     workspace = open_workspace(tmp_path)
     checkpoint = make_all(grid_of(model), workspace)[-1]
     evaluation = pipeline.evaluate_network(
-        load_network(checkpoint), workspace.dataset("digits"), grid_of(model).fine_tune
+        load_network(checkpoint), Classification(workspace.dataset("digits")), grid_of(model).fine_tune
     )
     assert evaluation.accuracy == checkpoint.metrics.accuracy
     assert evaluation.n == checkpoint.metrics.accuracy_n == 40

@@ -7,7 +7,7 @@ each of them runs, and on which evidence its options were chosen: `README.md`.
 import re
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import Backend, DeviceTime, Executable
 from pruning_core.backends.compile import Inductor
@@ -24,6 +24,7 @@ from pruning_core.errors import (
     UnknownNameError,
     first_line,
 )
+from pruning_core.models.inputs import Inputs
 from pruning_core.system.hardware import resolve_threads
 
 __all__ = [
@@ -90,24 +91,24 @@ def check_device(device: str) -> None:
 def load_executable(
     name: str,
     model: nn.Module,
-    example: Tensor,
+    example: Inputs,
     precision: str,
     device: str,
     threads: int,
     *,
-    calibration: Tensor | None = None,
+    calibration: Inputs = None,
 ) -> Executable:
     """Make a copy of a model ready to run on a backend; the model itself stays as it is.
 
     Args:
         name: A name in `BACKENDS`.
         model: A network in float32 on the CPU.
-        example: One float32 image of the right size, (1, C, H, W).
+        example: What it takes, of one example: a float32 image of the right size, (1, C, H, W), say.
         precision: One that the backend has.
         device: `cpu`, `cuda:0`, …
         threads: CPU threads to use; 0 for as many as this process may use.
-        calibration: Normalised float32 training images on the CPU, (N, C, H, W), from which int8 takes the
-            ranges of activations. Other precisions ignore them.
+        calibration: Inputs of training examples on the CPU, from which int8 takes the ranges of
+            activations. Other precisions ignore them.
 
     Returns:
         The model, ready to predict and to be timed.

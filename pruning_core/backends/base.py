@@ -5,7 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
+
+from pruning_core.models.inputs import Inputs, Outputs
 
 LAUNCH_BOUND_FROM = 0.8
 """A cell is launch-bound above this launch time, as a fraction of the device's time."""
@@ -43,25 +45,26 @@ class Executable(ABC):
     chooses it."""
 
     @abstractmethod
-    def predict(self, images: Tensor) -> Tensor:
-        """Return the logits of images.
+    def predict(self, inputs: Inputs) -> Outputs:
+        """Return what the model gives.
 
         Args:
-            images: Normalised float32 images on the CPU, (N, C, H, W), any N from 1 on.
+            inputs: What it takes, on the CPU, of any number of examples from 1 on: normalised float32
+                images, (N, C, H, W), say.
 
         Returns:
-            Logits, float32 on the CPU, (N, classes), in memory that later calls do not touch.
+            Its outputs, float32 on the CPU, in memory that later calls do not touch: logits, (N, classes).
         """
 
     @abstractmethod
-    def bind(self, images: Tensor) -> Callable[[], Tensor]:
-        """Lay images out where the backend wants them and return a callable to be timed.
+    def bind(self, inputs: Inputs) -> Callable[[], Outputs]:
+        """Lay inputs out where the backend wants them and return a callable to be timed.
 
         Args:
-            images: As for `predict`.
+            inputs: As for `predict`.
 
         Returns:
-            A callable. Each call runs the model exactly once on these images and returns when the logits
+            A callable. Each call runs the model exactly once on these inputs and returns when the outputs
             are ready. They stay on the device and in the type in which the model gives them, and are valid
             until its next call.
         """
@@ -76,22 +79,22 @@ class Executable(ABC):
         """
         return {}
 
-    def time_on_device(self, images: Tensor) -> DeviceTime | None:
+    def time_on_device(self, inputs: Inputs) -> DeviceTime | None:
         """Time this model by the clock of its device.
 
         Args:
-            images: As for `predict`.
+            inputs: As for `predict`.
 
         Returns:
             Times per call, or None where only the host has a clock.
         """
         return None
 
-    def peak_memory_bytes(self, images: Tensor) -> int | None:
+    def peak_memory_bytes(self, inputs: Inputs) -> int | None:
         """Return the peak memory of one call on the device: weights, images and activations of this model.
 
         Args:
-            images: As for `predict`.
+            inputs: As for `predict`.
 
         Returns:
             Bytes, or None where the device does not count them.
@@ -124,23 +127,23 @@ class Backend(ABC):
     def load(
         self,
         model: nn.Module,
-        example: Tensor,
+        example: Inputs,
         *,
         precision: str,
         device: str,
         threads: int,
-        calibration: Tensor | None = None,
+        calibration: Inputs = None,
     ) -> Executable:
         """Make a copy of a model ready to run; the model itself stays as it is.
 
         Args:
             model: A network in float32 on the CPU, in any mode; it runs in evaluation mode.
-            example: One float32 image of the right size, (1, C, H, W).
+            example: What it takes, of one example: a float32 image of the right size, (1, C, H, W), say.
             precision: One of `precisions`.
             device: `cpu`, `cuda:0`, …
             threads: CPU threads to use, at least 1.
-            calibration: Normalised float32 training images on the CPU, (N, C, H, W), from which int8 takes
-                the ranges of activations. int8 needs them; other precisions ignore them.
+            calibration: Inputs of training examples on the CPU, as `predict` takes them, from which int8
+                takes the ranges of activations. int8 needs them; other precisions ignore them.
 
         Raises:
             OptionError: If int8 has no calibration images that fit the model.

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import missing_packages
 from pruning_core.backends.eager import PerBatchExecutable, Run, TorchBackend, TorchExecutable
 from pruning_core.errors import BackendError, first_line
+from pruning_core.models.inputs import Inputs, Outputs, run
 
 DYNAMIC = False
 """Each batch size is compiled for itself."""
@@ -55,19 +56,18 @@ class InductorExecutable(PerBatchExecutable):
         named = {"dynamic": DYNAMIC, "fullgraph": FULLGRAPH, **INDUCTOR_OPTIONS}
         return {name: str(value) for name, value in named.items()}
 
-    def _prepare(self, on_device: Tensor) -> Run:
+    def _prepare(self, on_device: Inputs) -> Run:
         return _compile(self._model, on_device)
 
 
-def _compile(model: nn.Module, on_device: Tensor) -> Run:
-    def run(images: Tensor) -> Tensor:
-        logits: Tensor = model(images)
-        return logits
+def _compile(model: nn.Module, on_device: Inputs) -> Run:
+    def forward(inputs: Inputs) -> Outputs:
+        return run(model, inputs)
 
     # Dynamo counts recompilations of a code object and gives up after a few. All networks of one class, and
     # all batch sizes, share the code object of their `forward`; a code object for each lifts that limit.
-    run.__code__ = run.__code__.replace()
-    compiled: Run = torch.compile(run, dynamic=DYNAMIC, fullgraph=FULLGRAPH, options=INDUCTOR_OPTIONS)
+    forward.__code__ = forward.__code__.replace()
+    compiled: Run = torch.compile(forward, dynamic=DYNAMIC, fullgraph=FULLGRAPH, options=INDUCTOR_OPTIONS)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of Inductor's own deprecated calls

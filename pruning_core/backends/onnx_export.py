@@ -10,42 +10,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import Executable
+from pruning_core.backends.onnx_names import onnx_names
 from pruning_core.errors import BackendError, first_line
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs, Plain, random_like, repeat_rows, run, tensors_of
 
-INPUT, OUTPUT = "images", "logits"
 
-
-def export_onnx(model: nn.Module, example: Tensor) -> bytes:
+def export_onnx(model: nn.Module, example: Inputs) -> bytes:
     """Return a model as ONNX: input `images` (N, C, H, W), output `logits` (N, classes), float32, any N.
 
-    The same model gives the same bytes.
+    Of several tensors each is an input or output of its own (see `onnx_names`). The same model gives the same
+    bytes.
 
     Args:
         model: A float32 network on the CPU; it stays as it is.
-        example: One image of the right size, (1, C, H, W).
+        example: What it takes: one image of the right size, (1, C, H, W), say.
 
     Raises:
         BackendError: If PyTorch cannot export it.
     """
     # Traced with two images: with one, `squeeze` and broadcasting would take the batch for a size-1 axis.
-    images = example.expand(2, *example.shape[1:]).contiguous()  # (2, C, H, W)
+    inputs = repeat_rows(example, 2)  # (2, C, H, W)
     file = io.BytesIO()
     try:
+        names = onnx_names(model, example)
+        copied = copy_network(model).eval().requires_grad_(False)
         with warnings.catch_warnings(), _plain_attention(), _without_log():
             # The exporter's deprecation, and what tracing cannot follow, which `check_export` looks for.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                copy_network(model).eval().requires_grad_(False),
-                (images,),
+                copied if names.plain else Plain(copied, inputs),
+                tuple(tensors_of(inputs)),
                 file,  # type: ignore[arg-type]  # the tracing exporter takes any binary file
                 dynamo=False,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                input_names=list(names.inputs),
+                output_names=list(names.outputs),
+                dynamic_axes={name: {0: "batch"} for name in (*names.inputs, *names.outputs)},
             )
     except Exception as error:
         raise BackendError(f"PyTorch cannot export this model to ONNX: {first_line(error)}") from error
@@ -77,7 +80,7 @@ def _without_log() -> Iterator[None]:
         torch._C._jit_onnx_log = before
 
 
-def check_export(executable: Executable, model: nn.Module, example: Tensor, tolerance: float) -> None:
+def check_export(executable: Executable, model: nn.Module, example: Inputs, tolerance: float) -> None:
     """Refuse an exported model whose logits differ from the model's.
 
     Tracing records one run: a branch or a loop that depends on the images would be wrong for other images.
@@ -85,15 +88,14 @@ def check_export(executable: Executable, model: nn.Module, example: Tensor, tole
     Args:
         executable: The exported model, ready to run.
         model: What it was exported from; it stays as it is.
-        example: One image of the right size, (1, C, H, W).
+        example: What it takes: one image of the right size, (1, C, H, W), say.
         tolerance: Largest difference of a logit, as a fraction of the largest logit.
 
     Raises:
         BackendError: If they differ by more.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(3, *example.shape[1:], generator=generator)  # (3, C, H, W)
-    difference = relative_difference(executable, model, images)
+    difference = relative_difference(executable, model, random_like(example, 3, generator))
     if difference > tolerance:
         raise BackendError(
             f"the exported model does not answer as the model does (logits differ by {difference:.3g} of the "
@@ -102,15 +104,22 @@ def check_export(executable: Executable, model: nn.Module, example: Tensor, tole
         )
 
 
-def relative_difference(executable: Executable, model: nn.Module, images: Tensor) -> float:
+def relative_difference(executable: Executable, model: nn.Module, inputs: Inputs) -> float:
     """Return the largest difference of logits from the model's own, as a fraction of its largest logit.
+
+    Of several outputs each is compared with its own largest number, and the worst counts.
 
     Args:
         executable: The model on a backend.
         model: A network in float32 on the CPU; it stays as it is.
-        images: Normalised float32 images, (N, C, H, W).
+        inputs: What it takes: normalised float32 images, (N, C, H, W), say.
     """
     with torch.inference_mode():
-        expected = copy_network(model).eval()(images).nan_to_num()  # (N, classes)
-    difference = float((executable.predict(images).nan_to_num() - expected).abs().max())
-    return difference / max(float(expected.abs().max()), 1e-6)
+        expected = tensors_of(run(copy_network(model).eval(), inputs))
+    found = tensors_of(executable.predict(inputs))
+    return max(
+        float((ours.nan_to_num() - its.nan_to_num()).abs().max())
+        / max(float(its.nan_to_num().abs().max()), 1e-6)
+        for ours, its in zip(found, expected, strict=True)
+        if its.is_floating_point()
+    )

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
-from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_export, export_onnx
+from pruning_core.backends.onnx_export import check_export, export_onnx
+from pruning_core.backends.onnx_names import ONE_TENSOR, OnnxNames, onnx_names
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
+from pruning_core.models.inputs import Inputs, Outputs
 
 # Operators of an optimized ONNX model: quantized convolutions and linear layers, and float convolutions.
 INT8_CONVOLUTIONS = {"QLinearConv", "ConvInteger"}
@@ -60,20 +62,22 @@ class OnnxRuntime(Backend):
     def load(
         self,
         model: nn.Module,
-        example: Tensor,
+        example: Inputs,
         *,
         precision: str,
         device: str,
         threads: int,
-        calibration: Tensor | None = None,
+        calibration: Inputs = None,
     ) -> Executable:
         """Export the model and open a session on it (see `Backend.load`)."""
-        exported = export_onnx(model, example)
-        executable = OnnxRuntimeExecutable(_open_session(exported, device, threads), device)
+        exported, names = export_onnx(model, example), onnx_names(model, example)
+        executable = OnnxRuntimeExecutable(_open_session(exported, device, threads), device, names)
         check_export(executable, model, example, tolerance=0.01)  # int8 too: a wrong export is no rounding
         if precision == "int8":
             images = require_calibration(calibration, example)
-            executable = OnnxRuntimeExecutable(_open_int8(quantize(exported, images), threads), device)
+            executable = OnnxRuntimeExecutable(
+                _open_int8(quantize(exported, images, names=names), threads), device, names
+            )
             check_quantized(executable, model, images)
         return executable
 
@@ -83,53 +87,62 @@ class OnnxRuntimeExecutable(Executable):
 
     memory_format = "backend"
 
-    def __init__(self, session: Any, device: str) -> None:
+    def __init__(self, session: Any, device: str, names: OnnxNames = ONE_TENSOR) -> None:
         """Hold an open `onnxruntime.InferenceSession` on `device`."""
         self._session = session
+        self._names = names
         self._device = device
 
     def options(self, batch_size: int | None = None) -> dict[str, str]:
         """Return what the session was told (see `Executable.options`)."""
         return dict(SESSION_ENTRIES)
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU (see `Executable.predict`)."""
-        logits: np.ndarray[Any, Any] = self._session.run([OUTPUT], {INPUT: _as_array(images)})[0]
-        return torch.from_numpy(logits)
+    def predict(self, inputs: Inputs) -> Outputs:
+        """Return float32 outputs on the CPU (see `Executable.predict`)."""
+        names = self._names
+        return names.restore(
+            [torch.from_numpy(o) for o in self._session.run(list(names.outputs), _as_arrays(inputs, names))]
+        )
 
-    def bind(self, images: Tensor) -> Callable[[], Tensor]:
+    def bind(self, inputs: Inputs) -> Callable[[], Outputs]:
         """Return a callable to be timed (see `Executable.bind`)."""
-        return bind_session(self._session, images, self._device)
+        return bind_session(self._session, inputs, self._device, self._names)
 
 
-def bind_session(session: Any, images: Tensor, device: str) -> Callable[[], Tensor]:
-    """Lay images out on a device and return a callable that runs a session on them (see `Executable.bind`).
+def bind_session(
+    session: Any, inputs: Inputs, device: str, names: OnnxNames = ONE_TENSOR
+) -> Callable[[], Outputs]:
+    """Lay inputs out on a device and return a callable that runs a session on them (see `Executable.bind`).
 
     Args:
         session: An open `onnxruntime.InferenceSession` on `device`.
-        images: Normalised float32 images on the CPU, (N, C, H, W).
+        inputs: What the model takes, on the CPU: normalised float32 images, (N, C, H, W), say.
         device: `cpu`, `cuda`, or `cuda:N`.
+        names: Of inputs and outputs.
     """
     import onnxruntime
 
-    array = _as_array(images)
+    arrays = _as_arrays(inputs, names)
+    wanted = list(names.outputs)
     kind, _, number = device.partition(":")
     if kind == "cpu":
 
-        def run_once() -> Tensor:
-            return torch.from_numpy(session.run([OUTPUT], {INPUT: array})[0])
+        def run_once() -> Outputs:
+            return names.restore([torch.from_numpy(output) for output in session.run(wanted, arrays)])
 
         return run_once
 
     binding = session.io_binding()
-    binding.bind_ortvalue_input(
-        INPUT, onnxruntime.OrtValue.ortvalue_from_numpy(array, kind, int(number or 0))
-    )
-    binding.bind_output(OUTPUT, "cpu")  # a few bytes; fetching them is how we know they are ready
+    for name, array in arrays.items():
+        binding.bind_ortvalue_input(
+            name, onnxruntime.OrtValue.ortvalue_from_numpy(array, kind, int(number or 0))
+        )
+    for name in wanted:
+        binding.bind_output(name, "cpu")  # fetching them is how we know they are ready
 
-    def run_once_and_fetch() -> Tensor:
+    def run_once_and_fetch() -> Outputs:
         session.run_with_iobinding(binding)
-        return torch.from_numpy(binding.get_outputs()[0].numpy())
+        return names.restore([torch.from_numpy(output.numpy()) for output in binding.get_outputs()])
 
     return run_once_and_fetch
 
@@ -219,7 +232,9 @@ def _open_int8(onnx_bytes: bytes, threads: int) -> Any:
     return session
 
 
-def _as_array(images: Tensor) -> np.ndarray[Any, Any]:
-    # Always a copy, as a caller may change its images after `bind`.
-    array: np.ndarray[Any, Any] = images.clone(memory_format=torch.contiguous_format).numpy()  # (N, C, H, W)
-    return array
+def _as_arrays(inputs: Inputs, names: OnnxNames) -> dict[str, np.ndarray[Any, Any]]:
+    # Always copies, as a caller may change its inputs after `bind`.
+    return {
+        name: tensor.clone(memory_format=torch.contiguous_format).numpy()
+        for name, tensor in names.feeds(inputs).items()
+    }

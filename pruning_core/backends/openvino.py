@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
-from pruning_core.backends.onnx_export import INPUT, check_export, export_onnx
+from pruning_core.backends.onnx_export import check_export, export_onnx
+from pruning_core.backends.onnx_names import ONE_TENSOR, OnnxNames, onnx_names
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError
+from pruning_core.models.inputs import Inputs, Outputs, count_rows
 from pruning_core.system.hardware import cpu_bf16
 
 # precision → (OpenVINO's hint, the name of the type it must then report, largest relative error of a logit).
@@ -52,21 +54,23 @@ class OpenVino(Backend):
     def load(
         self,
         model: nn.Module,
-        example: Tensor,
+        example: Inputs,
         *,
         precision: str,
         device: str,
         threads: int,
-        calibration: Tensor | None = None,
+        calibration: Inputs = None,
     ) -> Executable:
         """Export the model and compile it (see `Backend.load`)."""
-        exported = export_onnx(model, example)
+        exported, names = export_onnx(model, example), onnx_names(model, example)
         first = "fp32" if precision == "int8" else precision  # a wrong export is no rounding
-        executable = OpenVinoExecutable(exported, first, threads)
+        executable = OpenVinoExecutable(exported, first, threads, names)
         check_export(executable, model, example, tolerance=PRECISIONS[first][2])
         if precision == "int8":
             images = require_calibration(calibration, example)
-            executable = OpenVinoExecutable(quantize(exported, images), precision, threads)
+            executable = OpenVinoExecutable(
+                quantize(exported, images, names=names), precision, threads, names
+            )
             check_quantized(executable, model, images)
         return executable
 
@@ -79,13 +83,16 @@ class OpenVinoExecutable(Executable):
 
     memory_format = "backend"
 
-    def __init__(self, onnx_bytes: bytes, precision: str, threads: int) -> None:
+    def __init__(
+        self, onnx_bytes: bytes, precision: str, threads: int, names: OnnxNames = ONE_TENSOR
+    ) -> None:
         """Compile a model for any batch size.
 
         Args:
             onnx_bytes: What `export_onnx` returned.
             precision: One of `PRECISIONS`.
             threads: CPU threads to use.
+            names: Of inputs and outputs.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of OpenVINO's own imports
@@ -96,6 +103,7 @@ class OpenVinoExecutable(Executable):
         self._model = self._core.read_model(onnx_bytes)
         self._precision = precision
         self._threads = threads
+        self._names = names
         self._any_batch = self._compile(self._model)
         self._by_batch: dict[int, Any] = {}  # batch size → compiled for it alone
 
@@ -106,36 +114,45 @@ class OpenVinoExecutable(Executable):
         """
         return self._config(1 if batch_size is None else self.streams_for(batch_size))
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU (see `Executable.predict`)."""
+    def predict(self, inputs: Inputs) -> Outputs:
+        """Return float32 outputs on the CPU (see `Executable.predict`)."""
         request = self._any_batch.create_infer_request()
-        # A copy: a tensor with shared_memory=True does not keep alive the array that it shares.
-        request.set_input_tensor(self._openvino.Tensor(images.contiguous().numpy(), shared_memory=False))
+        for name, tensor in self._names.feeds(inputs).items():
+            # A copy: a tensor with shared_memory=True does not keep alive the array that it shares.
+            request.set_tensor(name, self._openvino.Tensor(tensor.numpy(), shared_memory=False))
         request.infer()
-        return torch.from_numpy(np.array(request.get_output_tensor().data))  # a copy, as the request is freed
+        outputs = [request.get_output_tensor(number) for number, _ in enumerate(self._names.outputs)]
+        # Copies, as the request is freed.
+        return self._names.restore([torch.from_numpy(np.array(output.data)) for output in outputs])
 
-    def bind(self, images: Tensor) -> Callable[[], Tensor]:
+    def bind(self, inputs: Inputs) -> Callable[[], Outputs]:
         """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
-        streams = self.streams_for(len(images))
-        requests = [self._compile_for(len(images)).create_infer_request() for _ in range(streams)]
-        logits = torch.empty(len(images), *requests[0].get_output_tensor().shape[1:])  # (N, classes)
-        for request, its_images, its_logits in zip(
-            requests, images.chunk(streams), logits.chunk(streams), strict=True
-        ):
-            request.get_input_tensor().data[:] = its_images.numpy()  # (N / streams, C, H, W)
-            # Each call overwrites them; `logits`, which the callable holds, keeps their memory alive.
-            request.set_output_tensor(self._openvino.Tensor(its_logits.numpy(), shared_memory=True))
+        n = count_rows(inputs)
+        streams = self.streams_for(n)
+        requests = [self._compile_for(n).create_infer_request() for _ in range(streams)]
+        for name, tensor in self._names.feeds(inputs).items():
+            for request, its_rows in zip(requests, tensor.chunk(streams), strict=True):
+                request.get_tensor(name).data[:] = its_rows.numpy()  # (N / streams, C, H, W)
+        outputs = []
+        for number, _ in enumerate(self._names.outputs):
+            its = requests[0].get_output_tensor(number)
+            whole = torch.from_numpy(np.empty((n, *its.shape[1:]), its.data.dtype))  # (N, classes)
+            for request, its_part in zip(requests, whole.chunk(streams), strict=True):
+                # Each call overwrites it; `whole`, which the callable holds, keeps the memory alive.
+                request.set_output_tensor(number, self._openvino.Tensor(its_part.numpy(), shared_memory=True))
+            outputs.append(whole)
+        result = self._names.restore(outputs)
 
-        def run_streams() -> Tensor:
+        def run_streams() -> Outputs:
             for request in requests:
                 request.start_async()
             for request in requests:
                 request.wait()
-            return logits
+            return result
 
-        def run_once() -> Tensor:
+        def run_once() -> Outputs:
             requests[0].infer()
-            return logits
+            return result
 
         return run_streams if streams > 1 else run_once
 
@@ -149,9 +166,10 @@ class OpenVinoExecutable(Executable):
         if n not in self._by_batch:
             streams = self.streams_for(n)
             fixed = self._model.clone()
-            shape = fixed.input(INPUT).get_partial_shape()
-            shape[0] = n // streams
-            fixed.reshape({INPUT: shape})
+            shapes = {name: fixed.input(name).get_partial_shape() for name in self._names.inputs}
+            for shape in shapes.values():
+                shape[0] = n // streams
+            fixed.reshape(shapes)
             self._by_batch[n] = self._compile(fixed, streams)
         return self._by_batch[n]
 

@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import Executable
-from pruning_core.backends.onnx_export import INPUT, relative_difference
+from pruning_core.backends.onnx_export import relative_difference
+from pruning_core.backends.onnx_names import ONE_TENSOR, OnnxNames
 from pruning_core.errors import BackendError, OptionError, first_line
+from pruning_core.models.inputs import Inputs, count_rows, take_rows, tensors_of
 from pruning_core.system.hardware import cpu_flags
 
 CALIBRATION_BATCH = 32
@@ -37,32 +39,38 @@ before, in float32. A runtime that computes something else is off by more than t
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
-def require_calibration(calibration: Tensor | None, example: Tensor) -> Tensor:
-    """Return calibration images that fit a model.
+def require_calibration(calibration: Inputs, example: Inputs) -> Inputs:
+    """Return calibration inputs that fit a model.
 
     Args:
         calibration: Images, or None.
-        example: One image of the right size, (1, C, H, W).
+        example: What the model takes, of one example.
 
     Raises:
         OptionError: If there are none, or they have another shape or type than the example.
     """
-    if calibration is None or not len(calibration):
+    if calibration is None or not count_rows(calibration):
         raise OptionError("int8 takes its ranges from training images: pass some as `calibration`")
-    if calibration.shape[1:] != example.shape[1:] or calibration.dtype != example.dtype:
-        got, wanted = (f"{tuple(x.shape[1:])} {x.dtype}" for x in (calibration, example))
+    got, wanted = (
+        ", ".join(f"{tuple(x.shape[1:])} {x.dtype}" for x in tensors_of(given))
+        for given in (calibration, example)
+    )
+    if got != wanted:
         raise OptionError(f"calibration images are {got}; the model takes {wanted}")
     return calibration
 
 
-def quantize(onnx_bytes: bytes, calibration: Tensor, *, symmetric: bool = False) -> bytes:
+def quantize(
+    onnx_bytes: bytes, calibration: Inputs, *, names: OnnxNames = ONE_TENSOR, symmetric: bool = False
+) -> bytes:
     """Return a float32 ONNX model quantized to int8; on one machine, the same input gives the same bytes.
 
     It prints nothing and takes some seconds (`README.md`).
 
     Args:
         onnx_bytes: What `export_onnx` returned.
-        calibration: Normalised float32 training images on the CPU, (N, C, H, W).
+        calibration: Inputs of training examples on the CPU: normalised images, (N, C, H, W), say.
+        names: Of its inputs and outputs.
         symmetric: Whether activations are signed with zero point 0, and biases stay in float32: the only form
             that TensorRT takes, and a slow one on a CPU (`README.md`).
 
@@ -72,7 +80,9 @@ def quantize(onnx_bytes: bytes, calibration: Tensor, *, symmetric: bool = False)
     reduce_range = not symmetric and needs_reduced_range(platform.machine(), cpu_flags())
     try:
         with _quiet(), tempfile.TemporaryDirectory(prefix="pruning-bench-") as folder:
-            return _quantize_files(onnx_bytes, calibration, Path(folder), symmetric, reduce_range)
+            return _quantize_files(
+                onnx_bytes, _Batches(calibration, names), Path(folder), symmetric, reduce_range
+            )
     except Exception as error:
         raise BackendError(f"this model cannot be quantized to int8: {first_line(error)}") from error
 
@@ -91,7 +101,7 @@ def needs_reduced_range(machine: str, flags: frozenset[str]) -> bool:
     return machine.lower() in ("x86_64", "amd64") and not flags & INT8_FLAGS
 
 
-def check_quantized(executable: Executable, model: nn.Module, calibration: Tensor) -> None:
+def check_quantized(executable: Executable, model: nn.Module, calibration: Inputs) -> None:
     """Refuse an int8 model whose logits have nothing to do with those of the model it was made from.
 
     It is compared on calibration images, since random images may lie outside of the ranges.
@@ -99,12 +109,12 @@ def check_quantized(executable: Executable, model: nn.Module, calibration: Tenso
     Args:
         executable: The int8 model, ready to run.
         model: The network in float32 on the CPU; it stays as it is.
-        calibration: The images that the ranges were taken from, (N, C, H, W).
+        calibration: What the ranges were taken from.
 
     Raises:
         BackendError: If the logits differ by more than `MAX_INT8_DIFFERENCE`.
     """
-    difference = relative_difference(executable, model, calibration[:8])
+    difference = relative_difference(executable, model, take_rows(calibration, slice(0, 8)))
     if difference > MAX_INT8_DIFFERENCE:
         raise BackendError(
             f"the int8 model does not answer as the model does (logits of training images differ by "
@@ -113,7 +123,7 @@ def check_quantized(executable: Executable, model: nn.Module, calibration: Tenso
 
 
 def _quantize_files(
-    onnx_bytes: bytes, calibration: Tensor, folder: Path, symmetric: bool, reduce_range: bool
+    onnx_bytes: bytes, batches: "_Batches", folder: Path, symmetric: bool, reduce_range: bool
 ) -> bytes:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -131,7 +141,7 @@ def _quantize_files(
     quantize_static(
         folded,
         quantized,
-        _Batches(calibration),
+        batches,
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         reduce_range=reduce_range,
@@ -144,17 +154,18 @@ def _quantize_files(
 
 
 class _Batches:
-    """Calibration images, with the interface of ONNX Runtime's `CalibrationDataReader`."""
+    """Calibration inputs, with the interface of ONNX Runtime's `CalibrationDataReader`."""
 
-    def __init__(self, images: Tensor) -> None:
-        starts = range(0, len(images), CALIBRATION_BATCH)
-        self._batches = iter([images[start : start + CALIBRATION_BATCH] for start in starts])
+    def __init__(self, inputs: Inputs, names: OnnxNames) -> None:
+        starts = range(0, count_rows(inputs), CALIBRATION_BATCH)
+        self._names = names
+        self._batches = iter([take_rows(inputs, slice(start, start + CALIBRATION_BATCH)) for start in starts])
 
     def __iter__(self) -> "_Batches":
         return self
 
     def __next__(self) -> dict[str, Any]:
-        return {INPUT: next(self._batches).contiguous().numpy()}  # (≤ 32, C, H, W)
+        return {name: tensor.numpy() for name, tensor in self._names.feeds(next(self._batches)).items()}
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self, None)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.backends.base import Backend, Executable, missing_packages
-from pruning_core.backends.onnx_export import INPUT, OUTPUT, check_export, export_onnx
+from pruning_core.backends.onnx_export import check_export, export_onnx
+from pruning_core.backends.onnx_names import ONE_TENSOR, OnnxNames, onnx_names
 from pruning_core.backends.onnxruntime import (
     SESSION_ENTRIES,
     bind_session,
@@ -22,6 +23,7 @@ from pruning_core.backends.onnxruntime import (
 )
 from pruning_core.backends.quantization import check_quantized, quantize, require_calibration
 from pruning_core.errors import BackendError, first_line
+from pruning_core.models.inputs import Inputs, Outputs, count_rows, repeat_rows, take_rows
 
 PROVIDER = "TensorrtExecutionProvider"
 
@@ -51,22 +53,22 @@ class TensorRt(Backend):
     def load(
         self,
         model: nn.Module,
-        example: Tensor,
+        example: Inputs,
         *,
         precision: str,
         device: str,
         threads: int,
-        calibration: Tensor | None = None,
+        calibration: Inputs = None,
     ) -> Executable:
         """Export the model; engines are built later, by batch size (see `Backend.load`)."""
-        exported = export_onnx(model, example)
+        exported, names = export_onnx(model, example), onnx_names(model, example)
         if precision == "int8":
             images = require_calibration(calibration, example)
-            quantized = quantize(exported, images, symmetric=True)
-            executable = TensorRtExecutable(quantized, precision, device, threads)
+            quantized = quantize(exported, images, names=names, symmetric=True)
+            executable = TensorRtExecutable(quantized, precision, device, threads, names)
             check_quantized(executable, model, images)
         else:
-            executable = TensorRtExecutable(exported, precision, device, threads)
+            executable = TensorRtExecutable(exported, precision, device, threads, names)
             check_export(executable, model, example, tolerance=PRECISIONS[precision][1])
         return executable
 
@@ -76,7 +78,14 @@ class TensorRtExecutable(Executable):
 
     memory_format = "backend"
 
-    def __init__(self, onnx_bytes: bytes, precision: str, device: str, threads: int) -> None:
+    def __init__(
+        self,
+        onnx_bytes: bytes,
+        precision: str,
+        device: str,
+        threads: int,
+        names: OnnxNames = ONE_TENSOR,
+    ) -> None:
         """Hold the model; each session is opened when its batch size is first asked for.
 
         Args:
@@ -84,7 +93,9 @@ class TensorRtExecutable(Executable):
             precision: One of `PRECISIONS`.
             device: `cuda` or `cuda:N`.
             threads: CPU threads to use.
+            names: Of inputs and outputs.
         """
+        self._names = names
         self._onnx_bytes = onnx_bytes
         self._precision = precision
         self._device = device
@@ -96,18 +107,19 @@ class TensorRtExecutable(Executable):
         allowed = {name: str(value) for name, value in PRECISIONS[self._precision][0].items()}
         return {**SESSION_ENTRIES, **NO_FALLBACK, **allowed}
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits on the CPU; fewer images than an engine takes are padded to it."""
-        n = len(images)
+    def predict(self, inputs: Inputs) -> Outputs:
+        """Return float32 outputs on the CPU; fewer examples than an engine takes are repeated to fill it."""
+        n = count_rows(inputs)
         size = min((size for size in self._sessions if size >= n), default=n)
-        padding = images.new_zeros(size - n, *images.shape[1:])  # images do not see each other in evaluation
-        array = torch.cat([images, padding]).contiguous().numpy()  # (size, C, H, W)
-        logits = self._session_for(size).run([OUTPUT], {INPUT: array})[0]
-        return torch.from_numpy(logits)[:n].clone()  # (N, classes)
+        padded = repeat_rows(inputs, size)  # examples do not see each other in evaluation
+        arrays = {name: tensor.numpy() for name, tensor in self._names.feeds(padded).items()}
+        outputs = self._session_for(size).run(list(self._names.outputs), arrays)
+        whole = self._names.restore([torch.from_numpy(output).clone() for output in outputs])
+        return take_rows(whole, slice(0, n))
 
-    def bind(self, images: Tensor) -> Callable[[], Tensor]:
+    def bind(self, inputs: Inputs) -> Callable[[], Outputs]:
         """Build an engine for this batch size and return a callable to be timed (see `Executable.bind`)."""
-        return bind_session(self._session_for(len(images)), images, self._device)
+        return bind_session(self._session_for(count_rows(inputs)), inputs, self._device, self._names)
 
     def _session_for(self, n: int) -> Any:
         if n not in self._sessions:

@@ -8,13 +8,13 @@ from torch import nn
 from pruning_core.chain.networks import build_network, example_of
 from pruning_core.config.spec import CheckpointSpec
 from pruning_core.errors import TrainingError
-from pruning_core.measure.accuracy import Evaluation
 from pruning_core.measure.fixed_images import answer, check_answer
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.loading import load_pruned, stored_tensors
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.store.checkpoint import Checkpoint, Metrics, NewCheckpoint
+from pruning_core.tasks.base import Evaluation, Task
 from pruning_core.training.loop import TrainResult
 
 
@@ -22,11 +22,11 @@ def new_checkpoint(
     plan: ChannelPlan,
     network: nn.Module,
     spec: CheckpointSpec,
+    task: Task,
     result: TrainResult,
     evaluation: Evaluation,
     pruned_evaluation: Evaluation,
     prune_s: float = 0.0,
-    class_names: tuple[str, ...] | None = None,
 ) -> NewCheckpoint:
     """Put together what is stored of a network that was trained: plan, weights, metrics.
 
@@ -34,23 +34,24 @@ def new_checkpoint(
         plan: Of the network.
         network: Trained, on the CPU.
         spec: Of the checkpoint.
+        task: The one of the spec.
         result: Of the training.
-        evaluation: On the test split, as trained.
-        pruned_evaluation: On the test split, before fine-tuning; the same one for a dense network.
+        evaluation: On the test examples, as trained.
+        pruned_evaluation: On the test examples, before fine-tuning; the same one for a dense network.
         prune_s: How long pruning took.
-        class_names: Of the dataset, label 0 first; None where there are none.
 
     Raises:
         TrainingError: If a weight is no finite number.
         ModelError: If a user's network answers otherwise when its weights are loaded into a new one.
     """
     _check_finite(network, spec)
-    cost = count_cost(network, example_of(spec))
+    example = example_of(spec)
+    cost = count_cost(network, example)
     weights = stored_tensors(network)
-    answers = answer(network.eval(), spec.dataset)
+    answers = answer(network.eval(), example)
     check_answer(  # a user's network may keep more than its weights
         load_pruned(build_network(spec), plan, weights),
-        spec.dataset,
+        example,
         answers,
         f"model {spec.model.name} answers otherwise when its weights are loaded into a new network: keep "
         "what it computes with in parameters and buffers, persistent ones",
@@ -61,9 +62,7 @@ def new_checkpoint(
         macs_torch_pruning=cost.macs_torch_pruning,
         params=cost.params,
         size_bytes=serialised_size_bytes(network),
-        accuracy=evaluation.accuracy,
-        accuracy_pruned=pruned_evaluation.accuracy,
-        accuracy_n=evaluation.n,
+        **task.metric_fields(evaluation, pruned_evaluation),
         exhausted=False,
         sparsity=sparsity_of(network),
         proof=plan.proof,
@@ -78,7 +77,6 @@ def new_checkpoint(
         train_memory_format=result.memory_format,
         torch=torch.__version__,
         answers=answers,
-        class_names=class_names,
         created=_now(),
     )
     return NewCheckpoint(plan, weights, metrics)
@@ -97,7 +95,7 @@ def exhausted_checkpoint(plan: ChannelPlan, parent: Checkpoint) -> NewCheckpoint
     """Make a checkpoint of a step that had nothing to remove: the parent's weights, not trained again."""
     update = {
         "exhausted": True,
-        "accuracy_pruned": parent.metrics.accuracy,
+        **parent.metrics.as_pruned,
         "proof": plan.proof,
         "prune_s": 0.0,
         "train_s": 0.0,

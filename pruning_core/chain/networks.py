@@ -3,18 +3,17 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pruning_core.chain.specs import image_of
 from pruning_core.config.spec import CheckpointSpec, TrainSpec
-from pruning_core.datasets.base import Dataset
-from pruning_core.errors import ModelError
-from pruning_core.measure.accuracy import Evaluation, evaluate
+from pruning_core.errors import ModelError, PruningBenchError
 from pruning_core.measure.fixed_images import check_answer
-from pruning_core.models import build_model
+from pruning_core.models.inputs import Inputs, Outputs, count_rows, lay_out_rows, run, to_device
 from pruning_core.models.memory_format import choose_memory_format
 from pruning_core.pruning.loading import load_pruned
 from pruning_core.store.checkpoint import Checkpoint
+from pruning_core.tasks import signature_of
+from pruning_core.tasks.base import Evaluation, Task
 from pruning_core.training.device import resolve_device
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
@@ -24,12 +23,12 @@ _answered: set[tuple[Path, str]] = set()
 
 def build_network(spec: CheckpointSpec, seed: int = 0) -> nn.Module:
     """Build the dense network of a spec, untrained."""
-    return build_model(spec.model.name, spec.dataset.classes, image_of(spec.dataset), seed)
+    return signature_of(spec.dataset).build(spec.model.name, seed)
 
 
-def example_of(spec: CheckpointSpec) -> Tensor:
-    """Return an image of zeros, (1, C, H, W)."""
-    return torch.zeros(1, *image_of(spec.dataset))
+def example_of(spec: CheckpointSpec) -> Inputs:
+    """Return what a network of a spec takes, of one example: an image of zeros, (1, C, H, W), say."""
+    return signature_of(spec.dataset).one()
 
 
 def load_network(checkpoint: Checkpoint) -> nn.Module:
@@ -39,7 +38,7 @@ def load_network(checkpoint: Checkpoint) -> nn.Module:
     if (checkpoint.path, checkpoint.metrics.created) not in _answered:
         check_answer(
             network,
-            spec.dataset,
+            example_of(spec),
             checkpoint.metrics.answers,
             f"checkpoint {checkpoint.key}: {spec.model.name} does not answer as it did when it was stored; "
             "what it reads or the libraries it uses have changed since: "
@@ -49,21 +48,23 @@ def load_network(checkpoint: Checkpoint) -> nn.Module:
     return network
 
 
-def evaluate_network(network: nn.Module, dataset: Dataset, spec: TrainSpec) -> Evaluation:
+def evaluate_network(network: nn.Module, task: Task, spec: TrainSpec) -> Evaluation:
     """Evaluate in float32, where the network was trained; it comes back to the CPU."""
     device = resolve_device(spec)
-    memory_format = choose_memory_format(network, image_of(dataset.spec), torch.channels_last, device)
+    memory_format = choose_memory_format(network, task.example(), torch.channels_last, device)
     network.eval().to(device)
 
-    def predict(images: Tensor) -> Tensor:  # (N, C, H, W) -> (N, classes)
+    def predict(inputs: Inputs) -> Outputs:
         with torch.inference_mode():
             try:
-                logits: Tensor = network(images.to(device).contiguous(memory_format=memory_format))
-                return logits.cpu()
+                return to_device(run(network, lay_out_rows(to_device(inputs, device), memory_format)), "cpu")
+            except PruningBenchError:
+                raise
             except BaseException as error:
                 raise_if_not_theirs(error)
-                raise ModelError(f"cannot evaluate on {len(images)} images: {one_line(error)}") from error
+                examples = count_rows(inputs)
+                raise ModelError(f"cannot evaluate on {examples} images: {one_line(error)}") from error
 
-    evaluation = evaluate(predict, dataset.test, dataset.spec)
+    evaluation = task.evaluate(predict)
     network.cpu()
     return evaluation

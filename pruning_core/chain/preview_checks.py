@@ -23,6 +23,7 @@ from pruning_core.models.copying import copy_network
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.loading import load_pruned, stored_tensors
 from pruning_core.pruning.preview import Check
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 
 IMAGES = 2
@@ -57,8 +58,9 @@ def check_reload(pruned: Pruned) -> None:
     image = (images.channels, images.height, images.width)
     dense = build_model(pruned.model, images.classes, image, OTHER_SEED)
     loaded = load_pruned(dense, plan, weights)
-    answers = answer(copy_network(pruned.network), images)
-    check_answer(loaded, images, answers, "it answers otherwise when it is loaded into a new network")
+    example = torch.zeros(1, *image)
+    answers = answer(copy_network(pruned.network), example)
+    check_answer(loaded, example, answers, "it answers otherwise when it is loaded into a new network")
 
 
 def check_training(pruned: Pruned) -> None:
@@ -76,7 +78,7 @@ def check_training(pruned: Pruned) -> None:
         precision="fp32",
         device="cpu",
     )
-    train(copy_network(pruned.network), pruned.dataset, spec)
+    train(copy_network(pruned.network), Classification(pruned.dataset), spec)
 
 
 def check_onnx(pruned: Pruned) -> None:

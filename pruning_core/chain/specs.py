@@ -3,30 +3,30 @@
 from pruning_core.chain.weights import dense_training, model_with_weights
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
-from pruning_core.config.spec import CheckpointSpec, DatasetSpec, DenseSpec, PrunedSpec, TrainSpec, key_of
-from pruning_core.models import model_spec
+from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec, TrainSpec, key_of
 from pruning_core.pruning import find_method
 from pruning_core.workspace import Workspace
 
 
 def chain_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[CheckpointSpec]:
     """Return the specs from dense to `variant`, each the parent of the next."""
-    dataset = workspace.dataset(variant.dataset)
-    model = model_spec(variant.model, dataset.spec.classes, image_of(dataset.spec))
-    model = model_with_weights(model, grid, dataset.spec, workspace)
+    task = workspace.task(variant)
+    model = model_with_weights(task.model_spec(variant.model), grid, task, workspace)
     train = dense_training(grid, model)
-    specs: list[CheckpointSpec] = [DenseSpec(model=model, dataset=dataset.spec, train=train)]
+    task.check_training(train)
+    specs: list[CheckpointSpec] = [DenseSpec(model=model, dataset=task.spec, train=train)]
     if variant.is_dense:
         return specs
     method = grid.method_spec(variant.method)
     library = find_method(variant.method).library_version()
     earlier = [r for r in grid.ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
     for ratio in [*earlier, variant.ratio]:
+        task.check_training(grid.fine_tune_at(ratio))
         specs.append(
             PrunedSpec(
                 parent=key_of(specs[-1]),
                 model=specs[0].model,
-                dataset=dataset.spec,
+                dataset=task.spec,
                 method=method,
                 ratio=ratio,
                 fine_tune=grid.fine_tune_at(ratio),
@@ -57,8 +57,3 @@ def training_label(spec: CheckpointSpec) -> str:
 def training_step_label(label: str, epochs_done: int, epochs: int) -> str:
     """Say in words where a training is: the step that a native death is counted at."""
     return f"{label}: epoch {min(epochs_done + 1, epochs)}"
-
-
-def image_of(spec: DatasetSpec) -> tuple[int, int, int]:
-    """Return channels, height and width."""
-    return spec.channels, spec.height, spec.width

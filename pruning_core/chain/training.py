@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from pruning_core.chain.networks import load_network
 from pruning_core.chain.specs import train_spec_of, training_label, training_step_label
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec
-from pruning_core.datasets.base import Dataset
 from pruning_core.pruning import find_method
 from pruning_core.pruning.sparsity import zeros_of
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.store.resume import ResumeState
+from pruning_core.tasks.base import Task
 from pruning_core.training.device import resolve_device
 from pruning_core.training.loop import TrainResult, train
 from pruning_core.training.step import Distillation
@@ -26,7 +26,7 @@ def fine_tune(
     network: nn.Module,
     spec: PrunedSpec,
     teacher: Checkpoint | None,
-    dataset: Dataset,
+    task: Task,
     workspace: Workspace,
     resume: ResumeState,
 ) -> TrainResult:
@@ -36,7 +36,7 @@ def fine_tune(
         network: As pruned.
         spec: Of the checkpoint that is being made.
         teacher: The dense checkpoint to learn from, if the spec asks for distillation.
-        dataset: The one of the spec.
+        task: The one of the spec.
         workspace: Where the work is done.
         resume: State of an interrupted fine-tuning, if there is one.
     """
@@ -46,7 +46,7 @@ def fine_tune(
         distillation = Distillation(load_network(teacher), weight, temperature)
     zeros = zeros_of(network) if find_method(spec.method.name).masks else None
     return train_resumably(
-        network, spec, dataset, workspace, resume, distillation=distillation, frozen_zeros=zeros
+        network, spec, task, workspace, resume, distillation=distillation, frozen_zeros=zeros
     )
 
 
@@ -67,7 +67,7 @@ def untrained(how: TrainSpec) -> TrainResult:
 def train_resumably(
     network: nn.Module,
     spec: CheckpointSpec,
-    dataset: Dataset,
+    task: Task,
     workspace: Workspace,
     resume: ResumeState,
     *,
@@ -90,7 +90,7 @@ def train_resumably(
 
         return train(
             network,
-            dataset,
+            task,
             how,
             distillation=distillation,
             frozen_zeros=frozen_zeros,

@@ -9,22 +9,21 @@ from pruning_core.config.grid import Grid
 from pruning_core.config.spec import DatasetSpec, DenseSpec, ModelSpec, TrainSpec
 from pruning_core.config.weights import WeightsChoice
 from pruning_core.errors import ModelError
-from pruning_core.models import build_model
 from pruning_core.models.weights import Weights, read_weights
-from pruning_core.models.zoo import Image
+from pruning_core.tasks.base import Task
 from pruning_core.workspace import Workspace
 
 MAX_NORMALIZATION_DIFFERENCE = 0.02
 """Of a mean or deviation, of pixels in [0, 1]; each dataset's own rounding is far below."""
 
 
-def model_with_weights(model: ModelSpec, grid: Grid, images: DatasetSpec, workspace: Workspace) -> ModelSpec:
+def model_with_weights(model: ModelSpec, grid: Grid, task: Task, workspace: Workspace) -> ModelSpec:
     """Return the spec of a model with the hash of its weights, as it is where the grid names none.
 
     Args:
         model: As `model_spec` gives it.
         grid: Says where the weights are.
-        images: What it is run on.
+        task: What it is for.
         workspace: Remembers what was read; it says what a user should know.
 
     Raises:
@@ -33,10 +32,12 @@ def model_with_weights(model: ModelSpec, grid: Grid, images: DatasetSpec, worksp
     choice = grid.weights_of(model.name)
     if choice is None:
         return model
-    asked = (model, choice, images.fingerprint)
+    if choice.new_head and not isinstance(task.spec, DatasetSpec):
+        raise ModelError("a new head is made for other classes: without a dataset of images there are none")
+    asked = (model, choice, task.spec.fingerprint)
     if asked not in workspace.weights:
-        found = _read(model.name, choice, images, workspace)
-        for note in (*found.notes, *_normalization_note(found, images)):
+        found = _read(model.name, choice, task, workspace)
+        for note in (*found.notes, *_normalization_note(found, task)):
             workspace.display.say(note)
         workspace.weights[asked] = found.sha256
     update = {"weights_sha256": workspace.weights[asked], "new_head": choice.new_head}
@@ -50,7 +51,7 @@ def dense_training(grid: Grid, model: ModelSpec) -> TrainSpec:
     return grid.train
 
 
-def load_weights(network: nn.Module, spec: DenseSpec, workspace: Workspace) -> None:
+def load_weights(network: nn.Module, spec: DenseSpec, task: Task, workspace: Workspace) -> None:
     """Load the weights that a dense network comes with, in place; nothing where it comes with none.
 
     Raises:
@@ -65,21 +66,22 @@ def load_weights(network: nn.Module, spec: DenseSpec, workspace: Workspace) -> N
         for (named, choice, fingerprint), sha256 in workspace.weights.items()
         if (named, fingerprint, sha256) == (before, spec.dataset.fingerprint, model.weights_sha256)
     )
-    found = _read(model.name, choice, spec.dataset, workspace)
+    found = _read(model.name, choice, task, workspace)
     if found.sha256 != model.weights_sha256:
         raise ModelError(f"weights {choice.source} have changed since this run began; nothing was stored")
     found.load_into(network)
 
 
-def _read(model: str, choice: WeightsChoice, images: DatasetSpec, workspace: Workspace) -> Weights:
-    image: Image = (images.channels, images.height, images.width)
-    network = build_model(model, images.classes, image)
-    return read_weights(network, model, choice, images.classes, image, download=workspace.download)
+def _read(model: str, choice: WeightsChoice, task: Task, workspace: Workspace) -> Weights:
+    classes = task.spec.classes if isinstance(task.spec, DatasetSpec) else 0
+    network, download = task.build(model), workspace.download
+    return read_weights(network, model, choice, classes, task.example(), download=download)
 
 
-def _normalization_note(weights: Weights, images: DatasetSpec) -> list[str]:
+def _normalization_note(weights: Weights, task: Task) -> list[str]:
     """Say where a network was trained on images that were normalised otherwise."""
-    if weights.normalization is None:
+    images = task.spec
+    if weights.normalization is None or not isinstance(images, DatasetSpec):
         return []
     here = (*images.mean, *images.std)
     expected = tuple(number for numbers in weights.normalization for number in numbers)

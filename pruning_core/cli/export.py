@@ -57,6 +57,7 @@ def export(
     the test images; else it is removed, with exit code 2.
     """
     from pruning_core.chain.networks import build_network, load_network
+    from pruning_core.export.images import images_of
     from pruning_core.export.inputs import Where, load_own_dataset
     from pruning_core.export.story import Order, export_checkpoint, resolve_precision
     from pruning_core.export.subject import find_subject
@@ -71,7 +72,7 @@ def export(
     chosen = resolve_precision(order, subject)
     spec = subject.checkpoint.spec
     where = Where(root / "datasets", data_root, download, dataset)
-    own = load_own_dataset(spec.dataset, where, display) if inputs == "test" else None
+    own = load_own_dataset(images_of(spec), where, display) if inputs == "test" else None
     network = load_network(subject.checkpoint)
     result = export_checkpoint(order, subject, network, lambda: build_network(spec), own, display)
     print(render(result, subject, output, chosen))

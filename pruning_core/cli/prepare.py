@@ -31,6 +31,9 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @click.option("--grid", metavar="NAME|FILE", help="Grid file, or its name in bench/grids (default: quick).")
 @_axis("model", "Networks, separated by commas.")
 @_axis("dataset", "Datasets, separated by commas.")
+@click.option(
+    "--task", metavar="MODULE:CLASS", help="What is learnt and scored, where it is no classification."
+)
 @_axis("method", "Pruning methods, separated by commas.")
 @_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
 @click.option(
@@ -53,6 +56,7 @@ def prepare(
     grid: str | None,
     model: str | None,
     dataset: str | None,
+    task: str | None,
     method: str | None,
     ratios: str | None,
     scope: str | None,
@@ -83,7 +87,7 @@ def prepare(
     options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
     options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
     options |= {"image_size": image_size, "normalize": normalize, "test_share": test_share}
-    options |= {"skip_broken": skip_broken}
+    options |= {"skip_broken": skip_broken, "task": task}
     options |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     path = find_grid(grid, Path.cwd())
     wanted = load_grid(path, {**options, "seed": seed})
@@ -106,7 +110,7 @@ def prepare(
             note += f"  (torch-pruning counts {counts.by_torch_pruning / 1e6:.2f} M MACs)"
         print(
             f"{for_terminal(variant.id):45} {metrics.macs / 1e6:9.2f} M MACs "
-            f"{metrics.params / 1e6:7.3f} M parameters {metrics.accuracy:7.2%}  {checkpoint.key[:12]}{note}",
+            f"{metrics.params / 1e6:7.3f} M parameters {metrics.score_text:>7}  {checkpoint.key[:12]}{note}",
             flush=True,
         )
         if checkpoint.plan.kept_whole:

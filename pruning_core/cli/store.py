@@ -36,7 +36,7 @@ def store_ls(root: Path | None) -> None:
         total_bytes += metrics.size_bytes
         _print(
             f"{key[:12]}  {spec.model.name:14} {spec.dataset.name:14} {what:18} "
-            f"{metrics.size_bytes / 1e6:8.2f} MB  {metrics.accuracy:7.2%}  {metrics.created}"
+            f"{metrics.size_bytes / 1e6:8.2f} MB  {metrics.score_text:>7}  {metrics.created}"
         )
     _print(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")
 

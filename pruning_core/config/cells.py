@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from pruning_core.config.grid import Grid
+from pruning_core.config.grid import CLASSIFICATION, Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.errors import OptionError
 
@@ -26,6 +26,7 @@ class Variant:
     method: str
     ratio: float
     dataset_label: str = ""  # what its grid calls the dataset; empty: `short_name` its name
+    task: str = CLASSIFICATION  # of another task its `dataset` is the task's name: it brings its data
 
     @property
     def is_dense(self) -> bool:
@@ -96,14 +97,14 @@ class Cell:
 
 def variants(grid: Grid) -> Iterator[Variant]:
     """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
-    labels = dataset_labels(grid.dataset)
+    labels = dataset_labels(grid.data)
     for model in grid.model:
-        for dataset in grid.dataset:
-            yield Variant(model, dataset, DENSE, 0.0, labels[dataset])
+        for dataset in grid.data:
+            yield Variant(model, dataset, DENSE, 0.0, labels[dataset], grid.task)
             for method in grid.method:
                 for ratio in grid.ratios:
                     if ratio > 0:
-                        yield Variant(model, dataset, method, ratio, labels[dataset])
+                        yield Variant(model, dataset, method, ratio, labels[dataset], grid.task)
 
 
 def accuracy_cells(grid: Grid) -> Iterator[Cell]:
@@ -119,10 +120,10 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
 
     The cells of one backend, device, number of threads and batch size stand together.
     """
-    labels = dataset_labels(grid.dataset)
+    labels = dataset_labels(grid.data)
     controls = [
         Cell(
-            Variant(model, name, DENSE, 0.0, labels[name]),
+            Variant(model, name, DENSE, 0.0, labels[name], grid.task),
             REFERENCE_BACKEND,
             REFERENCE_PRECISION,
             device,
@@ -133,7 +134,7 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
         for threads in _threads_axis(grid)
         for batch_size in grid.batch_sizes
         for model in grid.model
-        for name in grid.dataset
+        for name in grid.data
     ]
     yield from controls
     known = set(controls)

@@ -25,6 +25,9 @@ from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import TomlFile, read_toml
 
+CLASSIFICATION = "classification"
+"""The task of a grid that names no other."""
+
 
 class LatencyOptions(StrictModel):
     """How long and how closely latency is measured."""
@@ -67,6 +70,11 @@ class Grid(PictureOptions):
     strip_prefix: str = Field("", max_length=200, description="Before the names that count in that file.")
     new_head: bool = Field(False, description="Make a new last layer, and train from those weights.")
     dataset: tuple[str, ...] = ("digits",)
+    task: str = Field(
+        CLASSIFICATION,
+        max_length=200,
+        description="module:Class of your own, which brings its data: `dataset` does not count then.",
+    )
     method: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     schedule: Literal["iterative", "one-shot"] = "iterative"
@@ -138,6 +146,11 @@ class Grid(PictureOptions):
         """Return where the weights of a network are; None: it is trained from its seed."""
         return choose_weights(self.weights, model, self.strip_prefix, self.new_head)
 
+    @property
+    def data(self) -> tuple[str, ...]:
+        """Names of what is learnt from: datasets, or a task of the user's own."""
+        return self.dataset if self.task == CLASSIFICATION else (self.task,)
+
     def fine_tune_at(self, ratio: float) -> FineTuneSpec:
         """Return how the step to `ratio` is fine-tuned."""
         epochs = [epochs for start, epochs in self.epochs_by_ratio if start <= ratio]
@@ -150,6 +163,9 @@ class Grid(PictureOptions):
             return MethodSpec.model_validate({"name": name, **{key: getattr(self, key) for key in shared}})
         except ValidationError as error:
             raise option_error(error) from None
+
+
+TWO_SOURCES = "task and dataset: a task of your own brings its data; leave dataset out"
 
 
 def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
@@ -169,6 +185,8 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
         Grid.model_validate(file.content)
     except ValidationError as error:
         raise OptionError(_explain_with_lines(error, file)) from None
+    if {"task", "dataset"} <= file.content.keys() and file.content["task"] != CLASSIFICATION:
+        raise OptionError(f"{TWO_SOURCES}{file.where('dataset')}")
     return make_grid({**file.content, **{k: v for k, v in (options or {}).items() if v is not None}})
 
 
@@ -191,33 +209,6 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
         return Grid.model_validate(fields)
     except ValidationError as error:
         raise OptionError(lines_of(error, _option_line)) from None
-
-
-def explain_other_chain(path: Path, grid: Grid) -> str | None:
-    """Explain that ratios of the command line make another chain than the grid file's, and what to do.
-
-    Args:
-        path: The grid file.
-        grid: The same with the command line's options laid over it.
-
-    Returns:
-        One line; None where each ratio follows the same ones as in the file, or nothing follows anything.
-    """
-    chain = read_grid(path).ratios
-    asked = grid.ratios
-    if grid.schedule != "iterative":
-        return None
-    for ratio in asked:
-        earlier, in_file = [[r for r in ratios if 0 < r < ratio] for ratios in (asked, chain)]
-        if ratio in chain and earlier != in_file:
-            follows = " → ".join(f"{r:g}" for r in in_file) or "dense"
-            names = " or ".join(f"{r:g}" for r in asked if r in chain)
-            return (
-                f"note: --ratios {','.join(f'{r:g}' for r in asked)} is a chain of its own and is trained "
-                f"again: in grid {path.stem}, {ratio:g} follows {follows}. To select cells of the grid's "
-                f'chain instead: pytest -k "{names}"'
-            )
-    return None
 
 
 def _explain_with_lines(error: ValidationError, file: TomlFile) -> str:

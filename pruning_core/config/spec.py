@@ -84,6 +84,18 @@ class DatasetSpec(StrictModel):
     augment: AugmentSpec
 
 
+class TaskSpec(StrictModel):
+    """Which task of a user's own: what is learnt, from which data, and how it is scored."""
+
+    name: str = Field(description="module:Class.")
+    source_sha256: str = Field(
+        description="Hash of the file of module:Class and of the user's files that it imports."
+    )
+    fingerprint: str = Field(
+        description="Of its data: what its fingerprint() says, else a hash of examples and first batches."
+    )
+
+
 class TrainSpec(StrictModel):
     """How a network is trained or fine-tuned."""
 
@@ -171,7 +183,7 @@ class DenseSpec(StrictModel):
 
     stage: Literal["dense"] = "dense"
     model: ModelSpec
-    dataset: DatasetSpec
+    dataset: DatasetSpec | TaskSpec
     train: TrainSpec
 
 
@@ -181,7 +193,7 @@ class PrunedSpec(StrictModel):
     stage: Literal["pruned"] = "pruned"
     parent: str = Field(description="Key of the checkpoint this step starts from.")
     model: ModelSpec
-    dataset: DatasetSpec
+    dataset: DatasetSpec | TaskSpec
     method: MethodSpec
     ratio: Ratio
     fine_tune: FineTuneSpec

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pruning_core import __version__
 from pruning_core.config.spec import PrunedSpec
 from pruning_core.export.base import ExportFormat, Metadata
+from pruning_core.export.images import images_of
 from pruning_core.store.checkpoint import Checkpoint
 
 SCALE = "x = pixels / 255; (x - mean) / std for each channel"
@@ -17,7 +18,7 @@ def make_metadata(
     class_names: Sequence[str] | None,
     form: ExportFormat,
     precision: str,
-    accuracy: float,
+    accuracy: float | None,
     cell: str | None,
 ) -> Metadata:
     """Describe a file: the same for the same checkpoint, precision and libraries.
@@ -33,7 +34,7 @@ def make_metadata(
     spec = checkpoint.spec
     versions = {"pruning-bench": __version__, "torch": importlib.metadata.version("torch")}
     versions |= {package: importlib.metadata.version(package) for package in form.packages}
-    images = spec.dataset
+    images = images_of(spec)
     return {
         "key": checkpoint.key,
         "model": spec.model.name,

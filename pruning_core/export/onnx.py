@@ -5,7 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from pruning_core.backends.onnx_export import INPUT, OUTPUT, export_onnx
+from pruning_core.backends.onnx_export import export_onnx
+from pruning_core.backends.onnx_names import INPUT, OUTPUT
 from pruning_core.backends.quantization import quantize, require_calibration
 from pruning_core.errors import BackendError, first_line
 from pruning_core.export.base import ExportFormat, Material, Metadata

@@ -22,6 +22,7 @@ from pruning_core.config.spec import PrunedSpec
 from pruning_core.errors import ModelError
 from pruning_core.export import python_template as template
 from pruning_core.export.base import ExportFormat, Material
+from pruning_core.export.images import images_of
 from pruning_core.models import MODELS, ZOOS, find_module_of, small_torchvision
 from pruning_core.models.torchvision_zoo import size_arguments
 from pruning_core.pruning import plain
@@ -100,7 +101,7 @@ class _Source:
 
 
 def _source_of(material: Material) -> _Source:
-    name, spec = material.spec.model.name, material.spec.dataset
+    name, spec = material.spec.model.name, images_of(material.spec)
     library, _, rest = name.partition(":")
     numbers = {"classes": spec.classes, "channels": spec.channels}
     torchvision = template.IMPORT_TORCHVISION
@@ -163,9 +164,9 @@ def _network_text(material: Material, source: _Source, made_plain: bool) -> str:
     text = template.HEAD.format(
         what=f"{spec.model.name}, {pruned}",
         key=material.metadata["key"],
-        channels=spec.dataset.channels,
-        height=spec.dataset.height,
-        width=spec.dataset.width,
+        channels=images_of(spec).channels,
+        height=images_of(spec).height,
+        width=images_of(spec).width,
         needs=needs + (", and the files in modules/" if source.files else ""),
         build=source.build,
         seed_numpy=template.SEED_NUMPY if "numpy" in source.needs else "",

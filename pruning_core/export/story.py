@@ -14,6 +14,7 @@ from pruning_core.export import find_format
 from pruning_core.export.base import Material
 from pruning_core.export.comparison import Comparison, compare
 from pruning_core.export.drafts import check_target, draft_of, put_in_place
+from pruning_core.export.images import images_of
 from pruning_core.export.inputs import RANDOM_IMAGES, batches_to_compare, calibration_images, random_batches
 from pruning_core.export.metadata import make_metadata
 from pruning_core.export.subject import Subject
@@ -77,13 +78,14 @@ def export_checkpoint(
     """
     precision = resolve_precision(order, subject)
     form, spec, record = find_format(order.to, precision), subject.checkpoint.spec, subject.record or {}
+    images = images_of(spec)
     names = subject.checkpoint.metrics.class_names or (dataset.class_names if dataset else None)
     accuracy = record.get("accuracy", subject.checkpoint.metrics.accuracy)
     material = Material(
         network=network.eval(),
         build_dense=build_dense,
         spec=spec,
-        example=torch.zeros(1, spec.dataset.channels, spec.dataset.height, spec.dataset.width),
+        example=torch.zeros(1, images.channels, images.height, images.width),
         precision=precision,
         batch_size=subject.batch_size or 1,
         calibration=calibration_images(dataset) if precision == "int8" else None,
@@ -92,7 +94,7 @@ def export_checkpoint(
     )
     fixed = material.batch_size if form.fixed_batch else None
     if dataset is None:
-        n, batches = RANDOM_IMAGES, random_batches(spec.dataset, fixed)
+        n, batches = RANDOM_IMAGES, random_batches(images, fixed)
     else:
         n = min(order.images or len(dataset.test.labels), len(dataset.test.labels))
         batches = batches_to_compare(dataset, n, fixed)

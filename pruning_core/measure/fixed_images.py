@@ -1,4 +1,4 @@
-"""What a network answers to two fixed images: it must give the same answers whenever it is loaded.
+"""What a network answers to two fixed inputs: it must give the same answers whenever it is loaded.
 
 A key holds what decides a checkpoint, as far as that is known beforehand. What it does not hold shows here:
 a file that a network reads, a library that changed.
@@ -7,47 +7,61 @@ a file that a network reads, a library that changed.
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pruning_core.config.spec import DatasetSpec
 from pruning_core.errors import ModelError
+from pruning_core.models.inputs import Inputs, random_like, run, tensors_of
 from pruning_core.models.user import seeded
 
 Answers = tuple[float | None, ...]
 
 MAX_DIFFERENCE = 1e-3
-"""Of the largest logit. Other machines and versions round otherwise, by far less; other code does more."""
+"""Of the largest number. Other machines and versions round otherwise, by far less; other code does more."""
+
+MAX_STORED = 65_536
+"""Numbers that are kept of one output: of a larger one, every so many."""
 
 
-def answer(network: nn.Module, images: DatasetSpec) -> Answers:
-    """Return the logits of two images drawn from a seed: float32, on the CPU, in evaluation mode.
+def answer(network: nn.Module, example: Inputs) -> Answers:
+    """Return what a network gives for two inputs drawn from a seed: on the CPU, in evaluation mode.
 
     Args:
         network: On the CPU; left in the mode it was in.
-        images: Their shape.
+        example: What it takes.
 
     Returns:
-        2 × classes numbers of six digits; None for what is no finite number.
+        Numbers of six digits, of logits 2 × classes; None for what is no finite number.
     """
-    generator = torch.Generator().manual_seed(0)
-    fixed_images = torch.randn(2, images.channels, images.height, images.width, generator=generator)
+    return tuple(value for output in _answers(network, example) for value in output)
+
+
+def _answers(network: nn.Module, example: Inputs) -> list[Answers]:
+    """Return the numbers of each output."""
+    fixed = random_like(example, 2, torch.Generator().manual_seed(0))
     was_training = network.training
     network.eval()
     try:
         with seeded(0), torch.inference_mode():  # seeded: a layer may be random in evaluation, too
-            logits = network(fixed_images)
+            outputs = tensors_of(run(network, fixed))
     finally:
         network.train(was_training)
-    values = logits.float().flatten().tolist()
-    return tuple(float(f"{value:.6g}") if math.isfinite(value) else None for value in values)
+    return [
+        tuple(float(f"{value:.6g}") if math.isfinite(value) else None for value in _some(output))
+        for output in outputs
+    ]
 
 
-def check_answer(network: nn.Module, images: DatasetSpec, stored: Answers | None, message: str) -> None:
+def _some(output: Tensor) -> list[float]:
+    flat = output.float().flatten()
+    return flat[:: max(1, -(-len(flat) // MAX_STORED))].tolist()
+
+
+def check_answer(network: nn.Module, example: Inputs, stored: Answers | None, message: str) -> None:
     """Refuse a network whose answers have changed.
 
     Args:
         network: On the CPU.
-        images: Shape of its images.
+        example: What it takes.
         stored: What `answer` gave then; None: nothing is known.
         message: The error's text, which goes on with "(logits differ by … of the largest)".
 
@@ -56,12 +70,21 @@ def check_answer(network: nn.Module, images: DatasetSpec, stored: Answers | None
     """
     if stored is None:
         return
+    outputs = _answers(network, example)
+    count = sum(map(len, outputs))
+    if count != len(stored):
+        raise ModelError(f"{message} ({count} logits for {len(stored)})")
+    start = 0
+    for output in outputs:  # each by itself: one may be larger than another by far
+        _compare(output, stored[start : start + len(output)], message)
+        start += len(output)
+
+
+def _compare(answers: Answers, stored: Answers, message: str) -> None:
     now, then = (
-        torch.tensor([math.nan if value is None else value for value in answers])
-        for answers in (answer(network, images), stored)
+        torch.tensor([math.nan if value is None else value for value in values])
+        for values in (answers, stored)
     )
-    if now.shape != then.shape:
-        raise ModelError(f"{message} ({len(now)} logits for {len(then)})")
     if torch.equal(now.isfinite(), then.isfinite()):
         finite = then.isfinite()
         max_logit = float(then[finite].abs().max()) if finite.any() else 0.0

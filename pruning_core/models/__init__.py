@@ -13,6 +13,7 @@ from pruning_core.config.spec import ModelSpec
 from pruning_core.errors import ModelError, OptionError, UnknownNameError
 from pruning_core.models.builders import find_builders
 from pruning_core.models.inspect import check_output
+from pruning_core.models.purpose import Logits, Purpose
 from pruning_core.models.small_torchvision import (
     build_mobilenet_v2,
     build_resnet18,
@@ -35,11 +36,13 @@ __all__ = [
     "MODELS",
     "ZOOS",
     "build_model",
+    "build_own_model",
     "check_model_name",
     "default_image",
     "expand_models",
     "find_module_of",
     "model_spec",
+    "own_model_spec",
 ]
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -157,10 +160,14 @@ def model_spec(name: str, classes: int, image: Image) -> ModelSpec:
     if zoo is not None:
         check_name(zoo, rest)
         return ModelSpec(name=name, library=model_library(name))
+    return own_model_spec(name, Logits(classes, image))
+
+
+def own_model_spec(name: str, purpose: Purpose) -> ModelSpec:
+    """Return the spec of a user's `module:function` for a purpose (see `model_spec`)."""
     function, module = _find_own(name)
-    state = describe_model(
-        name, function, module, classes, image
-    )  # before the hash: building may import more
+    # The state before the hash of the sources: building may import more.
+    state = describe_model(name, function, module, purpose)
     return ModelSpec(name=name, source_sha256=module.source_sha256, state_sha256=state)
 
 
@@ -191,9 +198,14 @@ def build_model(name: str, classes: int, image: Image, seed: int = 0) -> nn.Modu
     zoo, rest = _split(name)
     if zoo is not None:
         return build_zoo_model(zoo, rest, classes, image, seed)
+    return build_own_model(name, Logits(classes, image), seed)
+
+
+def build_own_model(name: str, purpose: Purpose, seed: int = 0) -> nn.Module:
+    """Build a network of a user's `module:function` for a purpose (see `build_model`)."""
     function, module = _find_own(name)
-    describe_model(name, function, module, classes, image)
-    return build_user_model(name, function, module, classes, image, seed)
+    describe_model(name, function, module, purpose)
+    return build_user_model(name, function, module, purpose, seed)
 
 
 def find_module_of(name: str) -> UserModule:

@@ -1,4 +1,4 @@
-"""What a network does with images: whether it returns logits, and which layers make what it returns."""
+"""What a network does with its inputs: whether it returns what it must, and which layers make that."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError
+from pruning_core.models.inputs import Inputs, explain, run
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 
@@ -21,8 +22,7 @@ def check_output(network: nn.Module, name: str, classes: int, image: tuple[int, 
     try:
         for n in (2, 1):
             _check_logits(network, name, classes, image, n)
-        if any(is_lazy(tensor) for tensor in [*network.parameters(), *network.buffers()]):
-            _run_training_paths(network, name, image)
+        run_lazy_layers(network, name, torch.zeros(2, *image))
     finally:
         network.train(was_training)
 
@@ -38,15 +38,18 @@ def take_training_paths(network: nn.Module) -> None:
         layer.training = layer is network or (any(layer.children()) and not of_torch)
 
 
-def _run_training_paths(network: nn.Module, name: str, image: tuple[int, int, int]) -> None:
-    """Run layers that run in training alone, such as auxiliary heads."""
+def run_lazy_layers(network: nn.Module, name: str, inputs: Inputs) -> None:
+    """Run layers that run in training alone, such as auxiliary heads, where they have no weights yet."""
+    if not any(is_lazy(tensor) for tensor in [*network.parameters(), *network.buffers()]):
+        return
     take_training_paths(network)
     try:
         with torch.no_grad():
-            network(torch.zeros(2, *image))
+            run(network, inputs)
     except BaseException as error:
         raise_if_not_theirs(error)
-        what = f"images of {_shape(image)} in training mode"
+        given = f"images of {_shape(inputs.shape[1:])}" if isinstance(inputs, Tensor) else explain(inputs)
+        what = f"{given} in training mode"
         raise ModelError(f"model {name} cannot take {what}: {one_line(error)}") from error
 
 
@@ -64,7 +67,7 @@ def _check_logits(network: nn.Module, name: str, classes: int, image: tuple[int,
         raise ModelError(f"model {name}: for {images} it must return logits of {n}×{classes}; got {got}")
 
 
-def find_classifier(network: nn.Module, example: Tensor) -> str:
+def find_classifier(network: nn.Module, example: Inputs) -> str:
     """Name the layer that makes the logits: the last convolution or linear layer that they depend on.
 
     Others may run later, such as an auxiliary head whose answer is kept aside. So where what a layer gives is
@@ -90,7 +93,7 @@ def find_classifier(network: nn.Module, example: Tensor) -> str:
     return _name_of(network, found or layers[0])
 
 
-def find_heads(network: nn.Module, example: Tensor) -> tuple[str, ...]:
+def find_heads(network: nn.Module, example: Inputs) -> tuple[str, ...]:
     """Name the layers that make what a network returns: one for logits, several for a detector, say.
 
     For each tensor that it returns, the last convolution or linear layer that it depends on.
@@ -146,13 +149,13 @@ _MAX_LATER, _MAX_LATER_OF_SEVERAL = 8, 100
 """Layers that are looked at, from the last one on: for one answer, and for several."""
 
 
-def _run(network: nn.Module, example: Tensor) -> tuple[object, dict[nn.Module, object]]:
+def _run(network: nn.Module, example: Inputs) -> tuple[object, dict[nn.Module, object]]:
     """Return the answer, and what each layer gave, in the order in which they ran last.
 
     Raises:
         ModelError: If no convolution or linear layer runs.
     """
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    kinds = (nn.Linear, nn.modules.conv._ConvNd)
     last: dict[nn.Module, object] = {}
     hooks = [
         m.register_forward_hook(lambda layer, _, output: _put_last(last, layer, output))
@@ -160,7 +163,7 @@ def _run(network: nn.Module, example: Tensor) -> tuple[object, dict[nn.Module, o
         if isinstance(m, kinds)
     ]
     try:
-        answer = network(example)
+        answer = run(network, example)
     finally:
         for hook in hooks:
             hook.remove()
@@ -179,7 +182,7 @@ def _put_last(last: dict[nn.Module, object], layer: nn.Module, output: object) -
     last[layer] = output
 
 
-def _makes(network: nn.Module, example: Tensor, layer: nn.Module, output: object, answer: object) -> bool:
+def _makes(network: nn.Module, example: Inputs, layer: nn.Module, output: object, answer: object) -> bool:
     """Tell whether a network's answer depends on what a layer gives."""
     if not (isinstance(output, Tensor) and isinstance(answer, Tensor)):
         return True
@@ -189,16 +192,16 @@ def _makes(network: nn.Module, example: Tensor, layer: nn.Module, output: object
 
 
 def _made_by(
-    network: nn.Module, example: Tensor, layer: nn.Module, output: object, answers: Sequence[Tensor]
+    network: nn.Module, example: Inputs, layer: nn.Module, output: object, answers: Sequence[Tensor]
 ) -> set[int]:
     """Return the numbers of the answers that depend on what a layer gives."""
     if not isinstance(output, Tensor):
         return set(range(len(answers)))
     # Added numbers that differ: what follows may be a softmax or a norm.
-    ramp = torch.linspace(0, 1, output.numel()).reshape(output.shape)
+    ramp = torch.linspace(1, 2, output.numel()).reshape(output.shape)
     hook = layer.register_forward_hook(lambda _layer, _inputs, given: given + ramp.to(given))
     try:
-        others = tensors_in(network(example))
+        others = tensors_in(run(network, example))
     finally:
         hook.remove()
     if len(others) != len(answers):

@@ -1,4 +1,4 @@
-"""How a network's images and weights lie in memory: `channels_last` where it works, else contiguous.
+"""How a network's inputs and weights lie in memory: `channels_last` where it works, else contiguous.
 
 `channels_last` is a layout of tensors of rank 4 and of no other. A network may not run in it: `x.view(n, -1)`
 behind a convolution is refused there. So each network is tried, on a copy.
@@ -6,13 +6,13 @@ behind a convolution is refused there. So each network is tried, on a copy.
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs, lay_out_rows, map_tensors, random_like, run, tensors_of
 from pruning_core.models.strided_convolutions import StridedConvolutions
 from pruning_core.models.user import seeded
 
-_TRIED_IMAGES = 2  # one alone is too few for a norm of flat features
+_TRIED_EXAMPLES = 2  # one alone is too few for a norm of flat features
 _MAX_DIFFERENCE = 1e-3
 """Of the largest logit, in float32 on the CPU: rounding differs by far less."""
 
@@ -34,7 +34,7 @@ def lay_out(network: nn.Module, memory_format: torch.memory_format) -> None:
 
 def choose_memory_format(
     network: nn.Module,
-    image: tuple[int, ...],
+    example: Inputs,
     preferred: torch.memory_format,
     device: torch.device,
     *,
@@ -46,10 +46,10 @@ def choose_memory_format(
 
     Args:
         network: On the CPU, float32; it stays as it is.
-        image: Channels, height and width of an image.
+        example: What it takes, of one example or several.
         preferred: What this machine is fastest with.
         device: Where it will run …
-        dtype: … with weights and images of this type …
+        dtype: … with weights and inputs of this type …
         train: … to be trained …
         autocast: … in bfloat16 by autocast.
 
@@ -59,23 +59,24 @@ def choose_memory_format(
     """
     if preferred is torch.contiguous_format:
         return preferred
-    images = torch.randn(_TRIED_IMAGES, *image, generator=torch.Generator().manual_seed(0))
+    inputs = random_like(example, _TRIED_EXAMPLES, torch.Generator().manual_seed(0))
+    if not any(tensor.dim() == 4 for tensor in [*tensors_of(inputs), *network.parameters()]):
+        return torch.contiguous_format  # nothing in it has that layout
     try:
-        answer = _answer(network, images, preferred)
+        answer = _answer(network, inputs, preferred)
         with StridedConvolutions() as strided:  # type: ignore[no-untyped-call]  # torch's constructor
-            expected = _answer(network, images, torch.contiguous_format)
+            expected = _answer(network, inputs, torch.contiguous_format)
         if train and device.type == "cpu" and strided.found:
             return torch.contiguous_format  # before it is tried: that may end the process
         if not _agree(answer, expected):
             # Dropout in evaluation draws by position in memory: that the answers differ says nothing then.
-            again = _answer(network, images, torch.contiguous_format, seed=1)
+            again = _answer(network, inputs, torch.contiguous_format, seed=1)
             if _agree(again, expected):
                 return torch.contiguous_format
         if train or device.type != "cpu" or dtype is not torch.float32:
             tried = convert(copy_network(network), device, dtype)
             lay_out(tried, preferred)
-            images = images.to(device, dtype).contiguous(memory_format=preferred)
-            _try(tried, images, train, autocast)
+            _try(tried, lay_out_rows(to_type(inputs, device, dtype), preferred), device, train, autocast)
     except Exception:  # whatever a forward raises; in contiguous memory it may run
         return torch.contiguous_format
     return preferred
@@ -86,26 +87,34 @@ def convert(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
     return network.to(device) if dtype is torch.float32 else network.to(device, dtype)
 
 
+def to_type(inputs: Inputs, device: torch.device, dtype: torch.dtype) -> Inputs:
+    """Copy inputs to a device, their numbers in a type; whole numbers and truth values keep theirs."""
+    return map_tensors(lambda t: t.to(device, dtype if t.is_floating_point() else t.dtype, copy=True), inputs)
+
+
 def _answer(
-    network: nn.Module, images: Tensor, memory_format: torch.memory_format, seed: int = 0
-) -> Tensor:  # -> (N, classes)
+    network: nn.Module, inputs: Inputs, memory_format: torch.memory_format, seed: int = 0
+) -> list[Tensor]:
     tried = copy_network(network).eval()
     lay_out(tried, memory_format)
     with seeded(seed), torch.inference_mode():
-        logits: Tensor = tried(images.contiguous(memory_format=memory_format))
-    return logits.float().nan_to_num()
+        outputs = tensors_of(run(tried, lay_out_rows(inputs, memory_format)))
+    return [output.float().nan_to_num() for output in outputs]
 
 
-def _agree(answer: Tensor, expected: Tensor) -> bool:
-    return bool((answer - expected).abs().max() <= _MAX_DIFFERENCE * expected.abs().max().clamp(min=1e-6))
+def _agree(answers: list[Tensor], expected: list[Tensor]) -> bool:
+    return all(
+        bool((one - other).abs().max() <= _MAX_DIFFERENCE * other.abs().max().clamp(min=1e-6))
+        for one, other in zip(answers, expected, strict=True)
+        if other.numel()
+    )
 
 
-def _try(network: nn.Module, images: Tensor, train: bool, autocast: bool) -> None:
+def _try(network: nn.Module, inputs: Inputs, device: torch.device, train: bool, autocast: bool) -> None:
     network.train(train)
-    with seeded(0, images.device), torch.inference_mode(not train):
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
-            output = network(images)
-        tensors, _ = tree_flatten(output)  # a tuple or dict where there are auxiliary heads
-        sums = [t.float().sum() for t in tensors if isinstance(t, Tensor) and t.requires_grad]
+    with seeded(0, device), torch.inference_mode(not train):
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            outputs = tensors_of(run(network, inputs))  # several where there are auxiliary heads
+        sums = [t.float().sum() for t in outputs if t.requires_grad]
         if sums:  # none of a frozen network: that is said elsewhere
             torch.stack(sums).sum().backward()  # type: ignore[no-untyped-call]  # torch has no annotation here

@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.models.copying import copy_network
-from pruning_core.models.inspect import check_output
+from pruning_core.models.purpose import Purpose
 from pruning_core.user_code.functions import UserModule, find_function, one_line, raise_if_not_theirs
 
 OTHER_NAMES = "torchvision:NAME, timm:NAME, or module:function of your own"
@@ -44,60 +44,50 @@ def find_user_function(name: str, known: Iterable[str]) -> tuple[Callable[..., A
     return find_function(name, lambda text: ModelError(f"model {name}: {text}"))
 
 
-def describe_model(
-    name: str,
-    function: Callable[..., Any],
-    module: UserModule,
-    classes: int,
-    image: tuple[int, int, int],
-) -> str:
+def describe_model(name: str, function: Callable[..., Any], module: UserModule, purpose: Purpose) -> str:
     """Return the hash of what a user's function builds from a fixed seed; found out once.
 
     Args:
         name: `module:function`.
         function: The function.
         module: Its module.
-        classes: Width of the last layer.
-        image: Channels, height and width of one image.
+        purpose: What the network is for.
 
     Raises:
         ModelError: If it fails, or the networks of two calls are one, share a tensor, or differ.
     """
-    asked = (name, classes, image)
+    asked = (name, purpose)
     if asked not in module.known:
         module.known[asked] = _describe_twice(
-            name, lambda: build_user_model(name, function, module, classes, image, seed=0)
+            name, lambda: build_user_model(name, function, module, purpose, seed=0)
         )
     return module.known[asked]
 
 
 def build_user_model(
-    name: str,
-    function: Callable[..., Any],
-    module: UserModule,
-    classes: int,
-    image: tuple[int, int, int],
-    seed: int,
+    name: str, function: Callable[..., Any], module: UserModule, purpose: Purpose, seed: int
 ) -> nn.Module:
     """Call a user's function under a seed, and check what it builds (see `describe_model`).
 
     Raises:
-        ModelError: If it fails, returns no module, or a module of the wrong shape.
+        ModelError: If it fails, returns no module, or a module that does not do what it must.
     """
     if isinstance(function, nn.Module):
         raise ModelError(f"model {name} is a network; name a function that builds one for each call")
     with seeded(seed), module.running():
         try:
-            network = function(classes, image[0])
+            network = function(*purpose.arguments)
         except BaseException as error:
             raise_if_not_theirs(error)
-            raise ModelError(f"model {name} cannot be built: {module.explain(error)}") from error
+            bare = isinstance(error, TypeError) and not purpose.arguments
+            hint = "; for a task it is called without arguments" if bare else ""
+            raise ModelError(f"model {name} cannot be built: {module.explain(error)}{hint}") from error
         if not isinstance(network, nn.Module):
             raise ModelError(
                 f"model {name}: the function must return a torch.nn.Module; got {type(network).__name__}"
             )
         _check_kind(name, network)
-        check_output(network, name, classes, image)  # seeded still: a lazy layer draws its weights here
+        purpose.check(network, name)  # seeded still: a lazy layer draws its weights here
     _own_buffers(network)
     return network
 

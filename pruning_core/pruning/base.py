@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.models.inputs import Inputs
 
 LOGITS = "it makes the logits"
 """Why the classifier is protected."""
@@ -22,7 +23,7 @@ class PruningStep:
     spec: MethodSpec
     ratio: float  # relative to the dense widths, whatever was removed before
     dense: nn.Module  # the network as built, unpruned; its widths are what `ratio` is relative to
-    example: Tensor  # (1, C, H, W)
+    example: Inputs  # what the network takes, of one example
     protected: Mapping[str, str]  # layers whose outputs stay → why
     seed: int
 

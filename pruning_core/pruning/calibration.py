@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruning_core.models.inputs import Inputs, run
+
 MIN_DEVIATION = 1e-9
 """Of a channel, relative to its size: one that varies less is constant, and is not scaled."""
 
@@ -18,7 +20,7 @@ _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 
 
 @torch.no_grad()
-def calibrate(network: nn.Module, images: Tensor) -> None:
+def calibrate(network: nn.Module, inputs: Inputs) -> None:
     """Scale and shift layers, in place: over these images each output channel has mean 0 and deviation 1.
 
     Batch norms take the statistics of these images. All of it is by channel, so that it can be carried over
@@ -26,7 +28,7 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
 
     Args:
         network: In evaluation mode; it runs once.
-        images: (N, C, H, W), of the network's type; several.
+        inputs: Of several examples, of the network's type.
     """
     scaled: set[int] = set()
 
@@ -40,7 +42,7 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
     handles = [layer.register_forward_hook(scale) for layer in layers]
     try:
         with _statistics_of_images(network):
-            network(images)
+            run(network, inputs)
     finally:
         for handle in handles:
             handle.remove()

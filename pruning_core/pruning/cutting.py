@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pruning_core.models.inputs import Inputs, repeat_rows
 from pruning_core.pruning.attention import follow_widths
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.graph import build_graph, group_of, merged_group, run_training_paths, width_of
@@ -33,12 +34,12 @@ class Cut:
     ignored: frozenset[object] = frozenset()  # dependencies that are none (`groups.misplaced`)
 
 
-def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Kept:
+def cut_channels(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Kept:
     """Cut a network, in place.
 
     Args:
         network: All its parameters require gradients. Half cut, if this fails: pass a copy.
-        example: (1, C, H, W).
+        example: What the network takes, of one example.
         cuts: What goes, each of another group.
 
     Returns:
@@ -86,7 +87,7 @@ def cut_channels(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Ke
     follow_widths(network, contents)
     if graph.in_training:  # no proof runs these layers
         with torch.no_grad():
-            run_training_paths(network, torch.cat([example, example]))
+            run_training_paths(network, repeat_rows(example, 2))
     return kept
 
 

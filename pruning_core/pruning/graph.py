@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from torch import Tensor, nn
 
+from pruning_core.models.inputs import Inputs, Outputs, run, tensors_of
 from pruning_core.models.inspect import take_training_paths
 from pruning_core.pruning.index_mappings import update_index_mappings
 from pruning_core.pruning.module_calls import module_calls
@@ -27,14 +28,14 @@ class EndlessError(Exception):
     """A walk through the graph does not come to an end."""
 
 
-def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
+def build_graph(network: nn.Module, example: Inputs) -> "tp.DependencyGraph":
     """Trace a network; one that has more layers in training, such as auxiliary heads, as in training.
 
     Args:
         network: All its parameters require gradients: torch-pruning follows autograd.
-        example: (1, C, H, W).
+        example: What the network takes, of one example.
     """
-    graph = _trace(network, example, None)
+    graph = _trace(network, example, run)
     seen = _layers_in(graph)
     graph.in_training = frozenset()
     if any(isinstance(layer, ROOT_TYPES) and layer not in seen for layer in network.modules()):
@@ -49,16 +50,16 @@ def build_graph(network: nn.Module, example: Tensor) -> "tp.DependencyGraph":
     return graph
 
 
-def run_training_paths(network: nn.Module, images: Tensor) -> Any:
+def run_training_paths(network: nn.Module, inputs: Inputs) -> Outputs:
     """Return what a network gives in training; it is left in evaluation mode.
 
     Args:
         network: Any.
-        images: (N, C, H, W).
+        inputs: What it takes.
     """
     take_training_paths(network)
     try:
-        return network(images)
+        return run(network, inputs)
     finally:
         network.eval()
 
@@ -68,7 +69,7 @@ def _layers_in(graph: "tp.DependencyGraph") -> set[nn.Module]:
 
 
 def _trace(
-    network: nn.Module, example: Tensor, run: Callable[[nn.Module, Tensor], Any] | None
+    network: nn.Module, example: Inputs, run_it: Callable[[nn.Module, Inputs], Outputs]
 ) -> "tp.DependencyGraph":
     mappings = patch.object(tp.dependency.index_mapping, "update_index_mapping", update_index_mappings)
     with warnings.catch_warnings(), module_calls(network), mappings:
@@ -76,7 +77,9 @@ def _trace(
         graph = tp.DependencyGraph().build_dependency(
             network,
             example_inputs=example,
-            forward_fn=run,
+            # Of one tensor torch-pruning runs the network by itself, without the batch if it can.
+            forward_fn=None if isinstance(example, Tensor) and run_it is run else run_it,
+            output_transform=_followed,
             unwrapped_parameters=_own_parameters(network),
             verbose=False,
         )
@@ -85,6 +88,11 @@ def _trace(
         for node in graph.module2node.values()
     }
     return graph
+
+
+def _followed(outputs: Outputs) -> list[Any]:
+    """Return the outputs that autograd leads back from: torch-pruning takes a flat list."""
+    return [tensor for tensor in tensors_of(outputs) if tensor.grad_fn is not None]
 
 
 def group_of(

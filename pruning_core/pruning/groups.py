@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruning_core.errors import first_line
+from pruning_core.models.inputs import Inputs
 from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
 from pruning_core.pruning.base import AUXILIARY, LOGITS, KeptWhole
 from pruning_core.pruning.graph import (
@@ -61,7 +62,7 @@ class Group:
 def find_groups(
     network: nn.Module,
     dense: nn.Module,
-    example: Tensor,
+    example: Inputs,
     protected: Mapping[str, str],
     importance: Importance,
 ) -> tuple[list[Group], list[KeptWhole]]:
@@ -70,7 +71,7 @@ def find_groups(
     Args:
         network: All its parameters require gradients.
         dense: The network that it was cut from, or the same.
-        example: (1, C, H, W).
+        example: What the network takes, of one example.
         protected: Layer whose outputs stay → why.
         importance: What ranks the channels.
     """
@@ -117,7 +118,7 @@ def find_groups(
 class _Finder:
     """Asks torch-pruning for the groups of one network."""
 
-    def __init__(self, network: nn.Module, dense: nn.Module, example: Tensor, importance: Importance) -> None:
+    def __init__(self, network: nn.Module, dense: nn.Module, example: Inputs, importance: Importance) -> None:
         self._graph = build_graph(network, example)
         self.in_training = self._graph.in_training
         self._names = {module: name for name, module in network.named_modules()}

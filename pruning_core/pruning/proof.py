@@ -8,14 +8,15 @@ What reads is known of convolutions, linear layers, attention and recurrent laye
 The weights are changed for it, alike in both, so that whatever is cut wrongly shows (`calibration.py`).
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from pruning_core.models.copying import copy_network
-from pruning_core.models.inspect import tensors_in
+from pruning_core.models.inputs import Inputs, map_tensors, random_like, run, tensors_of
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
@@ -57,7 +58,7 @@ def prove_cut(
     before: nn.Module,
     after: nn.Module,
     kept: Kept,
-    example: Tensor,
+    example: Inputs,
     factors: Mapping[str, Tensor] | None = None,
 ) -> Proof:
     """Compare a network before and after a cut, on random images.
@@ -66,7 +67,7 @@ def prove_cut(
         before: The network that was cut; it stays as it is.
         after: What is left.
         kept: Tensor name → per dimension the indices that `after` has of `before`.
-        example: (1, C, H, W): the shape of an image.
+        example: What the network takes, of one example or several.
         factors: Tensor name → (rows,) what its rows were multiplied by after the cut.
     """
     left = _Left(kept, factors or {})
@@ -75,7 +76,7 @@ def prove_cut(
     if proof.exact or proof.difference == INFINITE:
         return proof
     try:  # rounding in float32 can add up to anything in a deep network
-        return _Comparison(before.double(), after.double(), left, example.double()).prove()
+        return _Comparison(before.double(), after.double(), left, _in_double(example)).prove()
     except RuntimeError:  # it computes some of it in float32
         return proof
 
@@ -103,14 +104,11 @@ class _Left:
 class _Comparison:
     """Compares a network with what is left of it."""
 
-    def __init__(self, before: nn.Module, after: nn.Module, left: "_Left", example: Tensor) -> None:
+    def __init__(self, before: nn.Module, after: nn.Module, left: "_Left", example: Inputs) -> None:
         self._before, self._after, self._left = before, after, left
         # Each image is lighter or darker as a whole too: averages over an image are to differ.
         generator = torch.Generator().manual_seed(SEED)
-        light = torch.randn(IMAGES, example.shape[1], *(1,) * (example.dim() - 2), generator=generator)
-        self._images = (torch.randn(IMAGES, *example.shape[1:], generator=generator) + light).to(
-            example.dtype
-        )
+        self._inputs = random_like(example, IMAGES, generator, light=True)
 
     def prove(self) -> Proof:
         """Compare in the three ways, until one finds no difference."""
@@ -133,14 +131,14 @@ class _Comparison:
         reference = _silence(copy_network(self._before), self._left.kept, writers)
         mode = WithoutStatistics(without)
         with mode:
-            calibrate(reference, self._images)
+            calibrate(reference, self._inputs)
         self._left.carry_over(_silence(reference, self._left.kept, writers), self._after)
         answers = []
         for network in (reference, self._after):
             torch.manual_seed(SEED)
             with torch.no_grad(), mode:
-                answers.append(tensors_in(network(self._images)))
-        return _difference_of(*answers), frozenset(mode.used)
+                answers.append(tensors_of(run(network, self._inputs)))
+        return _max_difference(*answers), frozenset(mode.used)
 
 
 def _told_apart(before: nn.Module, after: nn.Module, left: _Left) -> tuple[nn.Module, nn.Module]:
@@ -204,17 +202,29 @@ def _reading_dimensions(module: nn.Module, name: str) -> tuple[int, ...]:
     return ()
 
 
-def _difference_of(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """Return how far two answers of a network differ, at most, relative to the spread over its images."""
-    if [tensor.shape for tensor in first] != [tensor.shape for tensor in second]:
-        return INFINITE
-    differences = []
-    for one, other in zip(first, second, strict=True):
-        if not bool(other.isfinite().all()):
+def _max_difference(before: list[Tensor], after: list[Tensor]) -> float:
+    """Return how far answers differ, each relative to how far it differs between examples; the largest.
+
+    One that is the same for all examples, such as a table of positions, must stay as it is.
+    """
+    differences, told = [], False
+    for first, second in zip(before, after, strict=True):
+        if first.shape != second.shape or not bool(second.isfinite().all()):
             return INFINITE
-        spread = float((one - one.mean(0)).abs().max())
-        if spread > MIN_SPREAD * float(one.abs().max()):
-            differences.append(float((one - other).abs().max()) / spread)
-        elif len(first) == 1 or not torch.allclose(one, other):
+        if not first.is_floating_point():
+            continue  # rounding turns a class number or a comparison over; the numbers behind it are outputs
+        spread = float((first - first.mean(0)).abs().max()) if first.dim() else 0.0
+        largest = float(first.abs().max())
+        if spread <= MIN_SPREAD * largest:
+            if not torch.allclose(first, second, rtol=TOLERANCE, atol=0.0):
+                return INFINITE
+            continue
+        told = True
+        differences.append(float((first - second).abs().max()) / spread)
+        if not math.isfinite(differences[-1]):
             return INFINITE
-    return max(differences, default=INFINITE)
+    return max(differences) if told else INFINITE
+
+
+def _in_double(inputs: Inputs) -> Inputs:
+    return map_tensors(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor, inputs)

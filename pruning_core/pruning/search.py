@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from itertools import combinations
 
-from torch import Tensor, nn
+from torch import nn
 
+from pruning_core.models.inputs import Inputs
 from pruning_core.pruning.choice import Wanted, cut_to
 from pruning_core.pruning.groups import Group
 from pruning_core.pruning.trial import Failure, Trial, try_cuts
@@ -23,12 +24,12 @@ MAX_PAIRED = 6
 class CutSearch:
     """Looks for the groups of a network that can be cut and proved, all together."""
 
-    def __init__(self, network: nn.Module, example: Tensor, wanted: Wanted, round_to: int) -> None:
+    def __init__(self, network: nn.Module, example: Inputs, wanted: Wanted, round_to: int) -> None:
         """Prepare.
 
         Args:
             network: All its parameters require gradients; it stays as it is.
-            example: (1, C, H, W).
+            example: What the network takes, of one example.
             wanted: Group → channels that are to stay, before rounding.
             round_to: A multiple of this stays.
         """

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs
 from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import LOGITS, Outcome, PruningStep
@@ -46,7 +47,7 @@ def prune(
     dense: nn.Module,
     method: MethodSpec,
     ratio: float,
-    example: Tensor,
+    example: Inputs,
     seed: int,
     earlier: ChannelPlan | None = None,
 ) -> ChannelPlan:
@@ -57,7 +58,7 @@ def prune(
         dense: The same network as built; `ratio` is relative to its widths.
         method: How channels are chosen.
         ratio: Fraction of the dense channels to remove.
-        example: (1, C, H, W).
+        example: What the network takes, of one example.
         seed: For methods that draw by chance.
         earlier: Plan of `network`; None: it is dense, or that is not known.
 
@@ -74,7 +75,7 @@ def prune(
         if reparametrized(dense):
             plain_dense = copy_network(dense)
             make_plain(plain_dense)
-        protected = {**protected_layers(plain_dense, method), **dict.fromkeys(heads, LOGITS)}
+        protected = protected_layers(plain_dense, method) | dict.fromkeys(heads, LOGITS)
         step = PruningStep(method, ratio, plain_dense, example, protected, seed)
         outcome = find_method(method.name).prune(network, step)
     return make_plan(dense, network, outcome, earlier, protected=heads)

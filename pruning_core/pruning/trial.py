@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.errors import first_line
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs, repeat_rows, run
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.cutting import Cut, EmptiedError, cut_channels, follow_numbers
 from pruning_core.pruning.graph import EndlessError
@@ -37,12 +38,12 @@ class Failure:
     emptied: bool = False  # a layer would lose every channel
 
 
-def try_cuts(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Trial | Failure:
+def try_cuts(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Trial | Failure:
     """Cut a copy of a network, run it, and prove the cut.
 
     Args:
         network: All its parameters require gradients; it stays as it is.
-        example: (1, C, H, W).
+        example: What the network takes, of one example.
         cuts: What goes.
     """
     trial = copy_network(network)
@@ -74,11 +75,11 @@ def try_cuts(network: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> Trial 
     return Failure(failure)
 
 
-def _run(network: nn.Module, example: Tensor) -> str:
-    """Return why a network does not run on two images; empty if it does."""
+def _run(network: nn.Module, example: Inputs) -> str:
+    """Return why a network does not run on two examples; empty if it does."""
     try:
         with torch.no_grad():
-            network(torch.cat([example, example]))
+            run(network, repeat_rows(example, 2))
     except Exception as error:
         return first_line(error)
     return ""

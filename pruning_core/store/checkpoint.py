@@ -1,11 +1,19 @@
 """What a checkpoint holds: metrics and weights, before and after it is stored."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, Self
 
 import safetensors.torch
-from pydantic import AliasChoices, Field
+from pydantic import (
+    AliasChoices,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from torch import Tensor
 
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
@@ -27,9 +35,22 @@ class Metrics(StrictModel):
     )
     params: int
     size_bytes: int
-    accuracy: float = Field(description="Top-1 on the whole test split, eager fp32, fraction.")
-    accuracy_pruned: float = Field(description="The same before fine-tuning; equal to accuracy for dense.")
-    accuracy_n: int
+    accuracy: float | None = Field(
+        None, description="Top-1 on the whole test split, eager fp32, fraction; None of another task."
+    )
+    accuracy_pruned: float | None = Field(
+        None, description="The same before fine-tuning; equal to accuracy for dense."
+    )
+    accuracy_n: int | None = None
+    score: float | None = Field(
+        None, description="Of a task that is no classification: on all test examples, eager fp32."
+    )
+    score_pruned: float | None = Field(
+        None, description="The same before fine-tuning; equal to score for dense."
+    )
+    score_n: int | None = None
+    score_name: str = ""
+    score_better: Literal["", "higher", "lower"] = ""
     exhausted: bool = Field(description="Pruning removed nothing that the parent still had.")
     sparsity: float = Field(description="Weights of convolutions and linear layers that are 0, fraction.")
     proof: str = Field(
@@ -63,6 +84,39 @@ class Metrics(StrictModel):
         None, description="Label 0 first, for whoever uses the network; earlier versions kept none."
     )
     created: str = Field(description="UTC, ISO 8601.")
+
+    @model_validator(mode="after")
+    def _has_one_score(self) -> Self:
+        """Refuse metrics without a score, or with two."""
+        kinds = [(self.accuracy, self.accuracy_pruned, self.accuracy_n)]
+        kinds.append((self.score, self.score_pruned, self.score_n))
+        if sorted(sum(value is None for value in kind) for kind in kinds) != [0, 3]:
+            raise ValueError("either accuracy, accuracy_pruned and accuracy_n, or the same of a score")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _with_one_score(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what another kind of task has: metrics of a classification stay what they were."""
+        fields: dict[str, Any] = serialise(self)
+        other = "accuracy" if self.accuracy is None else "score"
+        return {n: value for n, value in fields.items() if not re.match(rf"{other}(_|$)", n)}
+
+    @property
+    def as_pruned(self) -> dict[str, float | None]:
+        """The score before fine-tuning, of a network that is this one and is not trained again."""
+        return {"score_pruned": self.score} if self.accuracy is None else {"accuracy_pruned": self.accuracy}
+
+    @property
+    def score_text(self) -> str:
+        """The score in a few characters, for lists."""
+        return f"{self.score:.4g}" if self.accuracy is None else f"{self.accuracy:.2%}"
+
+    @property
+    def pruned_fields(self) -> dict[str, float | None]:
+        """The score before fine-tuning, as records have it."""
+        if self.accuracy is None:
+            return {"score_pruned": self.score_pruned}
+        return {"accuracy_pruned": self.accuracy_pruned}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pruning_core.config.patterns import patterns_text, ratios_text
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.console.shown import shortened
-from pruning_core.measure.accuracy import agreement, logit_difference
 from pruning_core.models.weights import weights_name
 from pruning_core.pruning.base import reasons_of
 from pruning_core.records.cuts import recorded
@@ -113,15 +112,12 @@ def prediction_fields(models: ModelCache, cell: Cell, threshold: Threshold | Non
     evaluation = models.evaluate(cell)
     reference = models.evaluate(cell.on_reference_backend)
     executable = models.get(cell).executable
-    low, high = evaluation.interval
-    difference = logit_difference(evaluation, reference)
+    task = models.task(cell)
+    agreement, difference = task.agreement(evaluation, reference), task.difference(evaluation, reference)
+    agreed = {"agreement": agreement, "min_agreement": min_agreement(threshold, cell.precision)}
     return {
-        "accuracy": evaluation.accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "accuracy_n": evaluation.n,
-        "agreement": agreement(evaluation, reference),
-        "min_agreement": min_agreement(threshold, cell.precision),
+        **task.score_fields(evaluation),
+        **({} if agreement is None else agreed),
         **({} if difference is None else {"logit_difference": difference}),
         "memory_format": executable.memory_format,
         "backend_options": options_text(executable.options(cell.batch_size)),

@@ -16,18 +16,17 @@ from pruning_core.chain.specs import chain_specs, train_spec_of, training_label,
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
-from pruning_core.datasets.base import Dataset
-from pruning_core.models import build_model
 from pruning_core.models.copying import copy_network
-from pruning_core.models.inspect import find_classifier
+from pruning_core.models.inputs import run, to_device
+from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import prune
 from pruning_core.pruning.targets import ratios_of_layers
 from pruning_core.store.checkpoint import describe
 from pruning_core.suites.training_speed import TrainerStep
 from pruning_core.system.hardware import native_conditions
+from pruning_core.tasks.base import Task
 from pruning_core.training.device import resolve_device
-from pruning_core.training.epoch import batch_sizes
 from pruning_core.workspace import Workspace
 
 TIMED_STEPS = 2
@@ -61,8 +60,8 @@ def announce(variants: Iterable[Variant], grid: Grid, workspace: Workspace) -> N
         networks.setdefault((spec.model.name, spec.dataset.fingerprint), []).append((variant, spec))
     with workspace.display.waiting_for("time a few training steps"):
         for pairs in networks.values():
-            dataset = workspace.dataset(pairs[0][0].dataset)
-            seconds += _seconds_for([spec for _, spec in pairs], dataset, workspace)
+            task = workspace.task(pairs[0][0])
+            seconds += _seconds_for([spec for _, spec in pairs], task, workspace)
     if missing:
         count = f"{len(missing)} checkpoint{'s' if len(missing) > 1 else ''}"
         workspace.display.say(f"making {count} takes about {in_words(seconds)} on this machine")
@@ -91,47 +90,44 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _seconds_for(specs: Sequence[CheckpointSpec], dataset: Dataset, workspace: Workspace) -> float:
+def _seconds_for(specs: Sequence[CheckpointSpec], task: Task, workspace: Workspace) -> float:
     """Estimate the seconds for the specs of one network on one dataset, in the order of their ratios."""
-    images = dataset.spec
-    dense = build_model(specs[0].model.name, images.classes, (images.channels, images.height, images.width))
-    _check_patterns(specs, dense, dataset)
+    dense = task.build(specs[0].model.name)
+    _check_patterns(specs, dense, task)
+    task.check(dense)
     trained = next((spec for spec in specs if train_spec_of(spec).epochs), specs[0])
-    timed_dense = _time_steps(trained, dense, dense, dataset, workspace, ratio=0.0)
+    timed_dense = _time_steps(trained, dense, dense, task, workspace, ratio=0.0)
     total_s = 0.0
     of_methods: dict[str, list[PrunedSpec]] = {}
     for spec in specs:
         if isinstance(spec, PrunedSpec):
             of_methods.setdefault(spec.method.name, []).append(spec)
         else:
-            total_s += _cost(spec, timed_dense, timed_dense, dataset)
+            total_s += _cost(spec, timed_dense, timed_dense, task)
     for name, pruned in of_methods.items():
         samples = [timed_dense]
         if not find_method(name).masks:
             chosen = _spread([spec for spec in pruned if spec.ratio < 1], TIMED_RATIOS)
-            samples += [
-                _time_steps(s, dense, copy_network(dense), dataset, workspace, s.ratio) for s in chosen
-            ]
+            samples += [_time_steps(s, dense, copy_network(dense), task, workspace, s.ratio) for s in chosen]
         for spec in pruned:
-            total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, dataset)
+            total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, task)
     return total_s
 
 
-def _check_patterns(specs: Sequence[CheckpointSpec], dense: nn.Module, dataset: Dataset) -> None:
+def _check_patterns(specs: Sequence[CheckpointSpec], dense: nn.Module, task: Task) -> None:
     """Refuse patterns of layers that match none now, and not when the dense model is trained."""
     methods = {spec.method for spec in specs if isinstance(spec, PrunedSpec)}
     if any(method.protect or method.ratio_of for method in methods):
-        image = (dataset.spec.channels, dataset.spec.height, dataset.spec.width)
-        classifier = find_classifier(dense, torch.zeros(1, *image))
+        heads = find_heads(dense, task.one())
         for method in methods:
-            ratios_of_layers(dense, method, (classifier,))
+            ratios_of_layers(dense, method, heads)
 
 
 def _time_steps(
     spec: CheckpointSpec,
     dense: nn.Module,
     network: nn.Module,
-    dataset: Dataset,
+    task: Task,
     workspace: Workspace,
     ratio: float,
 ) -> _Sample:
@@ -147,15 +143,14 @@ def _time_steps(
         attempt.step(training_step_label(training_label(spec), 0, train.epochs))
         prune_s = 0.0
         if isinstance(spec, PrunedSpec) and ratio > 0:
-            example = torch.zeros(1, dataset.spec.channels, dataset.spec.height, dataset.spec.width)
             started = time.perf_counter()
-            prune(network, dense, spec.method, ratio, example, train.seed)
+            prune(network, dense, spec.method, ratio, task.one(), train.seed)
             prune_s = time.perf_counter() - started
         if not train.epochs:
-            images = min(train.batch_size, len(dataset.test.labels))
-            return _Sample(ratio, _time_forward(network, dataset, train, images), prune_s, images)
+            batch = task.extent(train).batch
+            return _Sample(ratio, _time_forward(network, task, train, batch), prune_s, batch)
         with torch.random.fork_rng(devices=[]):
-            step = TrainerStep(network, dataset, train)
+            step = TrainerStep(network, task, train)
             step()  # the first one allocates
             before_s = step.total_s
             for _ in range(TIMED_STEPS):
@@ -163,25 +158,24 @@ def _time_steps(
     return _Sample(ratio, (step.total_s - before_s) / TIMED_STEPS, prune_s, step.batch_size)
 
 
-def _time_forward(network: nn.Module, dataset: Dataset, train: TrainSpec, images: int) -> float:
+def _time_forward(network: nn.Module, task: Task, train: TrainSpec, batch: int) -> float:
     """Return the seconds of a step whose forward passes take as long as those of a network."""
     device = resolve_device(train)
     evaluated = copy_network(network).eval().to(device)
-    batch = torch.zeros(images, dataset.spec.channels, dataset.spec.height, dataset.spec.width, device=device)
+    inputs = to_device(task.random_inputs(batch), device)
     with torch.inference_mode():
-        evaluated(batch).cpu()
+        to_device(run(evaluated, inputs), "cpu")
         started = time.perf_counter()
         for _ in range(TIMED_STEPS):
-            evaluated(batch).cpu()
+            to_device(run(evaluated, inputs), "cpu")
     return (time.perf_counter() - started) / TIMED_STEPS / _FORWARD_SHARE
 
 
-def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, dataset: Dataset) -> float:
+def _cost(spec: CheckpointSpec, sample: _Sample, dense: _Sample, task: Task) -> float:
     """Return the seconds that making a checkpoint takes, given what its steps take."""
     train = train_spec_of(spec)
-    batch = min(train.batch_size, len(dataset.train.labels))
-    steps = train.epochs * len(batch_sizes(len(dataset.train.labels), batch))
-    step_s, forward_images = sample.step_s, len(dataset.test.labels)
+    _, in_epoch, forward_images = task.extent(train)
+    steps, step_s = train.epochs * in_epoch, sample.step_s
     if isinstance(spec, PrunedSpec):
         forward_images = 2 * forward_images + spec.fine_tune.norm_images
         if spec.fine_tune.distill_weight > 0:

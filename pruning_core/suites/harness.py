@@ -3,19 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import nn
 
-from pruning_core.chain.networks import load_network
+from pruning_core.chain.networks import example_of, load_network
 from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import DenseSpec, PrunedSpec, key_of
-from pruning_core.config.thresholds import Threshold
+from pruning_core.config.thresholds import Threshold, limit_fields
 from pruning_core.errors import NotTimedError
+from pruning_core.models.inputs import tensors_of
 from pruning_core.pruning.step import prune
 from pruning_core.records.fields import Record
-from pruning_core.records.record import make_record, pack_correct_bits
+from pruning_core.records.record import make_record
+from pruning_core.records.score import measure_of
 from pruning_core.stats.intervals import control_problem
 from pruning_core.suites.batch_agreement import batch_agreement_fields
 from pruning_core.suites.cell_fields import (
@@ -71,13 +72,17 @@ class Harness:
         if not isinstance(spec, PrunedSpec):
             return lambda: load_network(self.models.checkpoint(variant)), lambda network: network.eval()
         parent = self.workspace.store.load(spec.parent)
-        example = torch.zeros(1, spec.dataset.channels, spec.dataset.height, spec.dataset.width)
-        dense = self.models.checkpoint(variant.dense)
+        dense, example = self.models.checkpoint(variant.dense), example_of(spec)
 
         def prune_once(network: nn.Module) -> object:
             with self.budget.timed():
                 return prune(
-                    network, load_network(dense), spec.method, spec.ratio, example, spec.fine_tune.seed
+                    network,
+                    load_network(dense),
+                    spec.method,
+                    spec.ratio,
+                    example,
+                    spec.fine_tune.seed,
                 )
 
         return lambda: load_network(parent), prune_once
@@ -109,27 +114,23 @@ class Harness:
         )
 
     def accuracy_record(self, cell: Cell, threshold: Threshold | None) -> Record:
-        """Return a cell's accuracy, what dense reaches on the same backend, and what is asked for."""
+        """Return a cell's score, what dense reaches on the same backend, and what is asked for."""
         variant = cell.variant
         evaluation = self.models.evaluate(cell)
         dense = self.models.evaluate(replace(cell, variant=variant.dense))
-        limits = (
-            {}
-            if threshold is None
-            else {"min_accuracy": threshold.min_accuracy, "max_accuracy_drop": threshold.max_accuracy_drop}
-        )
-        labels = self.workspace.dataset(variant.dataset).test.labels
+        predictions = prediction_fields(self.models, cell, threshold)
+        measure = measure_of(predictions)
+        limits = {} if measure is None else limit_fields(threshold, measure)
+        pruned = self.models.checkpoint(variant).metrics.pruned_fields
         return make_record(
             suite="accuracy",
             cell=cell.id,
             **checkpoint_fields(self.models, variant),
             **device_fields(self.models, cell),
-            **prediction_fields(self.models, cell, threshold),
+            **predictions,
             setup_s=self.models.get(cell).setup_s,
-            accuracy_pruned=self.models.checkpoint(variant).metrics.accuracy_pruned,
-            dense_accuracy=dense.accuracy,
-            accuracy_drop=dense.accuracy - evaluation.accuracy,
-            correct_bits=pack_correct_bits((evaluation.predictions == labels).tolist()),
+            **pruned,
+            **self.models.task(cell).drop_fields(evaluation, dense),
             **limits,
         )
 
@@ -154,8 +155,8 @@ class Harness:
         measured = self.session.measured(cell)
         predictions |= batch_agreement_fields(self.models, cell)  # now that it is ready for that size
         model = self.models.get(cell)
-        images = self.models.images(cell)
-        peak_bytes = model.executable.peak_memory_bytes(images)
+        inputs = self.models.inputs(cell)
+        peak_bytes = model.executable.peak_memory_bytes(inputs)
         record = make_record(
             suite="latency",
             cell=cell.id,
@@ -172,10 +173,10 @@ class Harness:
                 self.models.checkpoint(cell.variant).metrics,
                 self.models.checkpoint(reference.variant).metrics,
                 self.session.roofline(cell.device, cell.precision, self.models.threads_of(cell)),
-                model.executable.time_on_device(images),
+                model.executable.time_on_device(inputs),
                 precision=cell.precision,
                 batch_size=cell.batch_size,
-                image_values=images[0].numel(),
+                image_values=sum(tensor[0].numel() for tensor in tensors_of(inputs)),
             ),
             **contention_fields(measured.contention),
             **({} if peak_bytes is None else {"peak_memory_bytes": peak_bytes}),
@@ -201,7 +202,7 @@ class Harness:
         assert isinstance(spec, DenseSpec)
         fields, samples_s = time_training(
             spec.model_copy(update={"train": self.grid.train}),  # also of one that comes with its weights
-            self.workspace.dataset(variant.dataset),
+            self.workspace.task(variant),
             self.session,
             self.models.threads,
         )

@@ -161,17 +161,17 @@ class LatencySession:
         """Load and bind the cells of one reference; return their calls, and the seconds binding took each."""
         reference_cell = members[0].reference
         is_control = members[0].is_control
-        images = self.models.images(reference_cell)
+        inputs = self.models.inputs(reference_cell)
         # A control is paired with a second copy: an own set of weights, elsewhere in memory.
         reference = self.models.load_copy(members[0]) if is_control else self.models.get(reference_cell)
-        run_reference = self.models.bind(reference, reference_cell, images)
+        run_reference = self.models.bind(reference, reference_cell, inputs)
         calls, bound = [], []
         for cell in members:
             with suppress(*([] if cell == asked else [BackendError])):
                 model = self.models.get(cell)
                 start = time.perf_counter()
                 with self.budget.backend_setup():
-                    calls.append(self.models.bind(model, cell, images))
+                    calls.append(self.models.bind(model, cell, inputs))
                 bound.append((cell, time.perf_counter() - start))
         if not calls:
             raise BackendError(f"no cell that is measured against {reference_cell.id} can be run")

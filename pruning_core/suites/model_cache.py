@@ -12,9 +12,8 @@ from pruning_core.backends.base import Executable
 from pruning_core.chain.networks import load_network
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
-from pruning_core.datasets.batches import make_batch, sample_epoch
 from pruning_core.errors import BackendError, CrashError
-from pruning_core.measure.accuracy import Evaluation, evaluate
+from pruning_core.models.inputs import Inputs, join_rows
 from pruning_core.pipeline import ensure_variant
 from pruning_core.store.attempts import Attempt
 from pruning_core.store.checkpoint import Checkpoint
@@ -23,6 +22,7 @@ from pruning_core.suites.wrapped_calls import WrapCall
 from pruning_core.system.clock import Call
 from pruning_core.system.hardware import max_threads, native_conditions, resolve_threads, set_torch_threads
 from pruning_core.system.machine import library_versions
+from pruning_core.tasks.base import Evaluation, Task
 from pruning_core.workspace import Workspace
 
 CACHE_BYTES = 2_000_000_000
@@ -33,6 +33,9 @@ CALIBRATION_IMAGES = 128
 
 _Key = tuple[str, str, str, str, int]
 """Checkpoint, backend, precision, device, threads."""
+
+_BatchKey = tuple[str, str, str, str, int, int]
+"""Checkpoint, backend, precision, device, batch size, examples."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,10 @@ class ModelCache:
     workspace: Workspace
     budget: TimeBudget = field(default_factory=TimeBudget)
     wrap_call: WrapCall | None = None  # changes what is timed, in an experiment
-    in_batches: dict[tuple[str, str, str, str, int, int], Evaluation] = field(default_factory=dict)
-    """Answers in batches of one size (see `batch_agreement.py`): checkpoint, …, batch size, images."""
+    in_batches: dict[tuple[str, str, str, str, int, int], tuple[Evaluation, torch.Tensor]] = field(
+        default_factory=dict
+    )
+    """Answers in batches of one size (see `batch_agreement.py`): checkpoint, …, batch size, examples."""
     _checkpoints: dict[Variant, Checkpoint] = field(default_factory=dict)
     _loaded: dict[_Key, LoadedModel] = field(default_factory=dict)  # the last used last
     _evaluations: dict[_Key, Evaluation] = field(default_factory=dict)
@@ -97,7 +102,7 @@ class ModelCache:
             executable = load_executable(
                 cell.backend,
                 network,
-                self.images(cell)[:1],
+                self.task(cell).one(),
                 cell.precision,
                 cell.device,
                 self.threads_of(cell),
@@ -106,29 +111,30 @@ class ModelCache:
         setup_s = time.perf_counter() - start
         return LoadedModel(executable, checkpoint.metrics.size_bytes, setup_s)
 
-    def bind(self, model: LoadedModel, cell: Cell, images: torch.Tensor) -> Call:
-        """Return what is timed of a cell: one call of its model on its images, (N, C, H, W)."""
-        call = model.executable.bind(images)
+    def task(self, cell: Cell) -> Task:
+        """Return the task of a cell."""
+        return self.workspace.task(cell.variant)
+
+    def bind(self, model: LoadedModel, cell: Cell, inputs: Inputs) -> Call:
+        """Return what is timed of a cell: one call of its model on its inputs."""
+        call = model.executable.bind(inputs)
         return call if self.wrap_call is None else self.wrap_call(cell, call)
 
     def evaluate(self, cell: Cell) -> Evaluation:
-        """Evaluate a cell's variant on its backend over the whole test split, once in a run."""
+        """Evaluate a cell's variant on its backend over all test examples, once in a run."""
         cell = replace(cell, batch_size=None, threads=None)  # answers do not depend on them
         key = self._key(cell)
         if key not in self._evaluations:
-            dataset = self.workspace.dataset(cell.variant.dataset)
             executable = self.get(cell).executable
             set_torch_threads(self.threads_of(cell))
             label = f"evaluate {cell.variant.id} on {cell.backend}:{cell.precision}, {cell.device}"
             with self.budget.timed(), self.workspace.display.waiting_for(label):
-                self._evaluations[key] = evaluate(executable.predict, dataset.test, dataset.spec)
+                self._evaluations[key] = self.task(cell).evaluate(executable.predict)
         return self._evaluations[key]
 
-    def images(self, cell: Cell) -> torch.Tensor:
-        """Return random normalised images, the same in every run: (batch size, C, H, W)."""
-        spec = self.workspace.dataset(cell.variant.dataset).spec
-        generator = torch.Generator().manual_seed(0)
-        return torch.randn(cell.batch_size or 1, spec.channels, spec.height, spec.width, generator=generator)
+    def inputs(self, cell: Cell) -> Inputs:
+        """Return random inputs of a batch, the same in every run: normalised images (N, C, H, W), say."""
+        return self.task(cell).random_inputs(cell.batch_size or 1)
 
     @contextmanager
     def _foreign_code(self, name: str, label: str) -> Iterator[Attempt]:
@@ -145,12 +151,16 @@ class ModelCache:
         except CrashError as error:
             raise BackendError(str(error)) from None  # this cell's, not the run's
 
-    def _calibration(self, cell: Cell) -> torch.Tensor:
-        """Return normalised training images, the same in every run: (at most 128, C, H, W)."""
-        dataset = self.workspace.dataset(cell.variant.dataset)
-        shuffle = torch.Generator().manual_seed(0)
-        choices = sample_epoch(dataset.train, dataset.spec, CALIBRATION_IMAGES, shuffle)
-        return make_batch(dataset.train, dataset.spec, choices[:CALIBRATION_IMAGES], "cpu")[0]
+    def _calibration(self, cell: Cell) -> Inputs:
+        """Return inputs of training examples, the same in every run: 128 at most."""
+        generator = torch.Generator().manual_seed(0)
+        try:
+            return join_rows(list(self.task(cell).training_inputs(CALIBRATION_IMAGES, generator)))
+        except (ValueError, RuntimeError) as error:
+            raise BackendError(
+                f"{cell.backend} int8 takes its ranges from training examples of one shape, and those of "
+                f"{cell.variant.dataset} differ. Leave int8 out with --backends"
+            ) from error
 
     def _key(self, cell: Cell) -> _Key:
         key = self.checkpoint(cell.variant).key

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pruning_core.config.cells import Variant, explain_labels
-from pruning_core.config.grid import Grid, explain_other_chain, read_grid
+from pruning_core.config.chains import explain_other_chain
+from pruning_core.config.grid import CLASSIFICATION, TWO_SOURCES, Grid, read_grid
+from pruning_core.errors import OptionError
 from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store, default_root
 from pruning_core.suites.forecast import announce
@@ -29,6 +31,8 @@ def load_grid(path: Path, options: Mapping[str, Any]) -> Grid:
     """
     fields = {field: value for name, value in options.items() for field in _FIELDS.get(name, (name,))}
     grid = read_grid(path, fields)
+    if options.get("dataset") and grid.task != CLASSIFICATION:
+        raise OptionError(f"--{TWO_SOURCES.replace('and ', 'and --')}")
     validate_grid(grid)
     return grid
 
@@ -60,7 +64,7 @@ def open_workspace(
         OptionError: If two datasets are one folder.
         StoreError: If the store cannot be opened.
     """
-    if renamed := explain_labels(grid.dataset):
+    if renamed := explain_labels(grid.data):
         display.say(renamed)
     store = Store(root or default_root(), notify=display.say)
     workspace = Workspace(store, display, data_root, download, pictures=grid)

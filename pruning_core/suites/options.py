@@ -23,7 +23,7 @@ AXES = {
 PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
 
 SINGLE_OPTIONS = (
-    *("weights", "strip_prefix", "new_head"),
+    *("task", "weights", "strip_prefix", "new_head"),
     *("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed"),
 )
 """Options of one value that replace a field of the grid (see `opening.py`), beside its axes."""
@@ -31,6 +31,10 @@ SINGLE_OPTIONS = (
 OPTIONS: dict[str, dict[str, Any]] = {
     "--grid": {"metavar": "NAME|FILE", "help": "grid file, or its name in bench/grids (default: quick)"},
     **{f"--{name.replace('_', '-')}": {"metavar": "LIST", "help": text} for name, text in AXES.items()},
+    "--task": {
+        "metavar": "MODULE:CLASS",
+        "help": "what is learnt and scored, where it is no classification; brings its data (tasks/README.md)",
+    },
     "--weights": {
         "metavar": "FILE|LIST",
         "help": "trained weights: a file, torchvision:ENUM or timm; of several networks: NAME=FILE,…",

@@ -18,16 +18,16 @@ from torch.utils.data import Dataset as MapDataset
 from pruning_core.config.spec import DenseSpec, TrainSpec
 from pruning_core.datasets.base import Dataset
 from pruning_core.measure.group_sampler import ReferenceGroup
-from pruning_core.models import build_model
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.cost import count_cost
 from pruning_core.suites.latency_fields import contention_fields, speedup_fields
 from pruning_core.suites.latency_session import LatencySession
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
+from pruning_core.tasks.base import Task
+from pruning_core.tasks.class_outputs import Outputs
 from pruning_core.torchvision_compat import transforms
 from pruning_core.training.device import resolve_device
 from pruning_core.training.failures import check_trainable, step_failures
-from pruning_core.training.outputs import Outputs
 from pruning_core.training.reproducibility import deterministic
 from pruning_core.training.step import TrainStep
 
@@ -39,23 +39,25 @@ BASELINE = "baseline loop"
 
 
 def time_training(
-    spec: DenseSpec, dataset: Dataset, session: LatencySession, threads: int
+    spec: DenseSpec, task: Task, session: LatencySession, threads: int
 ) -> tuple[dict[str, Any], list[float]]:
     """Time steps of a training, and of a baseline loop over the same images.
 
     Args:
         spec: Which network, and how it is trained.
-        dataset: The one of the spec.
+        task: The one of the spec.
         session: Takes the samples.
         threads: CPU threads.
 
     Returns:
         Fields of the record, and the samples in seconds per step.
+
+    Raises:
+        NotTimedError: If the task is no classification: there is no such loop.
     """
-    images = spec.dataset
-    shape = (images.channels, images.height, images.width)
-    network = build_model(spec.model.name, images.classes, shape, spec.train.seed)
-    ours, baseline = TrainerStep(network, dataset, spec.train), BaselineStep(network, dataset, spec.train)
+    images = task.images
+    network = task.build(spec.model.name, spec.train.seed)
+    ours, baseline = TrainerStep(network, task, spec.train), BaselineStep(network, images, spec.train)
     device = str(ours.device)
     ((timing,),), contention = session.time_interleaved(
         f"training steps of {spec.model.name} on {spec.dataset.name}",
@@ -82,7 +84,7 @@ def time_training(
     }
     roofline = session.roofline(device, ours.precision, threads)
     if roofline is not None:
-        macs = count_cost(network, torch.zeros(1, *shape)).macs
+        macs = count_cost(network, task.one()).macs
         flops_per_s = FLOPS_PER_MAC * macs * ours.batch_size / step_s
         fields["peak_gflops"] = roofline.peak_flops_per_s / 1e9
         fields["roofline_fraction"] = flops_per_s / roofline.peak_flops_per_s
@@ -92,16 +94,16 @@ def time_training(
 class TrainerStep:
     """One step of `training.train` a call, batch after batch, epoch after epoch."""
 
-    def __init__(self, network: nn.Module, dataset: Dataset, spec: TrainSpec) -> None:
+    def __init__(self, network: nn.Module, task: Task, spec: TrainSpec) -> None:
         """Prepare a copy of a network as `training.loop.train` does.
 
         Args:
             network: On the CPU, float32; stays as it is.
-            dataset: Its training split is used.
+            task: Its training batches are used.
             spec: How to train.
         """
-        self._step = TrainStep(copy_network(network), dataset, spec)
-        self.batch_size = min(spec.batch_size, len(dataset.train.labels))
+        self._step = TrainStep(copy_network(network), task, spec)
+        self.batch_size = task.extent(spec).batch
         self._choices = self._endless_choices()
         self.data_s = self.total_s = 0.0
         if self.device.type != "cpu":  # the first calls on a GPU load kernels, and one is captured in a graph
@@ -146,12 +148,12 @@ class TrainerStep:
         """Fraction of the time so far in which batches were made, not trained on."""
         return self.data_s / self.total_s if self.total_s else 0.0
 
-    def _endless_choices(self) -> Iterator[Tensor]:
+    def _endless_choices(self) -> Iterator[Any]:
         epoch = 0
         while True:
-            for choices in self._step.sample_epoch(epoch):
-                if len(choices) == self.batch_size:
-                    yield choices  # no smaller last batch: a sample is one step, all alike
+            for drawn in self._step.sample_epoch(epoch):
+                if self._step.batches.size(drawn) == self.batch_size:
+                    yield drawn  # no smaller last batch: a sample is one step, all alike
             epoch += 1
 
 

@@ -15,6 +15,7 @@ from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
 from pruning_core.models.weights import check_weights
 from pruning_core.pruning import find_method
+from pruning_core.tasks import check_task_name
 
 
 def validate_grid(grid: Grid) -> None:
@@ -25,15 +26,17 @@ def validate_grid(grid: Grid) -> None:
         OptionError: If there is no such schedule or scope, a backend has no such precision, two datasets are
             one folder, or an option of folders is given with another dataset.
         ModelError: If a user's own model cannot be imported, or a file of weights is not there.
+        TaskError: If a user's own task cannot be imported, or is no class.
     """
     for model in grid.model:
         check_model_name(model)
         if (choice := grid.weights_of(model)) is not None:
             check_weights(choice, model)
+    check_task_name(grid.task)
     for dataset in grid.dataset:
         check_dataset_name(dataset)
     check_for_folders(grid, grid.dataset)
-    dataset_labels(grid.dataset)
+    dataset_labels(grid.data)
     for method in grid.method:
         check_scope(method, grid.scope)
         grid.method_spec(method)

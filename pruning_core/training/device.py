@@ -4,14 +4,9 @@ import torch
 from torch import nn
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.base import Split
-from pruning_core.datasets.on_the_way import ImagesOnTheWay
 from pruning_core.errors import UnavailableError
 from pruning_core.models.memory_format import lay_out
 from pruning_core.system.hardware import fast_bf16
-
-MAX_DATA_FRACTION = 0.25
-"""A training split moves to a GPU whole if it takes no more than this fraction of the free memory there."""
 
 
 def resolve_device(spec: TrainSpec) -> torch.device:
@@ -37,13 +32,3 @@ def move_to(network: nn.Module, device: torch.device, memory_format: torch.memor
     """Move a network, in place, to a device and a memory format."""
     network.to(device)
     lay_out(network, memory_format)
-
-
-def move_split(split: Split, device: torch.device) -> Split:
-    """Return the split on a GPU that has room for it, else as it is: each batch then moves by itself."""
-    if device.type != "cuda":
-        return split
-    free_bytes, _ = torch.cuda.mem_get_info(device)
-    if isinstance(split.images, ImagesOnTheWay) or split.images.nbytes > MAX_DATA_FRACTION * free_bytes:
-        return split
-    return Split(split.images.to(device), split.labels.to(device), split.sizes)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.config.spec import TrainSpec
-from pruning_core.datasets.base import Dataset
 from pruning_core.errors import TrainingError
-from pruning_core.training.epoch import batch_sizes
-from pruning_core.training.reproducibility import derive_seed, deterministic
+from pruning_core.tasks.base import Task
+from pruning_core.tasks.seeds import derive_seed
+from pruning_core.training.reproducibility import deterministic
 from pruning_core.training.schedule import learning_rate
 from pruning_core.training.step import Distillation, TrainStep
 
@@ -51,7 +51,7 @@ class TrainResult:
 
 def train(
     network: nn.Module,
-    dataset: Dataset,
+    task: Task,
     spec: TrainSpec,
     *,
     distillation: Distillation | None = None,
@@ -65,7 +65,7 @@ def train(
 
     Args:
         network: On the CPU, float32; left there, in evaluation mode.
-        dataset: Its training split is used, nothing else.
+        task: Its training batches are used, nothing else.
         spec: How to train.
         distillation: A dense model to learn from; left on the CPU, in evaluation mode.
         frozen_zeros: Name of a weight → bool of its shape, true where it has to stay zero.
@@ -79,14 +79,14 @@ def train(
         TrainingError: If the loss or a weight is no longer a number.
         UnavailableError: If the device asked for is not there.
     """
-    train_step = TrainStep(network, dataset, spec, distillation=distillation, frozen_zeros=frozen_zeros)
+    train_step = TrainStep(network, task, spec, distillation=distillation, frozen_zeros=frozen_zeros)
     device = train_step.device
     done, losses, seconds, overhead_s = 0, [], 0.0, 0.0
     if resume is not None:
         _restore(network, train_step, resume)
         done, losses = resume.epoch, list(resume.losses)
         seconds, overhead_s = resume.seconds, resume.overhead_s
-    steps = spec.epochs * len(batch_sizes(len(dataset.train.labels), spec.batch_size))
+    steps = spec.epochs * (train_step.batches.steps() if spec.epochs else 0)
     saved_at = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic(device):
         for epoch in range(done, spec.epochs):
@@ -123,7 +123,7 @@ def _train_epoch(
     """Take the steps of one epoch.
 
     Args:
-        train_step: A network and its images.
+        train_step: A network and its batches.
         epoch: Counted from 0.
         steps: Of the whole training.
         on_step: Called after each step.
@@ -137,17 +137,22 @@ def _train_epoch(
     loss_sum = torch.zeros((), device=train_step.device)
     diverged_at = torch.full((), steps, device=train_step.device)
     data_before_s, in_steps_s = train_step.data_s, 0.0
-    for step, choices in enumerate(train_step.sample_epoch(epoch), start=epoch * (steps // spec.epochs)):
+    in_epoch = steps // spec.epochs
+    examples = 0
+    for number, drawn in enumerate(train_step.sample_epoch(epoch)):
+        step = epoch * in_epoch + min(number, in_epoch - 1)  # a user's epochs may differ in length
         begun = time.perf_counter()
         train_step.set_learning_rate(learning_rate(spec, step, steps))
-        loss = train_step.step(choices)
-        loss_sum += loss * len(choices)  # no .item(): it would wait
+        loss = train_step.step(drawn)
+        size = train_step.batches.size(drawn)
+        examples += size
+        loss_sum += loss * size  # no .item(): it would wait
         diverged_at = torch.where(loss.isfinite(), diverged_at, diverged_at.clamp(max=step))
         in_steps_s += time.perf_counter() - begun
         if on_step is not None:
             on_step(step + 1, steps)
     begun = time.perf_counter()
-    mean_loss = loss_sum.item() / len(train_step.split.labels)
+    mean_loss = loss_sum.item() / max(examples, 1)
     in_steps_s += time.perf_counter() - begun  # a GPU is still computing steps until here
     return mean_loss, int(diverged_at), in_steps_s - (train_step.data_s - data_before_s)
 

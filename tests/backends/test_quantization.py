@@ -154,7 +154,7 @@ def test_int8_is_not_fp32_under_another_name(name) -> None:
 @pytest.mark.parametrize(("name", "module"), [("onnxruntime", onnxruntime), ("openvino", openvino)])
 def test_a_runtime_that_runs_nothing_in_int8_is_an_error(monkeypatch, name, module) -> None:
     """A model that quantizing has left unchanged is refused: its times would be those of fp32."""
-    monkeypatch.setattr(module, "quantize", lambda onnx_bytes, calibration: onnx_bytes)
+    monkeypatch.setattr(module, "quantize", lambda onnx_bytes, calibration, names: onnx_bytes)
     with pytest.raises(BackendError, match="asked for int8 and runs no convolution of this model in int8"):
         load_int8(name)
 

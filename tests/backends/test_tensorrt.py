@@ -39,7 +39,7 @@ def opened(monkeypatch) -> list[tuple[list[int], str, dict]]:
     monkeypatch.setattr(
         tensorrt,
         "bind_session",
-        lambda session, images, device: onnxruntime.bind_session(session, images, "cpu"),
+        lambda session, images, device, names: onnxruntime.bind_session(session, images, "cpu", names),
     )
     return notes
 

@@ -12,6 +12,7 @@ from pruning_core.pruning import METHODS
 from pruning_core.pruning.loading import load_pruned
 from pruning_core.pruning.step import prune
 from pruning_core.suites.training_speed import BaselineStep
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
 from tests.helpers.small_runs import grid_of, make_all, open_workspace
@@ -78,7 +79,7 @@ def test_training_leaves_frozen_weights(optimizer):
     network = build(("stem", "inner"))
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     spec = TrainSpec(epochs=1, batch_size=20, precision="fp32", device="cpu", optimizer=optimizer)
-    train(network, bright_images(), spec)
+    train(network, Classification(bright_images()), spec)
     moved = {
         name for name, parameter in network.named_parameters() if not torch.equal(parameter, before[name])
     }
@@ -107,8 +108,8 @@ def test_a_network_that_is_frozen_whole_is_one_line():
     """Where nothing can be trained, that is said, with what to do; without training it works."""
     spec = TrainSpec(epochs=1, batch_size=20, precision="fp32", device="cpu")
     with pytest.raises(TrainingError, match="nothing in this network can be trained") as caught:
-        train(build(("",)), bright_images(), spec)
+        train(build(("",)), Classification(bright_images()), spec)
     assert "\n" not in str(caught.value)
     with pytest.raises(TrainingError, match="nothing in this network can be trained"):
         BaselineStep(build(("",)), bright_images(), spec)()
-    train(build(("",)), bright_images(), spec.model_copy(update={"epochs": 0}))
+    train(build(("",)), Classification(bright_images()), spec.model_copy(update={"epochs": 0}))

@@ -12,7 +12,8 @@ from pruning_core.config.cells import (
     short_name,
     variants,
 )
-from pruning_core.config.grid import explain_other_chain, make_grid, read_grid
+from pruning_core.config.chains import explain_other_chain
+from pruning_core.config.grid import make_grid, read_grid
 from pruning_core.config.grid_files import find_grid
 from pruning_core.config.recipes import RECIPES
 from pruning_core.config.thresholds import Threshold, Thresholds

@@ -13,6 +13,7 @@ from pruning_core.config.spec import (
     MethodSpec,
     ModelSpec,
     PrunedSpec,
+    TaskSpec,
     TrainSpec,
     canonical_json,
     key_of,
@@ -41,11 +42,14 @@ PRUNED = PrunedSpec(
     library="torch-pruning 1.6.1",
 )
 
+TASK = TaskSpec(name="my_task:Depth", source_sha256="a" * 64, fingerprint="b" * 32)
+
 
 def test_golden_keys():
     """These keys name checkpoints in stores out there: they change only together with RECIPE_VERSION."""
     assert key_of(DENSE) == "2a851b4673675213a678ebfaccc25317"
     assert key_of(PRUNED) == "b01ce9e1ac32804071ced03be0e7b865"
+    assert key_of(DENSE.model_copy(update={"dataset": TASK})) == "350574d78f0067188bade7193a78a5aa"
 
 
 def _with_muon(spec):

@@ -20,6 +20,7 @@ from pruning_core.datasets.base import Dataset
 from pruning_core.datasets.batches import announce_batches, batches, make_batch, sample_epoch
 from pruning_core.datasets.on_the_way import ImagesOnTheWay
 from pruning_core.errors import DatasetError
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 from tests.helpers.factories import write_user_model
 from tests.helpers.photographs import damage, write_photographs
@@ -129,7 +130,7 @@ def test_what_is_learnt_is_the_same(photographs: Path, request) -> None:
         dataset = load(photographs)
         torch.manual_seed(0)
         network = Tiny()
-        train(network, dataset, spec)
+        train(network, Classification(dataset), spec)
         weights.append(network.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

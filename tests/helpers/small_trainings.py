@@ -3,6 +3,7 @@
 import torch
 
 from pruning_core.config.spec import TrainSpec
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny
 
@@ -19,7 +20,7 @@ def train_small(images, *, kind=Tiny, resume=None, **fields):
     spec = TrainSpec(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.05, "precision": "fp32", **fields})
     torch.manual_seed(1)
     network, states = kind(), []
-    result = train(network, images, spec, resume=resume, on_epoch=states.append)
+    result = train(network, Classification(images), spec, resume=resume, on_epoch=states.append)
     return network.state_dict(), states, result
 
 

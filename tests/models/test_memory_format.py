@@ -11,7 +11,7 @@ from tests.helpers.factories import Tiny
 from tests.helpers.forward_networks import ForwardNetwork
 from tests.helpers.strange_networks import NETWORKS, with_conv
 
-IMAGE, CPU = (3, 32, 32), torch.device("cpu")
+IMAGE, CPU = torch.zeros(1, 3, 32, 32), torch.device("cpu")
 CONTIGUOUS_IN_TRAINING = {"view", "view of -1", "view in training", "strides"}
 CONTIGUOUS = CONTIGUOUS_IN_TRAINING - {"view in training"}
 
@@ -83,7 +83,7 @@ def test_a_gradient_that_ends_the_process_is_not_tried(inputs, kernel, stride, i
 
     down = nn.Conv2d(inputs, 24, kernel, stride, bias=False)
     network = ForwardNetwork(run, conv=nn.Conv2d(3, inputs, 1), down=down, fc=nn.Linear(24, 10))
-    shape = (3, image, image)
+    shape = torch.zeros(1, 3, image, image)
     assert name_of(choose_memory_format(network, shape, torch.channels_last, CPU, train=True)) == expected
     assert name_of(choose_memory_format(network, shape, torch.channels_last, CPU)) == "channels_last"
 

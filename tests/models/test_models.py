@@ -8,7 +8,7 @@ from torch import nn
 
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.models import MODELS, build_model, check_model_name, model_spec
-from pruning_core.models.inspect import find_classifier
+from pruning_core.models.inspect import find_heads
 from tests.helpers.factories import write_user_model
 from tests.helpers.forward_networks import ForwardNetwork
 
@@ -28,7 +28,7 @@ def test_every_model_takes_small_images(name):
 def test_the_classifier_is_found(name):
     """The layer that makes the logits is named, so that it is never pruned."""
     network = build_model(name, 10, SMALL)
-    classifier = find_classifier(network, torch.zeros(1, *SMALL))
+    classifier = find_heads(network, torch.zeros(1, *SMALL))[0]
     assert dict(network.named_modules())[classifier].out_features == 10
 
 
@@ -116,7 +116,7 @@ class TestClassifier:
     def found(run, **layers):
         """Return the classifier of a network of some layers."""
         network = ForwardNetwork(run, stem=nn.Conv2d(3, 8, 3), out=nn.Linear(8, 5), **layers)
-        return find_classifier(network, torch.zeros(1, 3, 8, 8))
+        return find_heads(network, torch.zeros(1, 3, 8, 8))[0]
 
     def test_a_layer_that_runs_later_is_not_it(self):
         """An auxiliary head that runs last and whose answer is kept aside makes no logits."""

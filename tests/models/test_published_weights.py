@@ -47,7 +47,7 @@ def read(model, source, classes=CLASSES, image=IMAGE, **options):
     """Read weights for a network of a library."""
     network = build_model(model, classes, image)
     choice = WeightsChoice(source=source, **options)
-    return read_weights(network, model, choice, classes, image), network
+    return read_weights(network, model, choice, classes, torch.zeros(1, *image)), network
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_cannot_be_downloaded_is_one_line(cache):
     choice = WeightsChoice(source="torchvision:DEFAULT")
     network = build_model(SQUEEZENET, CLASSES, IMAGE)
     with pytest.raises(ModelError, match=r"cannot download https://.*: something was fetched$"):
-        read_weights(network, SQUEEZENET, choice, CLASSES, IMAGE, download=True)
+        read_weights(network, SQUEEZENET, choice, CLASSES, torch.zeros(1, *IMAGE), download=True)
 
 
 class Response(io.BytesIO):
@@ -101,7 +101,7 @@ def test_a_download_is_checked_and_kept(cache, monkeypatch):
     choice = WeightsChoice(source="torchvision:DEFAULT")
     network = build_model(SQUEEZENET, CLASSES, IMAGE)
     with pytest.raises(ModelError, match=r"cannot download .*invalid hash value"):
-        read_weights(network, SQUEEZENET, choice, CLASSES, IMAGE, download=True)
+        read_weights(network, SQUEEZENET, choice, CLASSES, torch.zeros(1, *IMAGE), download=True)
     assert list(cache.iterdir()) == []
     url = f"https://example.org/net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     assert download_to_torch_cache(url, torch_cache(url)).read_bytes() == content

@@ -62,7 +62,7 @@ def load(tmp_path):
         choice = WeightsChoice(source=str(path), **options)
         network = (network or Tiny(classes)).eval()
         network(torch.zeros(2, *IMAGE))
-        weights = read_weights(network, "mine:build", choice, classes, IMAGE)
+        weights = read_weights(network, "mine:build", choice, classes, torch.zeros(1, *IMAGE))
         weights.load_into(network)
         return weights, network
 
@@ -304,7 +304,7 @@ def test_a_file_is_called_by_its_last_name(tmp_path, load):
     torch.save({"generator": trained().state_dict()}, tmp_path / "all.pt")
     choice = WeightsChoice(source=f"{tmp_path}/all.pt#generator")
     assert weights_name(choice, "mine:build") == "all.pt#generator"
-    assert read_weights(Tiny(), "mine:build", choice, 10, IMAGE).tensors
+    assert read_weights(Tiny(), "mine:build", choice, 10, torch.zeros(1, *IMAGE)).tensors
     assert re.fullmatch("all.pt#generator [0-9a-f]{32}", describe_file(choice, "mine:build", download=False))
 
 

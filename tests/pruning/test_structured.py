@@ -8,7 +8,7 @@ import torch
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError, UnknownNameError
 from pruning_core.models import build_model
-from pruning_core.models.inspect import find_classifier
+from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import METHODS, find_method
 from pruning_core.pruning.base import PruningStep
 from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths
@@ -202,7 +202,7 @@ IMPORTANCES = {"magnitude": tp.importance.MagnitudeImportance, "lamp": tp.import
 
 def uninterrupted(network, steps, method):
     """Prune as torch-pruning's own iterative pruner does, one pruner for the whole chain."""
-    classifier = dict(network.named_modules())[find_classifier(network, EXAMPLE)]
+    classifier = dict(network.named_modules())[find_heads(network, EXAMPLE)[0]]
     pruner = tp.BasePruner(
         network,
         EXAMPLE,

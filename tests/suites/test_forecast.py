@@ -14,6 +14,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import forecast
 from pruning_core.suites.forecast import _between, _Sample, announce, in_words, missing_specs
+from pruning_core.tasks.classification import Classification
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import bright_images, write_user_model
 
@@ -96,7 +97,9 @@ def test_more_epochs_take_longer(tmp_path, model, monkeypatch):
     def seconds(**fields):
         grid = grid_of(model, **fields)
         pairs = missing_specs(list(variants(grid)), grid, workspace)
-        return forecast._seconds_for([spec for _, spec in pairs], workspace.dataset("digits"), workspace)
+        return forecast._seconds_for(
+            [spec for _, spec in pairs], Classification(workspace.dataset("digits")), workspace
+        )
 
     train = {"epochs": 3, "batch_size": 16}
     none = {"epochs": 0, "batch_size": 16}

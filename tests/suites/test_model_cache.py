@@ -100,7 +100,7 @@ def test_calls_can_be_wrapped(models):
     """What is timed of a cell is what the hook returns for it; without one, the backend's own call."""
     cell = next(latency_cells(models.grid))
     model = models.get(model_cache.replace(cell, batch_size=None))  # as its accuracy was evaluated
-    images = models.images(cell)
+    images = models.inputs(cell)
     own = models.bind(model, cell, images)()
     seen = []
     models.wrap_call = lambda wrapped, call: lambda: (seen.append(wrapped), call())[1]

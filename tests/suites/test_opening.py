@@ -1,11 +1,15 @@
 """`prepare` and the suites begin alike: one way from options to a grid and a workspace."""
 
+import sys
+
 import pytest
 
-from pruning_core.config.cells import variants
+from pruning_core.config.cells import latency_cells, variants
 from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.progress import ProgressDisplay
 from pruning_core.suites.opening import load_grid, open_workspace
+from pruning_core.tasks import check_task_name
+from tests.helpers.own_task import write_task
 
 
 @pytest.fixture
@@ -48,3 +52,25 @@ def test_a_workspace_fits_its_grid(grid_file, tmp_path, capsys):
     assert workspace.dataset("digits").spec.mean == (0.5, 0.5, 0.5)
     assert workspace.before_first_training is not None
     assert "0.5 follows 0.25" in capsys.readouterr().err
+
+
+def test_a_users_task_brings_its_data(grid_file, tmp_path, monkeypatch):
+    """A task replaces the dataset in every cell; beside a dataset that was asked for it is refused."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    task = f"{write_task(tmp_path)}:Sums"
+    model = task.replace("Sums", "build")
+    grid = load_grid(grid_file, {"task": task, "model": model})
+    assert {(v.task, v.dataset, v.dataset_name) for v in variants(grid)} == {(task, task, task)}
+    assert {c.variant.task for c in latency_cells(grid)} == {task}
+    assert {v.task for v in variants(load_grid(grid_file, {}))} == {"classification"}
+    with pytest.raises(OptionError, match=r"^--task and --dataset: a task of your own brings its data"):
+        load_grid(grid_file, {"task": task, "dataset": "digits"})
+    grid_file.write_text(f'task = "{task}"\n')
+    with pytest.raises(OptionError, match="a task of your own brings its data"):
+        load_grid(grid_file, {"dataset": "digits"})
+    grid_file.write_text(f'dataset = "digits"\ntask = "{task}"\n')
+    with pytest.raises(OptionError, match=r"task and dataset: .* leave dataset out   \(in .*, line 1\)"):
+        load_grid(grid_file, {})
+    with pytest.raises(UnknownNameError, match="no task 'regresion'"):
+        check_task_name("regresion")

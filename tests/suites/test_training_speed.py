@@ -7,6 +7,7 @@ from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.datasets.batches import make_batch
 from pruning_core.suites.training_speed import BaselineStep, TrainerStep
+from pruning_core.tasks.classification import Classification
 from tests.helpers.factories import DIGITS_8, Tiny
 
 SPEC = TrainSpec(batch_size=16, learning_rate=0.02, precision="fp32", device="cpu")
@@ -25,7 +26,8 @@ def images():
 def step(request, images):
     """One of the two, over a small network."""
     torch.manual_seed(1)
-    return request.param(Tiny(), images, SPEC)
+    taken = Classification(images) if request.param is TrainerStep else images
+    return request.param(Tiny(), taken, SPEC)
 
 
 def test_a_call_takes_a_step(step):
@@ -38,14 +40,14 @@ def test_the_network_stays_as_it_is(images):
     """Each of the two trains a copy: the next one starts from the same weights."""
     network = Tiny()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    for kind in (TrainerStep, BaselineStep):
-        kind(network, images, SPEC)()
+    for step in (TrainerStep(network, Classification(images), SPEC), BaselineStep(network, images, SPEC)):
+        step()
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_every_step_has_a_whole_batch(images, monkeypatch):
     """A smaller last batch of an epoch is left out: all samples are of one size."""
-    ours = TrainerStep(Tiny(), images, SPEC)
+    ours = TrainerStep(Tiny(), Classification(images), SPEC)
     sizes = []
     take = ours._step.step
     monkeypatch.setattr(ours._step, "step", lambda choices: (sizes.append(len(choices)), take(choices))[1])
@@ -57,7 +59,7 @@ def test_every_step_has_a_whole_batch(images, monkeypatch):
 def test_both_see_the_same_pixels(images):
     """Image by image or in whole batches, a training image is normalised to the same values."""
     baseline = BaselineStep(Tiny(), images, SPEC)
-    ours = TrainerStep(Tiny(), images, SPEC.model_copy(update={"augment": False}))
+    ours = TrainerStep(Tiny(), Classification(images), SPEC.model_copy(update={"augment": False}))
     one, label = baseline._loader.dataset[7]
     batch, labels = make_batch(images.train, images.spec, next(ours._choices), "cpu")
     index = int((labels == label).nonzero()[0])
@@ -66,7 +68,7 @@ def test_both_see_the_same_pixels(images):
 
 def test_time_to_fetch_is_part_of_the_step(images):
     """What was spent on batches is counted, and is less than the whole."""
-    ours = TrainerStep(Tiny(), images, SPEC)
+    ours = TrainerStep(Tiny(), Classification(images), SPEC)
     assert ours.data_share == 0
     ours()
     assert 0 < ours.data_share < 1

@@ -9,7 +9,9 @@ import torch
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.system.cuda_graph import WARM_UP_CALLS, GraphedCallable
-from pruning_core.training import device, step
+from pruning_core.tasks import classification
+from pruning_core.tasks.classification import Classification
+from pruning_core.training import step
 from pruning_core.training.loop import train
 from pruning_core.training.step import Distillation
 from tests.helpers.factories import Tiny, bright_images
@@ -203,7 +205,7 @@ def run(images, *, kind=WithDropout, resume=None, **others):
     """Train a small network; return weights, states after each epoch, and the result."""
     torch.manual_seed(1)
     network, states = kind(), []
-    result = train(network, images, SPEC, resume=resume, on_epoch=states.append, **others)
+    result = train(network, Classification(images), SPEC, resume=resume, on_epoch=states.append, **others)
     return network.state_dict(), states, result
 
 
@@ -246,7 +248,7 @@ def test_a_graph_gives_the_same_weights_every_time(images):
 def test_images_that_do_not_fit_are_moved_before_the_graph(images, monkeypatch):
     """A split that stays on the CPU gives the weights of one that lies on the GPU, graphed as well."""
     there, _, _ = run(images)
-    monkeypatch.setattr(device, "MAX_DATA_FRACTION", 0.0)
+    monkeypatch.setattr(classification, "MAX_DATA_FRACTION", 0.0)
     elsewhere, _, result = run(images)
     assert result.graphed
     assert same(there, elsewhere)

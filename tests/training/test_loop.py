@@ -5,6 +5,7 @@ import torch
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.errors import TrainingError
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
 from tests.helpers.kinds_of_networks import KINDS
@@ -82,5 +83,11 @@ def test_states_are_saved_no_more_often_than_asked(images, every_s, epochs):
     """A state is large: where epochs are short, not each of them is followed by one."""
     saved = []
     spec = TrainSpec(epochs=3, batch_size=16, precision="fp32")
-    train(Tiny(), images, spec, on_epoch=lambda state: saved.append(state.epoch), save_every_s=every_s)
+    train(
+        Tiny(),
+        Classification(images),
+        spec,
+        on_epoch=lambda state: saved.append(state.epoch),
+        save_every_s=every_s,
+    )
     assert saved == epochs

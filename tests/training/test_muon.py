@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pruning_core.config.spec import TrainSpec, canonical_json
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 from pruning_core.training.muon import Muon, orthogonalise
 from pruning_core.training.step import TrainStep
@@ -78,7 +79,7 @@ def test_momentum_goes_on(nesterov):
 def test_it_is_for_convolutions_behind_the_first(images):
     """Convolutions on the image, norms, biases and the classifier are SGD's; each weight is of one."""
     network = Tiny()
-    sgd, muon = TrainStep(network, images, SPEC).optimizers
+    sgd, muon = TrainStep(network, Classification(images), SPEC).optimizers
     names = {parameter: name for name, parameter in network.named_parameters()}
     of_muon = {names[p] for group in muon.param_groups for p in group["params"]}
     of_sgd = {names[p] for group in sgd.param_groups for p in group["params"]}
@@ -88,7 +89,7 @@ def test_it_is_for_convolutions_behind_the_first(images):
 
 def test_the_rate_follows_the_schedule(images):
     """Half of SGD's peak is half of Muon's."""
-    runner = TrainStep(Tiny(), images, SPEC)
+    runner = TrainStep(Tiny(), Classification(images), SPEC)
     runner.set_learning_rate(0.025)
     assert [o.param_groups[0]["lr"] for o in runner.optimizers] == pytest.approx([0.025, 0.075])
 
@@ -100,7 +101,7 @@ def test_an_interrupted_training_is_as_if_it_never_was(images):
         torch.manual_seed(1)
         network = Tiny()
         state = None if resume is None else states[resume]
-        train(network, images, SPEC, resume=state, on_epoch=states.append)
+        train(network, Classification(images), SPEC, resume=state, on_epoch=states.append)
         ends.append(network.state_dict())
     assert all(torch.equal(ends[0][name], end[name]) for end in ends[1:] for name in ends[0])
 
@@ -118,5 +119,5 @@ def test_a_weight_of_one_row_is_no_convolution():
     network = Tiny()
     network.position = torch.nn.Parameter(torch.zeros(1, 16, 16, 16))
     network.stem.register_forward_hook(lambda layer, inputs, output: output + network.position)
-    train(network, bright_images(), SPEC)
+    train(network, Classification(bright_images()), SPEC)
     assert network.position.abs().max() > 0

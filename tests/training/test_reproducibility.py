@@ -1,6 +1,6 @@
 """Seeds: one for each purpose."""
 
-from pruning_core.training.reproducibility import derive_seed
+from pruning_core.tasks.seeds import derive_seed
 
 
 def test_seeds_for_different_purposes_differ():

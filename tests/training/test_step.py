@@ -8,6 +8,7 @@ import torch
 from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.datasets.batches import make_batch
+from pruning_core.tasks.classification import Classification
 from pruning_core.training import step
 from pruning_core.training.loop import train
 from pruning_core.training.step import Distillation, TrainStep
@@ -25,7 +26,7 @@ def images():
 def test_a_step_makes_its_batch_of_what_was_drawn(images, augment, columns):
     """An epoch draws indices, and with augmentation shifts and mirrors; a step takes nothing else."""
     spec = TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu", augment=augment)
-    train_step = TrainStep(Tiny(), images, spec)
+    train_step = TrainStep(Tiny(), Classification(images), spec)
     choices = train_step.sample_epoch(3)
     assert [tuple(part.shape) for part in choices] == [(size, columns) for size in (16, 16, 16, 12)]
     assert torch.cat(choices)[:, 0].sort().values.tolist() == list(range(60))
@@ -69,7 +70,7 @@ def test_norms_and_biases_do_not_decay(images):
         network.fc.weight.zero_()  # no gradient reaches the layers before it
         before = {name: p.clone() for name, p in network.named_parameters()}
     spec = TrainSpec(epochs=1, batch_size=16, lr_schedule="constant", learning_rate=1.0, weight_decay=0.1)
-    train(network, dataset, spec.model_copy(update={"precision": "fp32"}))
+    train(network, Classification(dataset), spec.model_copy(update={"precision": "fp32"}))
     assert network.inner.weight.norm() < before["inner.weight"].norm()
     assert torch.equal(network.norm.weight, before["norm.weight"])
     assert torch.equal(network.outer.bias, before["outer.bias"])
@@ -83,7 +84,12 @@ def test_zeros_stay_zero_and_the_rest_learns(images):
     zero = torch.rand(before.shape) < 0.5
     with torch.no_grad():
         network.inner.weight.masked_fill_(zero, 0.0)
-    train(network, images, TrainSpec(epochs=1, batch_size=16), frozen_zeros={"inner.weight": zero})
+    train(
+        network,
+        Classification(images),
+        TrainSpec(epochs=1, batch_size=16),
+        frozen_zeros={"inner.weight": zero},
+    )
     after = network.inner.weight.detach()
     assert torch.equal(after == 0, zero)
     assert not torch.equal(after[~zero], before[~zero])
@@ -105,7 +111,7 @@ def test_distillation_takes_its_share_of_the_loss(images, weight, labels_count):
     def student(dataset, distillation):
         torch.manual_seed(1)
         network = Tiny()
-        train(network, dataset, spec, distillation=distillation)
+        train(network, Classification(dataset), spec, distillation=distillation)
         return network.state_dict()
 
     taught = student(images, Distillation(teacher, weight, 2.0))
@@ -129,7 +135,12 @@ def test_a_student_comes_nearer_to_its_teacher(images):
             return (network.eval()(inputs) - teacher.eval()(inputs)).square().mean().item()
 
     before = distance()
-    train(network, images, TrainSpec(epochs=8, batch_size=16), distillation=Distillation(teacher, 1.0, 2.0))
+    train(
+        network,
+        Classification(images),
+        TrainSpec(epochs=8, batch_size=16),
+        distillation=Distillation(teacher, 1.0, 2.0),
+    )
     assert distance() < before
 
 
@@ -155,7 +166,7 @@ def test_a_graph_holds_the_batch_where_the_images_are(images, monkeypatch, devic
     losses = []
     for graphed in (False, True):
         torch.manual_seed(1)
-        train_step = TrainStep(Tiny(), images, spec)
+        train_step = TrainStep(Tiny(), Classification(images), spec)
         if graphed:
             monkeypatch.setattr(step, "GraphedCallable", Graph)
             monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
@@ -174,5 +185,7 @@ def test_a_graph_holds_the_batch_where_the_images_are(images, monkeypatch, devic
 def test_what_is_drawn_for_a_seed_never_changes(augment, expected):
     """Another order or augmentation would give other weights under the same key."""
     spec = TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu", augment=augment, seed=3)
-    choices = torch.cat(TrainStep(Tiny(), bright_images(crop_padding=2), spec).sample_epoch(2))
+    choices = torch.cat(
+        TrainStep(Tiny(), Classification(bright_images(crop_padding=2)), spec).sample_epoch(2)
+    )
     assert hashlib.sha256(choices.contiguous().numpy().astype("<i8").tobytes()).hexdigest()[:16] == expected

@@ -11,6 +11,7 @@ from pruning_core.datasets.base import Dataset, Split
 from pruning_core.errors import ModelError, TrainingError
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.cost import count_cost
+from pruning_core.tasks.classification import Classification
 from pruning_core.training.batch_norm import recalibrate_batch_norms
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
@@ -49,12 +50,12 @@ def test_what_becomes_of_a_network(images, preferred, name, precision):
     network, dataset = NETWORKS[name](), first(images, 17)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     spec = TrainSpec(epochs=1, batch_size=8, precision=precision, device="cpu", learning_rate=0.01)
-    result = train(network, dataset, spec)
+    result = train(network, Classification(dataset), spec)
     contiguous = name in ("view", "view of -1", "view in training", "strides")
     assert result.memory_format == ("contiguous" if contiguous else preferred)
     assert any(not torch.equal(before[key], tensor) for key, tensor in network.state_dict().items())
-    recalibrate_batch_norms(network, dataset, FineTuneSpec(norm_images=17))
-    evaluation = evaluate_network(network, dataset, spec)
+    recalibrate_batch_norms(network, Classification(dataset), FineTuneSpec(norm_images=17))
+    evaluation = evaluate_network(network, Classification(dataset), spec)
     assert evaluation.n == 17
     assert count_cost(network, EXAMPLE).params > 0
     executable = BACKENDS["eager"].load(network, EXAMPLE, precision="fp32", device="cpu", threads=1)
@@ -101,7 +102,7 @@ def test_what_a_network_raises_in_a_step_is_one_line(images, build, count, said)
     """Of a norm that has too few values, and of a forward that gradients cannot follow."""
     spec = TrainSpec(epochs=1, batch_size=8, precision="fp32", device="cpu")
     with pytest.raises(TrainingError) as caught:
-        train(build(), first(images, count), spec)
+        train(build(), Classification(first(images, count)), spec)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -109,7 +110,7 @@ def test_what_a_network_raises_in_a_step_is_one_line(images, build, count, said)
 def test_norms_cannot_be_recalibrated_on_one_image(images):
     """One image says nothing of the variance of flat features: that is one line."""
     with pytest.raises(TrainingError, match="batch norms in training mode on one image"):
-        recalibrate_batch_norms(NETWORKS["flat norm"](), images, FineTuneSpec(norm_images=1))
+        recalibrate_batch_norms(NETWORKS["flat norm"](), Classification(images), FineTuneSpec(norm_images=1))
 
 
 def test_norms_that_run_in_training_alone_keep_their_statistics(images):
@@ -118,7 +119,7 @@ def test_norms_that_run_in_training_alone_keep_their_statistics(images):
     network.auxiliary = nn.BatchNorm2d(4)
     network.auxiliary.running_mean.fill_(3.0)
     network.auxiliary.num_batches_tracked.fill_(5)
-    recalibrate_batch_norms(network, images, FineTuneSpec(norm_images=60))
+    recalibrate_batch_norms(network, Classification(images), FineTuneSpec(norm_images=60))
     assert network.auxiliary.running_mean.tolist() == [3.0] * 4
     assert network.auxiliary.num_batches_tracked == 5
     assert network.norm.num_batches_tracked == 1
@@ -128,7 +129,7 @@ def test_a_network_that_takes_other_batches_alone_is_one_line(images):
     """What a forward raises while the network is evaluated is told in one line."""
     network = ForwardNetwork(lambda m, x: m.fc(x.flatten(1).view(4, -1)), fc=nn.Linear(3072, 10))
     with pytest.raises(ModelError, match=r"cannot evaluate on 60 images: RuntimeError"):
-        evaluate_network(network, images, TrainSpec())
+        evaluate_network(network, Classification(images), TrainSpec())
 
 
 def test_complex_weights_train(images):
@@ -138,5 +139,5 @@ def test_complex_weights_train(images):
         fc=nn.Linear(3, 10),
     )
     network.filter = nn.Parameter(torch.ones(3, 32, 17, dtype=torch.complex64))
-    train(network, images, TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu"))
+    train(network, Classification(images), TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu"))
     assert not torch.equal(network.filter, torch.ones(3, 32, 17, dtype=torch.complex64))

@@ -16,7 +16,8 @@ from pruning_core.config.weights import WeightsChoice, is_published
 from pruning_core.console.shown import shortened
 from pruning_core.errors import ModelError, first_line
 from pruning_core.models import build_model
-from pruning_core.models.inspect import find_classifier
+from pruning_core.models.inputs import Inputs
+from pruning_core.models.inspect import find_heads
 from pruning_core.models.weights.difference import Wanted
 from pruning_core.models.weights.files import check_weights_file, read_weights_file
 from pruning_core.models.weights.names import OtherClassesError, fit_names
@@ -104,7 +105,7 @@ def read_weights(
     model: str,
     choice: WeightsChoice,
     classes: int,
-    image: Image,
+    example: Inputs,
     *,
     download: bool = False,
 ) -> Weights:
@@ -114,8 +115,8 @@ def read_weights(
         network: As `build_model` gives it, on the CPU; it stays as it is.
         model: Its name.
         choice: Where its weights are.
-        classes: Width of the last layer.
-        image: Channels, height and width of one image.
+        classes: Width of the last layer; 0 where it makes no logits of classes.
+        example: What it takes.
         download: Whether published weights may be downloaded.
 
     Raises:
@@ -136,7 +137,7 @@ def read_weights(
         network,
         given,
         refused,
-        head=find_classifier(network, torch.zeros(1, *image)),
+        heads=find_heads(network, example),
         classes=classes,
         strip_prefix=choice.strip_prefix,
         new_head=choice.new_head,
@@ -165,7 +166,7 @@ def build_with_weights(model: str, weights: WeightsChoice | None, classes: int, 
     """Build a network, untrained or with weights that are on this machine (see `build_model`)."""
     network = build_model(model, classes, image)
     if weights is not None:
-        read_weights(network, model, weights, classes, image).load_into(network)
+        read_weights(network, model, weights, classes, torch.zeros(1, *image)).load_into(network)
     return network
 
 
@@ -192,7 +193,7 @@ def classes_for(
     """
     network = build_model(model, classes or usual, image)
     try:
-        read_weights(network, model, weights, classes or usual, image, download=download)
+        read_weights(network, model, weights, classes or usual, torch.zeros(1, *image), download=download)
     except OtherClassesError as error:
         if classes is not None:
             raise

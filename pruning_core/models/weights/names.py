@@ -25,7 +25,7 @@ def fit_names(
     given: Mapping[str, Tensor],
     refused: str,
     *,
-    head: str,
+    heads: tuple[str, ...],
     classes: int,
     strip_prefix: str = "",
     new_head: bool = False,
@@ -36,8 +36,8 @@ def fit_names(
         network: It stays as it is.
         given: By the names in the file.
         refused: What an error begins with: names file and network.
-        head: Name of the layer that makes the logits.
-        classes: Width of that layer.
+        heads: Names of the layers that make the outputs.
+        classes: Width of the one that makes logits.
         strip_prefix: Only names that begin with it count, without it.
         new_head: Do without the last layer, and without what else has a row for each class.
 
@@ -53,7 +53,7 @@ def fit_names(
     tensors = with_own_names(wanted, under)
     difference = Difference.of(wanted, tensors)
     rows = rows_of(difference.shapes, wanted, tensors, classes)
-    in_head = {name for name in wanted.tensors if name.startswith(f"{head}.")}
+    in_head = {name for name in wanted.tensors for head in heads if name.startswith(f"{head}.")}
     fresh = {wanted.firsts[name] for name in {*in_head, *rows}} | {*in_head, *rows} if new_head else set()
     left = difference.without(fresh)
     if left and rows and not difference.without(rows):

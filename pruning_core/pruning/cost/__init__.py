@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pruning_core.errors import ModelError, first_line
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs, count_rows, explain, run, to_device
 from pruning_core.pruning.cost.products import count_products
 from pruning_core.pruning.cost.small_operations import count_small_operations
 from pruning_core.pruning.loading import stored_tensors
@@ -32,18 +33,18 @@ class Cost:
     macs_torch_pruning: int | None  # what its own counter says; None where that fails
 
 
-def count_cost(model: nn.Module, example: Tensor) -> Cost:
+def count_cost(model: nn.Module, example: Inputs) -> Cost:
     """Count what one image costs.
 
     Args:
         model: A network on any device; it stays as it is, its mode too.
-        example: One float32 image, (1, C, H, W); with more images, the mean of one is counted.
+        example: What the network takes, of one example; of more, the mean of one is counted.
 
     Raises:
-        ModelError: If the network cannot run on that image, or its operations cannot be counted.
+        ModelError: If the network cannot run on it, or its operations cannot be counted.
     """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    example = example.to(device)
+    example = to_device(example, device)
     with torch.random.fork_rng(devices=[]):  # dropout that never ends must not change what comes after
         macs, products = _count_macs(copy_network(model).eval(), example)
         by_torch_pruning = _torch_pruning_macs(copy_network(model).eval(), example)
@@ -51,33 +52,35 @@ def count_cost(model: nn.Module, example: Tensor) -> Cost:
     return Cost(macs, params, products, by_torch_pruning)
 
 
-def _count_macs(counted: nn.Module, example: Tensor) -> tuple[int, int]:
+def _count_macs(counted: nn.Module, example: Inputs) -> tuple[int, int]:
     try:
         with torch.no_grad(), count_small_operations(counted) as small, count_products() as products:
-            counted(example)
+            run(counted, example)
     except Exception as error:  # the forward is the user's: it may raise anything
         raise _why_not(counted, example, error) from error
-    images = len(example)
-    return round((products.macs + small.count) / images), round(products.macs / images)
+    examples = count_rows(example)
+    return round((products.macs + small.count) / examples), round(products.macs / examples)
 
 
-def _why_not(counted: nn.Module, example: Tensor, error: Exception) -> ModelError:
+def _why_not(counted: nn.Module, example: Inputs, error: Exception) -> ModelError:
     """Tell a network that does not run from one that runs, but not while its operations are counted."""
-    shape = tuple(example.shape)
+    inputs = (
+        f"an image of shape {tuple(example.shape)}"
+        if isinstance(example, Tensor)
+        else f"inputs of {explain(example)}"
+    )
     try:
         with torch.no_grad():
-            counted(example)
+            run(counted, example)
     except Exception as alone:
-        return ModelError(
-            f"cannot count multiply-adds: the network fails on an image of shape {shape}: {first_line(alone)}"
-        )
+        return ModelError(f"cannot count multiply-adds: the network fails on {inputs}: {first_line(alone)}")
     return ModelError(
-        f"cannot count multiply-adds: the network runs on an image of shape {shape}, but not while its "
+        f"cannot count multiply-adds: the network runs on {inputs}, but not while its "
         f"operations are counted: {type(error).__name__}: {first_line(error)}"
     )
 
 
-def _torch_pruning_macs(counted: nn.Module, example: Tensor) -> int | None:
+def _torch_pruning_macs(counted: nn.Module, example: Inputs) -> int | None:
     """Count as torch-pruning does; None where its counter fails on a network that runs."""
     # A copy of our own: torch-pruning copies too, but leaves its attributes behind when the forward fails.
     with contextlib.redirect_stdout(io.StringIO()):  # it prints

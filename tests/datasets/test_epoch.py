@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pruning_core.training.epoch import batch_sizes, split_epoch
+from pruning_core.datasets.epoch import batch_sizes, split_epoch
 
 
 @pytest.mark.parametrize(

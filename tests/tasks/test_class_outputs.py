@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from pruning_core.config.spec import TrainSpec
 from pruning_core.errors import TrainingError
 from pruning_core.models.inspect import check_output
+from pruning_core.tasks.class_outputs import Outputs
+from pruning_core.tasks.classification import Classification
 from pruning_core.torchvision_compat import models
 from pruning_core.training.loop import train
-from pruning_core.training.outputs import Outputs
 from pruning_core.training.step import Distillation
 from tests.helpers.factories import bright_images
 from tests.helpers.small_trainings import same
@@ -92,7 +93,7 @@ def test_networks_with_auxiliary_heads_train(kind):
     heads = (network.main, network.a, network.b)
     before = [head.weight.detach().clone() for head in heads]
     spec = TrainSpec(epochs=1, batch_size=59, precision="fp32", device="cpu", weight_decay=0.0)
-    train(network, bright_images(), spec)
+    train(network, Classification(bright_images()), spec)
     moved = [not torch.equal(w, h.weight) for w, h in zip(before, heads, strict=True)]
     assert moved == [True, "a" in KINDS[kind][1], "b" in KINDS[kind][1]]
 
@@ -147,7 +148,7 @@ def test_a_teacher_that_decides_alone_decides_for_the_main_head():
     before = {name: tensor.clone() for name, tensor in network.a.state_dict().items()}
     spec = TrainSpec(epochs=1, batch_size=16, precision="fp32", device="cpu", weight_decay=0.0)
     main = network.main.weight.detach().clone()
-    train(network, bright_images(), spec, distillation=Distillation(teacher, 1.0, 2.0))
+    train(network, Classification(bright_images()), spec, distillation=Distillation(teacher, 1.0, 2.0))
     assert same(before, network.a.state_dict())
     assert not torch.equal(main, network.main.weight)
 
