@@ -10,11 +10,11 @@ from torch import Tensor
 from pruning_core.config.spec import DatasetSpec
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.base import Dataset, Split
-from pruning_core.datasets.batches import batches, make_batch, sample_epoch
+from pruning_core.datasets.batches import batches
 from pruning_core.errors import DatasetError, OptionError, PruningBenchError
 from pruning_core.progress import ProgressDisplay
-
-CALIBRATION_IMAGES = 128
+from pruning_core.tasks.calibration import draw_calibration_inputs
+from pruning_core.tasks.classification import Classification
 
 RANDOM_IMAGES = 64
 """Where there is no dataset."""
@@ -108,7 +108,7 @@ def random_batches(spec: DatasetSpec, fixed: int | None) -> Batches:
 
 
 def calibration_images(dataset: Dataset | None) -> Tensor:
-    """Return normalised training images, those that int8 is measured with: (at most 128, C, H, W).
+    """Return normalised training images, those that int8 is measured with: (N, C, H, W).
 
     Raises:
         OptionError: If there is no dataset.
@@ -118,6 +118,5 @@ def calibration_images(dataset: Dataset | None) -> Tensor:
             "int8 takes its ranges from training images of the checkpoint's dataset, which --inputs random "
             "leaves out: name the dataset with --dataset, or export another precision"
         )
-    shuffle = torch.Generator().manual_seed(0)
-    choices = sample_epoch(dataset.train, dataset.spec, CALIBRATION_IMAGES, shuffle)
-    return make_batch(dataset.train, dataset.spec, choices[:CALIBRATION_IMAGES], "cpu")[0]
+    images: Tensor = draw_calibration_inputs(Classification(dataset))
+    return images

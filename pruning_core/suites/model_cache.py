@@ -13,7 +13,7 @@ from pruning_core.chain.networks import load_network
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
 from pruning_core.errors import BackendError, CrashError
-from pruning_core.models.inputs import Inputs, join_rows
+from pruning_core.models.inputs import Inputs
 from pruning_core.pipeline import ensure_variant
 from pruning_core.store.attempts import Attempt
 from pruning_core.store.checkpoint import Checkpoint
@@ -23,13 +23,11 @@ from pruning_core.system.clock import Call
 from pruning_core.system.hardware import max_threads, native_conditions, resolve_threads, set_torch_threads
 from pruning_core.system.machine import library_versions
 from pruning_core.tasks.base import Evaluation, Task
+from pruning_core.tasks.calibration import draw_calibration_inputs
 from pruning_core.workspace import Workspace
 
 CACHE_BYTES = 2_000_000_000
 """Loaded models are kept for the next suite up to this size of weights, the last used ones."""
-
-CALIBRATION_IMAGES = 128
-"""Training images, always the same, by which int8 finds the range of each layer's values."""
 
 _Key = tuple[str, str, str, str, int]
 """Checkpoint, backend, precision, device, threads."""
@@ -152,10 +150,9 @@ class ModelCache:
             raise BackendError(str(error)) from None  # this cell's, not the run's
 
     def _calibration(self, cell: Cell) -> Inputs:
-        """Return inputs of training examples, the same in every run: 128 at most."""
-        generator = torch.Generator().manual_seed(0)
+        """Return inputs of training examples, the same in every run."""
         try:
-            return join_rows(list(self.task(cell).training_inputs(CALIBRATION_IMAGES, generator)))
+            return draw_calibration_inputs(self.task(cell))
         except (ValueError, RuntimeError) as error:
             raise BackendError(
                 f"{cell.backend} int8 takes its ranges from training examples of one shape, and those of "

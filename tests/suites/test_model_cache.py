@@ -10,6 +10,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.suites import model_cache
 from pruning_core.suites.model_cache import ModelCache
+from pruning_core.tasks.calibration import CALIBRATION_EXAMPLES
 from pruning_core.workspace import Workspace
 from tests.helpers.factories import write_user_model
 
@@ -52,7 +53,7 @@ def test_calibration_images_are_training_images_always_the_same(models):
     dataset = models.workspace.dataset("digits")
     one, two = models._calibration(cell), models._calibration(cell)
     assert torch.equal(one, two)
-    assert len(one) == model_cache.CALIBRATION_IMAGES
+    assert len(one) == CALIBRATION_EXAMPLES
     every = normalise(dataset.train.images, dataset.spec).flatten(1)
     assert all(bool((every == image.flatten()).all(dim=1).any()) for image in one[:8])
 
