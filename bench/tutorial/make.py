@@ -14,8 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
 BLOCK = re.compile(r"```sh\n(?P<command>[^`]*?)```\n\n(?P<output>```\n[^`]*```\n)?")
-SHOWN_LINES = 24
-"""Of each command: the last ones."""
+SHOWN_LINES = 20
+"""Of each command: the first ones."""
 
 
 def run(command: str, folder: Path) -> str:
@@ -34,7 +34,9 @@ def run(command: str, folder: Path) -> str:
         raise RuntimeError(f"{command.strip()} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     begins = [number for number, line in enumerate(lines) if "= pruning-bench =" in line]
-    return "\n".join(lines[begins[-1] if begins else 0 :][-SHOWN_LINES:]).strip("\n")
+    lines = lines[begins[-1] if begins else 0 :]
+    left_out = ["…"] if len(lines) > SHOWN_LINES else []
+    return "\n".join([*lines[:SHOWN_LINES], *left_out]).strip("\n")
 
 
 def make(page: str, folder: Path) -> str:
@@ -45,7 +47,8 @@ def make(page: str, folder: Path) -> str:
 
     def with_output(block: re.Match[str]) -> str:
         output = run(block["command"], folder)
-        return f"```sh\n{block['command']}```\n\n```\n{output}\n```\n"
+        end = "" if block["output"] else "\n"
+        return f"```sh\n{block['command']}```\n\n```\n{output}\n```\n{end}"
 
     return BLOCK.sub(with_output, page)
 

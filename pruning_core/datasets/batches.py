@@ -35,6 +35,8 @@ def batches(
     Returns:
         Pairs of normalised images, float32 (B, C, H, W), and labels, int64 (B,), on `device`.
     """
+    if not len(split.labels):
+        return
     choices = torch.split(sample_epoch(split, spec, batch_size).to(split.images.device), batch_size)
     announce_batches(split, choices)
     for chosen in choices:
