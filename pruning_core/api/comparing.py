@@ -74,7 +74,7 @@ def compare(
     import torch
 
     from pruning_core.api import subjects
-    from pruning_core.system.hardware import resolve_threads
+    from pruning_core.system.hardware import resolve_threads, torch_threads
 
     for name, value, low, high in (
         ("target_error", target_error, 1e-4, 1.0),
@@ -90,7 +90,7 @@ def compare(
     arguments = subjects.arguments_on(inputs, found)
     wanted = torch.get_num_threads() if threads is None else resolve_threads(threads)
     with ExitStack() as stack:
-        stack.enter_context(subjects.torch_threads(wanted))
+        stack.enter_context(torch_threads(wanted))
         copied = subjects.copy_of(reference)
         for subject in (reference, candidate, copied):
             stack.enter_context(subjects.evaluating(subject))

@@ -28,11 +28,11 @@ def load(store_or_folder: str | Path | None = None, key: str = "") -> nn.Module:
     Args:
         store_or_folder: A store, or a folder with `spec.json`, `plan.json`, `metrics.json` and
             `weights.safetensors`; None: the store that is used where none is named.
-        key: Of a store's checkpoint: all of it, or so much that it is the only one. The only checkpoint of a
-            store needs none.
+        key: Of a store's checkpoint, or its first six digits or more; its only checkpoint needs none.
 
     Raises:
-        StoreError: If there is no such checkpoint, several begin so, or it is damaged.
+        OptionError: If the key is none, no checkpoint has it (UnknownNameError), or several begin so.
+        StoreError: If there is no such store or folder, or the checkpoint is damaged.
         ModelError: If its network cannot be built here, or answers otherwise than when it was stored.
     """
     from pruning_core.chain.networks import load_network
@@ -44,6 +44,7 @@ def find_checkpoint(store_or_folder: str | Path | None, key: str) -> Checkpoint:
     """Return a checkpoint, verified; arguments and errors are those of `load`."""
     from pruning_core.errors import StoreError
     from pruning_core.store import Store, default_root
+    from pruning_core.store.lookup import find_key
     from pruning_core.store.reading import key_in, read_checkpoint
 
     folder = default_root() if store_or_folder is None else Path(store_or_folder)
@@ -55,16 +56,11 @@ def find_checkpoint(store_or_folder: str | Path | None, key: str) -> Checkpoint:
             raise StoreError(f"{folder} holds checkpoint {found}, whose key does not begin with {key!r}")
         return read_checkpoint(folder, found)
     store = Store.open_existing(folder)
-    keys = [stored for stored in store.stored_keys() if stored.startswith(key.lower())]
+    if key:
+        return store.load(find_key(store, key))
+    keys = list(store.stored_keys())
     if len(keys) != 1:
-        known = keys or list(store.stored_keys())
-        shown = ", ".join(stored[:12] for stored in known[:MAX_KEYS])
-        more = f" and {len(known) - MAX_KEYS} more" if len(known) > MAX_KEYS else ""
-        what = f"{len(keys)} checkpoints" if keys else "no checkpoint"
-        begins = f" whose key begins with {key!r}" if key else ""
-        raise StoreError(f"{what}{begins} in {folder}; it has: {shown or 'none'}{more}")
+        raise StoreError(
+            f"{len(keys)} checkpoints in {folder}: name one by its key (`pruning-bench store ls`)"
+        )
     return store.load(keys[0])
-
-
-MAX_KEYS = 12
-"""Keys that an error lists."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from pruning_core.errors import ModelError, OptionError, first_line
 from pruning_core.models.copying import copy_network
 from pruning_core.system.clock import Call
-from pruning_core.system.hardware import set_torch_threads
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 Subject = Callable[..., object]
@@ -81,17 +80,6 @@ def evaluating(subject: object) -> Iterator[None]:
     finally:
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Have PyTorch work with so many threads, and afterwards with as many as before."""
-    before = torch.get_num_threads()
-    set_torch_threads(threads)
-    try:
-        yield
-    finally:
-        set_torch_threads(before)
 
 
 def bind(subject: Subject, arguments: tuple[object, ...], device: str) -> Call:

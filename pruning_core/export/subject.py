@@ -10,7 +10,7 @@ from pruning_core.records.run import read_run
 from pruning_core.store import Store
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.store.lookup import find_key, looks_like_key
-from pruning_core.store.marker import KEY
+from pruning_core.store.reading import read_folder
 
 SEPARATOR = "::"
 """Between a results file and a cell in it, as pytest writes it between a file and a test."""
@@ -140,9 +140,6 @@ def _open(root: Path) -> Store:
 
 
 def _load_folder(path: Path) -> Checkpoint:
-    folder = path.absolute()
-    if not (folder / "spec.json").is_file():
+    if not (path / "spec.json").is_file():
         raise OptionError(f"{path} is no folder of a checkpoint: it has no spec.json")
-    if not KEY.fullmatch(folder.name):
-        raise OptionError(f"{path}: a checkpoint's folder is called as its key, 32 hexadecimal digits")
-    return Store.open_existing(folder.parent).load(folder.name)
+    return read_folder(path.absolute())

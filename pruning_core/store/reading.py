@@ -50,6 +50,16 @@ def read_checkpoint(folder: Path, key: str) -> Checkpoint:
     return Checkpoint(key, spec, plan, metrics, folder)
 
 
+def read_folder(folder: Path) -> Checkpoint:
+    """Read and verify the checkpoint in a folder, wherever it was copied to, under whatever name.
+
+    Raises:
+        DamagedCheckpointError: If a file is missing or altered.
+        OtherVersionError: If another version of this program made it.
+    """
+    return read_checkpoint(folder, key_in(folder))
+
+
 def key_in(folder: Path) -> str:
     """Return the key that the checkpoint in a folder says it has, wherever it was copied to.
 

@@ -7,7 +7,8 @@ Evidence: `system/README.md`.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -100,6 +101,17 @@ def set_torch_threads(threads: int) -> None:
     """Set PyTorch's CPU threads, which are one number for the whole process."""
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Have PyTorch work with so many CPU threads, and afterwards with as many as before."""
+    before = torch.get_num_threads()
+    set_torch_threads(threads)
+    try:
+        yield
+    finally:
+        set_torch_threads(before)
 
 
 def usable_cores() -> int:

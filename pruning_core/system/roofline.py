@@ -9,7 +9,6 @@ Source: Williams, Waterman and Patterson, "Roofline", Communications of the ACM 
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch.nn.functional as F
 
 from pruning_core.config.precision import PRECISIONS
 from pruning_core.system.clock import Call, Clock
-from pruning_core.system.hardware import resolve_threads, set_torch_threads
+from pruning_core.system.hardware import resolve_threads, torch_threads
 from pruning_core.system.memory import available_memory_bytes
 
 Workload = tuple[float, Call]
@@ -107,7 +106,7 @@ def measure_roofline(
         return None
     wait = (lambda: torch.cuda.synchronize(device)) if kind == "cuda" else (lambda: None)
     stopwatch = Stopwatch(CALLS_PER_SAMPLE[kind], wait, clock)
-    with _threads_set(resolve_threads(threads)), torch.inference_mode():
+    with torch_threads(resolve_threads(threads)), torch.inference_mode():
         try:
             peak = _peak_flops(device, PRECISIONS[precision].dtype, stopwatch)
         except RuntimeError:  # PyTorch's word for: not implemented for this type on this device
@@ -223,13 +222,3 @@ def _last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu")) -> int
         return 0
     last = max((level for level, _ in caches), default=0)
     return sum(size for (level, _), size in caches.items() if level == last)
-
-
-@contextmanager
-def _threads_set(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    set_torch_threads(threads)
-    try:
-        yield
-    finally:
-        set_torch_threads(before)

@@ -2,11 +2,12 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from filelock import FileLock
 
-from pruning_core.errors import OptionError, RecordError, StoreError, UnknownNameError
+from pruning_core.errors import DamagedCheckpointError, OptionError, RecordError, StoreError, UnknownNameError
 from pruning_core.export.drafts import check_target, draft_of
 from pruning_core.export.onnx import Onnx
 from pruning_core.export.openvino import OpenVino
@@ -126,15 +127,15 @@ def test_cells_that_name_nothing(store, tmp_path):
 
 
 def test_a_folder_of_a_checkpoint(store, tmp_path):
-    """A checkpoint's own folder names it; a copy under another name, and any other folder, do not."""
+    """A checkpoint's own folder names it, and so does a copy under any name; no other folder does."""
     key = next(store.stored_keys())
     assert find_subject(str(store.root / key), None, None, tmp_path).checkpoint.key == key
     with pytest.raises(OptionError, match=r"no folder of a checkpoint: it has no spec\.json"):
         find_subject(str(tmp_path), None, None, tmp_path)
-    copied = tmp_path / "copied"
-    copied.mkdir()
+    copied = shutil.copytree(store.root / key, tmp_path / "copied")
+    assert find_subject(str(copied), None, None, tmp_path).checkpoint.key == key
     (copied / "spec.json").write_text("{}")
-    with pytest.raises(OptionError, match="is called as its key"):
+    with pytest.raises(DamagedCheckpointError, match="names no key"):
         find_subject(str(copied), None, None, tmp_path)
 
 
