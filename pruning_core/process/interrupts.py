@@ -41,6 +41,7 @@ class _State:
         self.kept = RESUMES
         self.of_session = False  # whether pytest runs in this process
         self.finishing = False
+        self.handling = False
         self.said = False
         self.saying = threading.RLock()
 
@@ -127,6 +128,16 @@ def _set_handlers(numbers: tuple[signal.Signals, ...], before: Handler = signal.
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    if _state.handling:  # it comes while the handler runs: what that one has begun to say is said first
+        return
+    _state.handling = True
+    try:
+        _handle(number, frame)
+    finally:
+        _state.handling = False
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
     if _state.received is not None:
         _exit(_state.received)
     if _is_importing(frame):

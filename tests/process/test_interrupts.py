@@ -103,6 +103,40 @@ def test_a_signal_while_modules_are_imported_is_one_line(number: signal.Signals,
         assert err.startswith(f"interrupted by {number.name}; ")
 
 
+# A second signal comes while the first one's line is about to be written, in a program or in an import.
+WITHIN = """
+import os, sys
+from pruning_core.process import interrupts
+class Signalled:
+    def find_spec(self, *_):
+        os.kill(os.getpid(), {number})
+write = os.write
+def write_late(*arguments):
+    os.write = write
+    os.kill(os.getpid(), {number})
+    return write(*arguments)
+os.write = write_late
+interrupts.handle_signals()
+try:
+    {signalled}
+except interrupts.Interrupted:
+    interrupts.end_if_interrupted()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    "signalled", ["Signalled().find_spec()", "sys.meta_path.insert(0, Signalled()); import not_there"]
+)
+def test_a_second_signal_while_the_first_is_said_takes_no_word_from_it(
+    number: signal.Signals, signalled: str
+) -> None:
+    """The line is written, once, whatever comes meanwhile."""
+    process = start(program=WITHIN.format(number=int(number), signalled=signalled))
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (128 + number, f"interrupted by {number.name}; {RESUMES}\n")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_signal_at_a_random_moment_of_a_training_is_one_line(tmp_path: Path) -> None:
