@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "pruning_core"
 ORDER = (
     *("__init__", "console", "errors", "process", "progress", "torchvision_compat", "user_code"),
     *("files", "stats", "records", "config", "system", "pictures"),
-    *("datasets", "models", "measure", "tasks", "pruning", "training", "backends"),
+    *("datasets", "models", "measure", "tasks", "pruning", "training", "backends", "shapes"),
     *("store", "export", "workspace", "chain", "pipeline", "suites"),
     *("gate", "report", "api", "selftest"),
     *("paired_fixture", "pytest_plugin", "cli", "__main__"),

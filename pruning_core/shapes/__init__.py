@@ -1,0 +1,1 @@
+"""What shapes alone decide: times of networks that nobody trained."""

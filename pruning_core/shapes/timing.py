@@ -1,0 +1,219 @@
+"""Time networks against their reference without training: latency depends on shapes, not on weights.
+
+    networks  →  loaded on each backend, bound to each batch size  →  interleaved rounds, as in `bench/`
+              →  a `ShapeTime` for each network and setting, beside an A/A control for each setting
+
+Not here: times of stored checkpoints (`suites/latency_session.py`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+
+import torch
+from torch import nn
+
+from pruning_core.backends import BACKENDS, load_executable
+from pruning_core.backends.base import Executable
+from pruning_core.config.grid import LatencyOptions
+from pruning_core.errors import BackendError
+from pruning_core.measure.group_sampler import ReferenceGroup
+from pruning_core.measure.interleaved import measure_interleaved
+from pruning_core.measure.paired import PairedTiming, speedup_interval
+from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs, random_like
+from pruning_core.system.contention import ContentionMonitor, contention_reason
+from pruning_core.system.fork_join import MachineState
+from pruning_core.system.hardware import resolve_threads, torch_threads
+from pruning_core.system.thread_idle import wait_until_idle
+
+QUICK = LatencyOptions(
+    min_rounds=10, max_rounds=20, target_error=0.03, budget_s=4.0, warmup_ms=100.0, sample_ms=10.0
+)
+"""Rounds of a forecast: shorter than a grid's, with intervals as honest, if wider."""
+
+CALIBRATION_EXAMPLES = 8
+"""Random ones, for int8: ranges of activations change no shape."""
+
+Say = Callable[[str], object]
+Advance = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """On what, and on how many examples at once, a network is timed."""
+
+    backend: str = "eager"
+    precision: str = "fp32"
+    batch_size: int = 1
+    device: str = "cpu"
+    threads: int = 0  # of the CPU; 0: as many as this process may use
+
+    @property
+    def label(self) -> str:
+        """As tables name it: `openvino:int8, batch 1`."""
+        on = "" if self.device == "cpu" else f", {self.device}"
+        threads = f", {self.threads} threads" if self.threads else ""
+        return f"{self.backend}:{self.precision}, batch {self.batch_size}{on}{threads}"
+
+
+@dataclass(frozen=True)
+class ShapeTime:
+    """One network in one setting, against the reference in the same setting."""
+
+    latency_ms: float  # of one call
+    reference_ms: float
+    speedup: float
+    speedup_low: float  # 95 %, over all looks together
+    speedup_high: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class SettingTimes:
+    """All networks in one setting."""
+
+    setting: Setting
+    networks: tuple[ShapeTime | None, ...]  # in their order; None where the backend cannot run one
+    control: ShapeTime | None  # the reference against a copy of itself
+    errors: tuple[str, ...]  # for each network, why it was not timed; empty where it was
+    contention: str  # what else ran on the machine meanwhile; empty: nothing
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """One setting, ready to be timed."""
+
+    setting: Setting
+    group: ReferenceGroup
+    timed: tuple[int, ...]  # which networks; the control is the last candidate of the group
+    errors: tuple[str, ...]
+
+
+def time_shapes(
+    reference: nn.Module,
+    networks: Sequence[nn.Module],
+    example: Inputs,
+    settings: Sequence[Setting],
+    options: LatencyOptions = QUICK,
+    *,
+    advance: Advance = lambda done, planned: None,
+    say: Say = lambda text: None,
+) -> list[SettingTimes]:
+    """Time networks against a reference, in every setting.
+
+    Settings of one device and number of threads are interleaved in one session, with all their networks in
+    memory at once.
+
+    Args:
+        reference: A network in float32 on the CPU, trained or not.
+        networks: Likewise; taking the same inputs.
+        example: What all of them take, of one example: (1, C, H, W), say.
+        settings: Backends, precisions and batch sizes; in the result they are in the same order.
+        options: Rounds, target error and time for each network in each setting.
+        advance: Called with the rounds done and planned so far.
+        say: Called with what is being made ready.
+
+    Raises:
+        OptionError: If a setting is invalid.
+        UnavailableError: If its backend or device is not on this machine.
+        BackendError: If a backend cannot run the reference.
+    """
+
+    def session_of(setting: Setting) -> tuple[str, int]:
+        return setting.device, resolve_threads(setting.threads)
+
+    found: dict[Setting, SettingTimes] = {}
+    for (device, threads), members in groupby(sorted(set(settings), key=_order), key=session_of):
+        with torch_threads(threads):
+            bound = list(_bind(reference, networks, example, list(members), options.budget_s, say))
+            with ContentionMonitor(device) as monitor:
+
+                def after_round(done: int, planned: int, monitor: ContentionMonitor = monitor) -> None:
+                    monitor.sample()
+                    advance(done, planned)
+
+                timings = measure_interleaved(
+                    [item.group for item in bound],
+                    options,
+                    wait_until_idle=wait_until_idle,
+                    state=MachineState.of(device, threads, wait_until_idle),
+                    after_round=after_round,
+                )
+            contention = contention_reason(monitor.contention)
+        for item, of_group in zip(bound, timings, strict=True):
+            *times, control = [_shape_time(timing, options.confidence) for timing in of_group]
+            by_network = dict(zip(item.timed, times, strict=True))
+            found[item.setting] = SettingTimes(
+                item.setting,
+                tuple(by_network.get(index) for index in range(len(networks))),
+                control,
+                item.errors,
+                contention,
+            )
+    return [found[setting] for setting in settings]
+
+
+def _order(setting: Setting) -> tuple[str, int, str, str, int]:
+    return setting.device, setting.threads, setting.backend, setting.precision, setting.batch_size
+
+
+def _bind(
+    reference: nn.Module,
+    networks: Sequence[nn.Module],
+    example: Inputs,
+    settings: Sequence[Setting],  # of one device and number of threads, sorted
+    budget_s: float,  # for each network in each setting
+    say: Say,
+) -> Iterator[_Bound]:
+    """Load each network once on each backend and precision, and bind it to each batch size."""
+    generator = torch.Generator().manual_seed(0)
+    calibration = random_like(example, CALIBRATION_EXAMPLES, generator)
+
+    def load(network: nn.Module, setting: Setting) -> Executable:
+        return load_executable(
+            setting.backend,
+            network,
+            example,
+            setting.precision,
+            setting.device,
+            setting.threads,
+            calibration=calibration if setting.precision == "int8" else None,
+        )
+
+    for (backend, precision), members in groupby(settings, key=lambda item: (item.backend, item.precision)):
+        first, *others = members
+        say(f"{backend}:{precision}")
+        loaded, control = load(reference, first), load(copy_network(reference), first)
+        executables: list[Executable | None] = []
+        errors: list[str] = []
+        for index, network in enumerate(networks):
+            error = ""
+            try:
+                executables.append(load(network, first))
+            except BackendError as problem:
+                error = str(problem)
+                executables.append(None)
+            errors.append(error)
+            say(f"{backend}:{precision}, {index + 1} of {len(networks)}")
+        timed = tuple(index for index, executable in enumerate(executables) if executable is not None)
+        chosen = [executable for executable in executables if executable is not None]
+        pool = backend if BACKENDS[backend].shared_thread_pool else ""
+        for setting in (first, *others):
+            inputs = random_like(example, setting.batch_size, generator)
+            run, *calls = [item.bind(inputs) for item in (loaded, *chosen, control)]
+            group = ReferenceGroup(run, calls, budget_s, [pool] * (len(calls) + 1))
+            yield _Bound(setting, group, timed, tuple(errors))
+
+
+def _shape_time(timing: PairedTiming, confidence: float) -> ShapeTime:
+    low, high, _ = speedup_interval(timing, confidence)
+    return ShapeTime(
+        median(timing.candidate_s) * 1e3,
+        median(timing.reference_s) * 1e3,
+        timing.speedup,
+        low,
+        high,
+        timing.rounds,
+    )

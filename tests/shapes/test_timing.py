@@ -1,0 +1,61 @@
+"""Times of networks that nobody trained."""
+
+import pytest
+import torch
+from torch import nn
+
+from pruning_core.config.grid import LatencyOptions
+from pruning_core.errors import OptionError
+from pruning_core.shapes.timing import Setting, time_shapes
+
+FEW = LatencyOptions(
+    min_rounds=5, max_rounds=9, target_error=0.9, budget_s=1.0, warmup_ms=1.0, sample_ms=0.5, confidence=0.9
+)
+EXAMPLE = torch.zeros(1, 3, 16, 16)
+
+
+def net(width: int) -> nn.Module:
+    """Return a small network of one width."""
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 4)
+    )
+
+
+class OnlyEager(nn.Module):
+    """A network that no graph can be made of."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x, by way of NumPy."""
+        return x + torch.from_numpy(x.detach().numpy().copy())
+
+
+def test_each_network_is_timed_in_each_setting_in_the_order_asked_for() -> None:
+    """Every network has a speed-up within its interval, and the control is timed as well."""
+    settings = [
+        Setting("onnxruntime", "int8", 2),
+        Setting(batch_size=4),
+        Setting("onnxruntime", "fp32", 1),
+        Setting(),
+    ]
+    found = time_shapes(net(64), [net(64), net(2)], EXAMPLE, settings, FEW)
+    assert [item.setting for item in found] == settings
+    for item in found:
+        assert item.errors == ("", "")
+        for timed in (*item.networks, item.control):
+            assert timed is not None
+            assert 0 < timed.speedup_low <= timed.speedup <= timed.speedup_high
+            assert min(timed.latency_ms, timed.reference_ms) > 0
+
+
+def test_a_network_that_a_backend_cannot_run_has_its_error_and_the_others_their_times() -> None:
+    """One bad shape does not take the table away."""
+    (found,) = time_shapes(net(8), [OnlyEager(), net(4)], EXAMPLE, [Setting("onnxruntime")], FEW)
+    assert found.networks[0] is None
+    assert found.networks[1] is not None
+    assert "cannot export this model to ONNX" in found.errors[0]
+
+
+def test_a_setting_that_is_none_is_one_line() -> None:
+    """A backend without that precision is refused before anything is timed."""
+    with pytest.raises(OptionError, match="no precision"):
+        time_shapes(net(8), [net(4)], EXAMPLE, [Setting("eager", "int8")], FEW)
