@@ -23,6 +23,7 @@ from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs, random_like
+from pruning_core.system.clock import Call
 from pruning_core.system.contention import ContentionMonitor, contention_reason
 from pruning_core.system.fork_join import MachineState
 from pruning_core.system.hardware import resolve_threads, torch_threads
@@ -187,24 +188,30 @@ def _bind(
         say(f"{backend}:{precision}")
         loaded, control = load(reference, first), load(copy_network(reference), first)
         executables: list[Executable | None] = []
-        errors: list[str] = []
+        failed: list[str] = []
         for index, network in enumerate(networks):
-            error = ""
+            executable, error = None, ""
             try:
-                executables.append(load(network, first))
+                executable = load(network, first)
             except BackendError as problem:
                 error = str(problem)
-                executables.append(None)
-            errors.append(error)
+            executables.append(executable)
+            failed.append(error)
             say(f"{backend}:{precision}, {index + 1} of {len(networks)}")
-        timed = tuple(index for index, executable in enumerate(executables) if executable is not None)
-        chosen = [executable for executable in executables if executable is not None]
         pool = backend if BACKENDS[backend].shared_thread_pool else ""
         for setting in (first, *others):
             inputs = random_like(example, setting.batch_size, generator)
-            run, *calls = [item.bind(inputs) for item in (loaded, *chosen, control)]
-            group = ReferenceGroup(run, calls, budget_s, [pool] * (len(calls) + 1))
-            yield _Bound(setting, group, timed, tuple(errors))
+            run, of_control = loaded.bind(inputs), control.bind(inputs)
+            calls: dict[int, Call] = {}
+            errors = list(failed)
+            for index, executable in enumerate(executables):
+                if executable is not None:
+                    try:
+                        calls[index] = executable.bind(inputs)
+                    except BackendError as problem:  # it takes no batch of that size, say
+                        errors[index] = str(problem)
+            group = ReferenceGroup(run, [*calls.values(), of_control], budget_s, [pool] * (len(calls) + 2))
+            yield _Bound(setting, group, tuple(calls), tuple(errors))
 
 
 def _shape_time(timing: PairedTiming, confidence: float) -> ShapeTime:
