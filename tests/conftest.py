@@ -7,7 +7,10 @@ import torch
 
 # Our tests run pytest inside pytest. An inner run that finds this variable believes that it is a worker of
 # pytest-xdist itself, and pytest-benchmark then measures nothing.
-os.environ.pop("PYTEST_XDIST_WORKER", None)
+if os.environ.pop("PYTEST_XDIST_WORKER", None):
+    # Several workers that each compute on every core wait for one another most of the time.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,13 @@ from torch import nn
 from pruning_core.config.spec import ModelSpec
 from pruning_core.errors import ModelError, OptionError, UnknownNameError
 from pruning_core.models.builders import find_builders
+from pruning_core.models.cifar_networks import (
+    build_resnet20,
+    build_resnet32,
+    build_resnet56,
+    build_resnet110,
+    build_wrn_16_2,
+)
 from pruning_core.models.inspect import check_output
 from pruning_core.models.purpose import Logits, Purpose
 from pruning_core.models.small_torchvision import (
@@ -19,6 +26,7 @@ from pruning_core.models.small_torchvision import (
     build_resnet18,
     build_resnet50,
     build_vgg16_bn,
+    build_vgg19_bn,
 )
 from pruning_core.models.timm_zoo import TimmZoo
 from pruning_core.models.torchvision_zoo import TorchvisionZoo
@@ -48,8 +56,14 @@ __all__ = [
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "mobilenet_v2": build_mobilenet_v2,
     "resnet18": build_resnet18,
+    "resnet20": build_resnet20,
+    "resnet32": build_resnet32,
     "resnet50": build_resnet50,
+    "resnet56": build_resnet56,
+    "resnet110": build_resnet110,
     "vgg16_bn": build_vgg16_bn,
+    "vgg19_bn": build_vgg19_bn,
+    "wrn_16_2": build_wrn_16_2,
 }
 """Name → function of (classes, channels) that builds the untrained network."""
 

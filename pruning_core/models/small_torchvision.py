@@ -28,7 +28,15 @@ def build_resnet50(classes: int, channels: int) -> nn.Module:
 
 def build_vgg16_bn(classes: int, channels: int) -> nn.Module:
     """Build VGG-16 with batch norm; one linear layer on the pooled features instead of three."""
-    network: Any = torchvision_models.vgg16_bn(weights=None, num_classes=classes)
+    return _vgg(torchvision_models.vgg16_bn(weights=None, num_classes=classes), classes, channels)
+
+
+def build_vgg19_bn(classes: int, channels: int) -> nn.Module:
+    """Build VGG-19 with batch norm; one linear layer on the pooled features instead of three."""
+    return _vgg(torchvision_models.vgg19_bn(weights=None, num_classes=classes), classes, channels)
+
+
+def _vgg(network: Any, classes: int, channels: int) -> nn.Module:
     network.features[0] = nn.Conv2d(channels, 64, kernel_size=3, padding=1)
     network.avgpool = nn.AdaptiveAvgPool2d(1)
     network.classifier = nn.Linear(512, classes)

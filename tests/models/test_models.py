@@ -9,6 +9,7 @@ from torch import nn
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.models import MODELS, build_model, check_model_name, model_spec
 from pruning_core.models.inspect import find_heads
+from pruning_core.pruning.cost import count_cost
 from tests.helpers.factories import write_user_model
 from tests.helpers.forward_networks import ForwardNetwork
 
@@ -37,6 +38,27 @@ def test_resnet18_is_the_tutorials():
     network = build_model("resnet18", 10, SMALL)
     assert sum(p.numel() for p in network.parameters()) == 11_173_962
     assert network.conv1.stride == (1, 1)
+
+
+# Millions of MACs at 3×32×32 and parameters: He et al. 2016 (0.27, 0.46, 0.85 and 1.7 million), Zagoruyko and
+# Komodakis 2016 (0.7 million), torch-pruning's tables (127 million MACs and 0.86 million for ResNet-56); 1×1
+# shortcuts add 2,752 parameters to a ResNet of He et al.
+PUBLISHED = {
+    "resnet20": (41.2, 272_474),
+    "resnet32": (69.8, 466_906),
+    "resnet56": (126.9, 855_770),
+    "resnet110": (255.3, 1_730_714),
+    "vgg19_bn": (399.5, 20_040_522),
+    "wrn_16_2": (101.6, 691_674),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_networks_of_the_literature_have_their_published_counts(name):
+    """The networks that most tables of pruning are about are the published ones."""
+    network = build_model(name, 10, SMALL)
+    cost = count_cost(network, torch.zeros(1, *SMALL))
+    assert (round(cost.macs / 1e6, 1), cost.params) == PUBLISHED[name]
 
 
 def test_weights_are_decided_by_the_seed_alone():
