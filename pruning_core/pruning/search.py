@@ -3,7 +3,6 @@
 What fails alone may work with others, or with fewer channels: that is tried too.
 """
 
-import time
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -14,11 +13,14 @@ from pruning_core.pruning.choice import Wanted, cut_to
 from pruning_core.pruning.groups import Group
 from pruning_core.pruning.trial import Failure, Trial, try_cuts
 
-MAX_SEARCH_S = 120.0
-"""After this long nothing more is tried; what works so far is cut."""
+MAX_TRIALS = 100
+"""After so many nothing more is tried; what works so far is cut. Not a time: a busy machine cuts the same."""
 
 MAX_PAIRED = 6
 """Groups that fail alone are tried in pairs, up to so many of them: some can only be cut together."""
+
+
+NOT_TRIED = Failure(f"it was not tried: {MAX_TRIALS} trials of other groups are enough")
 
 
 class CutSearch:
@@ -37,7 +39,7 @@ class CutSearch:
         self._example = example
         self.wanted = wanted
         self._round_to = round_to
-        self._ends = time.monotonic() + MAX_SEARCH_S
+        self._trials = 0
         cuts = {group: cut_to(group, width, round_to) for group, width in wanted.items()}
         self.cuts = {group: cut for group, cut in cuts.items() if cut is not None}
         self.failed: dict[Group, Failure] = {}
@@ -57,10 +59,9 @@ class CutSearch:
         good = [group for group in self.cuts if group not in self.failed]
         together = self._attempt(good) if good else None
         if isinstance(together, Failure):
-            # Each alone was sound: keep those that are sound together, one after another.
+            # Each alone was sound: keep those that are sound together.
             candidates, good = good, []
-            for group in candidates:
-                self._add([group], good)
+            self._add_halves(candidates, good)
         else:
             self.best = together
         self._recut_coarsely(good)
@@ -69,11 +70,18 @@ class CutSearch:
             if all(group in self.failed for group in pair):
                 self._add(list(pair), good)
 
+    @property
+    def _ended(self) -> bool:
+        return self._trials >= MAX_TRIALS
+
     def _attempt(self, groups: Sequence[Group]) -> Trial | Failure:
+        self._trials += 1
         return try_cuts(self._network, self._example, [self.cuts[group] for group in groups])
 
     def _find_failing(self, groups: Sequence[Group], failure: Failure) -> None:
-        if len(groups) == 1 or time.monotonic() > self._ends:
+        if len(groups) > 1 and self._ended:
+            failure = Failure(f"it was not tried alone, only with others: {failure.reason}")
+        if len(groups) == 1 or self._ended:
             self.failed |= dict.fromkeys(groups, failure)
             return
         half = len(groups) // 2
@@ -82,9 +90,19 @@ class CutSearch:
             if isinstance(result, Failure):
                 self._find_failing(some, result)
 
+    def _add_halves(self, groups: list[Group], good: list[Group]) -> None:
+        """Add as many groups as can be to those that are cut."""
+        half = len(groups) // 2
+        for some in filter(None, (groups[:half], groups[half:])):
+            self._add(some, good)
+            if len(some) > 1 and some[0] not in good:
+                self._add_halves(some, good)
+
     def _add(self, groups: list[Group], good: list[Group]) -> None:
         """Add groups to those that are cut, if all can be."""
-        if time.monotonic() > self._ends:
+        if self._ended:
+            for group in groups:
+                self.failed.setdefault(group, NOT_TRIED)
             return
         result = self._attempt([*good, *groups])
         if isinstance(result, Trial):
@@ -130,7 +148,7 @@ class CutSearch:
         """Cut fewer channels of groups in which a layer would lose all, as many as can go."""
         for group in [group for group, failure in self.failed.items() if failure.emptied]:
             fails, works, sound = self.wanted[group], group.channels, None  # of channels that stay
-            while works - fails > 1 and time.monotonic() < self._ends:
+            while works - fails > 1 and not self._ended:
                 middle = (fails + works) // 2
                 cut = cut_to(group, middle, self._round_to)
                 if cut is None:
