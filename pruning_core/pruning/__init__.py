@@ -2,9 +2,12 @@
 
 from pruning_core.errors import UnknownNameError
 from pruning_core.pruning.base import Method
+from pruning_core.pruning.bn_scale import BatchNormScale
+from pruning_core.pruning.fpgm import GeometricMedian
 from pruning_core.pruning.lamp import Lamp
 from pruning_core.pruning.ln_structured import LnStructured
 from pruning_core.pruning.magnitude import Magnitude
+from pruning_core.pruning.magnitude_l1 import MagnitudeL1
 from pruning_core.pruning.random import Random
 from pruning_core.pruning.unstructured_l1 import UnstructuredL1
 from pruning_core.pruning.unstructured_random import UnstructuredRandom
@@ -13,7 +16,10 @@ __all__ = ["METHODS", "find_method"]
 
 METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
+    "magnitude-l1": MagnitudeL1(),
     "lamp": Lamp(),
+    "bn-scale": BatchNormScale(),
+    "fpgm": GeometricMedian(),
     "random": Random(),
     "unstructured-l1": UnstructuredL1(),
     "ln-structured": LnStructured(),

@@ -43,6 +43,15 @@ class TestScores:
         assert importance._accu_grad[layer.weight].max() == 1.0  # right: 10 001
         assert importance._counter[layer.weight] == 1  # right: 2
 
+    def test_fpgm_takes_a_filter_and_its_negative_for_one(self):
+        """Distances are between absolute weights: of two filters that are far apart it is zero."""
+        layer = nn.Linear(3, 2, bias=False)
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([[1.0, -2.0, 3.0], [-1.0, 2.0, -3.0]]))
+        network = nn.Sequential(layer, nn.Linear(2, 2))
+        importance = tp.importance.FPGMImportance(p=1, group_reduction="first", normalizer=None)
+        assert importance(group_of(network, layer, example=torch.zeros(1, 3))).tolist() == [0, 0]
+
     @pytest.mark.parametrize("reduction", ["max", "prod"])
     def test_the_last_of_several_inputs_decides(self, reduction):
         """Where a channel is read by 16 inputs, the greatest, or the product, is that of the last."""
