@@ -30,26 +30,27 @@ def choose_globally(groups: Sequence[Group], ratio: float) -> Wanted:
         groups: That can be cut.
         ratio: Fraction of all their dense channels that is to be gone.
     """
-    scores = {group: orbit_scores(group.scores, group.orbits) for group in groups}
-    ranked = sorted(
-        (score, len(orbit))
-        for group in groups
-        for score, orbit in zip(scores[group], group.orbits, strict=True)
-    )
     asked = asked_width(sum(group.dense_channels for group in groups), ratio)
     remove = sum(group.channels for group in groups) - asked
-    threshold = float("-inf")
-    for score, size in ranked:
+    ranked = [
+        (score, rank / len(group.orbits), len(orbit), group)
+        for group in groups
+        for rank, (score, orbit) in enumerate(_ranked(group))
+    ]
+    # Of equal scores, such as those of fresh batch norms, each group loses the same share.
+    ranked.sort(key=lambda item: item[:2])
+    gone = dict.fromkeys(groups, 0)
+    for _, _, size, group in ranked:
         if remove <= 0:
             break
-        threshold, remove = score, remove - size
-    gone = {
-        group: sum(
-            len(orbit) for score, orbit in zip(scores[group], group.orbits, strict=True) if score <= threshold
-        )
-        for group in groups
-    }
+        gone[group] += size
+        remove -= size
     return {group: group.channels - gone[group] for group in groups if gone[group]}
+
+
+def _ranked(group: Group) -> list[tuple[float, Sequence[int]]]:
+    scores = orbit_scores(group.scores, group.orbits)
+    return sorted(zip(scores, group.orbits, strict=True), key=lambda pair: pair[0])
 
 
 def cut_to(group: Group, wanted: int, round_to: int, coarse: bool = False) -> Cut | None:

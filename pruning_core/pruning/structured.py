@@ -29,7 +29,7 @@ from pruning_core.records.cuts import explain_whole_in_line
 
 __all__ = ["Importance", "StructuredMethod", "prune_structured"]
 
-CUTTING_VERSION = 2
+CUTTING_VERSION = 3
 """Raised whenever other channels would be chosen, or others cut with them; it enters the key."""
 
 

@@ -1,5 +1,7 @@
 """Each ranking on a tiny network in which it is known by hand which channels must go."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -71,6 +73,17 @@ def test_a_group_without_a_batch_norm_has_no_scale_and_keeps_its_width() -> None
     assert [(whole.root, whole.reason) for whole in plan.kept_whole] == [
         ("0", "torch-pruning has no scores for it")
     ]
+
+
+def test_of_equal_scores_each_layer_loses_the_same_share() -> None:
+    """Fresh batch norms are all of one scale: over all layers together no more goes than is asked for."""
+    network = nn.Sequential(
+        *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.Conv2d(8, 24, 3), nn.BatchNorm2d(24), nn.Flatten(), nn.Linear(384, 3)),
+    )
+    spec = MethodSpec(name="bn-scale", round_to=1, scope="global")
+    plan = prune(network, copy.deepcopy(network), spec, 0.25, EXAMPLE, seed=0)
+    assert (plan.widths["0"], plan.widths["3"]) == (6, 18)
 
 
 def test_the_filter_nearest_to_all_others_goes_even_if_it_is_the_largest() -> None:
