@@ -1,8 +1,9 @@
-"""Cut what can be cut: groups are tried together, then by halves; those that fail stay whole, by name.
+"""Cut what can be cut: groups are tried together, by kinds, by halves; those that fail stay whole, by name.
 
 What fails alone may work with others, or with fewer channels: that is tried too.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -19,6 +20,9 @@ MAX_TRIALS = 100
 MAX_PAIRED = 6
 """Groups that fail alone are tried in pairs, up to so many of them: some can only be cut together."""
 
+
+MIN_OF_A_KIND = 4
+"""Groups of one kind in several blocks are tried together, then two of them alone, from so many on."""
 
 NOT_TRIED = Failure(f"it was not tried: {MAX_TRIALS} trials of other groups are enough")
 
@@ -44,6 +48,7 @@ class CutSearch:
         self.cuts = {group: cut for group, cut in cuts.items() if cut is not None}
         self.failed: dict[Group, Failure] = {}
         self.best: Trial | None = None
+        self._settled: set[Group] = set()  # by what others of their kind do
 
     def run(self) -> None:
         """Find `best`, the network cut, None if no group can be; and `failed`, groups that stay whole."""
@@ -55,7 +60,10 @@ class CutSearch:
         if isinstance(at_once, Trial):
             self.best = at_once
             return
-        self._find_failing(list(self.cuts), at_once)
+        left = self._find_failing_kinds(list(self.cuts))
+        result = at_once if len(left) == len(self.cuts) else self._attempt(left) if left else None
+        if isinstance(result, Failure):
+            self._find_failing(left, result)
         good = [group for group in self.cuts if group not in self.failed]
         together = self._attempt(good) if good else None
         if isinstance(together, Failure):
@@ -66,7 +74,8 @@ class CutSearch:
             self.best = together
         self._recut_coarsely(good)
         self._recut_less(good)
-        for pair in combinations(list(self.failed)[:MAX_PAIRED], 2):
+        alone = [group for group in self.failed if group not in self._settled]
+        for pair in combinations(alone[:MAX_PAIRED], 2):
             if all(group in self.failed for group in pair):
                 self._add(list(pair), good)
 
@@ -77,6 +86,27 @@ class CutSearch:
     def _attempt(self, groups: Sequence[Group]) -> Trial | Failure:
         self._trials += 1
         return try_cuts(self._network, self._example, [self.cuts[group] for group in groups])
+
+    def _find_failing_kinds(self, groups: Sequence[Group]) -> list[Group]:
+        """Name groups that fail as others of their kind do; return those that must be looked at one by one.
+
+        A deep network repeats its blocks: where two of many fail alone, and all of them together, so would
+        the others. That some might not is the price: what could be cut stays whole, never the reverse.
+        """
+        left: list[Group] = []
+        for members in _by_kind(groups):
+            if len(members) < MIN_OF_A_KIND or self._ended:
+                left += members
+            elif isinstance(self._attempt(members), Failure):
+                first, second, *others = members
+                tried = (self._attempt([first]), self._attempt([second]))
+                if isinstance(tried[0], Failure) and isinstance(tried[1], Failure):
+                    alike = Failure(f"as {first.roots[0]}, of its kind: {tried[0].reason}", tried[0].emptied)
+                    self.failed |= {first: tried[0], second: tried[1], **dict.fromkeys(others, alike)}
+                    self._settled.update(members)
+                else:
+                    left += members
+        return left
 
     def _find_failing(self, groups: Sequence[Group], failure: Failure) -> None:
         if len(groups) > 1 and self._ended:
@@ -163,3 +193,13 @@ class CutSearch:
                 self.cuts[group] = sound
                 good.append(group)
                 del self.failed[group]
+
+
+def _by_kind(groups: Sequence[Group]) -> list[list[Group]]:
+    """Sort groups by what their layers are called, but for numbers, and by how wide they are."""
+    kinds: dict[tuple[object, ...], list[Group]] = {}
+    for group in groups:
+        name = re.sub(r"[0-9]+", "#", group.roots[0])
+        kind = (name, group.channels, group.dense_channels, group.blocks, group.heads, len(group.layers))
+        kinds.setdefault(kind, []).append(group)
+    return list(kinds.values())
