@@ -14,6 +14,7 @@ from pruning_core.cli.gate import gate
 from pruning_core.cli.init import init
 from pruning_core.cli.plan import plan
 from pruning_core.cli.prepare import prepare
+from pruning_core.cli.recommend import recommend
 from pruning_core.cli.report import report
 from pruning_core.cli.selftest import selftest
 from pruning_core.cli.store import store
@@ -46,7 +47,7 @@ def cli(context: click.Context) -> None:
     say_kept(RESUMES if context.invoked_subcommand in ("prepare", "selftest") else UNDONE)
 
 
-for command in (init, plan, prepare, report, export, gate, baseline, selftest, store):
+for command in (init, plan, prepare, report, recommend, export, gate, baseline, selftest, store):
     cli.add_command(command)
 
 

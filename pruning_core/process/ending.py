@@ -2,6 +2,7 @@
 
     0           what was asked for is done; of `gate`: pass
     1, 2, 3     of `gate`, whatever becomes of its output: regressed, cannot compare, inconclusive
+    1           of `recommend`, likewise: nothing fits
     2           else: a mistake that the user can mend, a disk that is full; one line says which
     70          a fault of this program (`faults.py`)
     141         the reader of the output went away, as `| head` does; nothing is said

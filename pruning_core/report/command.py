@@ -61,7 +61,7 @@ def write_report(
 
         before = read_run(baseline)
         refuse_same_runs([before, runs[0]])
-        _write(page_chunks(report, compare(before, runs[0], Policy())), output)
+        write_chunks(page_chunks(report, compare(before, runs[0], Policy())), output)
     elif format == "terminal" and output is None:
         from rich.console import Console
 
@@ -69,7 +69,7 @@ def write_report(
         colour = console.is_terminal and not console.no_color and console.color_system is not None
         print_pieces(report_chunks(report, format, find_width(sys.stdout), colour))
     else:
-        _write(report_chunks(report, format), output)
+        write_chunks(report_chunks(report, format), output)
 
 
 def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
@@ -104,7 +104,7 @@ def _with_titles(runs: list[Run], titles: Mapping[str, str]) -> list[Run]:
     ]
 
 
-def _write(chunks: Iterable[str], output: Path | None) -> None:
+def write_chunks(chunks: Iterable[str], output: Path | None) -> None:
     """Write all chunks; a file comes to be, or is replaced, when the last of them is written."""
     if output is None:
         print_content(chunks)

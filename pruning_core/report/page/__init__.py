@@ -1,8 +1,9 @@
 """The report as one HTML file: charts, budgets, tables to sort and filter; opens offline, loads nothing.
 
 The tables are those of Markdown, rounded by the same functions. The charts are drawn by `page.js` from JSON
-inside the page; we draw SVG ourselves because a charting library would add megabytes to each page, and
-points that cannot be reached by keyboard. A policy in the page forbids it to load anything.
+inside the page; `rule.js` is the rule of `pruning-bench recommend`. We draw SVG ourselves because a charting
+library would add megabytes to each page, and points that cannot be reached by keyboard. A policy in the page
+forbids it to load anything.
 """
 
 import base64
@@ -38,7 +39,7 @@ def page_chunks(report: Report, verdicts: "GateResult | None" = None) -> Iterato
         report: What `build_report` made.
         verdicts: Of the first run against a baseline, when there is one.
     """
-    script = _read("page.js")
+    script = _read("rule.js") + _read("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
     measures = measures_in(report)

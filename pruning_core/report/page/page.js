@@ -1,4 +1,3 @@
-"use strict";
 // Everything below draws from the JSON in the page; nothing is fetched. Texts go in by textContent only.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const unpack = (column) => Array.isArray(column) ? column : column.at.map((i) => column.texts[i]);
@@ -9,7 +8,7 @@ const POINTS = Array.from({ length: DATA.count }, (_, i) => Object.fromEntries([
 for (const p of POINTS) p.search = `${p.title} ${p.group} ${p.cell}`.toLowerCase();
 const SVG = "http://www.w3.org/2000/svg";
 const DENSE = "dense";
-const state = { group: "", target: "", batch: "", maxLost: Infinity, maxLatency: Infinity, lost: new Map(), text: "", sort: "latency", down: false, hidden: new Set(), tip: null };
+const state = { group: "", target: "", batch: "", limits: { lost: Infinity, score: null, latency: Infinity, bytes: Infinity }, lost: new Map(), scores: new Map(), text: "", sort: "latency", down: false, hidden: new Set(), tip: null };
 
 function make(name, attributes, ...children) {
   const svg = ["svg", "g", "path", "line", "text", "polyline"].includes(name);
@@ -282,23 +281,34 @@ function closeTip() {
   if (anchor) hideTip();
 }
 
-// What counts is the bound of an interval, not its middle; without an interval the number itself.
-const slowest = (p) => p.latency_high ?? p.latency;
-const trusted = (p) => !p.contaminated && p.status !== "failed";
-const fits = (p) => (p.lost === null || p.lost <= state.maxLost + 1e-12) && (p.latency === null || slowest(p) <= state.maxLatency);
+// Within the budgets by its numbers; `rankCells` asks its bounds too.
+const fits = (p) => crossed(p, state.limits, measureOf(p).lower) < Infinity;
 const offered = () => POINTS.filter((p) => p.group === state.group && (!state.target || p.target === state.target) && String(p.batch) === state.batch);
 const chosen = () => offered().filter((p) => ![p.backend, p.method, p.target].some((name) => state.hidden.has(name)));
 
+// The rule is that of `pruning-bench recommend`: see `rule.js`. Times of unlike machines are not compared.
 function findBest(points) {
-  const within = points.filter((p) => fits(p) && p.score !== null && p.latency !== null), left = within.filter(trusted);
-  // Fastest within both budgets by the upper bound of its latency; among equals the better one.
-  state.best = left.sort((a, b) => slowest(a) - slowest(b) || goodness(b) - goodness(a))[0] || null;
-  const best = state.best, untrusted = within.length - left.length;
+  const apart = unique(points.map((p) => p.machine)).length > 1, order = apart ? [] : rankCells(points, state.limits, measureHere().lower);
+  const [first] = order, second = first ? secondOf(order) : null, faster = fasterButNotSure(order);
+  const untrusted = points.filter((p) => !trusted(p) && p.score !== null && p.latency !== null && fits(p)).length;
   const skipped = untrusted ? `; ${untrusted} more ${untrusted > 1 ? "are" : "is"} contaminated or failed, and not recommended` : "";
-  byId("best").textContent = best
-    ? `Fastest cell within the budgets: ${best.title}, at most ${short(slowest(best))} ms, ${measureOf(best).name} ${scoreText(best)}`
-      + (present(best.total_low) ? `, at least ${short(best.total_low)}× as fast as dense eager fp32` : "") + ` (${left.length} ${left.length > 1 ? "cells fit" : "cell fits"}${skipped})`
-    : untrusted ? `Nothing to recommend: all ${untrusted} cells within the budgets are contaminated or failed.` : "No cell fits both budgets.";
+  state.best = first ? first.p : null;
+  byId("best").textContent = first
+    ? `Fastest cell within the budgets: ${first.p.title}, at most ${short(slowest(first.p))} ms, ${measureOf(first.p).name} ${scoreText(first.p)}`
+      + (present(first.p.total_low) ? `, at least ${short(first.p.total_low)}× as fast as dense eager fp32` : "") + notSure(first)
+      + (isTie(first, second) ? `; a tie with ${second.p.title}: their times overlap` : "")
+      + (faster ? `; faster, but ${notSure(faster).slice(2)}: ${faster.p.title}` : "") + ` (${order.length} ${order.length > 1 ? "cells fit" : "cell fits"}${skipped})`
+    : apart ? "These cells are of several machines, devices or numbers of threads: choose a file and device to have one recommended."
+    : untrusted ? `Nothing to recommend: all ${untrusted} cells within the budgets are contaminated or failed.` : "No cell fits the budgets.";
+}
+function notSure({ p, crossed }) {
+  const { score, lost, bytes, latency } = gradesOf(p, state.limits, measureHere().lower), words = [];
+  const may = (grade, bound, text) => { if (grade === NOT_SURE) words.push(present(bound) ? text : "there is no interval"); };
+  may(score, p.score_low, "its score may be beyond the limit");
+  may(lost, p.lost_high, measureOf(p).percent ? `it may lose ${inPoints(p.lost_high)}` : `it may be worse by ${short(p.lost_high)}`);
+  may(bytes, p.size_bytes, "its file is to be weighed");
+  may(latency, slowest(p), `it may take ${short(slowest(p))} ms`);
+  return crossed ? `, not sure: ${words.join(", ")}` : "";
 }
 
 // Backends, methods, files and devices are switches.
@@ -409,6 +419,8 @@ function chooseGroup() {
   const measure = measureHere();
   byId("lost-label").textContent = measure.percent ? `points of ${measure.name} lost, at most` : `${measure.name} ${measure.lower ? "gained" : "lost"}, at most`;
   byId("max-lost").value = state.lost.get(measure) ?? (measure.percent ? "1.0" : hundredth(points.find((p) => p.method === DENSE)));
+  byId("score-label").textContent = `${measure.name}${measure.percent ? " in %" : ""}, at ${measure.lower ? "most" : "least"}`;
+  byId("limit-score").value = state.scores.get(measure) ?? "";
   readBudgets();
 }
 // What is scored of the network that is shown; a hundredth of a score, to begin with as what may be lost.
@@ -416,9 +428,8 @@ function measureHere() { return measureOf(POINTS.find((p) => p.group === state.g
 const hundredth = (p) => p && present(p.score) ? String(+(Math.abs(p.score) / 100).toPrecision(2)) : "";
 // An empty field is no limit; any number will do.
 function readBudgets() {
-  const limit = (id) => byId(id).value === "" ? Infinity : Number(byId(id).value);
-  state.maxLost = measureHere().percent ? limit("max-lost") / 100 : limit("max-lost");
-  state.maxLatency = limit("max-latency");
+  const limit = (id, none, unit) => byId(id).value === "" ? none : Number(byId(id).value) * unit, share = measureHere().percent ? 0.01 : 1;
+  state.limits = { lost: limit("max-lost", Infinity, share), score: limit("limit-score", null, share), latency: limit("max-latency", Infinity, 1), bytes: limit("max-size", Infinity, 1e6) };
   draw();
 }
 
@@ -441,7 +452,8 @@ byId("group").addEventListener("change", (e) => { state.group = e.target.value; 
 byId("target").addEventListener("change", (e) => { state.target = e.target.value; draw(); });
 byId("batch").addEventListener("change", (e) => { state.batch = e.target.value; draw(); });
 byId("max-lost").addEventListener("input", (e) => state.lost.set(measureHere(), e.target.value));
-for (const id of ["max-lost", "max-latency"]) byId(id).addEventListener("input", readBudgets);
+byId("limit-score").addEventListener("input", (e) => state.scores.set(measureHere(), e.target.value));
+for (const id of ["max-lost", "limit-score", "max-latency", "max-size"]) byId(id).addEventListener("input", readBudgets);
 byId("filter").addEventListener("input", (e) => { state.text = e.target.value; drawTable(); });
 addEventListener("keydown", (e) => { if (e.key === "Escape") closeTip(); });
 addEventListener("pointerdown", (e) => { if (state.tip?.pinned && !byId("tip").contains(e.target) && !e.target.classList?.contains("point")) hideTip(); });

@@ -5,7 +5,7 @@ By columns, because a page of 100,000 points that repeats names and texts in eac
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pruning_core.records.cuts import explain_whole
 from pruning_core.records.fields import FIELDS, Record
@@ -13,7 +13,7 @@ from pruning_core.records.score import ACCURACY, Measure, score_of
 from pruning_core.report.cells import origin_of
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
-from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
+from pruning_core.report.recommendation.candidates import Candidate, candidates_of
 from pruning_core.report.table import Column, Report, flags_of, score_column
 
 _BEFORE = (
@@ -62,17 +62,6 @@ _HIDDEN = {"correct_bits", "log_ratios", "widths", "dense_widths", "schema_versi
 Values = list[Any]
 
 
-class _Source(NamedTuple):
-    """What a point is made of."""
-
-    run: RunIndex
-    record: Record
-    cost: Record
-    total: Estimate | None
-    measure: Measure
-    dense_score: float | None  # of the dense model on the same file and device, on eager fp32 if there
-
-
 def measures_in(report: Report) -> list[Measure]:
     """Return what is scored of the points of a report; where it has none, what its tables score."""
     found = {
@@ -104,7 +93,7 @@ def point_columns(report: Report, measures: Sequence[Measure]) -> dict[str, obje
         apart; `facts`, the fields of the record as text. Each is name → column: a list with an item a point,
         or `texts` and `at`, which text a point has, where few texts come again and again.
     """
-    sources = list(_sources(report))
+    sources = list(candidates_of(report.indexes))
     values = dict(_values(sources, measures, several=len(report.indexes) > 1))
     flags = [flags_of([source.record]) for source in sources]
     shown = {column.id: _shown(values, column) for column in columns_of(measures)}
@@ -122,40 +111,12 @@ def point_columns(report: Report, measures: Sequence[Measure]) -> dict[str, obje
     }
 
 
-def _sources(report: Report) -> Iterator[_Source]:
-    records = (record for index in report.indexes for record in index.run.records)
-    costs = {record.get("key"): record for record in records if record["suite"] == "cost"}
-    for index in report.indexes:
-        dense = _dense_scores(index)
-        for record in index.run.records:
-            if record["suite"] == "latency":
-                cost, total = costs.get(record.get("key"), {}), index.total_speedup(record)
-                measure = index.subject_of(record).measure
-                yield _Source(index, record, cost, total, measure, dense.get(_network(index, record)))
-
-
-def _network(index: RunIndex, record: Record) -> tuple[object, ...]:
-    return *index.subject_of(record).network, str(record.get("device"))
-
-
-def _dense_scores(index: RunIndex) -> dict[tuple[object, ...], float]:
-    found: dict[tuple[object, ...], float] = {}
-    for record in index.run.records:
-        score = score_of(record)
-        if record.get("method") == DENSE and score:
-            if (record.get("backend"), record.get("precision")) == REFERENCE:
-                found[_network(index, record)] = score.value
-            else:
-                found.setdefault(_network(index, record), score.value)
-    return found
-
-
 def _values(
-    sources: Sequence[_Source], measures: Sequence[Measure], several: bool
+    sources: Sequence[Candidate], measures: Sequence[Measure], several: bool
 ) -> Iterator[tuple[str, Values]]:
     for name, field in _OF_RECORD.items():
         yield name, [_finite(source.record.get(field)) for source in sources]
-    datasets = [source.run.dataset_of(source.record) for source in sources]
+    datasets = [source.index.dataset_of(source.record) for source in sources]
     yield "dataset", datasets
     scores = [score_of(source.record) for source in sources]
     for name, bound in (("score", "value"), ("score_low", "low"), ("score_high", "high")):
@@ -170,28 +131,51 @@ def _values(
         yield name, [source.cost.get(name) for source in sources]
     for name, bound in (("total", "value"), ("total_low", "low"), ("total_high", "high")):
         yield name, [_finite(getattr(source.total, bound)) if source.total else None for source in sources]
-    yield "group", [source.run.subject_of(source.record).network_title for source in sources]
+    yield "group", [source.index.subject_of(source.record).network_title for source in sources]
     backends = [f"{s.record.get('backend')} {s.record.get('precision')}" for s in sources]
-    targets = [f"{s.record.get('device')}{f', {s.run.name}' if several else ''}" for s in sources]
+    targets = list(_targets(sources, several))
     yield "backend", backends
-    yield "file", [s.run.file for s in sources]
-    yield "lost", list(map(_lost, sources))
+    yield "file", [s.index.file for s in sources]
+    yield from _of_recommendation(sources)
     yield "target", targets
     yield "title", list(map(_title, (s.record for s in sources), backends, targets))
+
+
+def _of_recommendation(sources: Sequence[Candidate]) -> Iterator[tuple[str, Values]]:
+    """Return what `rule.js` goes by, beside score, latency and size: see `recommendation/ranking.py`."""
+    yield "lost", [s.drop.value if s.drop else None for s in sources]
+    yield "lost_high", [s.drop.high if s.drop else None for s in sources]
+    yield "expected_bytes", [s.expected_bytes for s in sources]
+    yield "reference", [s.is_reference for s in sources]
+    # Numbers stand for what is alike: cells of one machine, one cell measured again, one but for its seed.
+    yield (
+        "machine",
+        _numbered([(s.machine, s.record.get("device"), s.record.get("threads")) for s in sources]),
+    )
+    yield "identity", _numbered([s.identity for s in sources])
+    yield "design", _numbered([s.design for s in sources])
+    yield "seed", [s.record.get("seed") for s in sources]
+
+
+def _targets(sources: Sequence[Candidate], several: bool) -> Iterator[str]:
+    """Walk over what times are of: device, threads where a file has several numbers of them, file."""
+    threads: dict[int, set[object]] = {}
+    for s in sources:
+        threads.setdefault(id(s.index), set()).add(s.record.get("threads"))
+    for s in sources:
+        of_threads = f", {s.record.get('threads')} threads" if len(threads[id(s.index)]) > 1 else ""
+        yield f"{s.record.get('device')}{of_threads}{f', {s.index.name}' if several else ''}"
+
+
+def _numbered(items: Sequence[object]) -> Values:
+    numbers: dict[object, int] = {}
+    return [numbers.setdefault(item, len(numbers)) for item in items]
 
 
 def _title(record: Record, backend: str, target: str) -> str:
     method = "" if record.get("method") == "dense" else f"{record.get('method')} "
     ratio = number_text(record["ratio"], "ratio")[0] if "ratio" in record else ""
     return f"{method}{ratio}, {backend}, {target}, batch {record.get('batch_size')}"
-
-
-def _lost(source: _Source) -> float | None:
-    """Return how much worse than the dense model it is; of an accuracy 0.01 is a point."""
-    score = score_of(source.record)
-    if score is None or source.dense_score is None:
-        return None
-    return source.measure.worse_by(source.dense_score, score.value)
 
 
 def _shown(
@@ -208,10 +192,10 @@ def _shown(
     return [number for number, _ in texts], [interval for _, interval in texts]
 
 
-def _facts(sources: Sequence[_Source]) -> Iterator[tuple[str, list[str]]]:
-    origins = {id(s.run): origin_of(s.run) for s in sources}
+def _facts(sources: Sequence[Candidate]) -> Iterator[tuple[str, list[str]]]:
+    origins = {id(s.index): origin_of(s.index) for s in sources}
     for name in next(iter(origins.values()), {}):
-        yield name, [origins[id(s.run)][name] for s in sources]
+        yield name, [origins[id(s.index)][name] for s in sources]
     for field in FIELDS:
         if field.name not in _HIDDEN:
             yield field.name, [_fact(s.record.get(field.name)) for s in sources]
