@@ -171,6 +171,7 @@ def test_one_module_alone_imports_torchvision():
     "statement",
     [
         "import pruning_core.report.command",
+        "import pruning_core.report.recommendation.command",
         "import pruning_core.gate.compare",
         "import pruning_core.cli",
         "import pruning_core.pytest_plugin",

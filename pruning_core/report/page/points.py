@@ -142,7 +142,7 @@ def _values(
 
 
 def _of_recommendation(sources: Sequence[Candidate]) -> Iterator[tuple[str, Values]]:
-    """Return what `rule.js` goes by, beside score, latency and size: see `recommendation/ranking.py`."""
+    """Return what `rule.js` goes by beside score, latency and size (`report/recommendation/ranking.py`)."""
     yield "lost", [s.drop.value if s.drop else None for s in sources]
     yield "lost_high", [s.drop.high if s.drop else None for s in sources]
     yield "expected_bytes", [s.expected_bytes for s in sources]

@@ -1,4 +1,4 @@
-"""The rule: which of the cells that were timed on one machine to ship. `page/rule.js` is the same rule.
+"""The rule: which of the cells that were timed on one machine to ship. `report/page/rule.js` is the same.
 
 A cell that surely keeps the limits comes before one that may not; of these the fastest is first, by the upper
 bound of its latency. Only the dense model itself, which is sure to be as good as it is, gives way to any cell
