@@ -53,6 +53,17 @@ def test_a_transformer_round_trips(name, tmp_path):
         assert export_to(name, path_for(name, tmp_path), made.pruned).difference < 1e-5
 
 
+@pytest.mark.slow
+def test_a_vision_transformer_round_trips_in_fp16(tmp_path):
+    """A library's pruned ViT in fp16, LayerNorm and attention included, predicts what it does in fp32."""
+    pytest.importorskip("timm")
+    with open_shop(tmp_path, "timm:test_vit") as made:
+        for name in ("onnx", "openvino", "torch"):
+            result = export_to(name, path_for(name, tmp_path), made.pruned, "fp16")
+            assert 1e-6 < result.difference < 5e-3
+            assert result.agreement >= 0.95
+
+
 def change_a_weight(material):
     """Return the material with one weight of its network negated: the largest of a convolution."""
     network = copy_network(material.network)
