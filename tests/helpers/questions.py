@@ -144,6 +144,12 @@ QUESTIONS = {
         "int8",
         reasons={"dense, openvino int8": "drop"},
     ),
+    "the dense model on eager counts, wherever it stands": Asked(
+        (Choice(0.0, "openvino:int8", 4.0, lost=40), DENSE, HALF, changed(FAST, lost=30)),
+        DROP,
+        "half",
+        reasons={"fast": "drop", "dense, openvino int8": "drop"},
+    ),
     "the later time of a cell counts": Asked(
         (HALF, FAST), DROP, "half", second="fast", later=(changed(FAST, ms=7.0), HALF)
     ),

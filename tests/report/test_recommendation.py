@@ -247,6 +247,23 @@ def test_what_stands_there_is_in_words(tmp_path: Path) -> None:
     assert "```sh\npruning-bench export " in markdown
 
 
+def test_several_files_are_told_apart(tmp_path: Path) -> None:
+    """Cells of one name have their file beside it, and losses from several dense models are pointed out."""
+    paths = []
+    for name, right in (("a", 0), ("b", 100)):
+        content = content_of(*(changed(cell, lost=right, more={"round_to": 8}) for cell in (DENSE, FAST)))
+        for entry in content["benchmarks"]:
+            entry["extra_info"]["key"] = entry["extra_info"]["key"][:-1] + name
+        paths.append(factory.write(content, tmp_path / f"{name}.json"))
+    answer = recommend(paths, Question(), Budgets(max_drop=0.005))
+    assert sorted(answer.titles.values()) == [
+        *(f"dense, eager fp32, {name}.json" for name in "ab"),
+        *(f"magnitude 0.75, openvino fp32, {name}.json" for name in "ab"),
+    ]
+    text = " ".join("".join(FORMATS["terminal"](answer, 100)).split())
+    assert "counted from 2 dense models, of accuracy 85.00% to 90.00%: --min-accuracy asks the same" in text
+
+
 def test_too_few_images_are_said(tmp_path: Path) -> None:
     """Where not even equal answers could be sure, the number of images and the bound are told."""
     paths = [factory.write(content_of(FAST), tmp_path / "a.json")]

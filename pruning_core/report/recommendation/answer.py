@@ -168,10 +168,14 @@ def _titles(judged: Sequence[Judged]) -> dict[int, str]:
             *more,
         ]
         titles[id(cell)] = ", ".join(parts)
-    names = list(titles.values())
-    for cell, record in zip(judged, records, strict=True):
-        if names.count(titles[id(cell)]) > 1 and record.get("key"):
-            titles[id(cell)] += f", key {record['key'][:8]}"
+    alike: dict[str, list[Judged]] = {}
+    for cell in judged:
+        alike.setdefault(titles[id(cell)], []).append(cell)
+    for cells in alike.values():
+        files = {cell.candidate.index.file for cell in cells}
+        for cell in cells if len(cells) > 1 else ():
+            key = str(cell.candidate.record.get("key"))[:8]
+            titles[id(cell)] += f", {cell.candidate.index.file if len(files) == len(cells) else f'key {key}'}"
     return titles
 
 

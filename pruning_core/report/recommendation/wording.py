@@ -56,7 +56,10 @@ def sections_of(answer: Answer) -> Iterator[Section]:
     title = (
         f"{first.index.subject_of(record).network_title}: {where}, {first.index.run.machine_name} ({files})"
     )
-    yield Section(title, [f"limits: {'; '.join(limit_texts(answer.limits, first.measure)) or 'none'}"])
+    yield Section(
+        title,
+        [f"limits: {'; '.join(limit_texts(answer.limits, first.measure)) or 'none'}", *_dense_lines(answer)],
+    )
     best, second = answer.best, answer.second
     if best is None:
         yield Section("Nothing fits", _nearest_lines(answer))
@@ -133,7 +136,7 @@ def _second_lines(answer: Answer, best: Judged, second: Judged) -> list[str]:
     one, two = best.candidate.drop, second.candidate.drop
     less = ""
     if one is not None and two is not None and one.value != two.value:
-        less = f"; {answer.title(best if one.value < two.value else second)} loses less"
+        less = f"; {'the first' if one.value < two.value else 'this one'} loses less"
     return [f"a tie: the times of the two overlap, either may be the faster one{less}", *lines]
 
 
@@ -151,6 +154,30 @@ def _seed_lines(answer: Answer) -> list[str]:
         if limit is not None:
             text += f", {sum(drop <= limit + 1e-12 for drop in drops)} of {len(drops)} within the limit"
     return [text]
+
+
+def _dense_lines(answer: Answer) -> list[str]:
+    """Say where losses are counted from several dense models: from a worse one, less can be lost."""
+    found = set()
+    for cell in answer.judged:
+        score, drop = cell.candidate.score, cell.candidate.drop
+        if score is not None and drop is not None:
+            sign = -1 if score.measure.lower_is_better else 1
+            found.add(float(f"{score.value + sign * drop.value:.9g}"))
+    if len(found) < 2:
+        return []
+    measure = answer.judged[0].candidate.measure
+    limit = (
+        "--max-score"
+        if measure.lower_is_better
+        else "--min-accuracy"
+        if measure.is_accuracy
+        else "--min-score"
+    )
+    return [
+        f"losses are counted from {len(found)} dense models, of {measure.name} {measure.text(min(found))} to "
+        f"{measure.text(max(found))}: {limit} asks the same of all"
+    ]
 
 
 def _too_few(best: Judged) -> list[str]:
