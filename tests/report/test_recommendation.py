@@ -247,6 +247,26 @@ def test_what_stands_there_is_in_words(tmp_path: Path) -> None:
     assert "```sh\npruning-bench export " in markdown
 
 
+def test_what_failed_before_it_was_measured_is_no_ambiguity(tmp_path: Path) -> None:
+    """A record without device, threads, batch size and time is a failed cell, whatever is asked for."""
+    content = content_of(FAST)
+    record = content["benchmarks"][-1]["extra_info"]
+    lost = {name: record[name] for name in ("schema_version", "suite", "model", "dataset", "method", "ratio")}
+    lost |= {"cell": "lost", "status": "failed", "failure": "out of memory"}
+    for at in (0, len(content["benchmarks"])):
+        entries = [*content["benchmarks"]]
+        entries.insert(at, {**entries[0], "extra_info": lost})
+        path = factory.write({**content, "benchmarks": entries}, tmp_path / "a.json")
+        for question in (Question(), Question(device="cpu", batch_size=1, threads=8)):
+            answer = recommend([path], question, Budgets(max_drop=0.005))
+            assert named(answer, answer.best) == NAMES["fast"]
+            text = "".join(FORMATS["terminal"](answer, 100))
+            assert "digits: cpu, 8 threads, batch 1" in text
+            assert "1 failed: lost (out of memory)" in text
+        with pytest.raises(OptionError, match="no such cell here; there are cpu"):
+            recommend([path], Question(device="cuda:0"), Budgets())
+
+
 def test_several_files_are_told_apart(tmp_path: Path) -> None:
     """Cells of one name have their file beside it, and losses from several dense models are pointed out."""
     paths = []

@@ -288,7 +288,7 @@ const chosen = () => offered().filter((p) => ![p.backend, p.method, p.target].so
 
 // The rule is that of `pruning-bench recommend`: see `rule.js`. Times of unlike machines are not compared.
 function findBest(points) {
-  const apart = unique(points.map((p) => p.machine)).length > 1, order = apart ? [] : rankCells(points, state.limits, measureHere().lower);
+  const apart = unique(points.filter((p) => present(p.latency)).map((p) => p.machine)).length > 1, order = apart ? [] : rankCells(points, state.limits, measureHere().lower);
   const [first] = order, second = first ? secondOf(order) : null, faster = fasterButNotSure(order);
   const untrusted = points.filter((p) => !trusted(p) && p.score !== null && p.latency !== null && fits(p)).length;
   const skipped = untrusted ? `; ${untrusted} more ${untrusted > 1 ? "are" : "is"} contaminated or failed, and not recommended` : "";

@@ -57,6 +57,12 @@ class Answer:
     seeds: list[SeedDrop]
 
     @property
+    def measured(self) -> Candidate:
+        """A cell that was measured, if any was: what all of them are about."""
+        timed = (cell.candidate for cell in self.judged if cell.complete)
+        return next(timed, self.judged[0].candidate)
+
+    @property
     def best(self) -> Judged | None:
         """The cell to ship."""
         return self.order[0] if self.order else None
@@ -144,17 +150,21 @@ def _nearness(cell: Judged, reason: str) -> float:
 def _titles(judged: Sequence[Judged]) -> dict[int, str]:
     """Return what each cell is called: method, ratio, backend and precision, and all that differs."""
     records = [cell.candidate.record for cell in judged]
-    pruned = [record for record in records if record.get("method") != DENSE]
+    ran = [record for record in records if "backend" in record]
+    pruned = [record for record in ran if record.get("method") != DENSE]
     differing = [
         (field, words)
         for field, words in (
             *(("schedule", "{}"), ("scope", "{}"), ("round_to", "rounded to {}"), ("protect", "protect {}")),
             *(("ratio_of", "ratio of {}"), ("seed", "seed {}")),
         )
-        if len({record.get(field) for record in (records if field == "seed" else pruned)}) > 1
+        if len({record.get(field) for record in (ran if field == "seed" else pruned)}) > 1
     ]
     titles = {}
     for cell, record in zip(judged, records, strict=True):
+        if "backend" not in record:  # it failed before anything was measured
+            titles[id(cell)] = str(record["cell"])
+            continue
         is_dense = record.get("method") == DENSE
         ratio = "" if is_dense else f" {number_text(record['ratio'], 'ratio')[0]}"
         more = [

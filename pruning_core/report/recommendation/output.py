@@ -47,7 +47,7 @@ def _markdown(answer: Answer, width: int) -> Iterator[str]:
 def _json(answer: Answer, width: int) -> Iterator[str]:
     best = answer.best
     command, note = export_command(best.candidate.index, best.candidate.record) if best else ("", "")
-    first = answer.judged[0].candidate
+    first = answer.measured
     record, limits = first.record, answer.limits
     content = {
         "question": {

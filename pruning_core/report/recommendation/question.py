@@ -26,11 +26,12 @@ _VALUES: dict[str, Callable[[Candidate], object]] = {
     "dataset": lambda c: c.index.dataset_of(c.record),
     "score": lambda c: c.measure.name,
     "machine": lambda c: c.machine,
-    "device": lambda c: c.record.get("device", ""),
-    "threads": lambda c: c.record.get("threads", ""),
-    "batch_size": lambda c: c.record.get("batch_size", ""),
+    "device": lambda c: c.record.get("device"),
+    "threads": lambda c: c.record.get("threads"),
+    "batch_size": lambda c: c.record.get("batch_size"),
 }
-"""Field of `Question` → what a cell says of it, in the order in which they are asked."""
+"""Field of `Question` → what a cell says of it, in the order in which they are asked. A cell that failed
+before anything was measured may say nothing: it belongs to all."""
 
 MAX_LISTED = 12
 """Values that an error lists."""
@@ -58,12 +59,12 @@ def narrow(candidates: Sequence[Candidate], question: Question) -> list[Candidat
         if asked is None:
             continue
         found = [c for c in meant if _matches(field, asked, c, value_of(c))]
-        if not found:
+        if all(value_of(c) is None for c in found):
             raise OptionError(
                 f"{_option(field)} {shown(asked)}: no such cell here; there are {_listed(field, meant)}"
             )
         meant = found
-    several = [field for field, value_of in _VALUES.items() if len({value_of(c) for c in meant}) > 1]
+    several = [field for field, value_of in _VALUES.items() if len({value_of(c) for c in meant} - {None}) > 1]
     if several:
         why = ", since milliseconds of unlike machines are not compared" if "machine" in several else ""
         raise OptionError(
@@ -75,7 +76,7 @@ def narrow(candidates: Sequence[Candidate], question: Question) -> list[Candidat
 
 def _matches(field: str, asked: object, candidate: Candidate, value: object) -> bool:
     if field != "machine":
-        return value == asked
+        return value is None or value == asked
     begins = len(str(asked)) >= 4 and candidate.machine.startswith(str(asked))
     return begins or candidate.index.run.machine_name == asked
 
@@ -89,7 +90,7 @@ def _listed(field: str, candidates: Sequence[Candidate]) -> str:
             files.setdefault(f"{name} ({c.index.run.machine_name}", {})[c.index.file] = None
         texts = [f"{name}: {', '.join(of_machine)})" for name, of_machine in files.items()]
     else:
-        values = {_VALUES[field](c) for c in candidates}
+        values = {_VALUES[field](c) for c in candidates} - {None}
         texts = [str(value) for value in sorted(values, key=lambda v: (isinstance(v, str), v))]
     more = [f"and {len(texts) - MAX_LISTED} more"] if len(texts) > MAX_LISTED else []
     return ", ".join(texts[:MAX_LISTED] + more)

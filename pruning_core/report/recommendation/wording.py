@@ -49,7 +49,7 @@ class Section:
 
 def sections_of(answer: Answer) -> Iterator[Section]:
     """Walk over all that is to be said."""
-    first = answer.judged[0].candidate
+    first = answer.measured
     record = first.record
     where = f"{record.get('device')}, {record.get('threads')} threads, batch {record.get('batch_size')}"
     files = ", ".join(dict.fromkeys(cell.candidate.index.file for cell in answer.judged))
