@@ -10,8 +10,10 @@ from pruning_core.cli.options import FILE
 from pruning_core.process.ending import Verdict
 
 
-class _Number(click.FloatRange):
+class _Number(click.types.FloatParamType):
     """A number, which an empty text, NaN and infinity are not."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse what is not finite, else do as click does."""
@@ -21,7 +23,13 @@ class _Number(click.FloatRange):
         return number
 
 
-_ANY, _FRACTION, _POSITIVE = _Number(), _Number(0, 1), _Number(0, min_open=True)
+class _Range(_Number, click.FloatRange):
+    """A number within bounds."""
+
+    name = "number"
+
+
+_ANY, _FRACTION, _POSITIVE = _Number(), _Range(0, 1), _Range(0, min_open=True)
 
 
 @click.command()
@@ -38,12 +46,12 @@ _ANY, _FRACTION, _POSITIVE = _Number(), _Number(0, 1), _Number(0, min_open=True)
 @click.option("--max-latency-ms", type=_POSITIVE, help="Longest time of a call.")
 @click.option("--max-size-mb", type=_POSITIVE, help="Largest size of the weights, in 10⁶ bytes.")
 @click.option("--model", help="Where the files hold several; so for all of the following.")
-@click.option("--dataset")
+@click.option("--dataset", help="As the tables call it.")
 @click.option("--score", help="Name of what is scored.")
 @click.option("--machine", help="Its name, or how its fingerprint begins.")
 @click.option("--device", help="cpu, cuda:0, ….")
-@click.option("--threads", type=click.IntRange(1))
-@click.option("--batch-size", type=click.IntRange(1))
+@click.option("--threads", type=click.IntRange(1), help="CPU threads that a call has.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images in a call.")
 @click.option(
     "--format",
     type=click.Choice(["terminal", "json", "markdown"]),

@@ -68,7 +68,7 @@ def test_json_holds_every_cell(run: Callable[..., Ended], tmp_path: Path) -> Non
     [
         (("--max-drop", "nan"), "'nan' is not a number that limits anything"),
         (("--max-drop", "inf"), "'inf' is not a number"),
-        (("--max-drop", ""), "is not a valid float"),
+        (("--max-drop", ""), "is not a valid number"),
         (("--min-accuracy", "95"), "95.0 is not in the range 0<=x<=1"),
         (("--max-latency-ms", "0"), "0.0 is not in the range x>0"),
         (("--max-size-mb", "-1"), "-1.0 is not in the range x>0"),

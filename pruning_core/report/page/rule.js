@@ -37,8 +37,8 @@ function rankCells(points, limits, lower) {
     .map((p) => ({ p, crossed: crossed(p, limits, lower) })).filter((cell) => cell.crossed < Infinity)
     .sort((a, b) => a.crossed - b.crossed || slowest(a.p) - slowest(b.p) || badness(lower, a.p.score) - badness(lower, b.p.score));
   if (!order.length || !order[0].p.reference) return order;
-  const [first, ...others] = order, faster = others.filter((cell) => slowest(cell.p) < slowest(first.p));
-  return [...faster, first, ...others.filter((cell) => !faster.includes(cell))];
+  const [first, ...others] = order, isFaster = (cell) => slowest(cell.p) < slowest(first.p);
+  return [...others.filter(isFaster), first, ...others.filter((cell) => !isFaster(cell))];
 }
 
 const anotherSeed = (a, b) => a.design === b.design && a.seed !== b.seed;

@@ -59,9 +59,9 @@ def rank(judged: Sequence[Judged]) -> list[Judged]:
     """Return the cells that fit, the one to ship first."""
     order = sorted((cell for cell in judged if cell.fits), key=_order_of)
     if order and order[0].candidate.is_reference:
-        first = order[0]
-        faster = [cell for cell in order[1:] if _slowest(cell) < _slowest(first)]
-        return [*faster, first, *(cell for cell in order[1:] if cell not in faster)]
+        first, *others = order
+        faster = [cell for cell in others if _slowest(cell) < _slowest(first)]
+        return [*faster, first, *(cell for cell in others if _slowest(cell) >= _slowest(first))]
     return order
 
 
