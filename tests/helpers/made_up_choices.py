@@ -54,7 +54,7 @@ def content_of(*choices: Choice, machine: str = "box-a", task: Any = None, bound
     for record in unique.values():
         if task and "accuracy" in record:
             turn_into_score(record, task, bounded)
-    content["benchmarks"] = [factory._entry(record) for record in unique.values()]
+    content["benchmarks"] = [factory.entry_of(record) for record in unique.values()]
     return content
 
 

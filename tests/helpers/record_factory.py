@@ -61,14 +61,14 @@ def make_content(
     entries = []
     variants = [0.0, *ratios]
     if "cost" in suites:
-        entries += [_entry(cost_record(ratio)) for ratio in variants]
+        entries += [entry_of(cost_record(ratio)) for ratio in variants]
     for backend in backends:
         if "accuracy" in suites:
-            entries += [_entry(accuracy_record(ratio, backend, device, paired)) for ratio in variants]
+            entries += [entry_of(accuracy_record(ratio, backend, device, paired)) for ratio in variants]
         for batch_size in batch_sizes if "latency" in suites else ():
             for ratio in variants:
                 record = latency_record(ratio, backend, device, batch_size, rounds, noise, noise_source)
-                entries.append(_entry(record))
+                entries.append(entry_of(record))
     return {
         "machine_info": {
             "node": machine,
@@ -203,7 +203,8 @@ def _is(entry: dict[str, Any], identity: tuple[str, str]) -> bool:
     return (entry["extra_info"]["suite"], entry["extra_info"]["cell"]) == identity
 
 
-def _entry(record: dict[str, Any]) -> dict[str, Any]:
+def entry_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a benchmark JSON file that holds a record."""
     seconds = record.get("latency_ms", 5.0) / 1e3
     # Of each round A B B A, the two samples of this cell; as fine as those of a clock.
     data = [seconds * math.exp(x / 2) for x in record.get("log_ratios", [0.0]) for _ in range(2)]
