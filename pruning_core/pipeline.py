@@ -11,6 +11,7 @@ import time
 
 from pruning_core.chain.checkpoints import exhausted_checkpoint, new_checkpoint
 from pruning_core.chain.networks import build_network, evaluate_network, example_of, load_network
+from pruning_core.chain.ranking import ranking_losses
 from pruning_core.chain.specs import chain_specs, pruning_label
 from pruning_core.chain.training import fine_tune, train_resumably
 from pruning_core.chain.weights import load_weights
@@ -85,7 +86,9 @@ def prune_and_fine_tune(
     before, started = extent_of(network), time.perf_counter()
     with workspace.in_progress(f"prune {label}", resume):
         dense, example = build_network(spec), example_of(spec)
-        plan = prune(network, dense, spec.method, spec.ratio, example, spec.fine_tune.seed, parent.plan)
+        seed = spec.fine_tune.seed
+        losses = ranking_losses(task, spec.method, seed)
+        plan = prune(network, dense, spec.method, spec.ratio, example, seed, parent.plan, losses)
     prune_s = time.perf_counter() - started
     if is_exhausted(network, before):
         return exhausted_checkpoint(plan, parent)

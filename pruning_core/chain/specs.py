@@ -18,6 +18,8 @@ def chain_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[Chec
     if variant.is_dense:
         return specs
     method = grid.method_spec(variant.method)
+    if find_method(variant.method).uses_data:
+        method = method.model_copy(update={"score_examples": grid.score_examples})
     library = find_method(variant.method).library_version()
     earlier = [r for r in grid.ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
     for ratio in [*earlier, variant.ratio]:

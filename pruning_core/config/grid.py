@@ -82,6 +82,9 @@ class Grid(PictureOptions):
     round_to: int = Field(2, ge=1, le=4096)
     protect: Patterns = Field((), description="Patterns of layers whose outputs stay.")
     ratio_of: RatiosByPattern = Field((), description="Pattern → ratio of its layers, at every step.")
+    score_examples: int = Field(
+        128, ge=1, le=100_000, description="Training examples that data-driven methods rank by."
+    )
     backends: tuple[str, ...] = ("eager",)
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)

@@ -163,11 +163,15 @@ class MethodSpec(StrictModel):
         (), description="(pattern, ratio), sorted: layers with a ratio of their own, the same at every step."
     )
 
+    score_examples: int = Field(
+        0, ge=0, le=MAX_IMAGES, description="Training examples that it ranks by; 0: it needs none."
+    )
+
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what says nothing of any layer: keys older than these fields do not change."""
+        """Leave out what is not used: keys older than these fields do not change."""
         fields: dict[str, Any] = serialise(self)
-        for name in ("protect", "ratio_of"):
+        for name in ("protect", "ratio_of", "score_examples"):
             if not fields.get(name):
                 fields.pop(name, None)
         return fields

@@ -1,6 +1,6 @@
 """What every pruning method is: a name, a scope to rank in, and a function that cuts or masks a network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,11 @@ AUXILIARY = "it makes logits in training"
 """Why the last layer of an auxiliary head is."""
 
 
+Losses = Callable[[nn.Module, bool], Iterator[Tensor]]
+"""Network → the loss of each of some training examples, one by one, from which gradients flow. The flag asks
+for labels that are drawn from what the network predicts, in place of the true ones."""
+
+
 @dataclass(frozen=True)
 class PruningStep:
     """One step of pruning, as asked for."""
@@ -26,6 +31,7 @@ class PruningStep:
     example: Inputs  # what the network takes, of one example
     protected: Mapping[str, str]  # layers whose outputs stay → why
     seed: int
+    losses: Losses | None = None  # on training examples; None where there are none
 
     @property
     def sampling_seed(self) -> int:
@@ -78,6 +84,11 @@ class Method(Protocol):
     @property
     def masks(self) -> bool:
         """Whether weights are set to zero and held there, instead of channels removed."""
+        ...
+
+    @property
+    def uses_data(self) -> bool:
+        """Whether it ranks by what the network does on training examples."""
         ...
 
     @property

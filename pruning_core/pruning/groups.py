@@ -25,7 +25,7 @@ from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 from pruning_core.torchvision_compat import torch_pruning as tp
 
-Importance = Callable[[object], Tensor]
+Importance = Callable[[object], Tensor | None]
 """torch-pruning's function of a group → (channels,) scores; the lowest go."""
 
 MAX_GROUP_S = 5.0

@@ -28,6 +28,7 @@ class MaskingMethod(ABC):
     name: str
     scopes: tuple[str, ...]
     masks = True
+    uses_data = False
 
     def library_version(self) -> str:
         """Return the name and version of torch, which enter the key.

@@ -22,7 +22,7 @@ def score_with(score: Importance, stand_in: Callable[[nn.Parameter], Tensor]) ->
     """
 
     @torch.no_grad()
-    def scored(group: "tp.Group") -> Tensor:
+    def scored(group: "tp.Group") -> Tensor | None:
         layers = {dependency.target.module for dependency, _ in group}
         weights = [
             layer.weight for layer in layers if isinstance(getattr(layer, "weight", None), nn.Parameter)

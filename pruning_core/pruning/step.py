@@ -10,7 +10,7 @@ from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs
 from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import find_method
-from pruning_core.pruning.base import LOGITS, Outcome, PruningStep
+from pruning_core.pruning.base import LOGITS, Losses, Outcome, PruningStep
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.plain import make_plain, reparametrized
 from pruning_core.pruning.sparsity import sparsity_of
@@ -50,6 +50,7 @@ def prune(
     example: Inputs,
     seed: int,
     earlier: ChannelPlan | None = None,
+    losses: Losses | None = None,
 ) -> ChannelPlan:
     """Prune a network, in place, and return its channel plan.
 
@@ -61,6 +62,7 @@ def prune(
         example: What the network takes, of one example.
         seed: For methods that draw by chance.
         earlier: Plan of `network`; None: it is dense, or that is not known.
+        losses: On training examples, for methods that rank by them.
 
     Raises:
         PruningError: If nothing in the network can be pruned, or the ratio leaves nothing.
@@ -76,6 +78,6 @@ def prune(
             plain_dense = copy_network(dense)
             make_plain(plain_dense)
         protected = protected_layers(plain_dense, method) | dict.fromkeys(heads, LOGITS)
-        step = PruningStep(method, ratio, plain_dense, example, protected, seed)
+        step = PruningStep(method, ratio, plain_dense, example, protected, seed, losses)
         outcome = find_method(method.name).prune(network, step)
     return make_plan(dense, network, outcome, earlier, protected=heads)

@@ -39,10 +39,15 @@ class StructuredMethod(ABC):
     name: str
     scopes: tuple[str, ...] = ("local", "global")
     masks = False
+    uses_data = False
 
     @abstractmethod
     def importance(self) -> Importance:
         """Return what scores the channels of a group."""
+
+    def importance_of(self, network: nn.Module, step: PruningStep) -> Importance:
+        """Return what scores the channels of a network; without data that is the same for all networks."""
+        return self.importance()
 
     def library_version(self) -> str:
         """Return the name and version of torch-pruning, and of our cutting, which enter the key."""
@@ -52,16 +57,18 @@ class StructuredMethod(ABC):
         """Cut the channels that rank lowest; what is drawn by chance is decided by seed and ratio."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step.sampling_seed)
-            return prune_structured(network, step, self.importance())
+            return prune_structured(network, step, lambda work: self.importance_of(work, step))
 
 
-def prune_structured(network: nn.Module, step: PruningStep, importance: Importance) -> Outcome:
+def prune_structured(
+    network: nn.Module, step: PruningStep, importance_of: Callable[[nn.Module], Importance]
+) -> Outcome:
     """Cut whole channels of `network`, in place, until `step.ratio` of the dense widths is gone.
 
     Args:
         network: Dense, or pruned before; never wider than `step.dense`.
         step: What is asked for. Ratio 1 would leave nothing: it removes nothing more.
-        importance: Scores the channels of a group.
+        importance_of: Copy of the network → what scores the channels of its groups.
 
     Raises:
         PruningError: If torch-pruning cannot trace the network, or no group of it can be cut.
@@ -76,6 +83,7 @@ def prune_structured(network: nn.Module, step: PruningStep, importance: Importan
 
     work = copy_network(network)
     _unfreeze(work.parameters())
+    importance = importance_of(work)
     try:
         groups, whole = find_groups(work, step.dense, step.example, step.protected, importance)
         groups, whole = link_shared(work, groups, whole)

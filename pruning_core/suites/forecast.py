@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from pruning_core.chain.ranking import ranking_losses
 from pruning_core.chain.specs import chain_specs, train_spec_of, training_label, training_step_label
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
@@ -144,7 +145,8 @@ def _time_steps(
         prune_s = 0.0
         if isinstance(spec, PrunedSpec) and ratio > 0:
             started = time.perf_counter()
-            prune(network, dense, spec.method, ratio, task.one(), train.seed)
+            losses = ranking_losses(task, spec.method, train.seed)
+            prune(network, dense, spec.method, ratio, task.one(), train.seed, losses=losses)
             prune_s = time.perf_counter() - started
         if not train.epochs:
             batch = task.extent(train).batch

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from pruning_core.chain.networks import example_of, load_network
+from pruning_core.chain.ranking import ranking_losses
 from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
@@ -73,6 +74,7 @@ class Harness:
             return lambda: load_network(self.models.checkpoint(variant)), lambda network: network.eval()
         parent = self.workspace.store.load(spec.parent)
         dense, example = self.models.checkpoint(variant.dense), example_of(spec)
+        task = self.workspace.task(variant)
 
         def prune_once(network: nn.Module) -> object:
             with self.budget.timed():
@@ -83,6 +85,7 @@ class Harness:
                     spec.ratio,
                     example,
                     spec.fine_tune.seed,
+                    losses=ranking_losses(task, spec.method, spec.fine_tune.seed),
                 )
 
         return lambda: load_network(parent), prune_once

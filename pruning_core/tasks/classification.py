@@ -198,11 +198,15 @@ class ClassificationBatches(TrainingBatches):
         images, labels = batch
         return self._outputs.loss(output, images, labels, self._how.label_smoothing)
 
+    def logits(self, output: Outputs, batch: tuple[Any, ...]) -> Tensor:
+        """Return the logits in what the network gave: float (B, classes)."""
+        return self._outputs.split(output, batch[0])[0]
+
     def distillation_loss(
         self, output: Outputs, batch: tuple[Any, ...], taught: Outputs, temperature: float
     ) -> Tensor:
         """Return the divergence from the dense model's softened predictions."""
-        logits, _ = self._outputs.split(output, batch[0])  # (N, classes)
+        logits = self.logits(output, batch)
         t = temperature
         student, teacher = F.log_softmax(logits.float() / t, 1), F.log_softmax(taught.float() / t, 1)
         # t² keeps the gradient's size, whatever the temperature.

@@ -15,6 +15,7 @@ from pruning_core.suites.training_speed import BaselineStep
 from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
 from tests.helpers.factories import Tiny, bright_images
+from tests.helpers.losses import losses_for
 from tests.helpers.small_runs import grid_of, make_all, open_workspace
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -54,7 +55,7 @@ def test_a_frozen_layer_is_pruned_as_any(name, frozen):
     networks = []
     for which in ((), frozen):
         network = build(which)
-        plan = prune(network, build(which), method, 0.5, EXAMPLE, seed=0)
+        plan = prune(network, build(which), method, 0.5, EXAMPLE, seed=0, losses=losses_for(name))
         networks.append((network, plan))
     (free, free_plan), (cut, plan) = networks
     assert plan == free_plan

@@ -17,6 +17,7 @@ from pruning_core.pruning.sparsity import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.factories import Tiny
+from tests.helpers.losses import losses_for
 from tests.helpers.mask_networks import build_tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -24,7 +25,8 @@ EXAMPLE = torch.zeros(1, 3, 32, 32)
 
 def prune_tiny(network, ratio, **fields):
     """Prune the small network to a ratio of its dense widths."""
-    return prune(network, build_tiny(), MethodSpec(**fields), ratio, EXAMPLE, seed=0)
+    spec = MethodSpec(**fields)
+    return prune(network, build_tiny(), spec, ratio, EXAMPLE, seed=0, losses=losses_for(spec.name))
 
 
 CASES = [(name, scope) for name, method in METHODS.items() for scope in method.scopes]
