@@ -81,7 +81,7 @@ def test_a_channel_that_is_never_active_goes_whatever_its_weights_are() -> None:
 
 @pytest.mark.parametrize("method", DATA_DRIVEN)
 def test_without_examples_there_is_one_line(method: str) -> None:
-    """It says what is missing, and where it is to be had."""
+    """It says what is missing, and who has it."""
     network = four_channels(IDENTITY)
     with pytest.raises(PruningError, match=f"{method} ranks channels by training examples, which `prepare`"):
         prune(network, copy.deepcopy(network), MethodSpec(name=method), 0.5, EXAMPLE, seed=0)
