@@ -188,12 +188,13 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     if harness is None:
         return
     from pruning_core.suites.benchmark_json import keep_names_only
+    from pruning_core.suites.target_fields import contaminate
 
     keep_names_only(output_json)
     if harness.control_problem():
         for entry in output_json["benchmarks"]:
             if "contaminated" in entry["extra_info"]:
-                entry["extra_info"]["contaminated"] = True
+                contaminate(entry["extra_info"])
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

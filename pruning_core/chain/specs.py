@@ -21,7 +21,8 @@ def chain_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[Chec
     if find_method(variant.method).uses_data:
         method = method.model_copy(update={"score_examples": grid.score_examples})
     library = find_method(variant.method).library_version()
-    earlier = [r for r in grid.ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
+    ratios = grid.ratios_for(variant.model, variant.dataset, variant.method)
+    earlier = [r for r in ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
     for ratio in [*earlier, variant.ratio]:
         task.check_training(grid.fine_tune_at(ratio))
         specs.append(

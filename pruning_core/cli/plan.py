@@ -16,6 +16,7 @@ from pruning_core.cli.options import (
     strip_prefix_option,
     weights_option,
 )
+from pruning_core.cli.target_options import target_options, with_found_ratios, with_targets
 from pruning_core.console.shown import shown
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import OptionError, PruningError
@@ -49,6 +50,7 @@ PATTERN_SIGNS = "*?["
     "--method", default="magnitude", show_default=True, help="Pruning method, or several: magnitude,random."
 )
 @click.option("--ratios", default="0.1:0.9:0.1", show_default=True, help="0.25,0.5 or start:stop:step.")
+@target_options
 @click.option(
     "--schedule", type=click.Choice(["iterative", "one-shot"]), default="iterative", show_default=True
 )
@@ -125,11 +127,12 @@ def plan(
     layers: dict[str, Any] = {"protect": protect, "ratio_of": ratio_of}
     layers |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     settings |= {name: value for name, value in layers.items() if value is not None}
-    grid = make_grid({**settings, "model": model, "method": method})
+    grid = make_grid(with_targets({**settings, "model": model, "method": method}))
     for name in grid.method:
         check_scope(name, scope)
     methods = [grid.method_spec(name) for name in grid.method]
     shape = None if image is None else _image_shape(image)
+    grid = with_found_ratios(grid, classes, shape, CLASSES, download)
     checks = () if check is None else parse_checks(check)
     one = len(grid.model) == len(methods) == 1 and not any(sign in model for sign in PATTERN_SIGNS)
     if one and output is None and limit_s is None:

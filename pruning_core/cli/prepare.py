@@ -17,6 +17,7 @@ from pruning_core.cli.options import (
     strip_prefix_option,
     weights_option,
 )
+from pruning_core.cli.target_options import asked_targets, search_again, target_options
 from pruning_core.console.escaping import for_terminal
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 )
 @_axis("method", "Pruning methods, separated by commas.")
 @_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
+@target_options
 @click.option(
     "--scope",
     type=click.Choice(["local", "global"]),
@@ -82,7 +84,8 @@ def prepare(
     from pruning_core.progress import ProgressDisplay
     from pruning_core.records.mac_counts import counts_of
     from pruning_core.suites.cell_fields import mac_fields
-    from pruning_core.suites.opening import load_grid, open_workspace
+    from pruning_core.suites.opening import load_grid, new_workspace, open_workspace
+    from pruning_core.suites.target_search import Search, search_grid
 
     options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
     options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
@@ -90,7 +93,9 @@ def prepare(
     options |= {"skip_broken": skip_broken, "task": task}
     options |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     path = find_grid(grid, Path.cwd())
-    wanted = load_grid(path, {**options, "seed": seed})
+    wanted, display = load_grid(path, {**options, **asked_targets(), "seed": seed}), ProgressDisplay()
+    opened = new_workspace(wanted, root, data_root, download, display)
+    wanted = search_grid(wanted, opened, Search(opened.store.root, display, search_again()))
     workspace = open_workspace(
         wanted,
         path,
@@ -99,7 +104,8 @@ def prepare(
         root=root,
         data_root=data_root,
         download=download,
-        display=ProgressDisplay(),
+        display=display,
+        opened=opened,
     )
     for variant in variants(wanted):
         checkpoint = ensure_variant(variant, wanted, workspace)

@@ -102,7 +102,7 @@ def variants(grid: Grid) -> Iterator[Variant]:
         for dataset in grid.data:
             yield Variant(model, dataset, DENSE, 0.0, labels[dataset], grid.task)
             for method in grid.method:
-                for ratio in grid.ratios:
+                for ratio in grid.ratios_for(model, dataset, method):
                     if ratio > 0:
                         yield Variant(model, dataset, method, ratio, labels[dataset], grid.task)
 

@@ -16,9 +16,9 @@ from pruning_core.config.parse import (
     parse_threads,
 )
 from pruning_core.config.patterns import Patterns, RatiosByPattern
-from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.recipes import find_recipe
 from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
+from pruning_core.config.target_keys import TargetKeys, without_replaced
 from pruning_core.config.validation import StrictModel, lines_of, option_error
 from pruning_core.config.weights import WeightsByModel, WeightsChoice, check_weights_keys, choose_weights
 from pruning_core.console.shown import shortened, shown
@@ -62,7 +62,7 @@ class LatencyOptions(StrictModel):
         return tuple(looks)
 
 
-class Grid(PictureOptions):
+class Grid(TargetKeys):
     """The keys of a grid file; each list is one axis of the grid."""
 
     model: tuple[str, ...] = ("resnet18",)
@@ -154,6 +154,10 @@ class Grid(PictureOptions):
         """Names of what is learnt from: datasets, or a task of the user's own."""
         return self.dataset if self.task == CLASSIFICATION else (self.task,)
 
+    def ratios_for(self, model: str, data: str, method: str) -> tuple[float, ...]:
+        """Return the ratios of one network by one method; all have the same, unless targets decide."""
+        return self.ratios
+
     def fine_tune_at(self, ratio: float) -> FineTuneSpec:
         """Return how the step to `ratio` is fine-tuned."""
         epochs = [epochs for start, epochs in self.epochs_by_ratio if start <= ratio]
@@ -190,7 +194,8 @@ def read_grid(path: Path, options: Mapping[str, Any] | None = None) -> Grid:
         raise OptionError(_explain_with_lines(error, file)) from None
     if {"task", "dataset"} <= file.content.keys() and file.content["task"] != CLASSIFICATION:
         raise OptionError(f"{TWO_SOURCES}{file.where('dataset')}")
-    return make_grid({**file.content, **{k: v for k, v in (options or {}).items() if v is not None}})
+    given = {k: v for k, v in (options or {}).items() if v is not None}
+    return make_grid({**without_replaced(file.content, given), **given})
 
 
 def make_grid(content: Mapping[str, Any]) -> Grid:

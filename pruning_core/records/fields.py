@@ -54,6 +54,17 @@ FIELDS: tuple[Field, ...] = (
     Field("kept_whole", dict, "", _ALL, "layer → why its group kept its width, 40 at most; absent: none did"),
     Field("groups_kept_whole", int, "", _ALL, "how many groups of channels kept their width; absent: none"),
     Field("groups", int, "", _ALL, "of so many, where some did"),
+    Field(
+        "target",
+        str,
+        "",
+        "cost, latency",
+        "what its ratio was found for, and is judged by here; absent: none",
+    ),
+    Field("target_met", str, "", "cost, latency", "`met` (a time: within 5 %), `missed` or `inconclusive`"),
+    Field(
+        "target_reached", str, "", "cost, latency", "what it reaches of the target, a time with its interval"
+    ),
     Field("macs", int, "multiply-adds", _COST, "for one image: products, and small operations beside them"),
     Field("macs_products", int, "multiply-adds", _COST, "of these, in convolutions and matrix products"),
     Field(

@@ -30,6 +30,9 @@ MAX_TEXT_LENGTHS = {
     "protect": 50_000,
     "ratio_of": 50_000,
     "proof": 2000,
+    "target": 5000,
+    "target_met": 5000,
+    "target_reached": 5000,
     "correct_bits": 2_500_000,
 }
 """Characters that a text may have: ids are made of several names, and answers are a digit for four images."""

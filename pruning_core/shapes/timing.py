@@ -88,7 +88,7 @@ class _Bound:
 
     setting: Setting
     group: ReferenceGroup
-    timed: tuple[int, ...]  # which networks; the control is the last candidate of the group
+    timed: tuple[int, ...]  # which networks; a control is the last candidate of the group
     errors: tuple[str, ...]
 
 
@@ -99,6 +99,7 @@ def time_shapes(
     settings: Sequence[Setting],
     options: LatencyOptions = QUICK,
     *,
+    with_control: bool = True,
     advance: Advance = lambda done, planned: None,
     say: Say = lambda text: None,
 ) -> list[SettingTimes]:
@@ -113,6 +114,7 @@ def time_shapes(
         example: What all of them take, of one example: (1, C, H, W), say.
         settings: Backends, precisions and batch sizes; in the result they are in the same order.
         options: Rounds, target error and time for each network in each setting.
+        with_control: Whether a copy of the reference is timed beside them, in every setting.
         advance: Called with the rounds done and planned so far.
         say: Called with what is being made ready.
 
@@ -128,7 +130,9 @@ def time_shapes(
     found: dict[Setting, SettingTimes] = {}
     for (device, threads), members in groupby(sorted(set(settings), key=_order), key=session_of):
         with torch_threads(threads):
-            bound = list(_bind(reference, networks, example, list(members), options.budget_s, say))
+            bound = list(
+                _bind(reference, networks, example, list(members), options.budget_s, with_control, say)
+            )
             with ContentionMonitor(device) as monitor:
 
                 def after_round(done: int, planned: int, monitor: ContentionMonitor = monitor) -> None:
@@ -144,7 +148,8 @@ def time_shapes(
                 )
             contention = contention_reason(monitor.contention)
         for item, of_group in zip(bound, timings, strict=True):
-            *times, control = [_shape_time(timing, options.confidence) for timing in of_group]
+            times = [_shape_time(timing, options.confidence) for timing in of_group]
+            control = times.pop() if len(times) > len(item.timed) else None
             by_network = dict(zip(item.timed, times, strict=True))
             found[item.setting] = SettingTimes(
                 item.setting,
@@ -166,6 +171,7 @@ def _bind(
     example: Inputs,
     settings: Sequence[Setting],  # of one device and number of threads, sorted
     budget_s: float,  # for each network in each setting
+    with_control: bool,  # also where it is not asked for, if no network can run
     say: Say,
 ) -> Iterator[_Bound]:
     """Load each network once on each backend and precision, and bind it to each batch size."""
@@ -186,7 +192,8 @@ def _bind(
     for (backend, precision), members in groupby(settings, key=lambda item: (item.backend, item.precision)):
         first, *others = members
         say(f"{backend}:{precision}")
-        loaded, control = load(reference, first), load(copy_network(reference), first)
+        loaded = load(reference, first)
+        control = load(copy_network(reference), first) if with_control else None
         executables: list[Executable | None] = []
         failed: list[str] = []
         for index, network in enumerate(networks):
@@ -201,7 +208,7 @@ def _bind(
         pool = backend if BACKENDS[backend].shared_thread_pool else ""
         for setting in (first, *others):
             inputs = random_like(example, setting.batch_size, generator)
-            run, of_control = loaded.bind(inputs), control.bind(inputs)
+            run = loaded.bind(inputs)
             calls: dict[int, Call] = {}
             errors = list(failed)
             for index, executable in enumerate(executables):
@@ -210,7 +217,10 @@ def _bind(
                         calls[index] = executable.bind(inputs)
                     except BackendError as problem:  # it takes no batch of that size, say
                         errors[index] = str(problem)
-            group = ReferenceGroup(run, [*calls.values(), of_control], budget_s, [pool] * (len(calls) + 2))
+            candidates = list(calls.values())
+            if control is not None or not candidates:
+                candidates.append((control or load(copy_network(reference), first)).bind(inputs))
+            group = ReferenceGroup(run, candidates, budget_s, [pool] * (len(candidates) + 1))
             yield _Bound(setting, group, tuple(calls), tuple(errors))
 
 

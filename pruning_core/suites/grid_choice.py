@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -13,8 +13,10 @@ from pruning_core.suites.options import AXES, SINGLE_OPTIONS
 
 if TYPE_CHECKING:
     from pruning_core.config.grid import Grid
+    from pruning_core.workspace import Workspace
 
 _GRID = pytest.StashKey["Grid"]()
+_SEARCHED_IN = pytest.StashKey["Workspace"]()
 
 NOTHING_NAMED = (
     "nothing is measured: no grid and no model is named. Name one (--grid quick, --model my_nets:build), or "
@@ -61,10 +63,10 @@ def grid_path(config: pytest.Config) -> Path:
 
 
 def grid_of(config: pytest.Config) -> Grid:
-    """Return the grid of this run; read once, every name in it looked up.
+    """Return the grid of this run; read once, every name looked up, ratios found where it has targets.
 
     Raises:
-        OptionError: If an option or the file has an invalid value.
+        OptionError: If an option or the file has an invalid value, or no target can be met.
     """
     if _GRID not in config.stash:
         from pruning_core.suites.opening import load_grid
@@ -75,8 +77,42 @@ def grid_of(config: pytest.Config) -> Grid:
         grid = load_grid(grid_path(config), options)
         if options["devices"]:
             check_devices(grid.devices)
-        config.stash[_GRID] = grid
+        config.stash[_GRID] = _search(grid, config) if grid.targets else grid
     return config.stash[_GRID]
+
+
+def _search(grid: Grid, config: pytest.Config) -> Grid:
+    """Return a grid with the ratios that meet its targets: tests are named by them."""
+    from pruning_core.progress import ProgressDisplay
+    from pruning_core.suites.opening import new_workspace
+    from pruning_core.suites.target_search import Search, search_grid
+
+    display = ProgressDisplay(uncaptured=uncaptured(config))
+    folders = (folder_option(config, "--store"), folder_option(config, "--data-root"))
+    workspace = new_workspace(grid, *folders, config.getoption("--download"), display)
+    config.stash[_SEARCHED_IN] = workspace
+    # A worker of xdist takes what the first of them found: else each might find another ratio.
+    again = config.getoption("--search-again") and not hasattr(config, "workerinput")
+    return search_grid(grid, workspace, Search(workspace.store.root, display, again))
+
+
+def searched_workspace(config: pytest.Config) -> Workspace | None:
+    """Return the workspace in which ratios were found; None where none were looked for."""
+    return config.stash.get(_SEARCHED_IN, None)
+
+
+def folder_option(config: pytest.Config, option: str) -> Path | None:
+    """Return the folder that an option names; None where it is not given."""
+    value = config.getoption(option)
+    return Path(value) if value else None
+
+
+def uncaptured(config: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
+    """Return what lets output through while pytest captures it."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        return nullcontext
+    return cast("Callable[[], AbstractContextManager[None]]", capture.global_and_fixture_disabled)
 
 
 def _note_project_folders(config: pytest.Config) -> None:

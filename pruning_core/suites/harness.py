@@ -30,6 +30,7 @@ from pruning_core.suites.cell_fields import (
 from pruning_core.suites.latency_fields import contention_fields, efficiency_fields, timing_fields
 from pruning_core.suites.latency_session import LatencySession
 from pruning_core.suites.model_cache import ModelCache
+from pruning_core.suites.target_fields import cost_target_fields, latency_target_fields
 from pruning_core.suites.time_budget import TimeBudget
 from pruning_core.suites.training_speed import time_training
 from pruning_core.suites.wrapped_calls import WrapCall
@@ -114,6 +115,7 @@ class Harness:
             train_s=metrics.train_s,
             train_overhead_s=metrics.train_overhead_s,
             epochs=epochs,
+            **cost_target_fields(self.grid, variant, metrics, self.models.checkpoint(variant.dense).metrics),
         )
 
     def accuracy_record(self, cell: Cell, threshold: Threshold | None) -> Record:
@@ -187,6 +189,7 @@ class Harness:
         if cell.is_control:
             self.controls.append(record)
         record["contaminated"] = record["contaminated"] or bool(self.control_problem())
+        record |= latency_target_fields(self.grid, cell, record)
         if record["contention"]:
             self.contended_records.append(record)
         return record, list(measured.timing.candidate_s)

@@ -15,7 +15,12 @@ from pruning_core.suites.validate import validate_grid
 from pruning_core.workspace import Workspace
 
 # Option → the fields of a grid that it replaces, where they are called otherwise.
-_FIELDS = {"seed": ("train.seed", "fine_tune.seed"), "target_error": ("latency.target_error",)}
+_FIELDS = {
+    "seed": ("train.seed", "fine_tune.seed"),
+    "target_error": ("latency.target_error",),
+    "on": ("target_on",),
+    "batch_size": ("target_batch_size",),
+}
 
 
 def load_grid(path: Path, options: Mapping[str, Any]) -> Grid:
@@ -47,6 +52,7 @@ def open_workspace(
     data_root: Path | None = None,
     download: bool = False,
     display: ProgressDisplay,
+    opened: Workspace | None = None,
 ) -> Workspace:
     """Open the store and the datasets for a grid, and show what a user should know before the work.
 
@@ -59,6 +65,7 @@ def open_workspace(
         data_root: Where torchvision's datasets lie; None: in the store.
         download: Whether a dataset may be downloaded.
         display: Shows lines and progress.
+        opened: The one of a search for its ratios: what that has read is not read again.
 
     Raises:
         OptionError: If two datasets are one folder.
@@ -66,9 +73,16 @@ def open_workspace(
     """
     if renamed := explain_labels(grid.data):
         display.say(renamed)
-    store = Store(root or default_root(), notify=display.say)
-    workspace = Workspace(store, display, data_root, download, pictures=grid)
+    workspace = opened or new_workspace(grid, root, data_root, download, display)
     if own_ratios and (note := explain_other_chain(path, grid)):
         display.say(note)
     workspace.before_first_training = lambda: announce(variants, grid, workspace)
     return workspace
+
+
+def new_workspace(
+    grid: Grid, root: Path | None, data_root: Path | None, download: bool, display: ProgressDisplay
+) -> Workspace:
+    """Open the store and the datasets alone, for a grid whose ratios are not known yet."""
+    store = Store(root or default_root(), notify=display.say)
+    return Workspace(store, display, data_root, download, pictures=grid)

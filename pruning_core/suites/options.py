@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pruning_core.config.target_kinds import KINDS
+
 # Option → the field of the grid it replaces.
 AXES = {
     "model": "networks, separated by commas",
@@ -25,6 +27,8 @@ PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
 SINGLE_OPTIONS = (
     *("task", "weights", "strip_prefix", "new_head"),
     *("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed"),
+    *KINDS,
+    *("on", "batch_size"),
 )
 """Options of one value that replace a field of the grid (see `opening.py`), beside its axes."""
 
@@ -48,6 +52,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},
     "--ratio-of": {"metavar": "LIST", "help": "layers with a ratio of their own: layer4.*=0.8,head=0.2"},
+    **{
+        f"--{key.replace('_', '-')}": {"metavar": "LIST", "help": f"in place of ratios: {kind.allowed}"}
+        for key, kind in KINDS.items()
+    },
+    "--on": {"metavar": "BACKEND", "help": "where speed-ups and latencies of targets are met: openvino:int8"},
+    "--batch-size": {"type": int, "metavar": "N", "help": "and on how many examples in a call (default: 1)"},
+    "--search-again": {
+        "action": "store_true",
+        "help": "look for the ratios of targets again, whatever was found before",
+    },
     "--image-size": {
         "metavar": "N|HxW",
         "help": "pictures of a folder are resized and cropped to this, as torchvision's references do",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pruning_core.suites.cell_tests import planned_cells, planned_variants
-from pruning_core.suites.grid_choice import grid_of, grid_path
+from pruning_core.suites.grid_choice import folder_option, grid_of, grid_path, searched_workspace, uncaptured
 from pruning_core.suites.steps import not_timed_reason
 from pruning_core.suites.user_errors import exit_on_user_error
 from pruning_core.suites.wrapped_calls import WRAP_CALL
@@ -35,8 +33,8 @@ def harness_of(config: pytest.Config) -> Harness:
         from pruning_core.suites.harness import Harness
         from pruning_core.suites.opening import open_workspace
 
-        uncaptured = _uncaptured(config)
-        with uncaptured(), suppress(OSError):
+        shown = uncaptured(config)
+        with shown(), suppress(OSError):
             keep_traces_on(os.dup(2))
         with exit_on_user_error():
             workspace = open_workspace(
@@ -44,10 +42,11 @@ def harness_of(config: pytest.Config) -> Harness:
                 grid_path(config),
                 variants=planned_variants(config),
                 own_ratios=bool(config.getoption("pruning_ratios")),
-                root=_folder(config, "--store"),
-                data_root=_folder(config, "--data-root"),
+                root=folder_option(config, "--store"),
+                data_root=folder_option(config, "--data-root"),
                 download=config.getoption("--download"),
-                display=ProgressDisplay(uncaptured=uncaptured),
+                display=ProgressDisplay(uncaptured=shown),
+                opened=searched_workspace(config),
             )
             config.stash[_HARNESS] = Harness(
                 grid_of(config),
@@ -57,16 +56,3 @@ def harness_of(config: pytest.Config) -> Harness:
                 config.stash.get(WRAP_CALL, None),
             )
     return config.stash[_HARNESS]
-
-
-def _folder(config: pytest.Config, option: str) -> Path | None:
-    value = config.getoption(option)
-    return Path(value) if value else None
-
-
-def _uncaptured(config: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
-    """Return what lets output through while pytest captures it."""
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is None:
-        return nullcontext
-    return cast("Callable[[], AbstractContextManager[None]]", capture.global_and_fixture_disabled)

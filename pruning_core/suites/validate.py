@@ -42,6 +42,37 @@ def validate_grid(grid: Grid) -> None:
         grid.method_spec(method)
     for item in grid.backends:
         check_backend(*parse_backend(item))
+    check_targets(grid)
+
+
+def check_targets(grid: Grid) -> None:
+    """Refuse targets that no ratio alone can answer, before anything is built.
+
+    Raises:
+        OptionError: In one line.
+        UnknownNameError: If there is no such backend.
+    """
+    if not grid.targets:
+        return
+    if grid.scope == "global":
+        raise OptionError(
+            "targets need local scope: with global scope the widths depend on the trained weights, and are "
+            "not known before; take --scope local, or name --ratios"
+        )
+    for name in grid.method:
+        if find_method(name).masks:
+            raise OptionError(
+                f"{name} keeps every width and sets weights to zero: no ratio of it is faster or smaller; "
+                "take a method that cuts channels, such as magnitude"
+            )
+    if grid.target_on:
+        check_backend(*parse_backend(grid.target_on))
+        for axis, values in (("devices", grid.devices), ("threads", grid.threads)):
+            if len(values) > 1:
+                raise OptionError(
+                    f"{axis}: a target of time is met on one of them; got {', '.join(map(str, values))}. "
+                    f"Name one with --{axis}"
+                )
 
 
 def check_scope(method: str, scope: str) -> None:

@@ -1,0 +1,72 @@
+"""The shapes that a network can be pruned to: which ratios make a difference, and the network at each.
+
+With local scope the widths depend on the ratio alone, so an untrained network has the shape of a trained one.
+"""
+
+import math
+from functools import cached_property, lru_cache
+
+from torch import nn
+
+from pruning_core.config.spec import MethodSpec
+from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs
+from pruning_core.pruning.step import extent_of, prune
+
+DIGITS = 3
+"""Decimals of a ratio that is looked for: no finer, so that two searches find the same one more often."""
+
+KEPT_NETWORKS = 8
+"""Pruned networks that stay in memory: what is looked at closely was looked at before."""
+
+TRIED_RATIO = 0.5
+"""A network is pruned to this once, to learn the widths of its layers."""
+
+Shape = tuple[tuple[str, tuple[int, ...]], ...]
+"""Names and sizes of all tensors of a network: of two networks of one shape one need be timed."""
+
+
+class PrunedShapes:
+    """One network, pruned from dense to any ratio, untrained."""
+
+    def __init__(self, dense: nn.Module, method: MethodSpec, example: Inputs) -> None:
+        """Prepare.
+
+        Args:
+            dense: Untrained, on the CPU; it stays as it is.
+            method: Structured, with local scope.
+            example: What the network takes, of one example.
+        """
+        self.dense, self.example = dense, example
+        self._method = method.model_copy(update={"schedule": "one-shot"})
+        self._kept = lru_cache(KEPT_NETWORKS)(self._pruned)
+
+    @cached_property
+    def ratios(self) -> list[float]:
+        """The ratios at which a layer gets narrower, rising, rounded up; the first one is 0, dense.
+
+        Raises:
+            PruningError: If nothing in the network can be pruned.
+        """
+        network = copy_network(self.dense)
+        plan = prune(network, self.dense, self._method, TRIED_RATIO, self.example, seed=0)
+        step = self._method.round_to
+        widths = {dense for name, dense in plan.dense_widths.items() if plan.widths[name] < dense}
+        kept = {(width, kept) for width in widths for kept in range(step, width, step)}
+        scale = 10**DIGITS
+        found = {math.ceil((1 - kept / width) * scale - 1e-6) / scale for width, kept in kept}
+        return [0.0, *sorted(ratio for ratio in found if 0 < ratio < 1)]
+
+    def network(self, ratio: float) -> tuple[nn.Module, Shape]:
+        """Return the network at a ratio, and its shape.
+
+        Raises:
+            PruningError: If it cannot be pruned so far.
+        """
+        return self._kept(ratio)
+
+    def _pruned(self, ratio: float) -> tuple[nn.Module, Shape]:
+        network = copy_network(self.dense)
+        if ratio > 0:
+            prune(network, self.dense, self._method, ratio, self.example, seed=0)
+        return network, tuple(sorted(extent_of(network).shapes.items()))

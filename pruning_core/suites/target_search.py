@@ -1,0 +1,171 @@
+"""Turn the targets of a grid into ratios: search, or take what was found before; say what was found."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import nn
+
+from pruning_core.backends import BACKENDS, check_device
+from pruning_core.config.cells import DENSE, Variant, dataset_labels
+from pruning_core.config.grid import Grid
+from pruning_core.config.parse import parse_backend
+from pruning_core.config.searched_grid import FoundRatio, SearchedGrid
+from pruning_core.config.spec import MethodSpec, ModelSpec
+from pruning_core.config.target_kinds import Target
+from pruning_core.errors import OptionError, UnavailableError
+from pruning_core.models.inputs import Inputs, tensors_of
+from pruning_core.progress import ProgressDisplay
+from pruning_core.pruning import find_method
+from pruning_core.pruning.step import extent_of
+from pruning_core.shapes.pruned import PrunedShapes
+from pruning_core.shapes.targets import SEARCH_VERSION, TimeShapes, find_for_counts, find_for_times, time_in
+from pruning_core.shapes.timing import Setting
+from pruning_core.store.found_ratios import FoundRatios, Question
+from pruning_core.system.machine import describe_machine
+from pruning_core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where what is found is kept, who is told, and whether to look again."""
+
+    root: Path  # of the store
+    display: ProgressDisplay
+    again: bool = False  # what was found before does not count
+    time: TimeShapes = time_in  # another one in tests
+
+
+def search_grid(grid: Grid, workspace: Workspace, search: Search) -> Grid:
+    """Return the grid with ratios in place of its targets; as it is where it has none.
+
+    Args:
+        grid: Checked by `validate_grid`.
+        workspace: Has the datasets and tasks.
+        search: Where and how.
+
+    Raises:
+        OptionError: If no target can be met; it says what can.
+        BackendError: If the backend cannot run a network.
+    """
+    if not grid.targets:
+        return grid
+    labels = dataset_labels(grid.data)
+    found: list[tuple[tuple[str, str, str], FoundRatio]] = []
+    for model in grid.model:
+        for data in grid.data:
+            task = workspace.task(Variant(model, data, DENSE, 0.0, labels[data], grid.task))
+            for name in grid.method:
+                method = grid.method_spec(name)
+                spec, dense = task.model_spec(model), task.build(model)
+                label = ", ".join([model, *([labels[data]] if len(grid.data) > 1 else []), name])
+                for item in search_network(grid, spec, dense, task.one(), method, label, search):
+                    found.append(((model, data, name), item))
+    require_reached([item for _, item in found])
+    return SearchedGrid.of(grid, tuple(found))
+
+
+def search_network(
+    grid: Grid,
+    spec: ModelSpec,
+    dense: nn.Module,
+    example: Inputs,
+    method: MethodSpec,
+    label: str,
+    search: Search,
+) -> list[FoundRatio]:
+    """Find the ratios that meet a grid's targets for one network and method, and say each.
+
+    Args:
+        grid: Has the targets, and where those of time are to be met.
+        spec: Of the network.
+        dense: The network, untrained.
+        example: What it takes, of one example.
+        method: How it is pruned.
+        label: Both in words.
+        search: Where and how.
+    """
+    shapes = PrunedShapes(dense, method, example)
+    kept = FoundRatios(search.root, search.display.say)
+    setting = setting_of(grid)
+    found: dict[Target, tuple[FoundRatio, bool]] = {}
+    for timed in (True, False):
+        targets = [target for target in grid.targets if target.kind.timed == timed]
+        if not targets:
+            continue
+        question = _question(spec, shapes, method, setting if timed else None)
+        with kept.searching(question):
+            known = {} if search.again else kept.load(question)
+            missing = [target for target in targets if target not in known]
+            if missing and timed:
+                assert setting is not None
+                _check_available(setting)
+                new = find_for_times(shapes, missing, setting, search.display, label, search.time)
+            else:
+                new = find_for_counts(shapes, missing) if missing else []
+            if new:
+                kept.keep(question, new)
+        found |= {target: (known[target], True) for target in targets if target in known}
+        found |= {item.target: (item, False) for item in new}
+    for item, before in found.values():
+        search.display.say(f"{label}: {describe(item, before)}")
+    return [item for item, _ in found.values()]
+
+
+def setting_of(grid: Grid) -> Setting | None:
+    """Return where targets of time are to be met; None where there are none."""
+    if not grid.target_on:
+        return None
+    backend, precision = parse_backend(grid.target_on)
+    return Setting(backend, precision, grid.target_batch_size or 1, grid.devices[0], grid.threads[0])
+
+
+def describe(found: FoundRatio, before: bool = False) -> str:
+    """Say in a line which ratio meets a target, or that none does and what comes nearest."""
+    says = f"{found.wanted}: {found.how} gives {found.got}"
+    if not found.reached:
+        says = f"{found.wanted} is out of reach: {found.how} gives {found.got}, and nothing comes nearer"
+    if found.contention:
+        says += f"; timed while other work disturbed it ({found.contention})"
+    return f"{says} (found before: --search-again looks again)" if before else says
+
+
+def require_reached(found: Sequence[FoundRatio]) -> None:
+    """Raise where no target at all can be met.
+
+    Raises:
+        OptionError: With what comes nearest to each.
+    """
+    if not any(item.reached for item in found):
+        lines = "\n  ".join(dict.fromkeys(describe(item) for item in found))
+        raise OptionError(
+            f"no target can be met; ask for less, for another backend or batch size, or round widths less "
+            f"(round_to)\n  {lines}"
+        )
+
+
+def _check_available(setting: Setting) -> None:
+    check_device(setting.device)
+    reason = BACKENDS[setting.backend].unavailable_reason(setting.precision, setting.device)
+    if reason is not None:
+        raise UnavailableError(
+            f"target_on: {setting.backend}:{setting.precision} cannot run on {setting.device} here: {reason}"
+        )
+
+
+def _question(spec: ModelSpec, shapes: PrunedShapes, method: MethodSpec, setting: Setting | None) -> Question:
+    """Return all that what is found depends on: no weights, and no order of ratios."""
+    dense = json.dumps(sorted(extent_of(shapes.dense).shapes.items()))
+    where = {} if setting is None else asdict(setting)
+    return {
+        "search": SEARCH_VERSION,
+        "machine": describe_machine(setting.threads)["fingerprint"] if setting is not None else "",
+        "setting": where,
+        "model": spec.model_copy(update={"weights_sha256": "", "new_head": False}).model_dump(mode="json"),
+        "dense": hashlib.sha256(dense.encode()).hexdigest(),
+        "inputs": [list(tensor.shape) for tensor in tensors_of(shapes.example)],
+        "method": method.model_copy(update={"schedule": "one-shot"}).model_dump(mode="json"),
+        "library": find_method(method.name).library_version(),
+    }
