@@ -30,7 +30,9 @@ class FoundRatio:
         """What the ratio gives in words, with its interval."""
         words = self.target.kind.words
         if not self.setting:
-            return words(float(f"{self.value:.4g}" if self.target.factor else f"{self.value:.6g}"), self.target.factor)
+            return words(
+                float(f"{self.value:.4g}" if self.target.factor else f"{self.value:.6g}"), self.target.factor
+            )
         shown = words(float(f"{self.value:.3g}"), self.target.factor)
         return f"{shown} [{self.low:.3g}, {self.high:.3g}]"
 

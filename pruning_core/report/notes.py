@@ -12,6 +12,7 @@ from pruning_core.records.cuts import (
     whole_alike,
 )
 from pruning_core.records.fields import Record
+from pruning_core.records.target_lines import target_lines
 from pruning_core.report.run_index import RunIndex
 from pruning_core.report.subject import Subject
 
@@ -67,6 +68,12 @@ def cut_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
             f"{len(notes) - MAX_CUT_NOTES} more notes on what the proofs found and on groups kept whole: "
             "csv and json hold all."
         )
+
+
+def target_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
+    """Say which targets the ratios were found for, and whether they are met."""
+    records = index.records_of(subject, device)
+    yield from (f"{line}." for line in target_lines(records, named=False))
 
 
 def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:

@@ -16,7 +16,14 @@ from pruning_core.report.estimate import (
     score_estimate_of,
     speedup_of,
 )
-from pruning_core.report.notes import batch_notes, coverage_note, cut_notes, roofline_note, run_notes
+from pruning_core.report.notes import (
+    batch_notes,
+    coverage_note,
+    cut_notes,
+    roofline_note,
+    run_notes,
+    target_notes,
+)
 from pruning_core.report.run_index import REFERENCE, BackendPrecision, RunIndex
 from pruning_core.report.subject import Subject
 from pruning_core.report.table import (
@@ -99,8 +106,8 @@ def _main_table(index: RunIndex, subject: Subject, device: str, costs: Mapping[s
     title = f"{subject.title}{device_text}: {index.name}"
     name = " ".join(backend)
     times = [f"times and speed-ups: {name}, paired with the dense model."] if batch_sizes else []
-    cuts = cut_notes(index, subject, device)
-    notes = (*batch_notes(batch_sizes), *times, *cuts, *run_notes(index, subject, device))
+    found = (*target_notes(index, subject, device), *cut_notes(index, subject, device))
+    notes = (*batch_notes(batch_sizes), *times, *found, *run_notes(index, subject, device))
     return _table(title, columns, rows, index.records_of(subject, device), notes)
 
 

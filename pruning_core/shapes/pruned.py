@@ -43,7 +43,7 @@ class PrunedShapes:
 
     @cached_property
     def ratios(self) -> list[float]:
-        """The ratios at which a layer gets narrower, rising, rounded up; the first one is 0, dense.
+        """The smallest ratios at which a layer gets narrower, rising; the first one is 0, dense.
 
         Raises:
             PruningError: If nothing in the network can be pruned.
@@ -52,10 +52,11 @@ class PrunedShapes:
         plan = prune(network, self.dense, self._method, TRIED_RATIO, self.example, seed=0)
         step = self._method.round_to
         widths = {dense for name, dense in plan.dense_widths.items() if plan.widths[name] < dense}
-        kept = {(width, kept) for width in widths for kept in range(step, width, step)}
+        asked = {(width, kept) for width in widths for kept in range(2 * step, width + 1, step)}
         scale = 10**DIGITS
-        found = {math.ceil((1 - kept / width) * scale - 1e-6) / scale for width, kept in kept}
-        return [0.0, *sorted(ratio for ratio in found if 0 < ratio < 1)]
+        # What is asked for is rounded down: the next width begins just beyond a ratio that gives a whole one.
+        found = {(math.floor((1 - kept / width) * scale + 1e-6) + 1) / scale for width, kept in asked}
+        return [0.0, *sorted(ratio for ratio in found if ratio < 1)]
 
     def network(self, ratio: float) -> tuple[nn.Module, Shape]:
         """Return the network at a ratio, and its shape.

@@ -20,7 +20,7 @@ from pruning_core.config.searched_grid import FoundRatio
 from pruning_core.config.target_kinds import Target
 from pruning_core.errors import DamagedCheckpointError, StoreError
 from pruning_core.files.atomic import replace_synced
-from pruning_core.store.files import read_regular, to_json, write_errors
+from pruning_core.store.files import parse_object, read_regular, to_json, write_errors
 
 Question = Mapping[str, Any]
 """All that what is found depends on, as JSON holds it."""
@@ -39,9 +39,9 @@ class FoundRatios:
         """Return what was found for a question so far; a damaged file counts as nothing, and is said."""
         path = self._path(question)
         try:
-            content = json.loads(read_regular(path)) if path.exists() else {"found": []}
+            content = parse_object(read_regular(path), path.name) if path.exists() else {"found": []}
             found = _FOUND.validate_python(content["found"])
-        except (ValueError, KeyError, TypeError, ValidationError, DamagedCheckpointError):
+        except (KeyError, ValidationError, DamagedCheckpointError):
             self._notify(f"{path} does not hold what was found for a target; searching again")
             return {}
         return {item.target: item for item in found}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pruning_core.records.fields import Record
+from pruning_core.records.target_lines import target_lines
 from pruning_core.suites.grid_choice import NOTHING_NAMED
 from pruning_core.suites.results import json_target
 from pruning_core.suites.steps import CONTAMINATED, NOT_TIMED, not_timed_reason
@@ -15,6 +16,7 @@ from pruning_core.suites.summary_scores import Summary
 from pruning_core.suites.summary_table import summary_fields, summary_table
 
 if TYPE_CHECKING:
+    from pruning_core.config.grid import Grid
     from pruning_core.suites.harness import Harness
 
 _ATTRIBUTE = "pruning_bench_summary"
@@ -49,12 +51,25 @@ def summarize(
     if harness is not None and harness.control_problem():
         summaries = [{**s, "contaminated": True} if "contaminated" in s else s for s in summaries]
     lines = summary_table(summaries)
+    lines += target_lines(summaries, named=True)
+    if harness is not None:
+        lines += out_of_reach(harness.grid)
     if lines:
         lines += [*_where_all_is(terminalreporter.config), ""]
     lines += [*explain_skipped(terminalreporter), *not_written]
     if harness is not None:
         lines += summarize_times(harness, took_s)
     return lines
+
+
+def out_of_reach(grid: Grid) -> Iterator[str]:
+    """Yield a line for each target of a run that no ratio meets."""
+    from pruning_core.config.searched_grid import SearchedGrid
+
+    if isinstance(grid, SearchedGrid):
+        for (model, _, method), item in grid.found:
+            if not item.reached:
+                yield f"target {item.wanted}: out of reach ({model} {method} {item.how} gives {item.got})"
 
 
 def _where_all_is(config: pytest.Config) -> Iterator[str]:

@@ -30,6 +30,7 @@ FIELDS = (
     *("batch_size", "speedup", "speedup_low", "speedup_high", "latency_ms", "step_ms", "accuracy"),
     *("accuracy_drop", "macs", "macs_products", "macs_torch_pruning", "params", "is_control"),
     *("contaminated", "proof", "groups_kept_whole", "score", "score_name", "score_better", "score_drop"),
+    *("target", "target_met", "target_reached"),
 )
 """Fields of a record that the table needs: all that travels from a worker of xdist."""
 

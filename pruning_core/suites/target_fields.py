@@ -13,12 +13,10 @@ from pruning_core.config.parse import parse_backend
 from pruning_core.config.searched_grid import FoundRatio, SearchedGrid
 from pruning_core.records.fields import Record
 from pruning_core.records.mac_counts import counted_alike, counts_of
+from pruning_core.records.target_lines import SEPARATOR
 from pruning_core.records.targets import INCONCLUSIVE, judge_target
 from pruning_core.store.checkpoint import Metrics
 from pruning_core.suites.cell_fields import mac_fields
-
-SEPARATOR = "; "
-"""Between targets that one ratio meets."""
 
 
 def cost_target_fields(grid: Grid, variant: Variant, metrics: Metrics, dense: Metrics) -> dict[str, Any]:
