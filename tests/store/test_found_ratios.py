@@ -26,7 +26,7 @@ def kept(tmp_path):
 
 
 def test_what_was_found_is_found_again_beside_other_targets(kept):
-    """Targets are added to a question; a target that is found anew is replaced."""
+    """Targets are added to a question; a target that is found again is replaced."""
     assert kept.load(QUESTION) == {}
     kept.keep(QUESTION, [found(TWO, 0.3)])
     kept.keep(QUESTION, [found(FOUR, 0.5)])

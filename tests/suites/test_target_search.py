@@ -117,7 +117,7 @@ def test_a_busy_machine_is_said_each_time(searched):
 
 
 def test_a_damaged_store_of_ratios_is_searched_again(searched, tmp_path):
-    """What cannot be read is said and found anew."""
+    """What cannot be read is said and found again."""
     searched()
     for path in (tmp_path / "store" / "targets").glob("*.json"):
         path.write_text("{")
