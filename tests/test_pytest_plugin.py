@@ -13,6 +13,7 @@ import pytest
 import sklearn.datasets  # noqa: F401
 
 import pruning_core.backends.eager
+import pruning_core.shapes.targets
 import pruning_core.suites.harness
 import pruning_core.suites.validate
 import pruning_core.system.machine
@@ -24,6 +25,7 @@ from pruning_core.records.run import read_run
 from pruning_core.selftest.latency_trials import with_extra_work
 from pruning_core.suites.latency_session import LatencySession
 from tests.helpers.factories import write_user_model
+from tests.helpers.target_times import NoisyTimer
 
 ROOT = Path(__file__).parent.parent
 OF_A_USER = ROOT / "pruning_core" / "user_code" / "README.md"
@@ -412,3 +414,48 @@ def test_a_plugin_can_change_what_is_timed(suites, pytester):
     suites("-p", "wrapping", "-k", "latency", "--backends=eager", "--batch-sizes=1").assert_outcomes(passed=2)
     cells = {r["cell"] for r in records(pytester)}
     assert {path.name for path in (pytester.path / "wrapped").iterdir()} == cells
+
+
+def test_targets_become_ratios_of_the_grid(suites, pytester):
+    """Cells have the ratios found; records and the end say whether targets are met; once found, not sought."""
+    arguments = ("--target-macs=2x,900x", "--backends=eager", "-k", "cost or latency")
+    result = suites(*arguments)
+    shown = result.stderr.str() + result.stdout.str()
+    assert "2x fewer MACs: ratio 0." in shown
+    assert "900x fewer MACs is out of reach" in shown
+    judged = [record for record in records(pytester) if "target" in record]
+    assert [(r["suite"], r["target"], r["target_met"]) for r in judged] == [("cost", "2x fewer MACs", "met")]
+    result.stdout.fnmatch_lines(["target 2x fewer MACs: met (plugin_nets:tiny_model digits magnitude ratio*"])
+    result.stdout.fnmatch_lines(
+        ["target 900x fewer MACs: out of reach (plugin_nets:tiny_model magnitude ratio*"]
+    )
+    result = suites(*arguments)
+    assert "found before: --search-again looks again" in result.stderr.str() + result.stdout.str()
+    again = [record for record in records(pytester) if "target" in record]
+    assert [r["key"] for r in again] == [r["key"] for r in judged]
+
+
+def test_a_target_of_time_is_judged_where_it_is_to_be_met(suites, pytester, monkeypatch):
+    """The setting of a target is a cell, whatever the grid has; the made checkpoint is what is judged."""
+    timer = NoisyTimer()
+
+    def made_up(reference, networks, example, settings, options, *, with_control, advance):
+        return [timer(reference, networks, example, settings[0], with_control, advance)]
+
+    monkeypatch.setattr(pruning_core.shapes.targets, "time_shapes", made_up)
+    result = suites("--target-speedup=2", "--on=eager:bf16", "--batch-size=2", "-k", "latency")
+    assert result.ret == 0
+    judged = [record for record in records(pytester) if "target" in record]
+    assert [(r["backend"], r["precision"], r["batch_size"]) for r in judged] == [("eager", "bf16", 2)]
+    assert judged[0]["target"].startswith("2x on eager:bf16, batch 2")
+    assert judged[0]["target_met"] in ("met", "missed", "inconclusive")
+    reached = float(f"{judged[0]['speedup']:.3g}")
+    assert judged[0]["target_reached"].startswith(f"{reached:g}x [")
+    assert "target 2x on eager:bf16, batch 2" in result.stdout.str()
+
+
+def test_targets_beside_ratios_are_refused(suites):
+    """One line, before anything is searched."""
+    result = suites("--target-macs=2x", "--ratios=0.5")
+    assert result.ret == 2
+    assert "ratios and target_macs: give one of them" in result.stderr.str() + result.stdout.str()
