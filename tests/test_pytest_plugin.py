@@ -417,7 +417,7 @@ def test_a_plugin_can_change_what_is_timed(suites, pytester):
 
 
 def test_targets_become_ratios_of_the_grid(suites, pytester):
-    """Cells have the ratios found; records and the end say whether targets are met; once found, not sought."""
+    """Cells have the ratios found; records and the end say whether targets are met; no second search."""
     arguments = ("--target-macs=2x,900x", "--backends=eager", "-k", "cost or latency")
     result = suites(*arguments)
     shown = result.stderr.str() + result.stdout.str()

@@ -105,6 +105,10 @@ def with_found_ratios(
 
     check_targets(grid)
     if not grid.targets:
+        if search_again():
+            from pruning_core.suites.target_search import require_targets
+
+            require_targets(again=True)
         return grid
     (model, *others), (name, *further) = grid.model, grid.method
     if others or further or any(sign in model for sign in "*?["):

@@ -48,7 +48,8 @@ def _projects(config: pytest.Config) -> list[Path]:
 
 def asks_for_a_grid(config: pytest.Config) -> bool:
     """Return whether any option replaces part of the grid, valid or not."""
-    return any(config.getoption(f"pruning_{name}") is not None for name in ("grid", *AXES, *SINGLE_OPTIONS))
+    named = any(config.getoption(f"pruning_{name}") is not None for name in ("grid", *AXES, *SINGLE_OPTIONS))
+    return named or bool(config.getoption("--search-again"))
 
 
 def grid_path(config: pytest.Config) -> Path:
@@ -77,7 +78,8 @@ def grid_of(config: pytest.Config) -> Grid:
         grid = load_grid(grid_path(config), options)
         if options["devices"]:
             check_devices(grid.devices)
-        config.stash[_GRID] = _search(grid, config) if grid.targets else grid
+        sought = grid.targets or config.getoption("--search-again")
+        config.stash[_GRID] = _search(grid, config) if sought else grid
     return config.stash[_GRID]
 
 

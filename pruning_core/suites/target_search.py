@@ -47,10 +47,11 @@ def search_grid(grid: Grid, workspace: Workspace, search: Search) -> Grid:
         search: Where and how.
 
     Raises:
-        OptionError: If no target can be met; it says what can.
+        OptionError: If no target can be met; it says what can. If it is to look again, without a target.
         BackendError: If the backend cannot run a network.
     """
     if not grid.targets:
+        require_targets(search.again)
         return grid
     labels = dataset_labels(grid.data)
     found: list[tuple[tuple[str, str, str], FoundRatio]] = []
@@ -112,6 +113,18 @@ def search_network(
     for item, before in found.values():
         search.display.say(f"{label}: {describe(item, before)}")
     return [item for item, _ in found.values()]
+
+
+def require_targets(again: bool) -> None:
+    """Refuse to look again where there is nothing to look for.
+
+    Raises:
+        OptionError: In one line.
+    """
+    if again:
+        raise OptionError(
+            "--search-again: there is no target to search a ratio for; name one, --target-macs 4x"
+        )
 
 
 def setting_of(grid: Grid) -> Setting | None:

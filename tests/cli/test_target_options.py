@@ -71,6 +71,7 @@ def test_nothing_in_reach_is_exit_code_2(run, tmp_path):
         (("--target-macs", "4x", "--scope", "global"), "targets need local scope"),
         (("--target-macs", "4x", "--method", "unstructured-l1"), "unstructured-l1 keeps every width"),
         (("--target-macs", "few"), "target_macs: a count, as 50M"),
+        (("--search-again",), "--search-again: there is no target"),
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "prepare"])
