@@ -71,5 +71,7 @@ def without_replaced(content: Mapping[str, Any], given: Mapping[str, Any]) -> Ma
         given: Options by the names of their fields.
     """
     targets = [key for key in KINDS if key in given]
-    gone = {*KINDS, "ratios"} if targets else {*KINDS, "target_on", "target_batch_size"}
+    gone = {*KINDS, "ratios"} if targets else {*KINDS}
+    if not any(KINDS[key].timed for key in targets):
+        gone |= {"target_on", "target_batch_size"}
     return {k: v for k, v in content.items() if k not in gone} if targets or "ratios" in given else content

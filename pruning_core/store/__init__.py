@@ -7,6 +7,7 @@
     <root>/locks/<key>.lock                held by the one process that makes a checkpoint
     <root>/temporary/<key>-*/              being written; leftovers of killed processes
     <root>/attempts/                       what is being made (`attempts.py`)
+    <root>/targets/                        ratios that were found for targets (`found_ratios.py`)
 
 `spec.json` holds the spec and the hashes of the other three files. Nothing is ever unpickled. Only what was
 read whole and is wrong is quarantined; what cannot be read just now, or is of another version, stays.

@@ -28,7 +28,8 @@ def cost_target_fields(grid: Grid, variant: Variant, metrics: Metrics, dense: Me
         if target.factor:
             value = _factor(target.key, metrics, dense)
         over = value / target.amount if target.factor else target.amount / max(value, 1e-9)
-        text = target.kind.words(float(f"{value:.6g}"), target.factor)
+        digits = 4 if target.factor else 6
+        text = target.kind.words(float(f"{value:.{digits}g}"), target.factor)
         judged.append((item.wanted, judge_target(over, over, 0.0), text))
     return _fields(judged)
 

@@ -74,6 +74,8 @@ def test_options_take_the_place_of_what_the_file_says(tmp_path):
     assert (grid.target_on, grid.target_batch_size) == ("eager", 8)
     grid = read_grid(of_targets, {"target_on": "openvino", "target_speedup": None})
     assert (len(grid.targets), grid.target_on) == (2, "openvino")
+    grid = read_grid(of_targets, {"target_macs": "4x"})
+    assert [target.text for target in grid.targets] == ["4x fewer MACs"]
     grid = read_grid(of_targets, {"ratios": "0.25"})
     assert (grid.targets, grid.ratios, grid.target_on) == ((), (0.25,), "")
     with pytest.raises(OptionError, match="give one of them"):
