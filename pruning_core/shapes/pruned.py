@@ -11,6 +11,7 @@ from torch import nn
 from pruning_core.config.spec import MethodSpec
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs
+from pruning_core.pruning import find_method
 from pruning_core.pruning.step import extent_of, prune
 
 DIGITS = 3
@@ -21,6 +22,9 @@ KEPT_NETWORKS = 8
 
 TRIED_RATIO = 0.5
 """A network is pruned to this once, to learn the widths of its layers."""
+
+STAND_IN = "magnitude"
+"""Cuts in place of a method that ranks by training examples: as many channels, if others."""
 
 Shape = tuple[tuple[str, tuple[int, ...]], ...]
 """Names and sizes of all tensors of a network: of two networks of one shape one need be timed."""
@@ -38,7 +42,8 @@ class PrunedShapes:
             example: What the network takes, of one example.
         """
         self.dense, self.example = dense, example
-        self._method = method.model_copy(update={"schedule": "one-shot"})
+        name = STAND_IN if find_method(method.name).uses_data else method.name
+        self._method = method.model_copy(update={"schedule": "one-shot", "name": name})
         self._kept = lru_cache(KEPT_NETWORKS)(self._pruned)
 
     @cached_property

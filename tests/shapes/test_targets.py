@@ -10,7 +10,7 @@ from pruning_core.config.spec import MethodSpec
 from pruning_core.config.target_kinds import Target
 from pruning_core.errors import BackendError
 from pruning_core.progress import ProgressDisplay
-from pruning_core.pruning.cost import count_cost
+from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.shapes.pruned import PrunedShapes
 from pruning_core.shapes.targets import find_for_counts, find_for_times
 from pruning_core.shapes.timing import Setting
@@ -107,6 +107,15 @@ def test_counts_are_met_exactly_by_the_smallest_ratio(round_to):
         assert item.setting == ""
 
 
+def test_a_method_that_ranks_by_examples_needs_none_here():
+    """With local scope it leaves the same widths as another one, whatever it would rank by."""
+    taylor, magnitude = (
+        PrunedShapes(Tiny(), MethodSpec(name=name), EXAMPLE) for name in ("taylor", "magnitude")
+    )
+    assert taylor.ratios == magnitude.ratios
+    assert taylor.network(0.5)[1] == magnitude.network(0.5)[1]
+
+
 def test_counts_that_dense_meets_or_none_does():
     """Dense is ratio 0; out of reach is not reached."""
     shapes = PrunedShapes(Tiny(), MethodSpec(), EXAMPLE)
@@ -128,6 +137,4 @@ def _meets(target, shapes, ratio, dense):
 
 
 def _size_mb(network):
-    from pruning_core.pruning.cost import serialised_size_bytes
-
     return serialised_size_bytes(network) / 1e6
