@@ -1,7 +1,7 @@
 """Progress of long work: what is done, how far it is, how long it will take.
 
 On a terminal a live bar; elsewhere (a CI log, a file) a plain line every ten seconds at most. A step that
-does not end is reported (`console/silence.py`), but never while something is timed.
+does not end is reported (`console/silence.py`); while a suite times something it is not.
 """
 
 import sys
@@ -59,24 +59,30 @@ class ProgressDisplay:
 
     @contextmanager
     def work(
-        self, what: str, quiet: bool = False, on_silence: OnSilence = lambda _: None
+        self,
+        what: str,
+        quiet: bool = False,
+        on_silence: OnSilence = lambda _: None,
+        watched: bool | None = None,
     ) -> Iterator[Advance]:
         """Show `what` while the block runs; call what it gives after each step.
 
         Args:
             what: The work in words.
             quiet: Nothing is drawn but in these calls, and seldom: for work that is being timed.
-            on_silence: Called with what is being waited for when a step does not end; not if `quiet`.
+            on_silence: Called with what is being waited for when a step does not end.
+            watched: Whether such a step is reported; None: not if `quiet`. A line every minute at most.
         """
         started, what = time.perf_counter(), printable(what)
+        watched = not quiet if watched is None else watched
         with self._uncaptured():
             stream = self._stream or sys.stderr  # looked up here: while captured it is another one
             if stream.isatty():
                 with self._bar(what, stream, quiet) as (advance, show):
-                    yield from self._watched(what, advance, show, quiet, on_silence)
+                    yield from self._advances(what, advance, show, watched, on_silence)
             else:
                 show = partial(print, file=stream, flush=True)
-                yield from self._watched(what, self._lines(what, stream), show, quiet, on_silence)
+                yield from self._advances(what, self._lines(what, stream), show, watched, on_silence)
             print(f"{what}: done in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
 
     @contextmanager
@@ -97,11 +103,11 @@ class ProgressDisplay:
             with SilenceWatch(tell):
                 yield
 
-    def _watched(
-        self, what: str, advance: Advance, show: Callable[[str], None], quiet: bool, on_silence: OnSilence
+    def _advances(
+        self, what: str, advance: Advance, show: Callable[[str], None], watched: bool, on_silence: OnSilence
     ) -> Iterator[Advance]:
-        """Yield `advance`, and report when it is not called for long."""
-        if quiet:
+        """Yield `advance`; if `watched`, report when it is not called for long."""
+        if not watched:
             yield advance
             return
         step = "its first step"

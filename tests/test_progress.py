@@ -97,3 +97,13 @@ def test_waiting_is_spoken_of(soon):
 def test_silence_is_broken_after_half_a_minute_and_each_minute():
     """The limits are those that are promised."""
     assert (silence.FIRST_LINE_S, silence.NEXT_LINES_S) == (30.0, 60.0)
+
+
+def test_quiet_work_is_watched_where_that_is_asked_for(soon):
+    """A plan's times are drawn seldom, and yet a step that hangs is reported."""
+    stream = io.StringIO()
+    with ProgressDisplay(stream).work("time", quiet=True, watched=True):
+        wait_for("no step ended for", stream)
+    with ProgressDisplay(stream).work("a cell", quiet=True):
+        time.sleep(0.2)
+    assert "a cell: no step" not in stream.getvalue()

@@ -23,6 +23,7 @@ from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs, random_like
+from pruning_core.shapes.norms import with_new_statistics
 from pruning_core.system.clock import Call
 from pruning_core.system.contention import ContentionMonitor, contention_reason
 from pruning_core.system.fork_join import MachineState
@@ -101,11 +102,12 @@ def time_shapes(
     *,
     advance: Advance = lambda done, planned: None,
     say: Say = lambda text: None,
+    go_on: bool = False,
 ) -> list[SettingTimes]:
     """Time networks against a reference, in every setting.
 
     Settings of one device and number of threads are interleaved in one session, with all their networks in
-    memory at once.
+    memory at once. Batch norms get statistics of random inputs first (`shapes/norms.py`).
 
     Args:
         reference: A network in float32 on the CPU, trained or not.
@@ -114,13 +116,17 @@ def time_shapes(
         settings: Backends, precisions and batch sizes; in the result they are in the same order.
         options: Rounds, target error and time for each network in each setting.
         advance: Called with the rounds done and planned so far.
-        say: Called with what is being made ready.
+        say: Called with what is being made ready: for each backend and precision once for each network, and
+            once before.
+        go_on: Where a backend cannot run the reference, its settings have that error and no times.
 
     Raises:
         OptionError: If a setting is invalid.
         UnavailableError: If its backend or device is not on this machine.
-        BackendError: If a backend cannot run the reference.
+        BackendError: If a backend cannot run the reference, unless it shall `go_on`.
     """
+    reference = with_new_statistics(reference, example)
+    networks = [with_new_statistics(network, example) for network in networks]
 
     def session_of(setting: Setting) -> tuple[str, int]:
         return setting.device, resolve_threads(setting.threads)
@@ -128,7 +134,12 @@ def time_shapes(
     found: dict[Setting, SettingTimes] = {}
     for (device, threads), members in groupby(sorted(set(settings), key=_order), key=session_of):
         with torch_threads(threads):
-            bound = list(_bind(reference, networks, example, list(members), options.budget_s, say))
+            failed: dict[Setting, str] = {}
+            unable = failed if go_on else None
+            bound = list(_bind(reference, networks, example, list(members), options.budget_s, say, unable))
+            for setting, error in failed.items():
+                none, errors = (None,) * len(networks), (error,) * len(networks)
+                found[setting] = SettingTimes(setting, none, None, errors, "")
             with ContentionMonitor(device) as monitor:
 
                 def after_round(done: int, planned: int, monitor: ContentionMonitor = monitor) -> None:
@@ -167,6 +178,7 @@ def _bind(
     settings: Sequence[Setting],  # of one device and number of threads, sorted
     budget_s: float,  # for each network in each setting
     say: Say,
+    unable: dict[Setting, str] | None,  # gets those that cannot run the reference; None: that is an error
 ) -> Iterator[_Bound]:
     """Load each network once on each backend and precision, and bind it to each batch size."""
     generator = torch.Generator().manual_seed(0)
@@ -186,7 +198,13 @@ def _bind(
     for (backend, precision), members in groupby(settings, key=lambda item: (item.backend, item.precision)):
         first, *others = members
         say(f"{backend}:{precision}")
-        loaded, control = load(reference, first), load(copy_network(reference), first)
+        try:
+            loaded, control = load(reference, first), load(copy_network(reference), first)
+        except BackendError as problem:
+            if unable is None:
+                raise
+            unable |= dict.fromkeys((first, *others), str(problem))
+            continue
         executables: list[Executable | None] = []
         failed: list[str] = []
         for index, network in enumerate(networks):
@@ -201,7 +219,13 @@ def _bind(
         pool = backend if BACKENDS[backend].shared_thread_pool else ""
         for setting in (first, *others):
             inputs = random_like(example, setting.batch_size, generator)
-            run, of_control = loaded.bind(inputs), control.bind(inputs)
+            try:
+                run, of_control = loaded.bind(inputs), control.bind(inputs)
+            except BackendError as problem:
+                if unable is None:
+                    raise
+                unable[setting] = str(problem)
+                continue
             calls: dict[int, Call] = {}
             errors = list(failed)
             for index, executable in enumerate(executables):
