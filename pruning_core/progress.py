@@ -7,7 +7,7 @@ does not end is reported (`console/silence.py`); while a suite times something i
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TextIO
 
@@ -84,6 +84,30 @@ class ProgressDisplay:
                 show = partial(print, file=stream, flush=True)
                 yield from self._advances(what, self._lines(what, stream), show, watched, on_silence)
             print(f"{what}: done in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
+
+    @contextmanager
+    def phases(self, of_what: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Show work that has several phases, in each of which something may be timed.
+
+        Args:
+            of_what: Stands before the name of each; empty: nothing does.
+
+        Yields:
+            A function of a phase's name, steps done and steps in all: another name begins another phase.
+        """
+        now, advance = "", None
+
+        def show(phase: str, done: int, total: int) -> None:
+            nonlocal now, advance
+            if phase != now or advance is None:
+                stack.close()
+                name = f"{of_what}: {phase}" if of_what else phase
+                now = phase
+                advance = stack.enter_context(self.work(name, quiet=True, watched=True))
+            advance(done, total)
+
+        with ExitStack() as stack:
+            yield show
 
     @contextmanager
     def waiting_for(self, what: str, on_silence: OnSilence = lambda _: None) -> Iterator[None]:

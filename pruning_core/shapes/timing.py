@@ -17,6 +17,7 @@ from torch import nn
 from pruning_core.backends import BACKENDS, load_executable
 from pruning_core.backends.base import Executable
 from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.setting import Setting as Setting  # who times has it from here
 from pruning_core.errors import BackendError
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.measure.interleaved import measure_interleaved
@@ -40,24 +41,6 @@ CALIBRATION_EXAMPLES = 8
 
 Say = Callable[[str], object]
 Advance = Callable[[int, int], object]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """On what, and on how many examples at once, a network is timed."""
-
-    backend: str = "eager"
-    precision: str = "fp32"
-    batch_size: int = 1
-    device: str = "cpu"
-    threads: int = 0  # of the CPU; 0: as many as this process may use
-
-    @property
-    def label(self) -> str:
-        """As tables name it: `openvino:int8, batch 1`."""
-        on = "" if self.device == "cpu" else f", {self.device}"
-        threads = f", {self.threads} threads" if self.threads else ""
-        return f"{self.backend}:{self.precision}, batch {self.batch_size}{on}{threads}"
 
 
 @dataclass(frozen=True)
