@@ -17,5 +17,5 @@ class Setting:
     def label(self) -> str:
         """As tables name it: `openvino:int8, batch 1`."""
         on = "" if self.device == "cpu" else f", {self.device}"
-        threads = f", {self.threads} threads" if self.threads else ""
+        threads = f", {self.threads} thread{'s' * (self.threads > 1)}" if self.threads else ""
         return f"{self.backend}:{self.precision}, batch {self.batch_size}{on}{threads}"

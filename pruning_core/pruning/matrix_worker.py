@@ -18,7 +18,6 @@ from pruning_core.process.child import end_with_parent, prefer_to_be_killed
 from pruning_core.process.faults import describe_fault
 from pruning_core.pruning import find_method
 from pruning_core.pruning.preview import Check, PreviewStep, preview_networks
-from pruning_core.pruning.preview_times import described
 
 Row = dict[str, Any]
 """What one ratio of one network gives, as JSON has it; `error` says why where it gives nothing."""
@@ -75,8 +74,8 @@ class Task:
         checked: Row = {"check": list(self.check)} if self.check else {}
         checked |= {"weights": self.weights_file} if self.weights_file else {}
         if self.measure:
-            checked |= {"measure": described(self.measure), "machine": self.machine}
-            checked["machine_fingerprint"] = self.machine_fingerprint
+            checked |= {"measure": [setting.label for setting in self.measure]}
+            checked |= {"machine": self.machine, "machine_fingerprint": self.machine_fingerprint}
         return {
             "image": list(self.image),
             "classes": self.classes,

@@ -1,7 +1,7 @@
 """The time of one pruned shape in one setting, as the rows of `pruning-bench plan --measure` have it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pruning_core.config.setting import Setting
@@ -34,8 +34,3 @@ class StepTime:
 def setting_of(time: Mapping[str, Any]) -> Setting:
     """Return the setting of a time that was stored."""
     return Setting(*(time[name] for name in ("backend", "precision", "batch_size", "device", "threads")))
-
-
-def described(settings: Sequence[Setting]) -> list[dict[str, Any]]:
-    """Return settings as JSON holds them."""
-    return [asdict(setting) for setting in settings]

@@ -29,8 +29,6 @@ _CSV_NUMBERS = (
 
 _EXPLAINED = "quotient: time saved ÷ MACs saved; at 1 every MAC saved is time saved"
 
-_CONTAMINATED = "contaminated, measure again on an idle machine: "
-
 Row = Mapping[str, Any]
 """A step of one network and method, as JSON has it, with its `times`."""
 
@@ -103,9 +101,10 @@ def _why(row: Row, time: Time | None) -> str:
 
 
 def _contamination(times: Sequence[Time]) -> Iterator[str]:
-    """Yield one line on what else ran, and one on controls that contradict the times."""
-    if reasons := dict.fromkeys(time["contention"] for time in times if time["contention"]):
-        yield f"{_CONTAMINATED}{'; '.join(reasons)}"
+    """Yield one line on what else ran, one on controls that contradict the times, and what to do."""
+    reasons = list(dict.fromkeys(time["contention"] for time in times if time["contention"]))
+    if reasons:
+        yield f"contaminated: {reasons[0]}{_more(reasons)}"
     tolerance = LatencyOptions().control_tolerance
     controls = dict.fromkeys(
         (setting_of(t), t["control_speedup"], t["control_low"], t["control_high"])
@@ -113,16 +112,18 @@ def _contamination(times: Sequence[Time]) -> Iterator[str]:
         if t["control_speedup"] is not None
     )
     bad = [
-        f"{setting.label}: {_short(speedup)} [{_short(low)}, {_short(high)}], {problem}"
+        f"A/A control of {setting.label}: {_short(speedup)} [{_short(low)}, {_short(high)}]"
         for setting, speedup, low, high in controls
-        if (problem := control_problem(low, high, tolerance))
+        if control_problem(low, high, tolerance)
     ]
     if bad:
-        more = f"; and {len(bad) - 1} more" if len(bad) > 1 else ""
-        yield (
-            f"{_CONTAMINATED}A/A controls (two identical networks) contradict in {len(bad)} of "
-            f"{len(controls)} settings: {bad[0]}{more}"
-        )
+        yield f"contaminated: {bad[0]}{_more(bad)}"
+    if reasons or bad:
+        yield "take contaminated times for nothing, and measure again on an idle machine"
+
+
+def _more(texts: Sequence[str]) -> str:
+    return f"; and {len(texts) - 1} more" if len(texts) > 1 else ""
 
 
 def _line(cells: Sequence[str]) -> str:
