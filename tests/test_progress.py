@@ -107,3 +107,14 @@ def test_quiet_work_is_watched_where_that_is_asked_for(soon):
     with ProgressDisplay(stream).work("a cell", quiet=True):
         time.sleep(0.2)
     assert "a cell: no step" not in stream.getvalue()
+
+
+def test_each_phase_is_shown_by_its_name():
+    """Another name ends one phase and begins the next; the work as a whole may have a name."""
+    stream = io.StringIO()
+    with ProgressDisplay(stream).phases("resnet18") as show:
+        show("load", 0, 2)
+        show("load", 1, 2)
+        show("time", 1, 10)
+    ends = [line.partition(" in ")[0] for line in stream.getvalue().splitlines()]
+    assert ends == ["resnet18: load: done", "resnet18: time: done"]

@@ -85,10 +85,11 @@ def time_steps(
     options = _options(shapes * len(settings))
     pairs = len({(setting.backend, setting.precision, setting.threads) for setting in settings})
     together = [list(settings)]
-    if 3 * pairs * of_reference > MEMORY_BYTES:  # it, its control and one more, on every backend
+    if (3 * pairs + 4) * of_reference > MEMORY_BYTES:  # it, its control and one more, on every backend
         together, pairs = [list(members) for _, members in groupby(settings, key=_loaded_as)], 1
+    empty = (2 * pairs + 2) * of_reference  # on each backend it and its control; two copies here
     chunk: list[tuple[PreviewStep, nn.Module | None]] = []
-    held = 0
+    held = empty
     failure: Exception | None = None
 
     def timed() -> Iterator[PreviewStep]:
@@ -115,10 +116,10 @@ def time_steps(
         except Exception as error:  # those before it are timed first
             failure = error
             break
-        size = 0 if step.exhausted else (pairs + 1) * _bytes_of(network, example, largest)
+        size = 0 if step.exhausted else (pairs + 2) * _bytes_of(network, example, largest)
         if any(kept is not None for _, kept in chunk) and held + size > MEMORY_BYTES:
             yield from timed()
-            chunk, held = [], 0
+            chunk, held = [], empty
         chunk.append((step, None if step.exhausted else copy_network(network)))
         held += size
     yield from timed()
