@@ -99,8 +99,8 @@ def test_each_step_has_its_time_in_each_setting(calls) -> None:
     assert list(dict.fromkeys(what for what, _, _ in shown)) == ["prune", "load", "warm up", "time"]
 
 
-def test_what_memory_does_not_hold_is_timed_in_turns(calls, monkeypatch) -> None:
-    """Every turn has the reference; where even that is large, each backend has turns of its own."""
+def test_what_memory_does_not_hold_is_timed_in_several_sessions(calls, monkeypatch) -> None:
+    """Each has the reference; where even that is large, each backend has sessions of its own."""
     monkeypatch.setattr(plan_times, "MEMORY_BYTES", 275_000_000)  # weights of the dense network: 45 million
     assert [step.ratio for step in plan(settings=SETTINGS[:1])] == [0.0, *RATIOS]
     assert [count for count, _ in calls] == [1, 2]
