@@ -136,8 +136,8 @@ def test_steps_before_one_that_fails_are_timed(calls) -> None:
         next(steps)
 
 
-def test_the_networks_are_timed_as_they_were_at_their_step(monkeypatch) -> None:
-    """A chain prunes one network further and further; each step's own shape is what is timed."""
+def test_real_times_lie_within_their_intervals(monkeypatch) -> None:
+    """Two steps of a chain, timed: each has as many rounds as are run before the first look."""
     few = LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=1.0, sample_ms=0.5, confidence=0.9)
     monkeypatch.setattr(plan_times, "QUICK", few)
     networks = preview_networks("mobilenet_v2", MethodSpec(), (0.5, 0.9), with_dense=True)
