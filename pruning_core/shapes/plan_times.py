@@ -22,7 +22,7 @@ from pruning_core.pruning.preview_times import StepTime
 from pruning_core.records.mac_counts import counted_alike
 from pruning_core.shapes.timing import QUICK, SettingTimes, time_shapes
 
-ROUNDS_S = 90.0
+ROUNDS_S = 60.0
 """Seconds that the rounds of one network may take together, beyond those before the first look."""
 
 MEMORY_BYTES = 2_000_000_000
