@@ -1,13 +1,13 @@
 """Progress of long work: what is done, how far it is, how long it will take.
 
 On a terminal a live bar; elsewhere (a CI log, a file) a plain line every ten seconds at most. A step that
-does not end is reported (`console/silence.py`), but never while something is timed.
+does not end is reported (`console/silence.py`); while a suite times something it is not.
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TextIO
 
@@ -59,25 +59,55 @@ class ProgressDisplay:
 
     @contextmanager
     def work(
-        self, what: str, quiet: bool = False, on_silence: OnSilence = lambda _: None
+        self,
+        what: str,
+        quiet: bool = False,
+        on_silence: OnSilence = lambda _: None,
+        watched: bool | None = None,
     ) -> Iterator[Advance]:
         """Show `what` while the block runs; call what it gives after each step.
 
         Args:
             what: The work in words.
             quiet: Nothing is drawn but in these calls, and seldom: for work that is being timed.
-            on_silence: Called with what is being waited for when a step does not end; not if `quiet`.
+            on_silence: Called with what is being waited for when a step does not end.
+            watched: Whether such a step is reported; None: not if `quiet`. A line every minute at most.
         """
         started, what = time.perf_counter(), printable(what)
+        watched = not quiet if watched is None else watched
         with self._uncaptured():
             stream = self._stream or sys.stderr  # looked up here: while captured it is another one
             if stream.isatty():
                 with self._bar(what, stream, quiet) as (advance, show):
-                    yield from self._watched(what, advance, show, quiet, on_silence)
+                    yield from self._advances(what, advance, show, watched, on_silence)
             else:
                 show = partial(print, file=stream, flush=True)
-                yield from self._watched(what, self._lines(what, stream), show, quiet, on_silence)
+                yield from self._advances(what, self._lines(what, stream), show, watched, on_silence)
             print(f"{what}: done in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
+
+    @contextmanager
+    def phases(self, of_what: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Show work that has several phases, in each of which something may be timed.
+
+        Args:
+            of_what: Stands before the name of each; empty: nothing does.
+
+        Yields:
+            A function of a phase's name, steps done and steps in all: another name begins another phase.
+        """
+        now, advance = "", None
+
+        def show(phase: str, done: int, total: int) -> None:
+            nonlocal now, advance
+            if phase != now or advance is None:
+                stack.close()
+                name = f"{of_what}: {phase}" if of_what else phase
+                now = phase
+                advance = stack.enter_context(self.work(name, quiet=True, watched=True))
+            advance(done, total)
+
+        with ExitStack() as stack:
+            yield show
 
     @contextmanager
     def waiting_for(self, what: str, on_silence: OnSilence = lambda _: None) -> Iterator[None]:
@@ -97,11 +127,11 @@ class ProgressDisplay:
             with SilenceWatch(tell):
                 yield
 
-    def _watched(
-        self, what: str, advance: Advance, show: Callable[[str], None], quiet: bool, on_silence: OnSilence
+    def _advances(
+        self, what: str, advance: Advance, show: Callable[[str], None], watched: bool, on_silence: OnSilence
     ) -> Iterator[Advance]:
-        """Yield `advance`, and report when it is not called for long."""
-        if quiet:
+        """Yield `advance`; if `watched`, report when it is not called for long."""
+        if not watched:
             yield advance
             return
         step = "its first step"

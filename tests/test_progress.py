@@ -97,3 +97,24 @@ def test_waiting_is_spoken_of(soon):
 def test_silence_is_broken_after_half_a_minute_and_each_minute():
     """The limits are those that are promised."""
     assert (silence.FIRST_LINE_S, silence.NEXT_LINES_S) == (30.0, 60.0)
+
+
+def test_quiet_work_is_watched_where_that_is_asked_for(soon):
+    """A plan's times are drawn seldom, and yet a step that hangs is reported."""
+    stream = io.StringIO()
+    with ProgressDisplay(stream).work("time", quiet=True, watched=True):
+        wait_for("no step ended for", stream)
+    with ProgressDisplay(stream).work("a cell", quiet=True):
+        time.sleep(0.2)
+    assert "a cell: no step" not in stream.getvalue()
+
+
+def test_each_phase_is_shown_by_its_name():
+    """Another name ends one phase and begins the next; the work as a whole may have a name."""
+    stream = io.StringIO()
+    with ProgressDisplay(stream).phases("resnet18") as show:
+        show("load", 0, 2)
+        show("load", 1, 2)
+        show("time", 1, 10)
+    ends = [line.partition(" in ")[0] for line in stream.getvalue().splitlines()]
+    assert ends == ["resnet18: load: done", "resnet18: time: done"]

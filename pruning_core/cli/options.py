@@ -1,11 +1,18 @@
-"""Kinds of options that several commands share."""
+"""Kinds of options that several commands share, and what reads a long one."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from pruning_core.console.shown import shown
+from pruning_core.errors import OptionError
+
+MAX_IMAGE_VALUES = 2**23
+"""Numbers in one image: a network that is traced keeps many times as much in memory."""
 
 
 class _Folder(click.Path):
@@ -71,3 +78,20 @@ store_option = click.option(
     envvar="PRUNING_BENCH_STORE",
     help="Where checkpoints are kept (default: the user's cache folder).",
 )
+
+
+def parse_image(text: str) -> tuple[int, int, int]:
+    """Return channels, height and width of `3x32x32`.
+
+    Raises:
+        OptionError: If it is no such text, or the image is too large.
+    """
+    parts = text.lower().split("x", 3)
+    if len(parts) == 3 and all(re.fullmatch("[0-9]{1,6}", part) for part in parts):
+        channels, height, width = map(int, parts)
+        if 0 < channels * height * width <= MAX_IMAGE_VALUES:
+            return channels, height, width
+    raise OptionError(
+        f"--image: channels, height and width as 3x32x32; got {shown(text)}. "
+        f"At most {MAX_IMAGE_VALUES:,} numbers in all"
+    )

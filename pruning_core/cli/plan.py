@@ -1,33 +1,31 @@
 """The command `pruning-bench plan`: what pruning would give, without training."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pruning_core.cli.measure_options import measure_options, measured_axes, measured_settings, timed_steps
 from pruning_core.cli.options import (
     FILE,
     download_option,
     new_head_option,
+    parse_image,
     protect_option,
     ratio_of_option,
     strip_prefix_option,
     weights_option,
 )
 from pruning_core.cli.target_options import target_options, with_found_ratios, with_targets
-from pruning_core.console.shown import shown
 from pruning_core.console.streams import print_content, print_pieces
-from pruning_core.errors import OptionError, PruningError
+from pruning_core.errors import PruningError
 from pruning_core.process.interrupts import RESUMES, say_kept
 
 if TYPE_CHECKING:
     from pruning_core.config.grid import Grid
+    from pruning_core.config.setting import Setting
     from pruning_core.config.spec import MethodSpec
-
-MAX_IMAGE_VALUES = 2**23
-"""Numbers in one image: a network that is traced keeps many times as much in memory."""
 
 CLASSES = 10
 """Of a network, where neither an option nor its weights tell."""
@@ -94,6 +92,7 @@ PATTERN_SIGNS = "*?["
     type=click.FloatRange(1, 86_400),
     help=f"Seconds for one network and method, in a process of its own (of several: {LIMIT_S:g}).",
 )
+@measure_options
 def plan(
     model: str,
     method: str,
@@ -113,8 +112,13 @@ def plan(
     output: Path | None,
     check: str | None,
     limit_s: float | None,
+    measure: bool,
+    backends: str | None,
+    batch_sizes: str | None,
+    devices: str | None,
+    threads: str | None,
 ) -> None:
-    """Show what pruning would give, in seconds, without training.
+    """Show what pruning would give, in seconds, without training; with --measure also in time.
 
     Of several networks or methods, or with --output or --limit-s, each is planned in a process of its own.
     One that fails has its error in its rows, and the others go on; the exit code is 2 if any failed.
@@ -127,19 +131,22 @@ def plan(
     layers: dict[str, Any] = {"protect": protect, "ratio_of": ratio_of}
     layers |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     settings |= {name: value for name, value in layers.items() if value is not None}
-    grid = make_grid(with_targets({**settings, "model": model, "method": method}))
+    on_what = {"backends": backends, "batch_sizes": batch_sizes, "devices": devices, "threads": threads}
+    axes = measured_axes(measure, on_what)
+    grid = make_grid(with_targets({**settings, **axes, "model": model, "method": method}))
+    on = measured_settings(measure, grid)
     for name in grid.method:
         check_scope(name, scope)
     methods = [grid.method_spec(name) for name in grid.method]
-    shape = None if image is None else _image_shape(image)
+    shape = None if image is None else parse_image(image)
     grid = with_found_ratios(grid, classes, shape, CLASSES, download)
     checks = () if check is None else parse_checks(check)
     one = len(grid.model) == len(methods) == 1 and not any(sign in model for sign in PATTERN_SIGNS)
     if one and output is None and limit_s is None:
-        _plan_one(grid, methods[0], classes, shape, format, checks, download)
+        _plan_one(grid, methods[0], classes, shape, format, checks, download, on)
     else:
         limit = limit_s or LIMIT_S
-        _plan_several(grid, methods, classes or CLASSES, shape, format, checks, output, limit, download)
+        _plan_several(grid, methods, classes or CLASSES, shape, format, checks, output, limit, download, on)
 
 
 def _plan_one(
@@ -150,11 +157,15 @@ def _plan_one(
     format: str,
     checks: tuple[str, ...],
     download: bool,
+    measure: "tuple[Setting, ...]",
 ) -> None:
     from pruning_core.chain.preview_checks import make_check
+    from pruning_core.config.cells import DENSE
     from pruning_core.models import default_image
     from pruning_core.models.weights import classes_for
-    from pruning_core.pruning.preview import preview_steps, render_steps
+    from pruning_core.pruning.matrix import machine_of
+    from pruning_core.pruning.preview import preview_networks
+    from pruning_core.pruning.step_table import render_steps
 
     (model,), ratios = grid.model, grid.ratios
     weights = grid.weights_of(model)
@@ -164,19 +175,19 @@ def _plan_one(
     classes = classes or CLASSES
     check = make_check(checks, model, classes, shape) if checks else None
     with_dense = format == "terminal"
-    steps = list(
-        preview_steps(
-            model,
-            method,
-            ratios,
-            classes=classes,
-            image=shape,
-            with_dense=with_dense,
-            check=check,
-            weights=weights,
-        )
+    networks = preview_networks(
+        model,
+        method,
+        ratios,
+        classes=classes,
+        image=shape,
+        with_dense=with_dense or bool(measure),
+        check=check,
+        weights=weights,
     )
-    text = f"{render_steps(steps, format)}\n"
+    steps = timed_steps(networks, len(ratios), shape, measure) if measure else [step for step, _ in networks]
+    steps = steps if with_dense else [step for step in steps if step.method != DENSE]
+    text = f"{render_steps(steps, format, machine_of(measure))}\n"
     if format == "terminal":
         print_pieces([text])
     else:
@@ -195,6 +206,7 @@ def _plan_several(
     output: Path | None,
     limit_s: float,
     download: bool,
+    measure: "tuple[Setting, ...]",
 ) -> None:
     from pruning_core.chain.plan_worker import WORKER
     from pruning_core.progress import ProgressDisplay
@@ -204,7 +216,16 @@ def _plan_several(
 
     display = ProgressDisplay()
     tasks = make_tasks(
-        grid.model, methods, grid.ratios, classes, image, checks, display.say, grid.weights_of, download
+        grid.model,
+        methods,
+        grid.ratios,
+        classes,
+        image,
+        checks,
+        display.say,
+        grid.weights_of,
+        download,
+        measure,
     )
     kept = None if output is None else MatrixFile(output, tasks)
     if output is not None:
@@ -219,22 +240,10 @@ def _plan_several(
     if format == "json":
         print_content(json_pieces(rows()), at_once=True)
     elif format == "csv":
-        print_content(csv_pieces(rows()), at_once=True)
+        print_content(csv_pieces(rows(), measure), at_once=True)
     else:
         print_pieces([f"{render_matrix(list(rows()))}\n"])
     if errors and len(tasks) == 1:
         raise PruningError(errors[0])
     if errors:
         raise PruningError(f"{len(errors)} of {len(tasks)} could not be planned; their rows say why")
-
-
-def _image_shape(text: str) -> tuple[int, int, int]:
-    parts = text.lower().split("x", 3)
-    if len(parts) == 3 and all(re.fullmatch("[0-9]{1,6}", part) for part in parts):
-        channels, height, width = map(int, parts)
-        if 0 < channels * height * width <= MAX_IMAGE_VALUES:
-            return channels, height, width
-    raise OptionError(
-        f"--image: channels, height and width as 3x32x32; got {shown(text)}. "
-        f"At most {MAX_IMAGE_VALUES:,} numbers in all"
-    )

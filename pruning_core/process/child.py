@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,13 @@ class Ended:
     problem: str  # why it did not end well, in words; empty where it did
 
 
-def run_child(module: str, given: str, max_seconds: float, max_memory_bytes: int) -> Ended:
+def run_child(
+    module: str,
+    given: str,
+    max_seconds: float,
+    max_memory_bytes: int,
+    meanwhile: Callable[[str], object] = lambda so_far: None,
+) -> Ended:
     """Run `main` of a module of ours in a process of its own, and wait for its end.
 
     Args:
@@ -48,6 +55,7 @@ def run_child(module: str, given: str, max_seconds: float, max_memory_bytes: int
         given: The text.
         max_seconds: It is killed after as long.
         max_memory_bytes: It is killed when it holds more; 0: no limit.
+        meanwhile: Called now and then with all that it has answered so far; its last line may be half a line.
     """
     command = [sys.executable, "-P", "-c", _PROGRAM, _ROOT, module]
     with (
@@ -63,7 +71,7 @@ def run_child(module: str, given: str, max_seconds: float, max_memory_bytes: int
         ) as process,
     ):
         try:
-            output, problem = _wait(process, given, max_seconds, max_memory_bytes)
+            output, problem = _wait(process, given, max_seconds, max_memory_bytes, meanwhile)
         except BaseException:
             process.kill()
             raise
@@ -91,15 +99,20 @@ def end_with_parent() -> None:
 
 
 def _wait(
-    process: "subprocess.Popen[str]", given: str, max_seconds: float, max_memory_bytes: int
+    process: "subprocess.Popen[str]",
+    given: str,
+    max_seconds: float,
+    max_memory_bytes: int,
+    meanwhile: Callable[[str], object],
 ) -> tuple[str, str]:
     """Return what the child wrote, and the limit that it broke, in words."""
     started, text, problem = time.monotonic(), given, ""
     while not problem:
         try:
             return process.communicate(text or None, timeout=_POLL_S)[0], ""
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as waited:
             text = ""  # it is on its way
+            meanwhile((waited.output or b"").decode("utf-8", "replace"))
         if time.monotonic() - started > max_seconds:
             problem = f"not done after {max_seconds:g} s"
         elif 0 < max_memory_bytes < _memory_bytes(process.pid):

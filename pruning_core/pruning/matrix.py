@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from pruning_core.config.setting import Setting
 from pruning_core.config.spec import MethodSpec
 from pruning_core.config.weights import WeightsChoice
 from pruning_core.models import check_model_name, default_image, expand_models
 from pruning_core.models.weights import describe_file
 from pruning_core.process.child import run_child
 from pruning_core.progress import ProgressDisplay
-from pruning_core.pruning.matrix_worker import Row, Task
+from pruning_core.pruning.matrix_worker import Row, Show, Task
+from pruning_core.system.machine import describe_machine
 from pruning_core.system.memory import available_memory_bytes
 
 _MEMORY_SHARE = 0.9
@@ -47,6 +49,7 @@ def make_tasks(
     say: Callable[[str], None] = lambda _: None,
     weights_of: Callable[[str], WeightsChoice | None] = lambda _: None,
     download: bool = False,
+    measure: tuple[Setting, ...] = (),
 ) -> list[Task]:
     """Return a task for each network and method, in this order; every name is looked up.
 
@@ -60,6 +63,7 @@ def make_tasks(
         say: Called with a line on what a pattern leaves out.
         weights_of: Where the weights of a network are; None: it is untrained.
         download: Whether published weights may be downloaded, now.
+        measure: On what the shapes are timed; empty: they are not.
 
     Raises:
         UnknownNameError: If there is no such network.
@@ -69,12 +73,25 @@ def make_tasks(
     models = expand_models(patterns, say)
     for model in models:
         check_model_name(model)
+    machine = machine_of(measure)
     tasks = []
     for model in models:
         weights, shape = weights_of(model), image or default_image(model) or _USUAL_IMAGE
         file = "" if weights is None else describe_file(weights, model, download)
-        tasks += [Task(model, method, ratios, classes, shape, check, weights, file) for method in methods]
+        tasks += [
+            Task(model, method, ratios, classes, shape, check, weights, file, measure, **machine)
+            for method in methods
+        ]
     return tasks
+
+
+def machine_of(measure: Sequence[Setting]) -> dict[str, str]:
+    """Return where shapes are timed: `machine`, `machine_fingerprint`; nothing where they are not."""
+    if not measure:
+        return {}
+    threads = {setting.threads for setting in measure}
+    about = describe_machine(threads.pop() if len(threads) == 1 else 0)
+    return {"machine": str(about["name"]), "machine_fingerprint": str(about["fingerprint"])}
 
 
 def plan_matrix(
@@ -97,8 +114,12 @@ def plan_matrix(
             yield rows
             continue
         started = time.monotonic()
-        with display.waiting_for(what):
-            rows = _carry_out(task, worker, max_seconds)
+        if task.measure:
+            with display.phases(what) as show:
+                rows = _carry_out(task, worker, max_seconds, _shown_by(show))
+        else:
+            with display.waiting_for(what):
+                rows = _carry_out(task, worker, max_seconds, lambda _: None)
         if kept is not None:
             kept.put(task, rows)
         error = next((row["error"] for row in rows if row["error"]), "")
@@ -107,10 +128,25 @@ def plan_matrix(
         yield rows
 
 
-def _carry_out(task: Task, worker: str, max_seconds: float) -> list[Row]:
+def _shown_by(show: Show) -> Callable[[str], None]:
+    """Return what shows the last progress that a child has answered."""
+    last = ""
+
+    def meanwhile(answers: str) -> None:
+        nonlocal last
+        lines = answers[: answers.rfind("\n") + 1].splitlines()
+        line = next((line for line in reversed(lines) if line.startswith("[")), "")
+        if line and line != last:
+            last = line
+            show(*json.loads(line))
+
+    return meanwhile
+
+
+def _carry_out(task: Task, worker: str, max_seconds: float, meanwhile: Callable[[str], None]) -> list[Row]:
     started = time.monotonic()
     memory = round(available_memory_bytes() * _MEMORY_SHARE)
-    ended = run_child(worker, task.write(), max_seconds, memory)
+    ended = run_child(worker, task.write(), max_seconds, memory, meanwhile)
     done: list[Row] = []
     problem = ended.problem
     for line in ended.output.splitlines(keepends=True):
@@ -119,8 +155,8 @@ def _carry_out(task: Task, worker: str, max_seconds: float) -> list[Row]:
         content = json.loads(line)
         if isinstance(content, dict):
             done.append(content)
-        else:
-            problem = str(content)
+        elif isinstance(content, str):
+            problem = content
     told = sum(row["seconds"] + row.get("check_seconds", 0.0) for row in done)
     seconds = time.monotonic() - started - told
     return task.rows(done, problem, seconds)

@@ -72,7 +72,8 @@ def _is_row(row: Any) -> bool:
 
 
 def _check_same_question(path: Path, row: Row, task: Task) -> None:
-    asked, row = {"weights": "", **task.settings()}, {"weights": "", **row}
+    usual = {"weights": "", "measure": []}  # of rows that say nothing of it
+    asked, row = {**usual, **task.settings()}, {**usual, **row}
     differing = [name for name, value in asked.items() if row.get(name) != value]
     if differing:
         name = differing[0]

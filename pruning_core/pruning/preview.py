@@ -4,39 +4,24 @@ Without weights the network is untrained. With local scope the widths do not dep
 are the widths that a trained network gets; with global scope they do, and these are an example.
 """
 
-import csv
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from textwrap import wrap
+from dataclasses import dataclass, field, replace
 
 import torch
-from tabulate import tabulate
 
 from pruning_core.config.cells import DENSE
 from pruning_core.config.spec import MethodSpec
 from pruning_core.config.weights import WeightsChoice
-from pruning_core.console.escaping import for_csv, for_json, printable
 from pruning_core.models.copying import copy_network
 from pruning_core.models.weights import build_with_weights
-from pruning_core.pruning.base import KeptWhole, reasons_of
+from pruning_core.pruning.base import KeptWhole
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
+from pruning_core.pruning.preview_times import StepTime
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
-from pruning_core.records.cuts import (
-    alike,
-    count_words,
-    describe_proof,
-    explain_whole,
-    ratio_words,
-    whole_alike,
-)
 from pruning_core.records.mac_counts import MacCounts
-
-NOTES_WIDTH = 80
-"""Columns of the lines below the table."""
 
 Check = Callable[[torch.nn.Module, ChannelPlan], dict[str, bool | str]]
 """Tries a pruned network in further ways: name of a check → true, or in words why not."""
@@ -69,6 +54,12 @@ class PreviewStep:
     groups: int | None  # that there are; None where nothing is cut
     checks: dict[str, bool | str] = field(default_factory=dict)  # asked for → true, or why not
     check_seconds: float = 0.0
+    times: tuple[StepTime, ...] = ()  # of this shape against the dense one, where it was timed
+
+    @property
+    def mac_counts(self) -> MacCounts:
+        """All counts of its multiply-adds."""
+        return MacCounts(self.macs, self.macs_products, self.macs_torch_pruning)
 
     @property
     def error(self) -> str:
@@ -100,13 +91,42 @@ def preview_steps(
         check: Run on each network that was pruned.
         weights: Of the dense network; None: from a seed.
     """
+    pruned = preview_networks(
+        model,
+        method,
+        ratios,
+        classes=classes,
+        image=image,
+        with_dense=with_dense,
+        check=check,
+        weights=weights,
+    )
+    for step, _ in pruned:
+        yield step
+
+
+def preview_networks(
+    model: str,
+    method: MethodSpec,
+    ratios: Sequence[float],
+    *,
+    classes: int = 10,
+    image: tuple[int, int, int] = (3, 32, 32),
+    with_dense: bool = False,
+    check: Check | None = None,
+    weights: WeightsChoice | None = None,
+) -> Iterator[tuple[PreviewStep, torch.nn.Module]]:
+    """Do as `preview_steps`, and give each network too: it is pruned further when the next one is asked for.
+
+    Args: as for `preview_steps`.
+    """
     dense = build_with_weights(model, weights, classes, image)
     example = torch.zeros(1, *image)
     network = copy_network(dense)
     before = extent_of(network)
     plan = make_plan(dense, network)
     if with_dense:
-        yield _step(model, DENSE, 0.0, network, plan, False, example)
+        yield _step(model, DENSE, 0.0, network, plan, False, example), network
     for ratio in ratios:
         earlier: ChannelPlan | None = plan
         if method.schedule == "one-shot":
@@ -117,7 +137,7 @@ def preview_steps(
             started = time.perf_counter()
             checks = check(network, plan)
             step = replace(step, checks=checks, check_seconds=round(time.perf_counter() - started, 2))
-        yield step
+        yield step, network
         before = extent_of(network)
 
 
@@ -156,95 +176,3 @@ def _step(
         kept_whole=plan.kept_whole,
         groups=plan.groups,
     )
-
-
-def render_steps(steps: Sequence[PreviewStep], format: str) -> str:
-    """Render the steps of a preview.
-
-    Args:
-        steps: In the order of the schedule.
-        format: `terminal`: a table to read; `csv`: a row a step, a column a layer; `json`: a list of objects.
-    """
-    if format == "json":
-        return for_json([asdict(step) for step in steps], indent=1)
-    if format == "csv":
-        text = io.StringIO()
-        columns = [
-            "model",
-            "method",
-            "ratio",
-            "macs",
-            "macs_products",
-            "macs_torch_pruning",
-            "params",
-            "size_bytes",
-            "achieved_ratio",
-            "sparsity",
-            "exhausted",
-            "proof",
-            "groups_kept_whole",
-            "groups",
-        ]
-        checks = list(steps[0].checks) if steps else []
-        layers = list(steps[0].widths) if steps else []
-        writer = csv.writer(text, lineterminator="\n")
-        heads = [f"check:{name}" for name in checks]
-        writer.writerow([*columns, *heads, *(for_csv(f"width:{layer}") for layer in layers)])
-        for step in steps:
-            row = asdict(step) | {"groups_kept_whole": len(step.kept_whole)}
-            values = [for_csv(row[name]) for name in columns]
-            values += [for_csv(step.checks[name]) for name in checks]
-            writer.writerow([*values, *(step.widths[layer] for layer in layers)])
-        return text.getvalue().rstrip("\n")
-    both = any(_counts_of(step).differ for step in steps)
-    checked = any(step.checks for step in steps)
-    rows = [
-        [
-            "dense" if step.method == DENSE else f"{step.ratio:g}",
-            _billions(step.macs),
-            *([_billions(step.macs_torch_pruning)] if both else []),
-            f"{step.params / 1e6:.2f}",
-            f"{step.size_bytes / 1e6:.2f}",
-            f"{step.achieved_ratio:.3f}",
-            f"{step.sparsity:.3f}",
-            f"{step.narrowest}–{step.widest}",
-            *([_passed(step)] if checked else []),
-            "exhausted: removes nothing more" if step.exhausted else "",
-        ]
-        for step in steps
-    ]
-    header = ["ratio", "MACs (G)", *(["by torch-pruning (G)"] if both else []), "params (M)", "size (MB)"]
-    header += ["achieved", "zeros", "widths", *(["passed"] if checked else []), ""]
-    left = len(header) - header.index("widths")
-    alignment = ("right",) * (len(header) - left) + ("left",) * left
-    table = tabulate(rows, headers=header, colalign=alignment, disable_numparse=True)
-    return "\n".join([table, *_cut_lines([step for step in steps if step.method != DENSE])])
-
-
-def _cut_lines(steps: Sequence[PreviewStep]) -> Iterator[str]:
-    """Yield what the proofs found, and which groups kept their width; what all ratios share is said once."""
-    proofs = alike((step.ratio, describe_proof(step.proof)) for step in steps)
-    for ratios, text in proofs:
-        yield from _folded(text if len(proofs) == 1 else f"at {ratio_words(ratios)} {text}", "")
-    numbers = {step.ratio: count_words(len(step.kept_whole), step.groups) for step in steps}
-    for ratios, whole in whole_alike((step.ratio, reasons_of(step.kept_whole)) for step in steps):
-        where = "" if len(ratios) == len(steps) else f" at {ratio_words(ratios)}"
-        yield from _folded(f"kept whole{where}: {numbers[ratios[0]]}", "")
-        for text in explain_whole(whole):
-            yield from _folded(text, "  ")
-
-
-def _folded(text: str, indent: str) -> list[str]:
-    return wrap(printable(text), NOTES_WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
-
-
-def _passed(step: PreviewStep) -> str:
-    return ", ".join(name for name, found in step.checks.items() if found is True)
-
-
-def _counts_of(step: PreviewStep) -> MacCounts:
-    return MacCounts(step.macs, step.macs_products, step.macs_torch_pruning)
-
-
-def _billions(macs: int | None) -> str:
-    return "–" if macs is None else f"{macs / 1e9:.2f}" if macs >= 1e7 else f"{macs / 1e9:.4f}"

@@ -4,8 +4,10 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
+from pruning_core.config.setting import Setting
 from pruning_core.console.escaping import for_csv, for_json, printable
 from pruning_core.pruning.matrix_worker import Row
+from pruning_core.pruning.times_table import render_times, time_columns, time_values
 
 WIDTH = 80
 """Columns of the table."""
@@ -43,6 +45,8 @@ CSV_COLUMNS = (
 )
 """No widths: every network has other layers."""
 
+_MEASURED_COLUMNS = ("machine", "machine_fingerprint", "mac_reduction")
+
 
 def json_pieces(rows: Iterable[Row]) -> Iterator[str]:
     """Give a JSON list in pieces, each row on a line, as the rows come."""
@@ -53,16 +57,23 @@ def json_pieces(rows: Iterable[Row]) -> Iterator[str]:
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
-def csv_pieces(rows: Iterable[Row]) -> Iterator[str]:
-    """Give CSV in pieces, each row on a line, as the rows come."""
-    yield f"{','.join(CSV_COLUMNS)}\n"
+def csv_pieces(rows: Iterable[Row], settings: Sequence[Setting] = ()) -> Iterator[str]:
+    """Give CSV in pieces, each row on a line, as the rows come.
+
+    Args:
+        rows: In their order.
+        settings: On what they were timed.
+    """
+    columns = [*CSV_COLUMNS, *(_MEASURED_COLUMNS if settings else ())]
+    yield _csv_line([*columns, *time_columns(settings)])
     for row in rows:
         shape = "x".join(map(str, row["image"]))
         whole = {"groups_kept_whole": _count_whole(row), "kept_whole": _reasons(row)}
         shown = {**row, "image": shape, **whole, **row.get("checks", {})}
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow([for_csv(shown.get(name)) for name in CSV_COLUMNS])
-        yield text.getvalue()
+        times = row.get("times") or []
+        shown["mac_reduction"] = times[0]["mac_reduction"] if times else ""
+        values = [for_csv(shown.get(name)) for name in columns]
+        yield _csv_line([*values, *time_values(times, settings)])
 
 
 def render_matrix(rows: Sequence[Row]) -> str:
@@ -87,7 +98,15 @@ def render_matrix(rows: Sequence[Row]) -> str:
     lines += ["", *_notes(rows)]
     errors = {(row["model"], row["method"]): row["error"] for row in rows if row["error"]}
     lines += [printable(f"{model}, {method}: {error}") for (model, method), error in errors.items()]
+    if times := render_times(rows):
+        lines += [*([""] if lines[-1] else []), times]
     return "\n".join(lines).rstrip()
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

@@ -17,12 +17,14 @@ from torch import nn
 from pruning_core.backends import BACKENDS, load_executable
 from pruning_core.backends.base import Executable
 from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.setting import Setting as Setting  # who times has it from here
 from pruning_core.errors import BackendError
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs, random_like
+from pruning_core.shapes.norms import with_new_statistics
 from pruning_core.system.clock import Call
 from pruning_core.system.contention import ContentionMonitor, contention_reason
 from pruning_core.system.fork_join import MachineState
@@ -39,24 +41,6 @@ CALIBRATION_EXAMPLES = 8
 
 Say = Callable[[str], object]
 Advance = Callable[[int, int], object]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """On what, and on how many examples at once, a network is timed."""
-
-    backend: str = "eager"
-    precision: str = "fp32"
-    batch_size: int = 1
-    device: str = "cpu"
-    threads: int = 0  # of the CPU; 0: as many as this process may use
-
-    @property
-    def label(self) -> str:
-        """As tables name it: `openvino:int8, batch 1`."""
-        on = "" if self.device == "cpu" else f", {self.device}"
-        threads = f", {self.threads} threads" if self.threads else ""
-        return f"{self.backend}:{self.precision}, batch {self.batch_size}{on}{threads}"
 
 
 @dataclass(frozen=True)
@@ -102,11 +86,12 @@ def time_shapes(
     with_control: bool = True,
     advance: Advance = lambda done, planned: None,
     say: Say = lambda text: None,
+    go_on: bool = False,
 ) -> list[SettingTimes]:
     """Time networks against a reference, in every setting.
 
     Settings of one device and number of threads are interleaved in one session, with all their networks in
-    memory at once.
+    memory at once. Batch norms get statistics of random inputs first (`shapes/norms.py`).
 
     Args:
         reference: A network in float32 on the CPU, trained or not.
@@ -116,13 +101,17 @@ def time_shapes(
         options: Rounds, target error and time for each network in each setting.
         with_control: Whether a copy of the reference is timed beside them, in every setting.
         advance: Called with the rounds done and planned so far.
-        say: Called with what is being made ready.
+        say: Called with what is being made ready: for each backend and precision once for each network, and
+            once before.
+        go_on: Where a backend cannot run the reference, its settings have that error and no times.
 
     Raises:
         OptionError: If a setting is invalid.
         UnavailableError: If its backend or device is not on this machine.
-        BackendError: If a backend cannot run the reference.
+        BackendError: If a backend cannot run the reference, unless it shall `go_on`.
     """
+    reference = with_new_statistics(reference, example)
+    networks = [with_new_statistics(network, example) for network in networks]
 
     def session_of(setting: Setting) -> tuple[str, int]:
         return setting.device, resolve_threads(setting.threads)
@@ -130,9 +119,13 @@ def time_shapes(
     found: dict[Setting, SettingTimes] = {}
     for (device, threads), members in groupby(sorted(set(settings), key=_order), key=session_of):
         with torch_threads(threads):
-            bound = list(
-                _bind(reference, networks, example, list(members), options.budget_s, with_control, say)
-            )
+            failed: dict[Setting, str] = {}
+            unable = failed if go_on else None
+            asked = (list(members), options.budget_s, with_control)
+            bound = list(_bind(reference, networks, example, *asked, say, unable))
+            for setting, error in failed.items():
+                none, errors = (None,) * len(networks), (error,) * len(networks)
+                found[setting] = SettingTimes(setting, none, None, errors, "")
             with ContentionMonitor(device) as monitor:
 
                 def after_round(done: int, planned: int, monitor: ContentionMonitor = monitor) -> None:
@@ -173,6 +166,7 @@ def _bind(
     budget_s: float,  # for each network in each setting
     with_control: bool,  # also where it is not asked for, if no network can run
     say: Say,
+    unable: dict[Setting, str] | None,  # gets those that cannot run the reference; None: that is an error
 ) -> Iterator[_Bound]:
     """Load each network once on each backend and precision, and bind it to each batch size."""
     generator = torch.Generator().manual_seed(0)
@@ -192,8 +186,14 @@ def _bind(
     for (backend, precision), members in groupby(settings, key=lambda item: (item.backend, item.precision)):
         first, *others = members
         say(f"{backend}:{precision}")
-        loaded = load(reference, first)
-        control = load(copy_network(reference), first) if with_control else None
+        try:
+            loaded = load(reference, first)
+            control = load(copy_network(reference), first) if with_control else None
+        except BackendError as problem:
+            if unable is None:
+                raise
+            unable |= dict.fromkeys((first, *others), str(problem))
+            continue
         executables: list[Executable | None] = []
         failed: list[str] = []
         for index, network in enumerate(networks):
@@ -208,7 +208,14 @@ def _bind(
         pool = backend if BACKENDS[backend].shared_thread_pool else ""
         for setting in (first, *others):
             inputs = random_like(example, setting.batch_size, generator)
-            run = loaded.bind(inputs)
+            try:
+                run = loaded.bind(inputs)
+                of_control = None if control is None else control.bind(inputs)
+            except BackendError as problem:
+                if unable is None:
+                    raise
+                unable[setting] = str(problem)
+                continue
             calls: dict[int, Call] = {}
             errors = list(failed)
             for index, executable in enumerate(executables):
@@ -218,8 +225,8 @@ def _bind(
                     except BackendError as problem:  # it takes no batch of that size, say
                         errors[index] = str(problem)
             candidates = list(calls.values())
-            if control is not None or not candidates:
-                candidates.append((control or load(copy_network(reference), first)).bind(inputs))
+            if of_control is not None or not candidates:
+                candidates.append(of_control or load(copy_network(reference), first).bind(inputs))
             group = ReferenceGroup(run, candidates, budget_s, [pool] * (len(candidates) + 1))
             yield _Bound(setting, group, tuple(calls), tuple(errors))
 

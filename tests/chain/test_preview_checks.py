@@ -7,7 +7,8 @@ import pytest
 from pruning_core.chain.preview_checks import CHECKS, make_check, parse_checks
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import UnknownNameError
-from pruning_core.pruning.preview import preview_steps, render_steps
+from pruning_core.pruning.preview import preview_steps
+from pruning_core.pruning.step_table import render_steps
 from tests.helpers.command_line import command_line
 
 NETWORKS = """

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from pruning_core.config.grid import LatencyOptions
+from pruning_core.shapes import plan_times
+from pruning_core.system.machine import describe_machine
 from tests.helpers.command_line import command_line
 from tests.helpers.factories import write_user_model
 
@@ -65,6 +68,62 @@ def test_one_network_with_a_limit(run, tmp_path):
     assert "failed" in out
 
 
+@pytest.fixture
+def few_rounds(monkeypatch):
+    """Time in this process no longer than a test should."""
+    few = LatencyOptions(min_rounds=5, max_rounds=5, warmup_ms=1.0, sample_ms=0.5, confidence=0.9)
+    monkeypatch.setattr(plan_times, "QUICK", few)
+
+
+MEASURED = ("--ratios", "0.5,0.9", "--measure", "--backends", "eager,onnxruntime:int8", "--batch-sizes", "2")
+
+
+def test_shapes_are_timed(run, tmp_path, few_rounds):
+    """Each ratio has its time on each backend, in a table, in CSV and in JSON, which names the machine."""
+    write_user_model(tmp_path, "plan_timed")
+    arguments = ("plan", "--model", "plan_timed:tiny_model", *MEASURED)
+    code, out, err = run(*arguments)
+    assert code == 0
+    assert [line.partition(": dense")[0] for line in out.splitlines() if ": dense " in line] == [
+        "eager:fp32, batch 2",
+        "onnxruntime:int8, batch 2",
+    ]
+    assert "time: done in" in err
+    rows = json.loads(run(*arguments, "--format", "json")[1])
+    assert [(row["ratio"], len(row["times"])) for row in rows] == [(0.5, 2), (0.9, 2)]
+    first = rows[0]["times"][0]
+    assert 0 < first["low"] <= first["speedup"] <= first["high"]
+    assert 0 < first["control_low"] <= first["control_high"]
+    assert rows[0]["machine_fingerprint"] == describe_machine(0)["fingerprint"]
+    (_, row) = csv.DictReader(io.StringIO(run(*arguments, "--format", "csv")[1]))
+    assert float(row["speedup:onnxruntime:int8, batch 2"]) > 0
+    assert row["machine"] == rows[0]["machine"]
+
+
+def test_zeroed_weights_save_no_macs(run, few_rounds):
+    """A masking method is timed like any other: its shapes are the dense ones."""
+    arguments = ("--model", "resnet18", "--image", "3x32x32", "--method", "unstructured-l1")
+    code, out, _ = run("plan", *arguments, "--ratios", "0.5", "--measure", "--batch-sizes", "1")
+    assert code == 0
+    assert "   0.5       1.00×  " in out
+
+
+@pytest.mark.slow
+def test_a_measured_matrix_resumes(run, tmp_path):
+    """Each network is timed in its own process, one after the other; what was timed is not timed again."""
+    write_user_model(tmp_path, "plan_matrix_timed")
+    arguments = ("plan", "--model", "plan_matrix_timed:tiny_model", *MEASURED[2:], "--ratios", "0.5")
+    arguments = (*arguments, "--method", "magnitude,random", "-o", "rows.json", "--format", "json")
+    code, out, err = run(*arguments)
+    assert code == 0
+    rows = json.loads(out)
+    assert [len(row["times"]) for row in rows] == [2, 2]
+    assert "1/2 plan_matrix_timed:tiny_model, magnitude: time: done in" in err
+    code, again, err = run(*arguments)
+    assert json.loads(again) == rows
+    assert [line.endswith("done before") for line in err.splitlines()] == [True, True]
+
+
 MISTAKES = {
     "pattern": (("--model", "torchvision:zz*"), "no model's name matches 'torchvision:zz*'"),
     "name in a list": (("--model", "resnet18,torchvision:resnet81"), "Did you mean 'torchvision:resnet18'"),
@@ -78,6 +137,15 @@ MISTAKES = {
     "channels": (("--model", "torchvision:squeezenet1_1", "--image", "1x64x64"), "3 channels, not 1"),
     "output": (("--model", "resnet18", "-o", "none/rows.json"), "there is no folder none"),
     "other file": (("--model", "resnet18", "-o", "notes.json"), "holds no rows of a matrix"),
+    "settings without times": (
+        ("--backends", "eager"),
+        "--backends says on what shapes are timed: ",
+    ),
+    "threads without times": (("--threads", "2"), "--threads says on what shapes are timed: give --measure"),
+    "backend": (("--measure", "--backends", "opnvino"), "Did you mean 'openvino'"),
+    "precision": (("--measure", "--backends", "eager:int8"), "has no precision 'int8'"),
+    "device": (("--measure", "--devices", "cuda:99"), "device 'cuda:99' is not on this machine"),
+    "batch size": (("--measure", "--batch-sizes", "0"), "batch sizes are at least 1"),
     "limit": (("--model", "resnet18", "--limit-s", "0"), "--limit-s"),
 }
 

@@ -19,12 +19,12 @@ NO_LIMIT = (120.0, 0)
 def child(tmp_path, monkeypatch):
     """Run the body of a `main(given, answers)` in a child, under limits on seconds and bytes."""
 
-    def run(body, limits=NO_LIMIT, given=""):
+    def run(body, limits=NO_LIMIT, given="", meanwhile=lambda so_far: None):
         (tmp_path / "in_child.py").write_text(
             f"import os, signal, sys, time\ndef main(given, answers):\n{textwrap.indent(body, '    ')}\n"
         )
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        return run_child("in_child", given, *limits)
+        return run_child("in_child", given, *limits, meanwhile)
 
     return run
 
@@ -35,6 +35,14 @@ def test_answers_come_back_and_prints_do_not(child):
         "print('noise', flush=True)\nos.system('echo noise')\nanswers.write(given[::-1])", given="äbc"
     )
     assert (ended.output, ended.problem) == ("cbä", "")
+
+
+def test_answers_are_seen_while_it_works(child):
+    """What it has answered so far is told before it ends."""
+    seen = []
+    body = "print('first ä', file=answers, flush=True)\ntime.sleep(1.5)\nanswers.write('last')"
+    assert child(body, meanwhile=seen.append).output == "first ä\nlast"
+    assert seen[-1] == "first ä\n"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from pruning_core.chain.plan_worker import WORKER
+from pruning_core.config.setting import Setting
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import ModelError, OptionError, UnknownNameError
 from pruning_core.process.child import Ended
@@ -51,9 +52,10 @@ def networks(tmp_path, monkeypatch):
     return own, trouble
 
 
-def tasks_of(*models, methods=("magnitude",), ratios=RATIOS, image=(3, 32, 32), **settings):
+def tasks_of(*models, methods=("magnitude",), ratios=RATIOS, image=(3, 32, 32), measure=(), **settings):
     """Return the tasks of a small matrix."""
-    return make_tasks(models, [MethodSpec(name=name, **settings) for name in methods], ratios, 10, image)
+    specs = [MethodSpec(name=name, **settings) for name in methods]
+    return make_tasks(models, specs, ratios, 10, image, measure=measure)
 
 
 def carried_out(tasks, kept=None, max_seconds=120.0):
@@ -70,7 +72,7 @@ def counted(monkeypatch):
     """Answer for every child, in this process; return the list of what was asked."""
     asked = []
 
-    def run(module, given, max_seconds, max_memory_bytes):
+    def run(module, given, max_seconds, max_memory_bytes, meanwhile):
         task = json.loads(given)
         asked.append((task["model"], task["method"]["name"]))
         if task["model"] == "resnet50" and len(asked) < 3:
@@ -175,6 +177,7 @@ def test_it_was_stopped_in_between(counted, tmp_path, monkeypatch):
         ({"ratio_of": {"layer1*": 0.3}}, r"ratio_of {} there, {'layer1\*': 0.3} here"),
         ({"image": (1, 32, 32)}, r"image \[3, 32, 32\] there, \[1, 32, 32\] here"),
         ({"ratios": (0.5, 0.75)}, "a ratio of 0.25 there, not asked for here"),
+        ({"measure": (Setting(),)}, r"measure \[\] there, \['eager:fp32, batch 1'\] here"),
     ],
 )
 def test_a_file_that_answers_another_question_is_left_alone(counted, tmp_path, changed, said):
@@ -185,6 +188,43 @@ def test_a_file_that_answers_another_question_is_left_alone(counted, tmp_path, c
     with pytest.raises(OptionError, match=said):
         MatrixFile(path, tasks_of("resnet18", **changed))
     assert path.read_text() == before
+
+
+def test_times_of_other_settings_or_another_machine_are_left_alone(counted, tmp_path, monkeypatch):
+    """Rows that were measured say where; they are no answer for another machine, nor without times."""
+    path = tmp_path / "rows.json"
+    measured = tasks_of("resnet18", measure=(Setting(),))
+    rows, _ = carried_out(measured, MatrixFile(path, measured))
+    assert rows[0]["measure"] == ["eager:fp32, batch 1"]
+    assert len(rows[0]["machine_fingerprint"]) == 16
+    carried_out(measured, MatrixFile(path, measured))
+    assert len(counted) == 1
+    for other, here in (((), r"\[\]"), ((Setting(batch_size=2),), r"\['eager:fp32, batch 2'\]")):
+        with pytest.raises(OptionError, match=rf"measure \['eager:fp32, batch 1'\] there, {here} here"):
+            MatrixFile(path, tasks_of("resnet18", measure=other))
+    elsewhere = {"name": "another", "fingerprint": "0" * 16}
+    monkeypatch.setattr(matrix, "describe_machine", lambda threads: elsewhere)
+    with pytest.raises(OptionError, match=r"machine '.*' there, 'another' here"):
+        MatrixFile(path, tasks_of("resnet18", measure=(Setting(),)))
+
+
+def test_a_measured_task_shows_what_its_process_does(monkeypatch):
+    """The progress that the process answers is shown, and is no row."""
+
+    def run(module, given, max_seconds, max_memory_bytes, meanwhile):
+        answers = ['["load",0,4]', '["time",1,10]']
+        meanwhile(f"{answers[0]}\n{answers[1][:5]}")
+        meanwhile("".join(f"{line}\n" for line in answers))
+        row = json.dumps({"seconds": 1.0, "macs": 7})
+        return Ended("".join(f"{line}\n" for line in (*answers, row, row)), "")
+
+    monkeypatch.setattr(matrix, "run_child", run)
+    rows, said = carried_out(tasks_of("resnet18", measure=(Setting(),)))
+    assert [row["macs"] for row in rows] == [7, 7]
+    assert [line.partition(": done")[0] for line in said[:2]] == [
+        "1/1 resnet18, magnitude: load",
+        "1/1 resnet18, magnitude: time",
+    ]
 
 
 def test_further_ratios_are_planned_with_the_first(counted, tmp_path):

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pruning_core.pruning.base import KeptWhole
-from pruning_core.pruning.preview import PreviewStep, render_steps
+from pruning_core.pruning.preview import PreviewStep
+from pruning_core.pruning.step_table import render_steps
 
 STEP = PreviewStep(
     model="resnet18",

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pruning_core.config.grid import LatencyOptions
-from pruning_core.errors import OptionError
+from pruning_core.errors import BackendError, OptionError
 from pruning_core.shapes.timing import Setting, time_shapes
 
 FEW = LatencyOptions(
@@ -60,3 +60,15 @@ def test_a_setting_that_is_none_is_one_line() -> None:
     """A backend without that precision is refused before anything is timed."""
     with pytest.raises(OptionError, match="no precision"):
         time_shapes(net(8), [net(4)], EXAMPLE, [Setting("eager", "int8")], FEW)
+
+
+def test_a_backend_that_cannot_run_the_reference_costs_its_own_settings() -> None:
+    """Asked to go on, every network has that error there, and its times elsewhere; else it is raised."""
+    settings = [Setting("onnxruntime", batch_size=2), Setting(batch_size=2)]
+    unable, able = time_shapes(OnlyEager(), [OnlyEager()], EXAMPLE, settings, FEW, go_on=True)
+    assert (unable.networks, unable.control) == ((None,), None)
+    assert "onnxruntime:fp32 cannot run this model" in unable.errors[0]
+    assert able.errors == ("",)
+    assert able.networks[0] is not None
+    with pytest.raises(BackendError, match="cannot run this model"):
+        time_shapes(OnlyEager(), [OnlyEager()], EXAMPLE, settings, FEW)
