@@ -60,3 +60,14 @@ def test_a_setting_that_is_none_is_one_line() -> None:
     """A backend without that precision is refused before anything is timed."""
     with pytest.raises(OptionError, match="no precision"):
         time_shapes(net(8), [net(4)], EXAMPLE, [Setting("eager", "int8")], FEW)
+
+
+def test_a_control_is_timed_unless_it_is_not_wanted() -> None:
+    """A first look spends no time on it; where no network can run it is timed all the same."""
+    (found,) = time_shapes(net(8), [net(4)], EXAMPLE, [Setting()], FEW, with_control=False)
+    assert found.control is None
+    assert found.networks[0] is not None
+    setting = Setting("onnxruntime")
+    (found,) = time_shapes(net(8), [OnlyEager()], EXAMPLE, [setting], FEW, with_control=False)
+    assert found.networks == (None,)
+    assert found.errors[0]
