@@ -72,3 +72,14 @@ def test_a_backend_that_cannot_run_the_reference_costs_its_own_settings() -> Non
     assert able.networks[0] is not None
     with pytest.raises(BackendError, match="cannot run this model"):
         time_shapes(OnlyEager(), [OnlyEager()], EXAMPLE, settings, FEW)
+
+
+def test_a_control_is_timed_unless_it_is_not_wanted() -> None:
+    """A first look spends no time on it; where no network can run it is timed all the same."""
+    (found,) = time_shapes(net(8), [net(4)], EXAMPLE, [Setting()], FEW, with_control=False)
+    assert found.control is None
+    assert found.networks[0] is not None
+    setting = Setting("onnxruntime")
+    (found,) = time_shapes(net(8), [OnlyEager()], EXAMPLE, [setting], FEW, with_control=False)
+    assert found.networks == (None,)
+    assert found.errors[0]
