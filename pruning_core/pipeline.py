@@ -15,6 +15,7 @@ from pruning_core.chain.ranking import ranking_losses
 from pruning_core.chain.specs import chain_specs, pruning_label
 from pruning_core.chain.training import fine_tune, train_resumably
 from pruning_core.chain.weights import load_weights
+from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
@@ -30,8 +31,10 @@ from pruning_core.workspace import Workspace
 
 def ensure_variant(variant: Variant, grid: Grid, workspace: Workspace) -> Checkpoint:
     """Load the checkpoint of a variant, or make it and whatever it starts from."""
-    specs = chain_specs(variant, grid, workspace)
-    return ensure_checkpoint(specs, workspace.task(variant), workspace, max_threads(grid.threads))
+    task, threads = workspace.task(variant), max_threads(grid.threads)
+    if variant.method == LATENCY_AWARE:  # what it keeps is found on the dense model
+        ensure_checkpoint(chain_specs(variant.dense, grid, workspace), task, workspace, threads)
+    return ensure_checkpoint(chain_specs(variant, grid, workspace), task, workspace, threads)
 
 
 def ensure_checkpoint(

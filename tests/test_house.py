@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MAX_LINES = (
     (r"pruning_core/report/page/page\.js", None),  # one script, since the page is one file
     (r"pruning_core/pipeline\.py", 120),
-    (r"pruning_core/records/README\.md", 130),  # the table of fields, a row each, is most of it
+    (r"pruning_core/records/README\.md", 135),  # the table of fields, a row each, is most of it
     (r"(pruning_core/.+|bench)/README\.md", 80),
     (r"pruning_core/.+", 250),
     (r"README\.md", 130),

@@ -1,5 +1,6 @@
 """The specs of a chain, from dense to the variant asked for; and its steps in words."""
 
+from pruning_core.chain.allocations import allocated_methods
 from pruning_core.chain.weights import dense_training, model_with_weights
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
@@ -9,28 +10,34 @@ from pruning_core.workspace import Workspace
 
 
 def chain_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[CheckpointSpec]:
-    """Return the specs from dense to `variant`, each the parent of the next."""
+    """Return the specs from dense to `variant`, each the parent of the next.
+
+    Those of a method that needs an allocation are known once the dense model is made (`allocations.py`).
+    """
     task = workspace.task(variant)
     model = model_with_weights(task.model_spec(variant.model), grid, task, workspace)
     train = dense_training(grid, model)
     task.check_training(train)
-    specs: list[CheckpointSpec] = [DenseSpec(model=model, dataset=task.spec, train=train)]
+    dense = DenseSpec(model=model, dataset=task.spec, train=train)
+    specs: list[CheckpointSpec] = [dense]
     if variant.is_dense:
         return specs
     method = grid.method_spec(variant.method)
     if find_method(variant.method).uses_data:
         method = method.model_copy(update={"score_examples": grid.score_examples})
     library = find_method(variant.method).library_version()
-    ratios = grid.ratios_for(variant.model, variant.dataset, variant.method)
-    earlier = [r for r in ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
-    for ratio in [*earlier, variant.ratio]:
+    grid_ratios = grid.ratios_for(variant.model, variant.dataset, variant.method)
+    earlier = [r for r in grid_ratios if 0 < r < variant.ratio] if method.schedule == "iterative" else []
+    ratios = [*earlier, variant.ratio]
+    methods = allocated_methods(method, ratios, dense, grid, workspace)
+    for ratio, its_method in zip(ratios, methods, strict=True):
         task.check_training(grid.fine_tune_at(ratio))
         specs.append(
             PrunedSpec(
                 parent=key_of(specs[-1]),
-                model=specs[0].model,
+                model=dense.model,
                 dataset=task.spec,
-                method=method,
+                method=its_method,
                 ratio=ratio,
                 fine_tune=grid.fine_tune_at(ratio),
                 library=library,

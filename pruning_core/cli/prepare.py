@@ -43,6 +43,15 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
     type=click.Choice(["local", "global"]),
     help="Rank channels within each layer, or over all together (default: what the grid says).",
 )
+@click.option(
+    "--optimize-for", metavar="BACKEND", help="Where method latency-aware is to be fast: openvino:int8, say."
+)
+@click.option(
+    "--optimize-batch-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="On how many images at once (default: 1).",
+)
 @weights_option
 @strip_prefix_option
 @new_head_option
@@ -62,6 +71,8 @@ def prepare(
     method: str | None,
     ratios: str | None,
     scope: str | None,
+    optimize_for: str | None,
+    optimize_batch_size: int | None,
     weights: str | None,
     strip_prefix: str | None,
     new_head: bool,
@@ -91,6 +102,7 @@ def prepare(
     options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
     options |= {"image_size": image_size, "normalize": normalize, "test_share": test_share}
     options |= {"skip_broken": skip_broken, "task": task}
+    options |= {"optimize_for": optimize_for, "optimize_batch_size": optimize_batch_size}
     options |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     path = find_grid(grid, Path.cwd())
     wanted, display = load_grid(path, {**options, **asked_targets(), "seed": seed}), ProgressDisplay()

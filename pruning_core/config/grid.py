@@ -7,7 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pruning_core.config.allocation import OptimizeFor
 from pruning_core.config.parse import (
+    MAX_IMAGES,
     parse_backend,
     parse_batch_sizes,
     parse_epochs_by_ratio,
@@ -85,6 +87,10 @@ class Grid(TargetKeys):
     score_examples: int = Field(
         128, ge=1, le=100_000, description="Training examples that data-driven methods rank by."
     )
+    optimize_for: OptimizeFor = Field(
+        "", max_length=200, description="Backend on which latency-aware is to be fast: openvino:int8, say."
+    )
+    optimize_batch_size: int = Field(1, ge=1, le=MAX_IMAGES)
     backends: tuple[str, ...] = ("eager",)
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)

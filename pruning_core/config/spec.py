@@ -6,10 +6,11 @@ changing a default never reuses an old checkpoint; fields that came later count 
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from pruning_core.config.allocation import LATENCY_AWARE, Allocation
 from pruning_core.config.parse import MAX_EPOCHS
 from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.validation import StrictModel
@@ -162,16 +163,25 @@ class MethodSpec(StrictModel):
     ratio_of: RatiosByPattern = Field(
         (), description="(pattern, ratio), sorted: layers with a ratio of their own, the same at every step."
     )
-
     score_examples: int = Field(
         0, ge=0, le=MAX_IMAGES, description="Training examples that it ranks by; 0: it needs none."
     )
+    allocation: Allocation = Field(
+        (), description="(layer, kept width), sorted: what latency-aware keeps at this step."
+    )
+
+    @model_validator(mode="after")
+    def _allocation_is_used(self) -> Self:
+        """Refuse an allocation that would change a key, and no channel."""
+        if self.allocation and self.name != LATENCY_AWARE:
+            raise ValueError(f"only {LATENCY_AWARE} takes an allocation; got one for {self.name}")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not used: keys older than these fields do not change."""
         fields: dict[str, Any] = serialise(self)
-        for name in ("protect", "ratio_of", "score_examples"):
+        for name in ("protect", "ratio_of", "allocation", "score_examples"):
             if not fields.get(name):
                 fields.pop(name, None)
         return fields

@@ -29,7 +29,7 @@ MAX_CELLS = 400
 
 _SAME_NETWORK = (
     *("model", "dataset", "method", "ratio", "schedule", "scope", "round_to", "protect", "ratio_of", "seed"),
-    *("batch_size", "score_name"),
+    *("optimize_for", "batch_size", "score_name"),
 )
 
 _Target = tuple[str, str, str]

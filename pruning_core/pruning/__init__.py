@@ -7,6 +7,7 @@ from pruning_core.pruning.bn_scale import BatchNormScale
 from pruning_core.pruning.fpgm import GeometricMedian
 from pruning_core.pruning.hessian import Hessian
 from pruning_core.pruning.lamp import Lamp
+from pruning_core.pruning.latency_aware import LatencyAware
 from pruning_core.pruning.ln_structured import LnStructured
 from pruning_core.pruning.magnitude import Magnitude
 from pruning_core.pruning.magnitude_l1 import MagnitudeL1
@@ -22,6 +23,7 @@ METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
     "magnitude-l1": MagnitudeL1(),
     "lamp": Lamp(),
+    "latency-aware": LatencyAware(),
     "bn-scale": BatchNormScale(),
     "fpgm": GeometricMedian(),
     "taylor": Taylor(),

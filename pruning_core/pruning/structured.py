@@ -9,7 +9,7 @@ Source of the dependency graph: Fang et al., "DepGraph: Towards Any Structural P
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 import torch
@@ -17,17 +17,23 @@ from torch import nn
 
 from pruning_core.errors import PruningError, first_line
 from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs
 from pruning_core.pruning.attributes import changed_attributes, is_plain
 from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep, reasons_of
-from pruning_core.pruning.choice import choose_globally, choose_locally
+from pruning_core.pruning.choice import Wanted, choose_globally, choose_locally
 from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
 from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
-from pruning_core.pruning.widths import asked_width
 from pruning_core.records.cuts import explain_whole_in_line
 
-__all__ = ["Importance", "StructuredMethod", "prune_structured"]
+__all__ = ["Importance", "StructuredMethod", "prune_structured", "rank_groups"]
+
+RatioOf = Callable[[Group], float]
+"""Group → fraction of its dense channels that is to be gone."""
+
+Choose = Callable[[Sequence[Group], PruningStep, RatioOf], Wanted]
+"""Groups, what is asked for, each group's own ratio → channels that are to stay."""
 
 CUTTING_VERSION = 3
 """Raised whenever other channels would be chosen, or others cut with them; it enters the key."""
@@ -49,6 +55,12 @@ class StructuredMethod(ABC):
         """Return what scores the channels of a network; without data that is the same for all networks."""
         return self.importance()
 
+    def choose(self, groups: Sequence[Group], step: PruningStep, ratio_of: RatioOf) -> Wanted:
+        """Return how many channels each group is to keep: as the ratio and the scope of the step say."""
+        if step.spec.scope == "global":
+            return choose_globally(groups, step.ratio)
+        return choose_locally(groups, ratio_of)
+
     def library_version(self) -> str:
         """Return the name and version of torch-pruning, and of our cutting, which enter the key."""
         return f"torch-pruning {version('torch-pruning')}, cutting {CUTTING_VERSION}"
@@ -57,11 +69,14 @@ class StructuredMethod(ABC):
         """Cut the channels that rank lowest; what is drawn by chance is decided by seed and ratio."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step.sampling_seed)
-            return prune_structured(network, step, lambda work: self.importance_of(work, step))
+            return prune_structured(network, step, lambda work: self.importance_of(work, step), self.choose)
 
 
 def prune_structured(
-    network: nn.Module, step: PruningStep, importance_of: Callable[[nn.Module], Importance]
+    network: nn.Module,
+    step: PruningStep,
+    importance_of: Callable[[nn.Module], Importance],
+    choose: Choose,
 ) -> Outcome:
     """Cut whole channels of `network`, in place, until `step.ratio` of the dense widths is gone.
 
@@ -69,6 +84,7 @@ def prune_structured(
         network: Dense, or pruned before; never wider than `step.dense`.
         step: What is asked for. Ratio 1 would leave nothing: it removes nothing more.
         importance_of: Copy of the network → what scores the channels of its groups.
+        choose: Says how many channels each group is to keep.
 
     Raises:
         PruningError: If torch-pruning cannot trace the network, or no group of it can be cut.
@@ -81,20 +97,8 @@ def prune_structured(
     def ratio_of(group: Group) -> float:
         return ratio_of_group(group.outputs, own, step.ratio)
 
-    work = copy_network(network)
-    _unfreeze(work.parameters())
-    importance = importance_of(work)
-    try:
-        groups, whole = find_groups(work, step.dense, step.example, step.protected, importance)
-        groups, whole = link_shared(work, groups, whole)
-    except Exception as error:
-        raise PruningError(
-            f"torch-pruning cannot prune this model: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    if step.spec.scope == "global":
-        wanted = choose_globally(groups, step.ratio)
-    else:
-        wanted = choose_locally(groups, ratio_of)
+    work, groups, whole = rank_groups(network, step.dense, step.example, step.protected, importance_of)
+    wanted = choose(groups, step, ratio_of)
     number = len(groups) + sum(kept.reason != LOGITS for kept in whole)
     search = CutSearch(work, step.example, wanted, step.spec.round_to)
     search.run()
@@ -106,13 +110,47 @@ def prune_structured(
     if trial is not None:
         _become(network, trial.network)
     return Outcome(
-        requested={} if step.spec.scope == "global" else _requested(groups, ratio_of),
+        requested={} if step.spec.scope == "global" else _requested(groups, wanted),
         kept=trial.kept if trial else {},
         attributes=changed_attributes(work, trial.network) if trial else {},
         proof=str(trial.proof) if trial else "",
         kept_whole=tuple(kept for kept in whole if kept.reason != LOGITS),
         groups=number,
     )
+
+
+def rank_groups(
+    network: nn.Module,
+    dense: nn.Module,
+    example: Inputs,
+    protected: Mapping[str, str],
+    importance_of: Callable[[nn.Module], Importance],
+) -> tuple[nn.Module, list[Group], list[KeptWhole]]:
+    """Find the groups of a network that can be ranked, each with the scores of its channels.
+
+    Args:
+        network: Dense, or pruned before, without computed weights; it stays as it is.
+        dense: The network that it was cut from.
+        example: What the network takes, of one example.
+        protected: Layer whose outputs stay → why.
+        importance_of: Copy of the network → what scores the channels of its groups.
+
+    Returns:
+        A copy whose parameters all require gradients, its groups, and those that keep their width.
+
+    Raises:
+        PruningError: If torch-pruning cannot trace the network.
+    """
+    work = copy_network(network)
+    _unfreeze(work.parameters())
+    importance = importance_of(work)
+    try:
+        groups, whole = find_groups(work, dense, example, protected, importance)
+        return work, *link_shared(work, groups, whole)
+    except Exception as error:
+        raise PruningError(
+            f"torch-pruning cannot prune this model: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def _not_cuttable(groups: Iterable[Group], search: CutSearch, round_to: int) -> Iterator[KeptWhole]:
@@ -130,10 +168,8 @@ def _not_cuttable(groups: Iterable[Group], search: CutSearch, round_to: int) -> 
             yield KeptWhole(group.roots[0], group.layers, reason)
 
 
-def _requested(groups: Iterable[Group], ratio_of: Callable[[Group], float]) -> dict[str, int]:
-    return {
-        root: asked_width(group.dense_channels, ratio_of(group)) for group in groups for root in group.roots
-    }
+def _requested(groups: Iterable[Group], wanted: Wanted) -> dict[str, int]:
+    return {root: wanted.get(group, group.dense_channels) for group in groups for root in group.roots}
 
 
 def _unfreeze(parameters: Iterable[nn.Parameter]) -> None:

@@ -2,9 +2,7 @@
 
 A record is the flat `extra_info` of a pytest-benchmark entry. `FIELDS` is the one table of its fields; the
 table in `records/README.md` is printed from it. Times are stored in the unit that the name says, fractions
-in [0, 1].
-
-The schema's history stands in `earlier.py`. Must not import torch.
+in [0, 1]. The schema's history stands in `earlier.py`. Must not import torch.
 """
 
 from collections.abc import Mapping
@@ -45,6 +43,7 @@ FIELDS: tuple[Field, ...] = (
     Field("round_to", int, "channels", _ALL, "kept widths are multiples of this"),
     Field("protect", str, "", _ALL, "patterns of layers that stay whole, `head,layer1.*`; absent: none"),
     Field("ratio_of", str, "", _ALL, "layers with a ratio of their own, `layer4.*=0.8`; absent: none"),
+    Field("optimize_for", str, "", _ALL, "setting that latency-aware was timed in; absent: another method"),
     Field("weights", str, "", _ALL, "file or name of the dense model's weights; absent: from a seed"),
     Field("weights_sha256", str, "hex", _ALL, "hash of these, by the network's own names"),
     Field("key", str, "", _ALL, "key of the checkpoint"),

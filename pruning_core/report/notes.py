@@ -92,7 +92,16 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
     yield " · ".join(facts)
     settings = [
         _range_of(records, name, f"{name} {{}}")
-        for name in ("weights", "schedule", "scope", "round_to", "protect", "ratio_of", "seed")
+        for name in (
+            "weights",
+            "schedule",
+            "scope",
+            "round_to",
+            "protect",
+            "ratio_of",
+            "optimize_for",
+            "seed",
+        )
     ]
     keys: dict[float, str] = {r["ratio"]: r["key"] for r in records if "ratio" in r and "key" in r}
     short = ", ".join(f"{f'{ratio:g}' if ratio else 'dense'} {keys[ratio][:8]}" for ratio in sorted(keys))

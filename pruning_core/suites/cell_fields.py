@@ -3,6 +3,8 @@
 from typing import Any
 
 from pruning_core.backends.base import options_text
+from pruning_core.chain.allocations import setting_of
+from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Cell, Variant, is_folder
 from pruning_core.config.grid import Grid
 from pruning_core.config.patterns import patterns_text, ratios_text
@@ -35,6 +37,7 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         "round_to": grid.round_to,
         **({"protect": patterns_text(grid.protect)} if grid.protect else {}),
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
+        **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
         "seed": train.seed if isinstance(spec, PrunedSpec) else grid.train.seed,
     }

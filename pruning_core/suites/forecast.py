@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from pruning_core.chain.allocations import stand_in
 from pruning_core.chain.ranking import ranking_losses
 from pruning_core.chain.specs import chain_specs, train_spec_of, training_label, training_step_label
 from pruning_core.config.cells import Variant
@@ -145,8 +146,9 @@ def _time_steps(
         prune_s = 0.0
         if isinstance(spec, PrunedSpec) and ratio > 0:
             started = time.perf_counter()
-            losses = ranking_losses(task, spec.method, train.seed)
-            prune(network, dense, spec.method, ratio, task.one(), train.seed, losses=losses)
+            method = stand_in(spec.method)
+            losses = ranking_losses(task, method, train.seed)
+            prune(network, dense, method, ratio, task.one(), train.seed, losses=losses)
             prune_s = time.perf_counter() - started
         if not train.epochs:
             batch = task.extent(train).batch

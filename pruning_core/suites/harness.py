@@ -204,7 +204,7 @@ class Harness:
             NotTimedError: If nothing is timed in this run.
         """
         self._check_timing()
-        spec = chain_specs(variant, self.grid, self.workspace)[0]
+        spec = chain_specs(variant.dense, self.grid, self.workspace)[0]
         assert isinstance(spec, DenseSpec)
         fields, samples_s = time_training(
             spec.model_copy(update={"train": self.grid.train}),  # also of one that comes with its weights

@@ -26,6 +26,7 @@ PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
 
 SINGLE_OPTIONS = (
     *("task", "weights", "strip_prefix", "new_head"),
+    *("optimize_for", "optimize_batch_size"),
     *("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed"),
     *KINDS,
     *("on", "batch_size"),
@@ -48,6 +49,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_const",
         "const": True,
         "help": "make a new last layer, and train the network from its weights on",
+    },
+    "--optimize-for": {
+        "metavar": "BACKEND",
+        "help": "where method latency-aware is to be fast: openvino:int8, say; its widths are timed there",
+    },
+    "--optimize-batch-size": {
+        "type": int,
+        "metavar": "N",
+        "help": "on how many images at once (default: 1)",
     },
     "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},

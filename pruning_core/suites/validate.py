@@ -6,6 +6,7 @@ Whether a backend is installed or a device is there is asked later, cell by cell
 from collections.abc import Sequence
 
 from pruning_core.backends import check_backend, check_device
+from pruning_core.config.allocation import HOW_TO_ALLOCATE, LATENCY_AWARE
 from pruning_core.config.cells import dataset_labels
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
@@ -40,6 +41,7 @@ def validate_grid(grid: Grid) -> None:
     for method in grid.method:
         check_scope(method, grid.scope)
         grid.method_spec(method)
+    check_optimize_for(grid)
     for item in grid.backends:
         check_backend(*parse_backend(item))
     check_targets(grid)
@@ -59,6 +61,11 @@ def check_targets(grid: Grid) -> None:
             "targets need local scope: with global scope the widths depend on the trained weights, and are "
             "not known before; take --scope local, or name --ratios"
         )
+    if LATENCY_AWARE in grid.method:
+        raise OptionError(
+            f"targets are not searched for {LATENCY_AWARE}: its widths are found on the trained dense model; "
+            "name --ratios, each the time that magnitude takes at it"
+        )
     for name in grid.method:
         if find_method(name).masks:
             raise OptionError(
@@ -73,6 +80,23 @@ def check_targets(grid: Grid) -> None:
                     f"{axis}: a target of time is met on one of them; got {', '.join(map(str, values))}. "
                     f"Name one with --{axis}"
                 )
+
+
+def check_optimize_for(grid: Grid) -> None:
+    """Refuse `latency-aware` that is told of no backend, and a backend that is told to no such method.
+
+    Raises:
+        OptionError: If it is so, or the backend is none.
+    """
+    if LATENCY_AWARE in grid.method and not grid.optimize_for:
+        raise OptionError(HOW_TO_ALLOCATE)
+    if grid.optimize_for:
+        if LATENCY_AWARE not in grid.method:
+            raise OptionError(
+                f"optimize_for: only method {LATENCY_AWARE} is made for a backend; "
+                f"got method {', '.join(grid.method)}"
+            )
+        check_backend(*parse_backend(grid.optimize_for))
 
 
 def check_scope(method: str, scope: str) -> None:

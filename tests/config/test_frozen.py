@@ -14,7 +14,7 @@ from pruning_core.pruning.step import prune
 from pruning_core.suites.training_speed import BaselineStep
 from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
-from tests.helpers.factories import Tiny, bright_images
+from tests.helpers.factories import Tiny, bright_images, tiny_method
 from tests.helpers.losses import losses_for
 from tests.helpers.small_runs import grid_of, make_all, open_workspace
 
@@ -51,7 +51,7 @@ FROZEN = (("stem", "norm"), ("inner",), ("stem", "norm", "inner", "outer"), ("",
 @pytest.mark.parametrize("name", METHODS)
 def test_a_frozen_layer_is_pruned_as_any(name, frozen):
     """Whatever is frozen, the same channels and weights go; the same parameters are frozen afterwards."""
-    method = MethodSpec(name=name, scope=METHODS[name].scopes[0])
+    method = tiny_method(name, 0.5, scope=METHODS[name].scopes[0])
     networks = []
     for which in ((), frozen):
         network = build(which)

@@ -97,7 +97,12 @@ def _replace(spec, path, change):
 )
 def test_every_field_decides_the_key(spec, path):
     """Changing any field, however deep and whether it has a default or not, changes the key."""
-    other = {"device": "cpu", "protect": ("layer1",), "ratio_of": (("layer1", 0.5),)}
+    other = {
+        "device": "cpu",
+        "protect": ("layer1",),
+        "ratio_of": (("layer1", 0.5),),
+        "allocation": (("conv1", 8),),
+    }
     change = (lambda _: other[path[-1]]) if path[-1] in other else _changed
     assert key_of(_replace(spec, path, change)) != key_of(spec)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pruning_core.config.spec import AugmentSpec, DatasetSpec, DenseSpec, ModelSpec, TrainSpec
+from pruning_core.config.allocation import LATENCY_AWARE
+from pruning_core.config.spec import AugmentSpec, DatasetSpec, DenseSpec, MethodSpec, ModelSpec, TrainSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.store.checkpoint import Metrics, NewCheckpoint
@@ -44,6 +45,15 @@ def bright_images(crop_padding: int = 0) -> Dataset:
 def dense_spec(seed: int = 0) -> DenseSpec:
     """Build a spec whose key depends on `seed`."""
     return DenseSpec(model=ModelSpec(name="tiny"), dataset=DIGITS_8, train=TrainSpec(seed=seed))
+
+
+def tiny_method(name: str, ratio: float, **fields) -> MethodSpec:
+    """Return the spec of a method for `Tiny`; one that needs an allocation gets the widths of the ratio."""
+    if name == LATENCY_AWARE:
+        unit = fields.get("round_to", 2)
+        kept = {layer: int(width * (1 - ratio) + 1e-9) for layer, width in (("stem", 16), ("inner", 32))}
+        fields["allocation"] = {layer: max(unit, width - width % unit) for layer, width in kept.items()}
+    return MethodSpec(name=name, **fields)
 
 
 class Tiny(nn.Module):

@@ -16,17 +16,17 @@ from pruning_core.pruning.loading import load_pruned
 from pruning_core.pruning.sparsity import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
-from tests.helpers.factories import Tiny
+from tests.helpers.factories import Tiny, tiny_method
 from tests.helpers.losses import losses_for
 from tests.helpers.mask_networks import build_tiny
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 
 
-def prune_tiny(network, ratio, **fields):
+def prune_tiny(network, ratio, name="magnitude", **fields):
     """Prune the small network to a ratio of its dense widths."""
-    spec = MethodSpec(**fields)
-    return prune(network, build_tiny(), spec, ratio, EXAMPLE, seed=0, losses=losses_for(spec.name))
+    spec = tiny_method(name, ratio, **fields)
+    return prune(network, build_tiny(), spec, ratio, EXAMPLE, seed=0, losses=losses_for(name))
 
 
 CASES = [(name, scope) for name, method in METHODS.items() for scope in method.scopes]

@@ -1,0 +1,182 @@
+"""`latency-aware` against `magnitude` and `lamp` at equal measured latency: train, measure, write the table.
+
+    python results/latency-aware/make.py DATA [STORE] [SEEDS]
+
+DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy); SEEDS, `0,1,2` say, is `0` by default. What is
+done is kept, in the store and in `found.json` beside this file: the same command goes on from it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pruning_core.chain.allocations import allocated_methods
+from pruning_core.chain.networks import example_of, load_network
+from pruning_core.chain.specs import chain_specs
+from pruning_core.config.cells import DENSE, Cell, Variant, variants
+from pruning_core.config.grid import Grid, LatencyOptions, make_grid
+from pruning_core.config.spec import DenseSpec
+from pruning_core.files.atomic import write_text_file
+from pruning_core.models.copying import copy_network
+from pruning_core.pipeline import ensure_variant
+from pruning_core.progress import ProgressDisplay
+from pruning_core.pruning.step import prune
+from pruning_core.shapes.timing import Setting, ShapeTime, time_shapes
+from pruning_core.store import Store, default_root
+from pruning_core.suites.model_cache import ModelCache
+from pruning_core.workspace import Workspace
+
+HERE = Path(__file__).parent
+SETTINGS = ("openvino", "openvino:int8")
+TARGETS = (2.0, 4.0, 8.0)
+METHODS = {"magnitude": "local", "lamp": "global", "latency-aware": "local"}
+"""Method → scope."""
+
+COARSE = tuple(step / 20 for step in range(1, 19))
+FINE = 6
+"""Ratios tried between the two coarse ones around a target."""
+
+FINAL = LatencyOptions(min_rounds=20, max_rounds=80, target_error=0.02, budget_s=30.0)
+
+Found = dict[str, Any]
+
+
+def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float]) -> Grid:
+    """Return the grid of one method in one setting: 12 epochs dense, 4 at each ratio, each from dense."""
+    return make_grid(
+        {
+            "recipe": "fast",
+            "model": "resnet18",
+            "dataset": f"folder:{data}",
+            "method": method,
+            "scope": METHODS[method],
+            "schedule": "one-shot",
+            "round_to": 8,
+            "ratios": ratios,
+            "backends": setting,
+            "batch_sizes": 1,
+            "train": {"epochs": 12, "learning_rate": 0.1, "seed": seed},
+            "fine_tune": {"epochs": 4, "distill_weight": 0.9, "seed": seed},
+            **({"optimize_for": setting} if method == "latency-aware" else {}),
+        }
+    )
+
+
+def setting_named(text: str) -> Setting:
+    """Return `openvino:int8`, batch 1, as what is timed."""
+    backend, _, precision = text.partition(":")
+    return Setting(backend, precision or "fp32", 1)
+
+
+def speedups(grid: Grid, dense: DenseSpec, ratios: list[float], workspace: Workspace) -> dict[float, float]:
+    """Time the dense model, pruned to some ratios and not trained again, against itself."""
+    checkpoint = workspace.find(dense)
+    assert checkpoint is not None
+    network, example = load_network(checkpoint), example_of(dense)
+    method = grid.method_spec(grid.method[0])
+    networks = []
+    for ratio in ratios:
+        (its_method,) = allocated_methods(method, [ratio], dense, grid, workspace)
+        networks.append(copy_network(network))
+        prune(networks[-1], network, its_method, ratio, example, grid.fine_tune.seed)
+    (times,) = time_shapes(network, networks, example, [setting_named(grid.backends[0])])
+    return {
+        ratio: time.speedup for ratio, time in zip(ratios, times.networks, strict=True) if time is not None
+    }
+
+
+def ratios_for(grid: Grid, dense: DenseSpec, workspace: Workspace) -> dict[str, float]:
+    """Return, for each target, the ratio whose shape comes nearest to it: all coarse ones, then finer."""
+    found = speedups(grid, dense, list(COARSE), workspace)
+    finer: set[float] = set()
+    for target in TARGETS:
+        low = max((ratio for ratio, speed in found.items() if speed <= target), default=0.0)
+        finer |= {round(low + 0.05 * step / (FINE + 1), 4) for step in range(1, FINE + 1)}
+    found |= speedups(grid, dense, sorted(finer), workspace)
+    return {f"{target:g}": min(found, key=lambda r: abs(found[r] / target - 1)) for target in TARGETS}
+
+
+def measure(grid: Grid, variant: Variant, workspace: Workspace) -> Found:
+    """Return accuracy on the backend, and the time of a trained checkpoint against the dense one."""
+    pruned, dense = ensure_variant(variant, grid, workspace), ensure_variant(variant.dense, grid, workspace)
+    setting = setting_named(grid.backends[0])
+    models = ModelCache(grid, workspace)
+    cells = [Cell(v, setting.backend, setting.precision, "cpu") for v in (variant, variant.dense)]
+    accuracies = [models.task(cell).score_fields(models.evaluate(cell))["accuracy"] for cell in cells]
+    networks = [load_network(checkpoint) for checkpoint in (dense, pruned)]
+    (times,) = time_shapes(networks[0], networks[1:], example_of(dense.spec), [setting], FINAL)
+    time, control = times.networks[0], times.control
+    assert isinstance(time, ShapeTime)
+    assert isinstance(control, ShapeTime)
+    return {
+        "key": pruned.key,
+        "ratio": variant.ratio,
+        "macs": pruned.metrics.macs,
+        "params": pruned.metrics.params,
+        "accuracy": accuracies[0],
+        "dense_accuracy": accuracies[1],
+        "n": pruned.metrics.accuracy_n,
+        "speedup": [time.speedup, time.speedup_low, time.speedup_high],
+        "latency_ms": time.latency_ms,
+        "control": control.speedup,
+        "contention": times.contention,
+    }
+
+
+def table(found: Found) -> str:
+    """Return the figures as a Markdown table, a row a cell."""
+    lines = [
+        "| setting | target | seed | method | ratio | speed-up | ms | MACs (M) | params (M) | accuracy (%) |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|")
+    for name, cell in sorted(found["cells"].items()):
+        setting, target, seed, method = name.split(", ")
+        speed, low, high = cell["speedup"]
+        lines.append(
+            f"| {setting} | {target} | {seed} | `{method}` | {cell['ratio']:g} | {speed:.3g} [{low:.3g}, "
+            f"{high:.3g}] | {cell['latency_ms']:.3f} | {cell['macs'] / 1e6:.1f} | "
+            f"{cell['params'] / 1e6:.2f} | {100 * cell['accuracy']:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(data: str, root: Path, seeds: list[int]) -> None:
+    """Make what is not there yet, and write the table."""
+    display = ProgressDisplay()
+    file = HERE / "found.json"
+    found: Found = json.loads(file.read_text()) if file.exists() else {"ratios": {}, "cells": {}}
+    for seed in seeds:
+        for setting in SETTINGS:
+            for method in METHODS:
+                question = f"{setting}, {seed}, {method}"
+                grid = grid_of(data, setting, method, seed, list(COARSE))
+                workspace = Workspace(Store(root, notify=display.say), display, pictures=grid)
+                dense = next(iter(variants(grid)))
+                assert dense.method == DENSE
+                ensure_variant(dense, grid, workspace)
+                if question not in found["ratios"]:
+                    (spec,) = chain_specs(dense, grid, workspace)
+                    assert isinstance(spec, DenseSpec)
+                    found["ratios"][question] = ratios_for(grid, spec, workspace)
+                    write_text_file(file, json.dumps(found, indent=1))
+                for target, ratio in found["ratios"][question].items():
+                    name = f"{setting}, {target}×, {seed}, {method}"
+                    if name in found["cells"]:
+                        continue
+                    its_grid = grid_of(data, setting, method, seed, [ratio])
+                    found["cells"][name] = measure(its_grid, list(variants(its_grid))[-1], workspace)
+                    write_text_file(file, json.dumps(found, indent=1))
+                    display.say(f"{name}: {100 * found['cells'][name]['accuracy']:.2f} %")
+    write_text_file(HERE / "table.md", table(found))
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    if not given:
+        sys.exit(__doc__)
+    main(
+        given[0],
+        Path(given[1]) if len(given) > 1 else default_root(),
+        [int(seed) for seed in (given[2] if len(given) > 2 else "0").split(",")],
+    )
