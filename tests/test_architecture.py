@@ -15,7 +15,7 @@ ORDER = (
     *("__init__", "console", "errors", "process", "progress", "torchvision_compat", "user_code"),
     *("files", "stats", "records", "config", "system", "pictures"),
     *("datasets", "models", "measure", "tasks", "pruning", "training", "backends", "shapes"),
-    *("store", "export", "workspace", "chain", "pipeline", "suites"),
+    *("store", "export", "workspace", "chain", "pipeline", "suites", "explain"),
     *("gate", "report", "api", "selftest"),
     *("paired_fixture", "pytest_plugin", "cli", "__main__"),
 )

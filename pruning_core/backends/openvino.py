@@ -127,12 +127,8 @@ class OpenVinoExecutable(Executable):
 
     def bind(self, inputs: Inputs) -> Callable[[], Outputs]:
         """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
-        n = count_rows(inputs)
-        streams = self.streams_for(n)
-        requests = [self._compile_for(n).create_infer_request() for _ in range(streams)]
-        for name, tensor in self._names.feeds(inputs).items():
-            for request, its_rows in zip(requests, tensor.chunk(streams), strict=True):
-                request.get_tensor(name).data[:] = its_rows.numpy()  # (N / streams, C, H, W)
+        n, requests = count_rows(inputs), self.requests_for(inputs)
+        streams = len(requests)
         outputs = []
         for number, _ in enumerate(self._names.outputs):
             its = requests[0].get_output_tensor(number)
@@ -156,13 +152,23 @@ class OpenVinoExecutable(Executable):
 
         return run_streams if streams > 1 else run_once
 
+    def requests_for(self, inputs: Inputs) -> list[Any]:
+        """Return the requests that share a batch, a stream each, with its examples laid into them."""
+        n = count_rows(inputs)
+        streams = self.streams_for(n)
+        requests = [self.compiled_for(n).create_infer_request() for _ in range(streams)]
+        for name, tensor in self._names.feeds(inputs).items():
+            for request, its_rows in zip(requests, tensor.chunk(streams), strict=True):
+                request.get_tensor(name).data[:] = its_rows.numpy()  # (N / streams, C, H, W)
+        return requests
+
     def streams_for(self, n: int) -> int:
         """Return how many streams share a batch of `n` images in equal parts of at least the minimum."""
         of_threads = [s for s in range(1, self._threads + 1) if self._threads % s == 0]
         return max([s for s in of_threads if n % s == 0 and n // s >= MIN_IMAGES_PER_STREAM], default=1)
 
-    def _compile_for(self, n: int) -> Any:
-        """Compile for a stream's share of a batch of `n` images."""
+    def compiled_for(self, n: int) -> Any:
+        """Return the model compiled for a stream's share of a batch of `n` images."""
         if n not in self._by_batch:
             streams = self.streams_for(n)
             fixed = self._model.clone()

@@ -9,6 +9,7 @@ import click
 
 from pruning_core import __version__
 from pruning_core.cli.baseline import baseline
+from pruning_core.cli.explain import explain
 from pruning_core.cli.export import export
 from pruning_core.cli.gate import gate
 from pruning_core.cli.init import init
@@ -47,7 +48,9 @@ def cli(context: click.Context) -> None:
     say_kept(RESUMES if context.invoked_subcommand in ("prepare", "selftest") else UNDONE)
 
 
-for command in (init, plan, prepare, report, recommend, export, gate, baseline, selftest, store):
+COMMANDS = (init, plan, prepare, report, recommend, explain, export, gate, baseline, selftest, store)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 
