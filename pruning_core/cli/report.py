@@ -20,6 +20,14 @@ from pruning_core.errors import OptionError
 @click.option("-o", "--output", type=FILE, help="Write here instead of to the terminal.")
 @click.option("--baseline", type=FILE, help="With html: the gate's verdicts on the first file.")
 @click.option(
+    "explanations",
+    "--explain",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="With html: what `explain --format json` wrote; may be given several times.",
+)
+@click.option(
     "--columns",
     type=click.Choice(["all", "tutorial"]),
     default="all",
@@ -38,6 +46,7 @@ def report(
     format: str,
     output: Path | None,
     baseline: Path | None,
+    explanations: tuple[Path, ...],
     columns: str,
     dataset_titles: tuple[str, ...],
 ) -> None:
@@ -47,7 +56,7 @@ def report(
     """
     from pruning_core.report.command import write_report
 
-    write_report(files, format, output, baseline, columns, _titles(dataset_titles))
+    write_report(files, format, output, baseline, columns, _titles(dataset_titles), explanations)
 
 
 def _titles(texts: tuple[str, ...]) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Measured:
     wider_work: Mapping[int, Mapping[str, LayerWork]]
     fixed: FixedCost
     roofline: Roofline | None
+    peak_known: bool = True  # the roofline's arithmetic is of this precision
     launch_bound: bool = False
 
 
@@ -63,6 +64,7 @@ def facts_of(measured: Measured, groups: Sequence[WidthGroup], setting: Setting)
     found = {}
     for name, work in measured.work.items():
         memory_ms, compute_ms = _roofline_ms(work, measured.roofline, setting)
+        compute_ms = compute_ms if measured.peak_known else 0.0
         found[name] = LayerFacts(
             ms=now.get(name, 0.0),
             dense_ms=before.get(name, 0.0),
@@ -75,6 +77,7 @@ def facts_of(measured: Measured, groups: Sequence[WidthGroup], setting: Setting)
             launch_bound=measured.launch_bound,
             conversion_ms=conversions.get(name, 0.0),
             wider=_wider(name, measured),
+            wider_macs={m: of[name].macs for m, of in measured.wider_work.items() if name in of},
             memory_ms=memory_ms,
             compute_ms=compute_ms,
             one_thread=None

@@ -27,7 +27,7 @@ from pruning_core.explain.subject import Explained, check_pruned
 from pruning_core.models.inputs import Inputs, random_like
 from pruning_core.shapes.timing import Setting
 from pruning_core.system.hardware import resolve_threads, torch_threads
-from pruning_core.system.roofline import Roofline, measure_roofline
+from pruning_core.system.roofline import measure_roofline
 from pruning_core.system.thread_idle import wait_until_idle
 
 Work = Callable[[str], AbstractContextManager[Callable[[int, int], object]]]
@@ -92,6 +92,9 @@ def _measure(
         advance(steps, steps)
     with work(f"profile on {setting.label}") as advance:
         found = profile_in_rounds(profilers, rounds, wait_until_idle=wait_until_idle, advance=advance)
+    threads = resolve_threads(setting.threads)
+    # Where a precision has none, memory is as fast as for fp32; what its arithmetic can do is not known.
+    roofline = measure_roofline(setting.device, setting.precision, threads)
     profiles = {name: without_overhead(profile, fixed) for name, profile in found.items()}
     wider: dict[int, NetworkProfile] = {m: profiles[str(m)] for m in MULTIPLES if str(m) in profiles}
     return Measured(
@@ -103,7 +106,8 @@ def _measure(
         work=count_work(explained.network, example),
         wider_work={multiple: count_work(networks[str(multiple)], example) for multiple in wider},
         fixed=fixed,
-        roofline=_roofline(setting),
+        roofline=roofline or measure_roofline(setting.device, "fp32", threads),
+        peak_known=roofline is not None,
         launch_bound=_is_launch_bound(explained.network, example, setting),
     )
 
@@ -122,13 +126,6 @@ def _wider_networks(explained: Explained, groups: Sequence[WidthGroup]) -> dict[
         except PruningError:  # a width that some group cannot have
             continue
     return found
-
-
-def _roofline(setting: Setting) -> Roofline | None:
-    """Measure the roofline; where the precision has none, that of fp32, whose bandwidth is the same."""
-    threads = resolve_threads(setting.threads)
-    found = measure_roofline(setting.device, setting.precision, threads)
-    return found or measure_roofline(setting.device, "fp32", threads)
 
 
 def _is_launch_bound(network: nn.Module, example: Inputs, setting: Setting) -> bool:

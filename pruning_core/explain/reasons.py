@@ -28,13 +28,16 @@ CONVERSION_SHARE = 0.2
 MIN_GAIN = 0.03
 """A wider layer must be quicker by at least this fraction, its interval included."""
 
-MIN_ROOFLINE_SHARE = 0.4
+FREE_MACS = 1.2
+"""A wider layer that does so many times the work in the same time shows that channels are padded."""
+
+MIN_ROOFLINE_SHARE = 0.3
 """A layer is memory-bound where moving its bytes takes at least this fraction of its time."""
 
 THREADS_GAIN = 1.2
 """A layer is too small where all threads together make it at most so many times as fast as one."""
 
-FINE_FROM = 0.8
+FINE_FROM = 0.7
 """Fraction of the speed-up that the multiply-adds promise (in logarithms), from which on it is reached."""
 
 DISPROPORTION = 2.0
@@ -68,8 +71,9 @@ class LayerFacts:
     launch_bound: bool = False  # the device waits for the host
     conversion_ms: float = 0.0  # before it
     wider: Mapping[int, PairedRatio] = field(default_factory=dict)  # multiple → time rounded up ÷ time now
-    memory_ms: float = 0.0  # least time for its bytes …
-    compute_ms: float = 0.0  # … and for its multiply-adds; 0 where no roofline is known
+    wider_macs: Mapping[int, int] = field(default_factory=dict)  # multiple → multiply-adds there
+    memory_ms: float = 0.0  # least time for its bytes; 0: not known
+    compute_ms: float = 0.0  # least time for its multiply-adds; 0: not known in this precision
     one_thread: PairedRatio | None = None  # time on one thread ÷ time now; None: there is only one
 
 
@@ -96,7 +100,7 @@ def reason_of(facts: LayerFacts) -> Reason:
             return found
     if _gets_what_macs_promise(facts):
         return Reason(FINE, "")
-    for test in (_memory, _too_small):
+    for test in (_memory, _too_small, _padded):
         found = test(facts)
         if found.word:
             return found
@@ -154,13 +158,26 @@ def _misaligned(facts: LayerFacts) -> Reason:
     return Reason(MISALIGNED, f"{text} [{ratio.low:.2f}–{ratio.high:.2f}]")
 
 
+def _padded(facts: LayerFacts) -> Reason:
+    free = [
+        (facts.wider_macs[multiple] / facts.macs, multiple)
+        for multiple, ratio in facts.wider.items()
+        if ratio.high <= 1 + MIN_GAIN and facts.wider_macs.get(multiple, 0) >= FREE_MACS * facts.macs
+    ]
+    if not free:
+        return Reason("", "")
+    times, multiple = max(free)
+    return Reason(
+        MISALIGNED, f"rounded up to multiples of {multiple} it does {times:.2g}× the MACs in the same time"
+    )
+
+
 def _memory(facts: LayerFacts) -> Reason:
     if facts.memory_ms <= facts.compute_ms or facts.memory_ms < MIN_ROOFLINE_SHARE * facts.ms:
         return Reason("", "")
+    arithmetic = f", its arithmetic {facts.compute_ms:.2g}" if facts.compute_ms else ""
     return Reason(
-        MEMORY,
-        f"moving its bytes takes {facts.memory_ms:.3g} ms of {facts.ms:.3g}, its arithmetic "
-        f"{facts.compute_ms:.2g}",
+        MEMORY, f"moving its bytes once takes {facts.memory_ms:.3g} ms of its {facts.ms:.3g}{arithmetic}"
     )
 
 

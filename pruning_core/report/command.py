@@ -14,6 +14,7 @@ from pruning_core.report.build import build_report
 from pruning_core.report.dataset_names import FOLDER, content_of, is_folder_name
 from pruning_core.report.figure import FIGURE_FORMATS, draw_figure
 from pruning_core.report.page import page_chunks
+from pruning_core.report.page.explanation import read_explanation
 from pruning_core.report.writers import report_chunks
 
 
@@ -24,6 +25,7 @@ def write_report(
     baseline: Path | None = None,
     columns: str = "all",
     dataset_titles: Mapping[str, str] | None = None,
+    explanations: Sequence[Path] = (),
 ) -> None:
     """Read benchmark JSON files and write their report.
 
@@ -34,6 +36,7 @@ def write_report(
         baseline: Of the gate, whose verdicts on the first file stand on the page.
         columns: `all` or `tutorial` (see `build_report`).
         dataset_titles: Name of a dataset in the records → what people are to read instead.
+        explanations: What `pruning-bench explain` stored, to stand on the page.
 
     Raises:
         RecordError: If a file cannot be used, or the baseline is the same run as the first file.
@@ -41,12 +44,17 @@ def write_report(
     """
     if baseline is not None and format != "html":
         raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
+    if explanations and format != "html":
+        raise OptionError(
+            "--explain is for --format html; `pruning-bench explain` writes to a terminal itself"
+        )
     if columns != "all" and format not in ("terminal", "markdown"):
         raise OptionError(f"--columns {columns} is for --format terminal and markdown; csv and json hold all")
     if dataset_titles and format in ("csv", "json"):
         raise OptionError("--dataset-title is for people; csv and json keep the name in the records")
     if output is not None:
         check_writable(output)
+    sections = "\n".join(read_explanation(path) for path in explanations)
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]
         report = build_report(_with_titles(runs, dataset_titles or {}), columns, format != "csv")
@@ -61,7 +69,9 @@ def write_report(
 
         before = read_run(baseline)
         refuse_same_runs([before, runs[0]])
-        write_chunks(page_chunks(report, compare(before, runs[0], Policy())), output)
+        write_chunks(page_chunks(report, compare(before, runs[0], Policy()), sections), output)
+    elif sections:
+        write_chunks(page_chunks(report, explanations=sections), output)
     elif format == "terminal" and output is None:
         from rich.console import Console
 

@@ -32,12 +32,15 @@ MAX_WARNINGS, MAX_NAMED = 50, 4
 """Warnings that the page begins with, and files that its headings name."""
 
 
-def page_chunks(report: Report, verdicts: "GateResult | None" = None) -> Iterator[str]:
+def page_chunks(
+    report: Report, verdicts: "GateResult | None" = None, explanations: str = ""
+) -> Iterator[str]:
     """Return the page, a chunk at a time.
 
     Args:
         report: What `build_report` made.
         verdicts: Of the first run against a baseline, when there is one.
+        explanations: Sections of the page (`page/explanation.py`).
     """
     script = _read("rule.js") + _read("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -51,6 +54,7 @@ def page_chunks(report: Report, verdicts: "GateResult | None" = None) -> Iterato
         "runs": _runs(report),
         "warnings": _warnings(report),
         "verdicts": _verdicts(verdicts) if verdicts else "",
+        "explanations": explanations,
         "words": _words(report, columns_of(measures)),
         "script": script,
     }
