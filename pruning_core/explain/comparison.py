@@ -30,7 +30,6 @@ class Measured:
     wider_work: Mapping[int, Mapping[str, LayerWork]]
     fixed: FixedCost
     roofline: Roofline | None
-    peak_known: bool = True  # the roofline's arithmetic is of this precision
     launch_bound: bool = False
 
 
@@ -64,7 +63,6 @@ def facts_of(measured: Measured, groups: Sequence[WidthGroup], setting: Setting)
     found = {}
     for name, work in measured.work.items():
         memory_ms, compute_ms = _roofline_ms(work, measured.roofline, setting)
-        compute_ms = compute_ms if measured.peak_known else 0.0
         found[name] = LayerFacts(
             ms=now.get(name, 0.0),
             dense_ms=before.get(name, 0.0),

@@ -117,6 +117,8 @@ def _layer(
         "time_share": facts.time_share,
         "dense_time_share": facts.dense_ms / measured.dense.whole_ms,
         "conversion_ms": facts.conversion_ms,
+        "memory_ms": facts.memory_ms,
+        "compute_ms": facts.compute_ms,
         "saved_quotient": saved_quotient(facts),
         "reason": reason.word,
         "evidence": reason.evidence,

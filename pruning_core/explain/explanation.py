@@ -93,7 +93,7 @@ def _measure(
     with work(f"profile on {setting.label}") as advance:
         found = profile_in_rounds(profilers, rounds, wait_until_idle=wait_until_idle, advance=advance)
     threads = resolve_threads(setting.threads)
-    # Where a precision has none, memory is as fast as for fp32; what its arithmetic can do is not known.
+    # Where a precision has none its arithmetic may be faster than that of fp32: bytes are then underrated.
     roofline = measure_roofline(setting.device, setting.precision, threads)
     profiles = {name: without_overhead(profile, fixed) for name, profile in found.items()}
     wider: dict[int, NetworkProfile] = {m: profiles[str(m)] for m in MULTIPLES if str(m) in profiles}
@@ -107,7 +107,6 @@ def _measure(
         wider_work={multiple: count_work(networks[str(multiple)], example) for multiple in wider},
         fixed=fixed,
         roofline=roofline or measure_roofline(setting.device, "fp32", threads),
-        peak_known=roofline is not None,
         launch_bound=_is_launch_bound(explained.network, example, setting),
     )
 

@@ -16,7 +16,7 @@ from pruning_core.models.inputs import Inputs
 from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import LOGITS
-from pruning_core.pruning.channel_plan import ChannelPlan
+from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.pruning.groups import find_groups
 from pruning_core.pruning.step import prune
 from pruning_core.pruning.structured import StructuredMethod
@@ -86,7 +86,7 @@ def width_groups(
         if kept.reason != LOGITS and kept.root in names and kept.root not in known:
             found.append(group_of(kept.root, (kept.root,), 1, kept.reason))
     order = {name: index for index, name in enumerate(names)}
-    return sorted(found, key=lambda group: order.get(group.root, len(order)))
+    return sorted(found, key=lambda group: order.get(group.layers[0], len(order)))
 
 
 def with_widths(
@@ -117,6 +117,8 @@ def with_widths(
         ratio_of=tuple(sorted(ratios)),
     )
     network = copy_network(dense)
+    if not any(ratio for _, ratio in ratios):
+        return network.eval(), make_plan(dense, network)
     plan = prune(network, dense, spec, NOT_OWN, example, seed=0)
     return network.eval(), plan
 

@@ -1,7 +1,9 @@
 """The profile of ONNX Runtime: the JSON file of its own profiler, node by node."""
 
 import json
+import shutil
 import tempfile
+import weakref
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,10 +35,11 @@ class OnnxRuntimeProfiler(Profiler):
             threads: CPU threads to use.
         """
         self._layers = layers
-        self._folder = tempfile.TemporaryDirectory(prefix="pruning-bench-")
+        folder = tempfile.mkdtemp(prefix="pruning-bench-")
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, True)
         options = session_options(threads)
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(self._folder.name) / "profile")
+        options.profile_file_prefix = str(Path(folder) / "profile")
         plain = open_session(onnx_bytes, session_options(threads), "CPUExecutionProvider", {})
         self._session = open_session(onnx_bytes, options, "CPUExecutionProvider", {})
         self._plain = bind_session(plain, example, "cpu", names)
@@ -52,8 +55,8 @@ class OnnxRuntimeProfiler(Profiler):
 
     def finish(self) -> Sequence[ProfiledCall]:
         """Read the file: events of a run lie within its time."""
-        with self._folder:
-            events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        self._remove()
         return calls_in(events, self._layers)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from pruning_core.backends import check_backend, check_device
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.backends.onnx_names import onnx_names
-from pruning_core.backends.quantization import quantize
+from pruning_core.backends.quantization import MAX_INT8_DIFFERENCE, quantize
 from pruning_core.errors import (
     BackendError,
     OptionError,
@@ -23,7 +23,8 @@ from pruning_core.explain.onnx_layers import OnnxLayers
 from pruning_core.explain.onnxruntime_profile import OnnxRuntimeProfiler
 from pruning_core.explain.openvino_profile import OpenVinoProfiler
 from pruning_core.explain.profile import Profiler
-from pruning_core.models.inputs import Inputs, random_like
+from pruning_core.models.copying import copy_network
+from pruning_core.models.inputs import Inputs, random_like, run, tensors_of
 from pruning_core.shapes.timing import CALIBRATION_EXAMPLES, Setting
 from pruning_core.system.hardware import resolve_threads
 
@@ -50,6 +51,10 @@ def _openvino(network: nn.Module, example: Inputs, inputs: Inputs, setting: Sett
 
 PROFILERS: dict[str, Open] = {"eager": _eager, "onnxruntime": _onnxruntime, "openvino": _openvino}
 """Name of a backend → how a network is profiled on it."""
+
+
+TOLERANCES = {"fp32": 0.01, "bf16": 0.25, "fp16": 0.25, "int8": MAX_INT8_DIFFERENCE}
+"""Precision → largest difference of an output, as a fraction of the largest; those of the backends."""
 
 
 def check_setting(setting: Setting) -> None:
@@ -87,13 +92,29 @@ def open_profiler(network: nn.Module, example: Inputs, setting: Setting) -> Prof
     """
     inputs = random_like(example, setting.batch_size, torch.Generator().manual_seed(0))
     try:
-        return PROFILERS[setting.backend](network, example, inputs, setting)
+        profiler = PROFILERS[setting.backend](network, example, inputs, setting)
+        _check_answers(profiler, network, inputs, setting)
+        return profiler
     except PruningBenchError:
         raise
     except Exception as error:  # of a foreign runtime: a user gets one line and no traceback
         raise BackendError(
             f"backend {setting.backend}:{setting.precision} cannot profile this model: {first_line(error)}"
         ) from error
+
+
+def _check_answers(profiler: Profiler, network: nn.Module, inputs: Inputs, setting: Setting) -> None:
+    """Refuse a network that answers otherwise on a backend: an export may have recorded one run alone."""
+    with torch.inference_mode():
+        expected = tensors_of(run(copy_network(network).eval(), inputs))
+    for ours, its in zip(tensors_of(profiler.call()), expected, strict=True):
+        scale = max(float(its.nan_to_num().abs().max()), 1e-6)
+        difference = float((ours.detach().cpu().float().nan_to_num() - its.nan_to_num()).abs().max()) / scale
+        if difference > TOLERANCES[setting.precision]:
+            raise BackendError(
+                f"{setting.backend}:{setting.precision} does not answer as the network does (logits differ by "
+                f"{difference:.3g} of the largest), so its times say nothing of it; use the backend eager"
+            )
 
 
 def _exported(network: nn.Module, example: Inputs, precision: str) -> tuple[bytes, OnnxLayers]:

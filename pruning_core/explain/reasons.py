@@ -31,8 +31,9 @@ MIN_GAIN = 0.03
 FREE_MACS = 1.2
 """A wider layer that does so many times the work in the same time shows that channels are padded."""
 
-MIN_ROOFLINE_SHARE = 0.3
-"""A layer is memory-bound where moving its bytes takes at least this fraction of its time."""
+MIN_ROOFLINE_SHARE = 0.1
+"""A layer is memory-bound where moving its bytes takes longer than its arithmetic, by the roofline of this
+machine, and at least this fraction of its time: no runtime comes near a roofline everywhere."""
 
 THREADS_GAIN = 1.2
 """A layer is too small where all threads together make it at most so many times as fast as one."""
@@ -72,8 +73,8 @@ class LayerFacts:
     conversion_ms: float = 0.0  # before it
     wider: Mapping[int, PairedRatio] = field(default_factory=dict)  # multiple → time rounded up ÷ time now
     wider_macs: Mapping[int, int] = field(default_factory=dict)  # multiple → multiply-adds there
-    memory_ms: float = 0.0  # least time for its bytes; 0: not known
-    compute_ms: float = 0.0  # least time for its multiply-adds; 0: not known in this precision
+    memory_ms: float = 0.0  # least time for its bytes …
+    compute_ms: float = 0.0  # … and for its multiply-adds; 0 where no roofline is known
     one_thread: PairedRatio | None = None  # time on one thread ÷ time now; None: there is only one
 
 
@@ -175,9 +176,10 @@ def _padded(facts: LayerFacts) -> Reason:
 def _memory(facts: LayerFacts) -> Reason:
     if facts.memory_ms <= facts.compute_ms or facts.memory_ms < MIN_ROOFLINE_SHARE * facts.ms:
         return Reason("", "")
-    arithmetic = f", its arithmetic {facts.compute_ms:.2g}" if facts.compute_ms else ""
     return Reason(
-        MEMORY, f"moving its bytes once takes {facts.memory_ms:.3g} ms of its {facts.ms:.3g}{arithmetic}"
+        MEMORY,
+        f"by the roofline its bytes take {facts.memory_ms:.2g} ms, its arithmetic {facts.compute_ms:.2g}; "
+        f"it takes {facts.ms:.3g}",
     )
 
 

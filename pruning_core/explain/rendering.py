@@ -38,7 +38,7 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
             small.append(group)
             continue
         layers = group["layers"]
-        name = layers[0]["layer"] if len(layers) == 1 else f"{group['root']} +{len(layers) - 1}"
+        name = layers[0]["layer"] if len(layers) == 1 else f"{layers[0]['layer']} +{len(layers) - 1}"
         yield _row(name, group)
         for layer in layers if len(layers) > 1 else ():
             yield _row(f"  {layer['layer']}", layer)

@@ -80,7 +80,7 @@ class Repeated(nn.Module):
 
 
 def test_a_layer_that_is_called_twice_and_what_is_inside_an_attention_are_found() -> None:
-    """The second call has a number behind its name; an attention's own products and transposes are its own."""
+    """The second call has a number behind its name; what an attention computes is its own."""
     layers = layers_in(Repeated(), torch.zeros(1, 5, 8))
     assert layers.find("/shared_1/MatMul", "MatMul") == ("shared", "layer")
     assert layers.find("/blocks.1/MatMul", "MatMul") == ("blocks.1", "layer")

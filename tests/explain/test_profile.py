@@ -2,7 +2,14 @@
 
 import pytest
 
-from pruning_core.explain.profile import NetworkProfile, Node, ProfiledCall, Profiler, Round, profile_in_rounds
+from pruning_core.explain.profile import (
+    NetworkProfile,
+    Node,
+    ProfiledCall,
+    Profiler,
+    Round,
+    profile_in_rounds,
+)
 
 
 class Clock:
@@ -28,7 +35,9 @@ class Recorded(Profiler):
 
     def call_profiled(self) -> None:
         ms = 1e3 * self._seconds
-        self._calls.append(ProfiledCall(ms, (Node("a", "a", "layer", 0.9 * ms), Node("b", "", "other", 0.05 * ms))))
+        self._calls.append(
+            ProfiledCall(ms, (Node("a", "a", "layer", 0.9 * ms), Node("b", "", "other", 0.05 * ms)))
+        )
 
     def finish(self) -> list[ProfiledCall]:
         return self._calls

@@ -74,7 +74,7 @@ def _rows(content: Mapping[str, Any]) -> Iterator[str]:
     for group in content["groups"]:
         layers = group["layers"]
         if len(layers) > 1:
-            yield _row(f"{group['root']} and {len(layers) - 1} more", group, "")
+            yield _row(f"{layers[0]['layer']} and {len(layers) - 1} more", group, "")
         for layer in layers:
             yield _row(layer["layer"], layer, layer["evidence"])
     for part in content["not_layers"]:
