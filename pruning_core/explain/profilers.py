@@ -112,8 +112,8 @@ def _check_answers(profiler: Profiler, network: nn.Module, inputs: Inputs, setti
         difference = float((ours.detach().cpu().float().nan_to_num() - its.nan_to_num()).abs().max()) / scale
         if difference > TOLERANCES[setting.precision]:
             raise BackendError(
-                f"{setting.backend}:{setting.precision} does not answer as the network does (logits differ by "
-                f"{difference:.3g} of the largest), so its times say nothing of it; use the backend eager"
+                f"{setting.backend}:{setting.precision} does not answer as the network does (logits differ "
+                f"by {difference:.3g} of the largest), so its times say nothing of it; use the backend eager"
             )
 
 
