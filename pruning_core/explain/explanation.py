@@ -1,7 +1,9 @@
 """The story: profile a network and its relatives, say why each layer is not faster, try what may help.
 
-dense, pruned, and pruned with widths rounded up to 8, 16, 32
-  →  profiled in rounds  →  facts of each layer  →  a reason each  →  options, timed in pairs  →  JSON
+    dense, pruned, and pruned with all widths rounded up
+      →  profiled in rounds  →  facts of each layer  →  a reason each  →  options, timed in pairs  →  JSON
+
+Not here: which reason it is (`reasons.py`).
 """
 
 from collections.abc import Callable, Sequence

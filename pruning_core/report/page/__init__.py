@@ -40,7 +40,7 @@ def page_chunks(
     Args:
         report: What `build_report` made.
         verdicts: Of the first run against a baseline, when there is one.
-        explanations: Sections of the page (`page/explanation.py`).
+        explanations: Sections of the page (`explanation.py`).
     """
     script = _read("rule.js") + _read("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
