@@ -130,6 +130,10 @@ class Profiler(ABC):
     def call_profiled(self) -> object:
         """Run it once and keep the profile."""
 
+    def begin_round(self) -> object:
+        """Get ready for the profiled calls of a round; the first of them is not counted."""
+        return None
+
     @abstractmethod
     def finish(self) -> Sequence[ProfiledCall]:
         """Return the profiles of all calls, in their order."""
@@ -161,6 +165,7 @@ def profile_in_rounds(
             took = [_seconds_of(profiler.call, clock) for _ in range(calls[name])]
             whole[name].append(1e3 * fmean(quickest(took)))
             wait_until_idle()
+            profiler.begin_round()
             for _ in range(calls[name] + 1):
                 profiler.call_profiled()
         advance(done + 1, rounds)
