@@ -32,12 +32,13 @@ def resnet() -> OnnxLayers:
         ("/layer1/layer1.0/relu_1/Relu_output_0", "FusedConv", "layer1.0.conv2"),
         ("/layer2/layer2.0/downsample/downsample.0/Conv_token_12", "QLinearConv", "layer2.0.downsample.0"),
         ("/fc/Gemm", "Gemm", "fc"),
+        ("/layer1/layer1.0/conv1/Conv2d", "Conv", ""),  # begins like a name, and is another
         ("logits", "FullyConnected", "fc"),
     ],
 )
 def test_a_product_is_of_its_layer(resnet: OnnxLayers, name: str, operator: str, layer: str) -> None:
     """A name may have a suffix, be that of an output, or that of what was fused behind the layer."""
-    assert resnet.find(name, operator) == (layer, "layer")
+    assert resnet.find(name, operator) == (layer, "layer" if layer else "other")
 
 
 @pytest.mark.parametrize(
