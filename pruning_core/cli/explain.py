@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pruning_core.cli.options import FILE, protect_option, ratio_of_option, store_option
+from pruning_core.cli.options import FILE, parse_image, protect_option, ratio_of_option, store_option
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import OptionError
 
@@ -70,7 +70,6 @@ def explain(
     if model is not None and ratio is None:
         raise OptionError("--model needs --ratio, the fraction of channels to remove, such as 0.5")
 
-    from pruning_core.cli.plan import _image_shape
     from pruning_core.config.grid import make_grid
     from pruning_core.console.escaping import for_json
     from pruning_core.explain.explanation import explain as explain_network
@@ -101,7 +100,7 @@ def explain(
         check_scope(grid.method[0], grid.scope)
         setting = setting_of(None, backend, batch_size, threads, device)
         check_setting(setting)
-        shape = None if image is None else _image_shape(image)
+        shape = None if image is None else parse_image(image)
         explained = untrained_subject(grid.model[0], grid.method_spec(grid.method[0]), ratio, shape)
     else:
         explained, subject = stored_subject(what, cell, ratio, root or default_root())
