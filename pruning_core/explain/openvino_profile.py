@@ -107,7 +107,7 @@ class OpenVinoProfiler(Profiler):
         totals: dict[tuple[str, str], float] = {}
         for request in self._requests:
             for counts in request.get_profiling_info():
-                if not str(counts.status).endswith(EXECUTED):  # fused, or a constant
+                if not str(counts.status).endswith(EXECUTED):  # fused, a constant, or under a microsecond
                     continue
                 key = (counts.node_name, counts.node_type)
                 mean_ms = counts.real_time.total_seconds() * 1e3 / len(self._requests)
