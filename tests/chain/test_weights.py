@@ -201,8 +201,8 @@ def test_a_network_that_cannot_be_trained_comes_through(model, workspace, tmp_pa
         source
         + "\n\ndef frozen(classes, channels):\n    return Tiny(classes, channels).requires_grad_(False)\n"
     )
-    (tmp_path / "frozen_nets.py").write_text(frozen)
-    grid = grid_of("frozen_nets:frozen", weights="best.pt", ratios="0.5", fine_tune=AS_IT_IS)
+    (tmp_path / "untrainable_nets.py").write_text(frozen)
+    grid = grid_of("untrainable_nets:frozen", weights="best.pt", ratios="0.5", fine_tune=AS_IT_IS)
     wanted = list(variants(grid))
     workspace.before_first_training = lambda: announce(wanted, grid, workspace)
     assert [ensure_variant(variant, grid, workspace).metrics.train_s for variant in wanted] == [0.0, 0.0]
