@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from pruning_core.backends.eager import TorchExecutable, copy_to
 from pruning_core.config.precision import PRECISIONS
+from pruning_core.console.native_stderr import without_native_stderr
 from pruning_core.explain.layers import layers_of
 from pruning_core.explain.profile import Kind, Node, ProfiledCall, Profiler
 from pruning_core.models.inputs import Inputs
@@ -161,7 +162,7 @@ def _find_copies(
         handles += [module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave)]
     try:
         run()
-        with profile(activities=[ProfilerActivity.CPU]) as traced:
+        with without_native_stderr(), profile(activities=[ProfilerActivity.CPU]) as traced:
             for _ in range(TRACED_CALLS):
                 run()
     finally:
