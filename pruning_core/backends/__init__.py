@@ -32,6 +32,7 @@ __all__ = [
     "Backend",
     "DeviceTime",
     "Executable",
+    "check_available",
     "check_backend",
     "check_device",
     "load_executable",
@@ -88,6 +89,20 @@ def check_device(device: str) -> None:
         )
 
 
+def check_available(name: str, precision: str, device: str) -> None:
+    """Check that a backend can run in a precision on a device of this machine.
+
+    Raises:
+        OptionError: If backend, precision or device are invalid.
+        UnavailableError: If the backend or the device is not on this machine.
+    """
+    check_backend(name, precision)
+    check_device(device)
+    reason = BACKENDS[name].unavailable_reason(precision, device)
+    if reason is not None:
+        raise UnavailableError(f"backend {name}:{precision} cannot run on {device} here: {reason}")
+
+
 def load_executable(
     name: str,
     model: nn.Module,
@@ -118,14 +133,9 @@ def load_executable(
         UnavailableError: If the backend or the device is not on this machine.
         BackendError: If the backend cannot run this model.
     """
-    check_backend(name, precision)
-    check_device(device)
-    backend = BACKENDS[name]
-    reason = backend.unavailable_reason(precision, device)
-    if reason is not None:
-        raise UnavailableError(f"backend {name}:{precision} cannot run on {device} here: {reason}")
+    check_available(name, precision, device)
     try:
-        return backend.load(
+        return BACKENDS[name].load(
             model,
             example,
             precision=precision,

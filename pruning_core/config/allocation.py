@@ -16,7 +16,7 @@ LATENCY_AWARE = "latency-aware"
 
 HOW_TO_ALLOCATE = (
     f"{LATENCY_AWARE} needs a width for each group, found by timing them where the network is to be fast: "
-    "say --optimize-for openvino:int8, say, and --optimize-batch-size, to prepare or to the suites"
+    "give prepare or the suites --optimize-for, openvino:int8 say, and --optimize-batch-size"
 )
 
 MAX_WIDTH = 10_000_000

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from pruning_core.backends import check_backend, check_device
+from pruning_core.backends import check_available
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.backends.onnx_names import onnx_names
 from pruning_core.backends.quantization import MAX_INT8_DIFFERENCE, quantize
@@ -13,7 +13,6 @@ from pruning_core.errors import (
     BackendError,
     OptionError,
     PruningBenchError,
-    UnavailableError,
     UnknownNameError,
     first_line,
 )
@@ -66,17 +65,11 @@ def check_setting(setting: Setting) -> None:
     """
     if setting.backend not in PROFILERS:
         raise UnknownNameError("backend with a profile", setting.backend, PROFILERS)
-    check_backend(setting.backend, setting.precision)
-    check_device(setting.device)
+    check_available(setting.backend, setting.precision, setting.device)
     if setting.device != "cpu" and (setting.backend != "eager" or not setting.device.startswith("cuda")):
         raise OptionError(
             f"explain profiles {setting.backend} on cpu only, and eager on cuda; got {setting.device}"
         )
-    from pruning_core.backends import BACKENDS
-
-    reason = BACKENDS[setting.backend].unavailable_reason(setting.precision, setting.device)
-    if reason is not None:
-        raise UnavailableError(f"backend {setting.backend}:{setting.precision} cannot run here: {reason}")
 
 
 def open_profiler(network: nn.Module, example: Inputs, setting: Setting) -> Profiler:

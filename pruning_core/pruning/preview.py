@@ -68,43 +68,6 @@ class PreviewStep:
         return "; ".join(f"{name}: {why}" for name, why in failed.items() if name not in NOTED)
 
 
-def preview_steps(
-    model: str,
-    method: MethodSpec,
-    ratios: Sequence[float],
-    *,
-    classes: int = 10,
-    image: tuple[int, int, int] = (3, 32, 32),
-    with_dense: bool = False,
-    check: Check | None = None,
-    weights: WeightsChoice | None = None,
-) -> Iterator[PreviewStep]:
-    """Prune a network along a schedule: untrained, or with weights that are on this machine.
-
-    Args:
-        model: A name in MODELS, or module:function.
-        method: How channels are chosen; iterative steps go on from the one before, one-shot ones from dense.
-        ratios: Rising, in [0, 1].
-        classes: Width of the last layer.
-        image: Channels, height, width.
-        with_dense: Begin with the dense network, ratio 0.
-        check: Run on each network that was pruned.
-        weights: Of the dense network; None: from a seed.
-    """
-    pruned = preview_networks(
-        model,
-        method,
-        ratios,
-        classes=classes,
-        image=image,
-        with_dense=with_dense,
-        check=check,
-        weights=weights,
-    )
-    for step, _ in pruned:
-        yield step
-
-
 def preview_networks(
     model: str,
     method: MethodSpec,
@@ -116,9 +79,20 @@ def preview_networks(
     check: Check | None = None,
     weights: WeightsChoice | None = None,
 ) -> Iterator[tuple[PreviewStep, torch.nn.Module]]:
-    """Do as `preview_steps`, and give each network too: it is pruned further when the next one is asked for.
+    """Prune a network along a schedule: untrained, or with weights that are on this machine.
 
-    Args: as for `preview_steps`.
+    Args:
+        model: A name in MODELS, or module:function.
+        method: How channels are chosen; iterative steps go on from the one before, one-shot ones from dense.
+        ratios: Rising, in [0, 1].
+        classes: Width of the last layer.
+        image: Channels, height, width.
+        with_dense: Begin with the dense network, ratio 0.
+        check: Run on each network that was pruned.
+        weights: Of the dense network; None: from a seed.
+
+    Returns:
+        Each step with its network, which is pruned further when the next one is asked for.
     """
     dense = build_with_weights(model, weights, classes, image)
     example = torch.zeros(1, *image)

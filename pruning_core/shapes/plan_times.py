@@ -10,11 +10,10 @@ from itertools import groupby
 import torch
 from torch import nn
 
-from pruning_core.backends import BACKENDS, check_backend, check_device
+from pruning_core.backends import check_available
 from pruning_core.config.grid import Grid, LatencyOptions
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.setting import Setting
-from pruning_core.errors import UnavailableError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs, run, tensors_of
 from pruning_core.pruning.preview import PreviewStep
@@ -51,12 +50,7 @@ def settings_of(grid: Grid) -> tuple[Setting, ...]:
         for batch_size in grid.batch_sizes
     )
     for setting in settings:
-        check_backend(setting.backend, setting.precision)
-        check_device(setting.device)
-        reason = BACKENDS[setting.backend].unavailable_reason(setting.precision, setting.device)
-        if reason is not None:
-            what = f"{setting.backend}:{setting.precision} cannot run on {setting.device} here"
-            raise UnavailableError(f"backend {what}: {reason}")
+        check_available(setting.backend, setting.precision, setting.device)
     return settings
 
 

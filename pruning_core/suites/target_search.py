@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import nn
 
-from pruning_core.backends import BACKENDS, check_device
+from pruning_core.backends import check_available
 from pruning_core.config.cells import DENSE, Variant, dataset_labels
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.searched_grid import FoundRatio, SearchedGrid
 from pruning_core.config.spec import MethodSpec, ModelSpec
 from pruning_core.config.target_kinds import Target
-from pruning_core.errors import OptionError, UnavailableError
+from pruning_core.errors import OptionError
 from pruning_core.models.inputs import Inputs, tensors_of
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning import find_method
@@ -102,7 +102,7 @@ def search_network(
             missing = [target for target in targets if target not in known]
             if missing and timed:
                 assert setting is not None
-                _check_available(setting)
+                check_available(setting.backend, setting.precision, setting.device)
                 new = find_for_times(shapes, missing, setting, search.display, label, search.time)
             else:
                 new = find_for_counts(shapes, missing) if missing else []
@@ -156,15 +156,6 @@ def require_reached(found: Sequence[FoundRatio]) -> None:
         raise OptionError(
             f"no target can be met; ask for less, for another backend or batch size, or round widths less "
             f"(round_to)\n  {lines}"
-        )
-
-
-def _check_available(setting: Setting) -> None:
-    check_device(setting.device)
-    reason = BACKENDS[setting.backend].unavailable_reason(setting.precision, setting.device)
-    if reason is not None:
-        raise UnavailableError(
-            f"target_on: {setting.backend}:{setting.precision} cannot run on {setting.device} here: {reason}"
         )
 
 

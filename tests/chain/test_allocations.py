@@ -117,7 +117,7 @@ def test_ratio_one_is_exhausted(tmp_path, model, asked):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "latency-aware"}, "say --optimize-for openvino:int8"),
+        ({"method": "latency-aware"}, "--optimize-for, openvino:int8 say"),
         ({"optimize_for": "eager"}, "only method latency-aware is made for a backend; got method magnitude"),
         ({"method": "latency-aware", "optimize_for": "openvin"}, "Did you mean 'openvino'"),
         ({"method": "latency-aware", "optimize_for": "eager:int8"}, "int8"),

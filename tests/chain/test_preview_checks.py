@@ -7,7 +7,7 @@ import pytest
 from pruning_core.chain.preview_checks import CHECKS, make_check, parse_checks
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import UnknownNameError
-from pruning_core.pruning.preview import preview_steps
+from pruning_core.pruning.preview import preview_networks
 from pruning_core.pruning.step_table import render_steps
 from tests.helpers.command_line import command_line
 
@@ -58,7 +58,7 @@ def networks(tmp_path, monkeypatch):
 def steps_of(model, *ratios):
     """Return the steps of a chain, with all checks."""
     check = make_check(tuple(CHECKS), model, 10, (3, 32, 32))
-    return list(preview_steps(model, MethodSpec(), ratios, check=check))
+    return [step for step, _ in preview_networks(model, MethodSpec(), ratios, check=check)]
 
 
 def test_a_sound_network_passes_all(networks):
@@ -67,7 +67,7 @@ def test_a_sound_network_passes_all(networks):
     steps = steps_of(model, 0.5, 0.75)
     assert [step.checks for step in steps] == [dict.fromkeys(CHECKS, True)] * 2
     assert [step.error for step in steps] == ["", ""]
-    plain = preview_steps(model, MethodSpec(), (0.5, 0.75))
+    plain = (step for step, _ in preview_networks(model, MethodSpec(), (0.5, 0.75)))
     assert [step.widths for step in steps] == [step.widths for step in plain]
     assert "reload, train, onnx" in render_steps(steps, "terminal")
     assert "check:reload,check:train,check:onnx" in render_steps(steps, "csv")

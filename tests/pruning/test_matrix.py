@@ -14,7 +14,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning import matrix
 from pruning_core.pruning.matrix import make_tasks, plan_matrix
 from pruning_core.pruning.matrix_file import MatrixFile
-from pruning_core.pruning.preview import preview_steps
+from pruning_core.pruning.preview import preview_networks
 from tests.helpers.factories import write_user_model
 
 RATIOS = (0.25, 0.5)
@@ -95,7 +95,8 @@ def test_it_goes_on_past_what_fails(networks):
     assert errors[fails].endswith("cannot be built: RuntimeError: not today")
     assert errors[dies] == "its process was killed by SIGSEGV"
     assert errors[prints] == ""
-    steps = preview_steps(f"{own}:tiny_model", MethodSpec(), RATIOS, with_dense=True)
+    previewed = preview_networks(f"{own}:tiny_model", MethodSpec(), RATIOS, with_dense=True)
+    steps = [step for step, _ in previewed]
     dense, *expected = [(step.macs, step.params) for step in steps]
     assert [(row["macs"], row["params"]) for row in rows[4:]] == expected
     assert {(row["dense_macs"], row["dense_params"]) for row in rows[4:]} == {dense}

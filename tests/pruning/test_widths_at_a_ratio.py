@@ -9,7 +9,7 @@ from torch import nn
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
-from pruning_core.pruning.preview import preview_steps
+from pruning_core.pruning.preview import preview_networks
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
 from tests.helpers.forward_networks import ForwardNetwork, conv
 from tests.helpers.kinds_of_networks import KINDS
@@ -34,7 +34,8 @@ def plans_of(build, *ratios, **fields):
 def test_macs_never_rise_with_the_ratio(model):
     """One-shot ratios close to 1 leave each layer `round_to` channels, and never a layer whole."""
     ratios = (0.9, 0.95, 0.97, 0.99)
-    dense, *steps = preview_steps(model, MethodSpec(schedule="one-shot"), ratios, with_dense=True)
+    method = MethodSpec(schedule="one-shot")
+    dense, *steps = (step for step, _ in preview_networks(model, method, ratios, with_dense=True))
     assert all(above.macs >= below.macs for above, below in pairwise(steps))
     assert all(above.params >= below.params for above, below in pairwise(steps))
     assert steps[-1].macs < steps[0].macs

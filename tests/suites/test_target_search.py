@@ -2,6 +2,7 @@
 
 import pytest
 
+from pruning_core.backends import BACKENDS
 from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import latency_cells, variants
 from pruning_core.config.grid import make_grid
@@ -22,7 +23,7 @@ def searched(tmp_path, monkeypatch, capsys):
     """Return a function that searches with made-up times in one store; it gives grid, timer and lines."""
     monkeypatch.syspath_prepend(str(tmp_path))
     model = write_user_model(tmp_path, "target_nets")
-    monkeypatch.setattr(target_search, "_check_available", lambda setting: None)
+    monkeypatch.setattr(target_search, "check_available", lambda *_: None)
 
     def search(seed=0, again=False, contention="", **fields):
         asked = fields or SPEEDUPS
@@ -147,11 +148,11 @@ def test_what_no_ratio_answers_is_refused_before_anything_is_built(fields, error
 
 
 def test_a_backend_that_is_not_here_is_said_before_anything_is_pruned(tmp_path, monkeypatch):
-    """It names the option, and nothing was timed."""
-    backend = type(target_search.BACKENDS["onnxruntime"])
+    """It is one line, and nothing was timed."""
+    backend = type(BACKENDS["onnxruntime"])
     monkeypatch.setattr(backend, "unavailable_reason", lambda *_: "not installed")
     grid = make_grid({"target_speedup": 2, "target_on": "onnxruntime"})
     workspace, timer = open_workspace(tmp_path), NoisyTimer()
-    with pytest.raises(UnavailableError, match="target_on: onnxruntime:fp32 cannot run on cpu here: not"):
+    with pytest.raises(UnavailableError, match="backend onnxruntime:fp32 cannot run on cpu here: not"):
         search_grid(grid, workspace, Search(workspace.store.root, workspace.display, time=timer))
     assert timer.sessions == []
