@@ -7,7 +7,8 @@ from typing import Any
 from pruning_core.console.escaping import printable
 
 WIDTH = 80
-NAME_WIDTH = 23
+NAME_WIDTH = 22
+REASON_WIDTH = 17
 MIN_SHOWN = 0.005
 """Share of the time, dense or pruned, below which a group is summed up with others."""
 
@@ -39,16 +40,16 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
             continue
         layers = group["layers"]
         name = layers[0]["layer"] if len(layers) == 1 else f"{layers[0]['layer']} +{len(layers) - 1}"
-        yield _row(name, group)
+        yield from _row(name, group)
         for layer in layers if len(layers) > 1 else ():
-            yield _row(f"  {layer['layer']}", layer)
+            yield from _row(f"  {layer['layer']}", layer)
     if small:
         names = ("mac_share", "dense_mac_share", "time_share", "dense_time_share")
         sums = {name: sum(group[name] for group in small) for name in names}
-        yield _row(f"{len(small)} smaller groups", {**sums, "saved_quotient": None, "reason": ""})
+        yield from _row(f"{len(small)} smaller groups", {**sums, "saved_quotient": None, "reason": ""})
     yield "-" * WIDTH
     for part in content["not_layers"]:
-        yield _row(part["what"], part)
+        yield from _row(part["what"], part)
     yield ""
     yield from _folded(
         "MACs and time: shares in %, dense → pruned; saved: time saved ÷ MACs saved. "
@@ -70,14 +71,17 @@ def _summary(content: Mapping[str, Any]) -> str:
     )
 
 
-def _row(name: str, row: Mapping[str, Any]) -> str:
+def _row(name: str, row: Mapping[str, Any]) -> Iterator[str]:
     width = f"{row['dense']}→{row['kept']}" if "kept" in row else ""
     macs = f"{_percent(row['dense_mac_share'])}→{_percent(row['mac_share'])}" if "mac_share" in row else ""
     time = f"{_percent(row['dense_time_share'])}→{_percent(row['time_share'])}"
     quotient = row.get("saved_quotient")
     saved = "" if quotient is None else f"{quotient:.2f}"
     numbers = f"{width:>9}  {macs:>9}  {time:>9}  {saved:>5}"
-    return f"{_short(printable(name)):<{NAME_WIDTH}} {numbers}  {row['reason']}"
+    head = f"{_short(printable(name)):<{NAME_WIDTH}} {numbers}"
+    for reason in wrap(row["reason"], REASON_WIDTH) or [""]:
+        yield f"{head}  {reason}"
+        head = " " * len(head)
 
 
 def _percent(share: float) -> str:
