@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch  # noqa: F401  # before torchvision's schemas
 
-from pruning_core.config.grid import Grid, LatencyOptions
+from pruning_core.config.grid import Grid
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.recipes import RECIPES
 from pruning_core.config.spec import FineTuneSpec, TrainSpec
 from pruning_core.config.thresholds import Threshold

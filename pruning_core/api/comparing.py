@@ -11,7 +11,7 @@ from pruning_core.api.comparison import CONFIDENCE, Comparison
 from pruning_core.errors import OptionError
 
 if TYPE_CHECKING:
-    from pruning_core.config.grid import LatencyOptions
+    from pruning_core.config.latency_options import LatencyOptions
     from pruning_core.measure.paired import PairedTiming
     from pruning_core.system.clock import Call, Clock
     from pruning_core.system.contention import ContentionMonitor
@@ -115,7 +115,7 @@ def plan(calls_s: list[float], target_error: float, time_limit_s: float) -> Late
         target_error: As asked for.
         time_limit_s: As asked for.
     """
-    from pruning_core.config.grid import LatencyOptions
+    from pruning_core.config.latency_options import LatencyOptions
     from pruning_core.measure.sampling import REWARM_S
 
     warm_up_s = sum(max(WARM_UP_MS / 1e3, call_s) for call_s in calls_s)

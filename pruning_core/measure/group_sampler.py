@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.measure.paired import PairedTiming, log_ratios_of
 from pruning_core.measure.sampling import calibrate_calls, rewarm, time_calls, warm_up
 from pruning_core.stats.intervals import median_interval

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.measure.group_sampler import GroupSampler, ReferenceGroup
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.records.garbage import no_garbage_collection

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.setting import Setting
 from pruning_core.console.escaping import for_csv, printable
 from pruning_core.pruning.preview_times import setting_of

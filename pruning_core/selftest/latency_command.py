@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.console.shown import shortened
 from pruning_core.files.atomic import check_writable
 from pruning_core.progress import ProgressDisplay

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from tabulate import tabulate
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 from pruning_core.files.atomic import write_text_file

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from pruning_core.backends import load_executable
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.spec import MethodSpec
 from pruning_core.measure.interleaved import measure_pair
 from pruning_core.measure.paired import speedup_interval

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.errors import BackendError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs, run

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from pruning_core.backends import check_available
-from pruning_core.config.grid import Grid, LatencyOptions
+from pruning_core.config.grid import Grid
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.setting import Setting
 from pruning_core.models.copying import copy_network

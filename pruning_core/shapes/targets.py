@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.searched_grid import FoundRatio
 from pruning_core.config.target_kinds import Target
 from pruning_core.errors import BackendError, PruningError

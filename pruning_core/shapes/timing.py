@@ -16,7 +16,7 @@ from torch import nn
 
 from pruning_core.backends import BACKENDS, load_executable
 from pruning_core.backends.base import Executable
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.setting import Setting as Setting  # who times has it from here
 from pruning_core.errors import BackendError
 from pruning_core.measure.group_sampler import ReferenceGroup

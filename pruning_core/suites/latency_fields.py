@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pruning_core.backends.base import DeviceTime
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.precision import PRECISIONS
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.records.mac_counts import counted_alike, counts_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pruning_core.backends import BACKENDS
 from pruning_core.config.cells import Cell
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.errors import BackendError
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.measure.interleaved import measure_interleaved

@@ -15,7 +15,8 @@ from pruning_core.chain.allocations import allocated_methods
 from pruning_core.chain.networks import example_of, load_network
 from pruning_core.chain.specs import chain_specs
 from pruning_core.config.cells import DENSE, Cell, Variant, variants
-from pruning_core.config.grid import Grid, LatencyOptions, make_grid
+from pruning_core.config.grid import Grid, make_grid
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.spec import DenseSpec
 from pruning_core.files.atomic import write_text_file
 from pruning_core.models.copying import copy_network

@@ -20,7 +20,7 @@ sys.path.insert(0, str(FOLDER.parent.parent))
 
 import torch  # noqa: E402
 
-from pruning_core.config.grid import LatencyOptions  # noqa: E402
+from pruning_core.config.latency_options import LatencyOptions  # noqa: E402
 from pruning_core.config.spec import MethodSpec  # noqa: E402
 from pruning_core.config.target_kinds import Target  # noqa: E402
 from pruning_core.errors import PruningBenchError  # noqa: E402

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.shapes import plan_times
 from pruning_core.system.machine import describe_machine
 from tests.helpers.command_line import command_line

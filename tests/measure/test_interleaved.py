@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from tests.helpers.timed_machine import (
     GROWING,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.measure.interleaved import measure_interleaved
 from tests.helpers.timed_machine import GROWING, IDLE, ONE_CALL_A_SAMPLE, Machine

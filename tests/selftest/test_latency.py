@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.errors import OptionError
 from pruning_core.selftest import latency_command, latency_summary, latency_trials
 from pruning_core.selftest.latency_figure import check_figure_file, draw_groups

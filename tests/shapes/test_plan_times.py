@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from pruning_core.config.grid import LatencyOptions, make_grid
+from pruning_core.config.grid import make_grid
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import OptionError, PruningError, UnavailableError
 from pruning_core.pruning.preview import PreviewStep, preview_networks

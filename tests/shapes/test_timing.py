@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.errors import BackendError, OptionError
 from pruning_core.shapes.timing import Setting, time_shapes
 

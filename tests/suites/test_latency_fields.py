@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pruning_core.backends.base import DeviceTime
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.measure.paired import PairedTiming
 from pruning_core.records.record import make_record
 from pruning_core.store.checkpoint import Metrics

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pruning_core.config.grid import LatencyOptions
+from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.measure.interleaved import measure_interleaved
 from pruning_core.measure.paired import PairedTiming
