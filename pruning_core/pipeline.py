@@ -7,20 +7,19 @@ A checkpoint is always made from its parent *as stored*, so that a chain that wa
 the same checkpoints as one that was not.
 """
 
-import time
-
 from pruning_core.chain.checkpoints import exhausted_checkpoint, new_checkpoint
-from pruning_core.chain.networks import build_network, evaluate_network, example_of, load_network
-from pruning_core.chain.ranking import ranking_losses
-from pruning_core.chain.specs import chain_specs, pruning_label
+from pruning_core.chain.cutting import cut_network
+from pruning_core.chain.networks import build_network, evaluate_network
+from pruning_core.chain.specs import pruning_label
 from pruning_core.chain.training import fine_tune, train_resumably
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.chain.weights import load_weights
 from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Variant
+from pruning_core.config.controls import architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
 from pruning_core.pruning.channel_plan import make_plan
-from pruning_core.pruning.step import extent_of, is_exhausted, prune
 from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint
 from pruning_core.store.resume import ResumeState
 from pruning_core.system.hardware import max_threads, set_torch_threads
@@ -32,7 +31,7 @@ from pruning_core.workspace import Workspace
 def ensure_variant(variant: Variant, grid: Grid, workspace: Workspace) -> Checkpoint:
     """Load the checkpoint of a variant, or make it and whatever it starts from."""
     task, threads = workspace.task(variant), max_threads(grid.threads)
-    if variant.method == LATENCY_AWARE:  # what it keeps is found on the dense model
+    if LATENCY_AWARE in (variant.method, architecture_of(variant.method)):  # allocated on the dense model
         ensure_checkpoint(chain_specs(variant.dense, grid, workspace), task, workspace, threads)
     return ensure_checkpoint(chain_specs(variant, grid, workspace), task, workspace, threads)
 
@@ -85,15 +84,11 @@ def prune_and_fine_tune(
     resume: ResumeState,
 ) -> NewCheckpoint:
     """Prune the parent to the spec's ratio and fine-tune what is left, taught by the dense model if asked."""
-    network, label = load_network(parent), pruning_label(spec)
-    before, started = extent_of(network), time.perf_counter()
+    label = pruning_label(spec)
     with workspace.in_progress(f"prune {label}", resume):
-        dense, example = build_network(spec), example_of(spec)
-        seed = spec.fine_tune.seed
-        losses = ranking_losses(task, spec.method, seed)
-        plan = prune(network, dense, spec.method, spec.ratio, example, seed, parent.plan, losses)
-    prune_s = time.perf_counter() - started
-    if is_exhausted(network, before):
+        cut = cut_network(spec, parent, task)
+    network, plan = cut.network, cut.plan
+    if cut.exhausted:
         return exhausted_checkpoint(plan, parent)
     with workspace.in_progress(f"evaluate {label}, pruned", resume):
         recalibrate_batch_norms(network, task, spec.fine_tune)
@@ -103,4 +98,4 @@ def prune_and_fine_tune(
     if spec.fine_tune.epochs:  # without an epoch it is still the network that was just evaluated
         with workspace.in_progress(f"evaluate {label}, fine-tuned", resume):
             evaluation = evaluate_network(network, task, spec.fine_tune)
-    return new_checkpoint(plan, network, spec, task, result, evaluation, pruned_evaluation, prune_s)
+    return new_checkpoint(plan, network, spec, task, result, evaluation, pruned_evaluation, cut.seconds)

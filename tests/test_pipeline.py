@@ -8,7 +8,7 @@ import torch
 from pruning_core import pipeline
 from pruning_core.chain import training as chain_training
 from pruning_core.chain.networks import load_network
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.pictures import PictureOptions

@@ -7,7 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from pruning_core.config.spec import MAX_SEED, MethodSpec
+from pruning_core.config.parse import MAX_SEED
+from pruning_core.config.spec import MethodSpec
 from pruning_core.config.validation import option_error
 from pruning_core.console.shown import shown
 from pruning_core.errors import ModelError, OptionError

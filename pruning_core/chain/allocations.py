@@ -10,6 +10,7 @@ from typing import Any
 
 from pruning_core.chain.networks import example_of, load_network
 from pruning_core.config.allocation import LATENCY_AWARE, Allocation
+from pruning_core.config.controls import architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.spec import DatasetSpec, DenseSpec, MethodSpec, key_of
@@ -65,7 +66,10 @@ def allocated_methods(
 
 
 def stand_in(method: MethodSpec) -> MethodSpec:
-    """Return a method for forecasts: widths that are not allocated yet are about those of `magnitude`."""
+    """Return a method for forecasts: as wide as what a control takes or is not known yet, about."""
+    of = architecture_of(method.name)
+    if of is not None:
+        method = method.model_copy(update={"name": "magnitude" if find_method(of).uses_data else of})
     waits = method.name == LATENCY_AWARE and not method.allocation
     return method.model_copy(update={"name": "magnitude"}) if waits else method
 

@@ -1,4 +1,4 @@
-"""The specs of a chain, from dense to the variant asked for; and its steps in words."""
+"""The specs of a method's chain, from dense to the variant asked for; and its steps in words."""
 
 from pruning_core.chain.allocations import allocated_methods
 from pruning_core.chain.weights import dense_training, model_with_weights
@@ -9,8 +9,8 @@ from pruning_core.pruning import find_method
 from pruning_core.workspace import Workspace
 
 
-def chain_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[CheckpointSpec]:
-    """Return the specs from dense to `variant`, each the parent of the next.
+def method_specs(variant: Variant, grid: Grid, workspace: Workspace) -> list[CheckpointSpec]:
+    """Return the specs from dense to a variant of a method, each the parent of the next.
 
     Those of a method that needs an allocation are known once the dense model is made (`allocations.py`).
     """

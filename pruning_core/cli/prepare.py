@@ -60,6 +60,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @picture_options
 @_axis("threads", "Numbers of CPU threads; training takes the most. 0: all usable.")
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
+@_axis("seeds", "Several: everything is made with each.")
 @store_option
 @click.option("--data-root", type=FOLDER, help="Where torchvision's datasets lie.")
 @download_option
@@ -84,6 +85,7 @@ def prepare(
     skip_broken: int | None,
     threads: str | None,
     seed: int | None,
+    seeds: str | None,
     root: Path | None,
     data_root: Path | None,
     download: bool,
@@ -102,7 +104,7 @@ def prepare(
     options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
     options |= {"image_size": image_size, "normalize": normalize, "test_share": test_share}
     options |= {"skip_broken": skip_broken, "task": task}
-    options |= {"optimize_for": optimize_for, "optimize_batch_size": optimize_batch_size}
+    options |= {"optimize_for": optimize_for, "optimize_batch_size": optimize_batch_size, "seeds": seeds}
     options |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     path = find_grid(grid, Path.cwd())
     wanted, display = load_grid(path, {**options, **asked_targets(), "seed": seed}), ProgressDisplay()

@@ -19,7 +19,7 @@ REFERENCE_BACKEND, REFERENCE_PRECISION = "eager", "fp32"
 
 @dataclass(frozen=True)
 class Variant:
-    """One checkpoint of a grid: model × dataset × method × ratio; the dense one has ratio 0."""
+    """One checkpoint of a grid: model × dataset × method × ratio × seed; the dense one has ratio 0."""
 
     model: str
     dataset: str
@@ -27,6 +27,7 @@ class Variant:
     ratio: float
     dataset_label: str = ""  # what its grid calls the dataset; empty: `short_name` its name
     task: str = CLASSIFICATION  # of another task its `dataset` is the task's name: it brings its data
+    seed: int | None = None  # one of the grid's `seeds`; None: the one of its trainings
 
     @property
     def is_dense(self) -> bool:
@@ -52,7 +53,8 @@ class Variant:
     def id(self) -> str:
         """Stable, readable and unique in a grid, for example `resnet18-digits-magnitude-0.75`."""
         head = f"{short_name(self.model)}-{self.label}-{self.method}"
-        return head if self.is_dense else f"{head}-{self.ratio:g}"
+        point = head if self.is_dense else f"{head}-{self.ratio:g}"
+        return point if self.seed is None else f"{point}-s{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,20 @@ class Cell:
 
 
 def variants(grid: Grid) -> Iterator[Variant]:
-    """Walk over the checkpoints of a grid: dense first, then up each chain, each variant once."""
+    """Walk over the checkpoints of a grid: seed by seed, dense first, then up each chain."""
+    for seed in _seeds_axis(grid):
+        yield from _variants_of_seed(grid, seed)
+
+
+def _variants_of_seed(grid: Grid, seed: int | None) -> Iterator[Variant]:
     labels = dataset_labels(grid.data)
     for model in grid.model:
         for dataset in grid.data:
-            yield Variant(model, dataset, DENSE, 0.0, labels[dataset], grid.task)
+            yield Variant(model, dataset, DENSE, 0.0, labels[dataset], grid.task, seed)
             for method in grid.method:
                 for ratio in grid.ratios_for(model, dataset, method):
                     if ratio > 0:
-                        yield Variant(model, dataset, method, ratio, labels[dataset], grid.task)
+                        yield Variant(model, dataset, method, ratio, labels[dataset], grid.task, seed)
 
 
 def accuracy_cells(grid: Grid) -> Iterator[Cell]:
@@ -118,12 +125,13 @@ def accuracy_cells(grid: Grid) -> Iterator[Cell]:
 def latency_cells(grid: Grid) -> Iterator[Cell]:
     """Walk over the cells of the latency suite: the A/A controls first, whatever backends were asked for.
 
-    The cells of one backend, device, number of threads and batch size stand together.
+    The cells of one backend, device, number of threads and batch size stand together. Of several seeds
+    the first one is timed: replicates differ by their weights, and times depend on shapes.
     """
-    labels = dataset_labels(grid.data)
+    labels, seed = dataset_labels(grid.data), _seeds_axis(grid)[0]
     controls = [
         Cell(
-            Variant(model, name, DENSE, 0.0, labels[name], grid.task),
+            Variant(model, name, DENSE, 0.0, labels[name], grid.task, seed),
             REFERENCE_BACKEND,
             REFERENCE_PRECISION,
             device,
@@ -142,10 +150,14 @@ def latency_cells(grid: Grid) -> Iterator[Cell]:
         for threads in _threads_axis(grid):
             for item in grid.backends:
                 for batch_size in grid.batch_sizes:
-                    for variant in variants(grid):
+                    for variant in _variants_of_seed(grid, seed):
                         cell = Cell(variant, *parse_backend(item), device, batch_size, threads)
                         if cell not in known:
                             yield cell
+
+
+def _seeds_axis(grid: Grid) -> tuple[int | None, ...]:
+    return grid.seeds or (None,)
 
 
 def _threads_axis(grid: Grid) -> tuple[int | None, ...]:

@@ -16,6 +16,7 @@ from pruning_core.config.parse import (
     parse_epochs_by_ratio,
     parse_names,
     parse_ratios,
+    parse_seeds,
     parse_threads,
 )
 from pruning_core.config.patterns import Patterns, RatiosByPattern
@@ -63,6 +64,9 @@ class Grid(TargetKeys):
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (1, 32)
     threads: tuple[int, ...] = Field((0,), description="0: as many as this process may use.")
+    seeds: tuple[int, ...] = Field(
+        (), description="Replicates: all is trained with each, in place of `seed`."
+    )
     recipe: str = Field("", description="A name in RECIPES: what the rest of the file leaves open.")
     train: TrainSpec = TrainSpec()
     fine_tune: FineTuneSpec = FineTuneSpec(epochs=2, learning_rate=0.02)
@@ -102,6 +106,11 @@ class Grid(TargetKeys):
     def _threads(cls, value: object) -> object:
         return parse_threads(value)
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, value: object) -> object:
+        return parse_seeds(value)
+
     @field_validator("epochs_by_ratio", mode="before")
     @classmethod
     def _epochs_from(cls, value: object) -> object:
@@ -131,6 +140,14 @@ class Grid(TargetKeys):
     def ratios_for(self, model: str, data: str, method: str) -> tuple[float, ...]:
         """Return the ratios of one network by one method; all have the same, unless targets decide."""
         return self.ratios
+
+    def of_seed(self, seed: int | None) -> Self:
+        """Return the grid of one of its seeds; as it is where there is none."""
+        if seed is None:
+            return self
+        sections = {"train": self.train, "fine_tune": self.fine_tune}
+        update = {name: section.model_copy(update={"seed": seed}) for name, section in sections.items()}
+        return self.model_copy(update=update)
 
     def fine_tune_at(self, ratio: float) -> FineTuneSpec:
         """Return how the step to `ratio` is fine-tuned."""

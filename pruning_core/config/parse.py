@@ -22,6 +22,9 @@ MAX_IMAGES = 65_536
 
 MAX_EPOCHS = 100_000
 
+MAX_SEED = 2**32 - 1
+"""What torch and numpy take, also after a method has multiplied it (`PruningStep.sampling_seed`)."""
+
 MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
 """CPU threads: more only wait, and a process that cannot get as many ends without a word."""
 
@@ -126,7 +129,17 @@ def parse_epochs_by_ratio(value: object) -> object:
     return tuple(zip(ratios, (epochs for _, epochs in value), strict=True))
 
 
-def _whole_numbers(value: object, what: str, max_value: int) -> object:
+def parse_seeds(value: object) -> object:
+    """Accept seeds as `parse_batch_sizes` does, 0 among them; or none.
+
+    Raises:
+        ValueError: If one is negative or above what torch and numpy take, repeated, or no whole number.
+    """
+    none = isinstance(value, list | tuple) and not value
+    return () if none else _whole_numbers(value, "seeds", MAX_SEED, 0)
+
+
+def _whole_numbers(value: object, what: str, most: int, least: int = 1) -> object:
     if isinstance(value, str):
         try:
             value = [_whole_number(part) for part in value.split(",", MAX_AXIS_LENGTH)]
@@ -136,9 +149,9 @@ def _whole_numbers(value: object, what: str, max_value: int) -> object:
         value = [value]
     if isinstance(value, list | tuple) and all(type(item) is int for item in value):
         _check_length(value)
-        if not value or not all(1 <= item <= max_value for item in value) or len(set(value)) < len(value):
+        if not value or not all(least <= item <= most for item in value) or len(set(value)) < len(value):
             raise ValueError(
-                f"{what} are at least 1 and at most {max_value}, each once; got {shown(list(value))}"
+                f"{what} are at least {least} and at most {most}, each once; got {shown(list(value))}"
             )
         return tuple(value)
     return value

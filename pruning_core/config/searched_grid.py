@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pruning_core.config.controls import DENSE_PLUS, architecture_of, is_control
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.target_kinds import Target
@@ -65,6 +66,12 @@ class SearchedGrid(Grid):
         return [item for key, item in self.found if key == (model, data, method)]
 
     def ratios_for(self, model: str, data: str, method: str) -> tuple[float, ...]:
-        """Return the ratios that were found for one network by one method, rising."""
+        """Return the ratios that were found for one network by one method, rising.
+
+        `scratch:METHOD` has those of its method; `dense+` goes as many steps as the first method has ratios.
+        """
+        method = architecture_of(method) or method
+        if method == DENSE_PLUS:
+            method = next((name for name in self.method if not is_control(name)), method)
         found = self.found_for(model, data, method)
         return tuple(sorted({item.ratio for item in found if item.reached and item.ratio}))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pruning_core.config.allocation import LATENCY_AWARE, Allocation
-from pruning_core.config.parse import MAX_EPOCHS
+from pruning_core.config.parse import MAX_EPOCHS, MAX_SEED
 from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.validation import StrictModel
 
@@ -19,8 +19,6 @@ RECIPE_VERSION = 2
 """Raised whenever the same spec would no longer give the same weights (a change of training code, say)."""
 
 MAX_IMAGES = 1_000_000
-MAX_SEED = 2**32 - 1
-"""What torch and numpy take, also after a method has multiplied it (`PruningStep.sampling_seed`)."""
 
 TrainPrecision = Literal["auto", "fp32", "bf16"]
 TrainDevice = Literal["auto", "cpu", "cuda"]

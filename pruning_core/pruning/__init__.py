@@ -1,9 +1,11 @@
 """Pruning methods by name. A new one is a class in a file of its own and a line in METHODS."""
 
-from pruning_core.errors import UnknownNameError
+from pruning_core.config.controls import architecture_of, scratch
+from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.pruning.activation import Activation
 from pruning_core.pruning.base import Method
 from pruning_core.pruning.bn_scale import BatchNormScale
+from pruning_core.pruning.controls import DensePlus, Scratch, Thin
 from pruning_core.pruning.fpgm import GeometricMedian
 from pruning_core.pruning.hessian import Hessian
 from pruning_core.pruning.lamp import Lamp
@@ -17,7 +19,7 @@ from pruning_core.pruning.taylor import Taylor
 from pruning_core.pruning.unstructured_l1 import UnstructuredL1
 from pruning_core.pruning.unstructured_random import UnstructuredRandom
 
-__all__ = ["METHODS", "find_method"]
+__all__ = ["CONTROLS", "METHODS", "find_method"]
 
 METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
@@ -37,12 +39,28 @@ METHODS: dict[str, Method] = {
 }
 
 
+CONTROLS: dict[str, Method] = {"thin": Thin(), "dense+": DensePlus()}
+"""What methods are compared with, beside `random` and each method's own `scratch:METHOD`."""
+
+
 def find_method(name: str) -> Method:
-    """Return a method by name.
+    """Return a method, or a control, by name.
 
     Raises:
         UnknownNameError: If there is none of that name.
+        OptionError: If it is a control of what has none.
     """
-    if name not in METHODS:
-        raise UnknownNameError("pruning method", name, METHODS)
-    return METHODS[name]
+    known = METHODS | CONTROLS
+    if name in known:
+        return known[name]
+    of = architecture_of(name)
+    if of is None:
+        raise UnknownNameError("pruning method", name, [*known, scratch("magnitude")])
+    if of not in METHODS:
+        raise UnknownNameError("pruning method", of, METHODS)
+    if METHODS[of].masks:
+        raise OptionError(
+            f"{name}: {of} keeps every width and sets weights to zero; a network trained anew would be the "
+            "dense one. Name a method that cuts channels: scratch:magnitude"
+        )
+    return Scratch(METHODS[of])

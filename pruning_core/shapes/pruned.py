@@ -4,11 +4,13 @@ With local scope the widths depend on the ratio alone, so an untrained network h
 """
 
 import math
+from contextlib import suppress
 from functools import cached_property, lru_cache
 
 from torch import nn
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs
 from pruning_core.pruning import find_method
@@ -24,7 +26,7 @@ TRIED_RATIO = 0.5
 """A network is pruned to this once, to learn the widths of its layers."""
 
 STAND_IN = "magnitude"
-"""Cuts in place of a method that ranks by training examples: as many channels, if others."""
+"""Cuts in place of a method that ranks by training examples, or cuts to the same widths: other channels."""
 
 Shape = tuple[tuple[str, tuple[int, ...]], ...]
 """Names and sizes of all tensors of a network: of two networks of one shape one need be timed."""
@@ -42,9 +44,11 @@ class PrunedShapes:
             example: What the network takes, of one example.
         """
         self.dense, self.example = dense, example
-        name = STAND_IN if find_method(method.name).uses_data else method.name
-        self._method = method.model_copy(update={"schedule": "one-shot", "name": name})
         self._kept = lru_cache(KEPT_NETWORKS)(self._pruned)
+        named = method.model_copy(update={"schedule": "one-shot"})
+        stand_in = named.model_copy(update={"name": STAND_IN})
+        alike = find_method(method.name).uses_data or self._shape(stand_in) == self._shape(named)
+        self.method = stand_in if alike else named
 
     @cached_property
     def ratios(self) -> list[float]:
@@ -54,8 +58,8 @@ class PrunedShapes:
             PruningError: If nothing in the network can be pruned.
         """
         network = copy_network(self.dense)
-        plan = prune(network, self.dense, self._method, TRIED_RATIO, self.example, seed=0)
-        step = self._method.round_to
+        plan = prune(network, self.dense, self.method, TRIED_RATIO, self.example, seed=0)
+        step = self.method.round_to
         widths = {dense for name, dense in plan.dense_widths.items() if plan.widths[name] < dense}
         asked = {(width, kept) for width in widths for kept in range(2 * step, width + 1, step)}
         scale = 10**DIGITS
@@ -71,8 +75,15 @@ class PrunedShapes:
         """
         return self._kept(ratio)
 
+    def _shape(self, method: MethodSpec) -> Shape | None:
+        """Return the shape that a method gives at one ratio; None where it cannot prune to it."""
+        self.method = method
+        with suppress(PruningError):
+            return self._pruned(TRIED_RATIO)[1]
+        return None
+
     def _pruned(self, ratio: float) -> tuple[nn.Module, Shape]:
         network = copy_network(self.dense)
         if ratio > 0:
-            prune(network, self.dense, self._method, ratio, self.example, seed=0)
+            prune(network, self.dense, self.method, ratio, self.example, seed=0)
         return network, tuple(sorted(extent_of(network).shapes.items()))

@@ -39,7 +39,7 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
         **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
-        "seed": train.seed if isinstance(spec, PrunedSpec) else grid.train.seed,
+        "seed": train.seed if isinstance(spec, PrunedSpec) else grid.of_seed(variant.seed).train.seed,
     }
 
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from pruning_core.chain.allocations import stand_in
 from pruning_core.chain.ranking import ranking_losses
-from pruning_core.chain.specs import chain_specs, train_spec_of, training_label, training_step_label
+from pruning_core.chain.specs import train_spec_of, training_label, training_step_label
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of

@@ -7,7 +7,7 @@ from torch import nn
 
 from pruning_core.chain.networks import example_of, load_network
 from pruning_core.chain.ranking import ranking_losses
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import Cell, Variant
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import DenseSpec, PrunedSpec, key_of

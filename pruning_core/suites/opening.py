@@ -35,6 +35,10 @@ def load_grid(path: Path, options: Mapping[str, Any]) -> Grid:
         ModelError: If a user's own model cannot be imported.
     """
     fields = {field: value for name, value in options.items() for field in _FIELDS.get(name, (name,))}
+    if options.get("seed") is not None:
+        if options.get("seeds") is not None:
+            raise OptionError("--seed and --seeds: name one seed or several, not both")
+        fields["seeds"] = ()  # in place of the file's
     grid = read_grid(path, fields)
     if options.get("dataset") and grid.task != CLASSIFICATION:
         raise OptionError(f"--{TWO_SOURCES.replace('and ', 'and --')}")

@@ -20,6 +20,7 @@ AXES = {
     "devices": "cpu, cuda:0, …, separated by commas",
     "batch_sizes": "whole numbers, separated by commas",
     "threads": "numbers of CPU threads, separated by commas; 0: all usable",
+    "seeds": "whole numbers, separated by commas: all is trained with each, and reported together",
 }
 
 PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")

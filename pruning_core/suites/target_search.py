@@ -10,6 +10,7 @@ from torch import nn
 
 from pruning_core.backends import check_available
 from pruning_core.config.cells import DENSE, Variant, dataset_labels
+from pruning_core.config.controls import DENSE_PLUS, architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.searched_grid import FoundRatio, SearchedGrid
@@ -58,7 +59,7 @@ def search_grid(grid: Grid, workspace: Workspace, search: Search) -> Grid:
     for model in grid.model:
         for data in grid.data:
             task = workspace.task(Variant(model, data, DENSE, 0.0, labels[data], grid.task))
-            for name in grid.method:
+            for name in _searched(grid):
                 method = grid.method_spec(name)
                 spec, dense = task.model_spec(model), task.build(model)
                 label = ", ".join([model, *([labels[data]] if len(grid.data) > 1 else []), name])
@@ -96,7 +97,7 @@ def search_network(
         targets = [target for target in grid.targets if target.kind.timed == timed]
         if not targets:
             continue
-        question = _question(spec, shapes, method, setting if timed else None)
+        question = _question(spec, shapes, setting if timed else None)
         with kept.searching(question):
             known = {} if search.again else kept.load(question)
             missing = [target for target in targets if target not in known]
@@ -113,6 +114,14 @@ def search_network(
     for item, before in found.values():
         search.display.say(f"{label}: {describe(item, before)}")
     return [item for item, _ in found.values()]
+
+
+def _searched(grid: Grid) -> list[str]:
+    """Return the methods that ratios are searched for: of controls those whose networks they take."""
+    named = [architecture_of(name) or name for name in grid.method if name != DENSE_PLUS]
+    if not named:
+        raise OptionError(f"targets: {DENSE_PLUS} removes nothing; name a method beside it")
+    return list(dict.fromkeys(named))
 
 
 def require_targets(again: bool) -> None:
@@ -159,7 +168,7 @@ def require_reached(found: Sequence[FoundRatio]) -> None:
         )
 
 
-def _question(spec: ModelSpec, shapes: PrunedShapes, method: MethodSpec, setting: Setting | None) -> Question:
+def _question(spec: ModelSpec, shapes: PrunedShapes, setting: Setting | None) -> Question:
     """Return all that what is found depends on: no weights, and no order of ratios."""
     dense = json.dumps(sorted(extent_of(shapes.dense).shapes.items()))
     where = {} if setting is None else asdict(setting)
@@ -170,6 +179,6 @@ def _question(spec: ModelSpec, shapes: PrunedShapes, method: MethodSpec, setting
         "model": spec.model_copy(update={"weights_sha256": "", "new_head": False}).model_dump(mode="json"),
         "dense": hashlib.sha256(dense.encode()).hexdigest(),
         "inputs": [list(tensor.shape) for tensor in tensors_of(shapes.example)],
-        "method": method.model_copy(update={"schedule": "one-shot"}).model_dump(mode="json"),
-        "library": find_method(method.name).library_version(),
+        "method": shapes.method.model_dump(mode="json"),
+        "library": find_method(shapes.method.name).library_version(),
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 from pruning_core.chain.allocations import allocated_methods
 from pruning_core.chain.networks import example_of, load_network
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import DENSE, Cell, Variant, variants
 from pruning_core.config.grid import Grid, make_grid
 from pruning_core.config.latency_options import LatencyOptions

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pruning_core.chain import training as chain_training
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import DenseSpec, key_of

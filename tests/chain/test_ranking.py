@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pruning_core.chain.ranking import ranking_losses
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.spec import MethodSpec, PrunedSpec
 from pruning_core.pruning import METHODS

@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.spec import key_of
 from pruning_core.errors import ModelError

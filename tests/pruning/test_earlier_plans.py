@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pruning_core.chain.networks import build_network, example_of, load_network
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import read_grid
 from pruning_core.config.spec import MethodSpec

@@ -3,7 +3,7 @@
 import pytest
 
 from pruning_core.backends import BACKENDS
-from pruning_core.chain.specs import chain_specs
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import latency_cells, variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import key_of
