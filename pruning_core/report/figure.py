@@ -105,7 +105,7 @@ def draw_figure(report: Report, path: Path, format: str) -> None:
         _explain(right, backends, all_series)
         methods = " and ".join(dict.fromkeys(series.subject.method for series in all_series))
         facts = [
-            f"{f'{series.index.file}: ' if len(report.indexes) > 1 else ''}{series.index.provenance()}"
+            f"{f'{series.index.file}: ' if len(report.files) > 1 else ''}{series.index.provenance()}"
             for series in all_series
         ]
         what = f"{first.subject.network_title}, {methods}, {first.device}, batch {batch_size}"
@@ -152,7 +152,7 @@ def _timed(series: _Series, backend: BackendPrecision, batch_size: int) -> list[
 
 
 def _targets(report: Report) -> Iterator[tuple[RunIndex, Subject, str]]:
-    for index in report.indexes:
+    for index in report.files:
         for subject in index.subjects():
             for device in index.devices(subject):
                 yield index, subject, device

@@ -94,6 +94,7 @@ FORMATS: dict[str, Callable[..., str]] = {
     "billions": lambda count: f"{count / 1e9:.2f}",
     "millions": lambda count: f"{count / 1e6:.2f}",
     "percent": lambda fraction: f"{100 * fraction:.2f}",
+    "points": lambda fraction: f"{100 * fraction:+.2f}",
     "score": score_text,
     "ms": _milliseconds,
     "factor": _factor,

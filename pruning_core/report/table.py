@@ -59,6 +59,11 @@ class Report:
     indexes: tuple[RunIndex, ...]
     tables: tuple[Table, ...]
 
+    @property
+    def files(self) -> list[RunIndex]:
+        """One index for each file: one of several seeds has several."""
+        return list({index.file: index for index in reversed(self.indexes)}.values())[::-1]
+
     def cells(self) -> Iterator[dict[str, object]]:
         """Walk over all records, each with every field and where it came from."""
         for index in self.indexes:

@@ -101,7 +101,7 @@ def _json(report: Report) -> Iterator[str]:
             "commit": index.run.commit,
             "machine": index.run.machine,
         }
-        for index in report.indexes
+        for index in report.files
     )
     yield '{\n "runs": ['
     yield from _items(runs)

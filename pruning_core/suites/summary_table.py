@@ -30,7 +30,7 @@ FIELDS = (
     *("batch_size", "speedup", "speedup_low", "speedup_high", "latency_ms", "step_ms", "accuracy"),
     *("accuracy_drop", "macs", "macs_products", "macs_torch_pruning", "params", "is_control"),
     *("contaminated", "proof", "groups_kept_whole", "score", "score_name", "score_better", "score_drop"),
-    *("target", "target_met", "target_reached"),
+    *("target", "target_met", "target_reached", "seed"),
 )
 """Fields of a record that the table needs: all that travels from a worker of xdist."""
 
@@ -115,7 +115,7 @@ def _merged(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 def _variant_of(summary: Summary) -> tuple[Any, ...]:
-    return tuple(summary.get(name) for name in ("model", "dataset", "method", "ratio"))
+    return tuple(summary.get(name) for name in ("model", "dataset", "method", "ratio", "seed"))
 
 
 def _cell_of(summary: Summary) -> tuple[Any, ...]:
@@ -131,6 +131,7 @@ def _parts_of(summary: Summary, percent: bool) -> dict[str, str]:
         "score": "" if percent else name_of(summary),
         "method": "" if dense else summary["method"],
         "ratio": "dense" if dense else f"{summary['ratio']:g}",
+        "seed": f"s{summary['seed']}" if "seed" in summary else "",
         "backend": f"{summary['backend']}:{summary['precision']}" if "backend" in summary else "",
         "device": summary.get("device", ""),
         "threads": f"t{summary['threads']}" if "threads" in summary else "",
@@ -150,7 +151,7 @@ def _labels_of(rows: Sequence[_Row]) -> tuple[list[str], list[str]]:
     labels = [
         " ".join(text for name, text in row.parts.items() if text and name not in constant) for row in rows
     ]
-    said = {name: values[name][0] for name in names if name in constant}
+    said = {name: values[name][0] for name in names if name in constant and name != "seed"}
     said |= {name: f"{word} {said[name][1:]}" for name, word in _IN_WORDS.items() if name in said}
     return list(said.values()), labels
 

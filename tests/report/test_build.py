@@ -159,7 +159,9 @@ def test_dense_comes_first_and_methods_share_it(tmp_path: Path) -> None:
             entry["extra_info"]["method"] = "taylor"
             entry["extra_info"]["cell"] = entry["extra_info"]["cell"].replace("magnitude", "taylor")
             content["benchmarks"].append(entry)
-    titles = [(t.title, t.rows[0]["ratio"], len(t.rows)) for t in report_on(content, tmp_path).tables]
+    *tables, methods = report_on(content, tmp_path).tables
+    assert [row["method"] for row in methods.rows] == ["magnitude", "taylor"] * 3
+    titles = [(t.title, t.rows[0]["ratio"], len(t.rows)) for t in tables]
     assert [title.split(":")[0] for title, _, _ in titles if title.startswith("resnet18")] == [
         "resnet18 on digits, magnitude, cpu",
         "resnet18 on digits, taylor, cpu",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning_core.console.escaping import for_html, for_script
 from pruning_core.records.score import Measure
+from pruning_core.report.method_table import PREFIX as METHODS
 from pruning_core.report.page.points import columns_of, measures_in, point_columns
 from pruning_core.report.table import Column, Report, Table, texts_of
 
@@ -55,6 +56,7 @@ def page_chunks(
         "warnings": _warnings(report),
         "verdicts": _verdicts(verdicts) if verdicts else "",
         "explanations": explanations,
+        "methods": _methods(report.tables),
         "words": _words(report, columns_of(measures)),
         "script": script,
     }
@@ -109,7 +111,7 @@ def _widths(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _files(report: Report) -> str:
-    names = [index.file for index in report.indexes]
+    names = [index.file for index in report.files]
     more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
     return ", ".join(names[:MAX_NAMED] + more)
 
@@ -142,7 +144,7 @@ def _words(report: Report, columns: Sequence[Column]) -> str:
 
 
 def _runs(report: Report) -> str:
-    lines = [f"<p>{for_html(f'{index.file}: {index.provenance()}')}</p>" for index in report.indexes]
+    lines = [f"<p>{for_html(f'{index.file}: {index.provenance()}')}</p>" for index in report.files]
     text = "\n".join(lines)
     return text if len(lines) <= 4 else f"<details><summary>{len(lines)} files</summary>{text}</details>"
 
@@ -161,8 +163,15 @@ def _warnings(report: Report) -> str:
     return "\n".join(f'<p class="warning">{for_html(line)}</p>' for line in lines)
 
 
+def _methods(tables: Sequence[Table]) -> str:
+    """Return a section of what compares methods; empty where nothing does."""
+    found = "".join(_table(table) for table in tables if table.title.startswith(METHODS))
+    return f"<section><h2>Methods and their controls</h2>{found}</section>" if found else ""
+
+
 def _tables(tables: Sequence[Table]) -> Iterator[str]:
     room = MAX_TABLES
+    tables = [table for table in tables if not table.title.startswith(METHODS)]
     for number, table in enumerate(tables):
         room -= len(table.rows) * len(table.columns)
         if room < 0:

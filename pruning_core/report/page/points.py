@@ -94,7 +94,7 @@ def point_columns(report: Report, measures: Sequence[Measure]) -> dict[str, obje
         or `texts` and `at`, which text a point has, where few texts come again and again.
     """
     sources = list(candidates_of(report.indexes))
-    values = dict(_values(sources, measures, several=len(report.indexes) > 1))
+    values = dict(_values(sources, measures, several=len(report.files) > 1))
     flags = [flags_of([source.record]) for source in sources]
     shown = {column.id: _shown(values, column) for column in columns_of(measures)}
     kinds = [score_column(source.measure).kind for source in sources]

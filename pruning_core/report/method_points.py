@@ -1,0 +1,154 @@
+"""What a comparison of methods is made of: every checkpoint that was scored, by what is equal in it.
+
+Equal is a target that was met (MACs, a speed-up, …), where there was one, else the ratio.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from pruning_core.config.controls import DENSE_PLUS, is_control
+from pruning_core.records.fields import Record
+from pruning_core.records.score import score_of
+from pruning_core.records.target_lines import SEPARATOR
+from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
+from pruning_core.report.subject import Network, Subject
+
+
+@dataclass(frozen=True)
+class Point:
+    """One checkpoint: a method at a ratio, of one seed."""
+
+    method: str
+    ratio: float
+    seed: int
+    score: float
+    backend: str  # that it was scored on
+    macs: int | None
+    params: int | None
+    dense_macs: int | None
+    speedup: float | None  # over dense on the main backend, at the smallest batch size
+    targets: tuple[str, ...]  # that its ratio was found for
+    schedule: str
+    dense_key: str  # of the dense checkpoint that its drop is counted from
+    epochs: int | None = None  # of its last training
+
+    @property
+    def mac_reduction(self) -> float | None:
+        """How many times fewer MACs than dense."""
+        return self.dense_macs / self.macs if self.dense_macs and self.macs else None
+
+
+Points = dict[str, list[Point]]
+"""Method → its points, one for each seed."""
+
+
+def networks_of(indexes: Sequence[RunIndex]) -> list[Network]:
+    """Return the networks that more than one method was tried on."""
+    methods: dict[Network, set[str]] = {}
+    for index in indexes:
+        for subject in index.subjects():
+            if subject.method != DENSE:
+                methods.setdefault(subject.network, set()).add(subject.method)
+    return [network for network, names in methods.items() if len(names) > 1]
+
+
+def comparisons_of(indexes: Sequence[RunIndex], network: Network) -> Iterator[dict[str, Points]]:
+    """Walk over what was trained alike: what is equal, in words → the points of each method, controls last.
+
+    Args:
+        indexes: The runs, each of one seed.
+        network: Whose points.
+    """
+    for alike in _trained_alike(_points(indexes, network)):
+        if found := dict(_points_alike(alike)):
+            yield found
+
+
+def _trained_alike(points: Iterable[Point]) -> list[list[Point]]:
+    """Divide points into those that can be compared: of one schedule, from one dense checkpoint a seed."""
+    groups: list[tuple[str, dict[int, str], list[Point]]] = []
+    for point in points:
+        for schedule, dense, members in groups:
+            key = dense.setdefault(point.seed, point.dense_key)
+            if (point.schedule, point.dense_key) == (schedule, key):
+                members.append(point)
+                break
+        else:
+            groups.append((point.schedule, {point.seed: point.dense_key}, [point]))
+    return [members for _, _, members in groups]
+
+
+def _points_alike(points: Sequence[Point]) -> Iterator[tuple[str, Points]]:
+    targets = dict.fromkeys(target for point in points for target in point.targets)
+    if targets:
+        for target in targets:
+            there = [point for point in points if target in point.targets]
+            ratios = {(point.ratio, point.seed) for point in there if not is_control(point.method)}
+            there += [p for p in points if p.method == DENSE_PLUS and (p.ratio, p.seed) in ratios]
+            yield from _several(target, there)
+    else:
+        for ratio in sorted({point.ratio for point in points}):
+            yield from _several(f"ratio {ratio:g}", [point for point in points if point.ratio == ratio])
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """Return the mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _several(what: str, points: Sequence[Point]) -> Iterator[tuple[str, Points]]:
+    by_method: Points = {}
+    for point in points:
+        same = by_method.setdefault(point.method, [])
+        if all(other.seed != point.seed for other in same):  # a seed that several files hold counts once
+            same.append(point)
+    if len(by_method) > 1:
+        yield what, dict(sorted(by_method.items(), key=lambda item: is_control(item[0])))
+
+
+def _points(indexes: Sequence[RunIndex], network: Network) -> Iterator[Point]:
+    for index in indexes:
+        for subject in index.subjects():
+            if subject.network == network and subject.method != DENSE:
+                for device in index.devices(subject):
+                    yield from _of_device(index, subject, device)
+
+
+def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point]:
+    dense = index.cost(subject, 0.0) or index.scored(subject, 0.0, REFERENCE, device) or {}
+    backends = dict.fromkeys((REFERENCE, index.main_backend(subject, device)))
+    batch_sizes = index.batch_sizes(subject, device)
+    for ratio in index.ratios(subject, device):
+        if not ratio:
+            continue
+        for backend in backends:
+            record = index.scored(subject, ratio, backend, device)
+            score = score_of(record)
+            if record is None or score is None or "seed" not in record:
+                continue
+            cost = index.cost(subject, ratio) or {}
+            timed = index.latency(subject, ratio, backend, device, batch_sizes[0]) if batch_sizes else None
+            at_ratio = (r for r in index.records_of(subject, device) if r.get("ratio") == ratio)
+            yield Point(
+                subject.method,
+                ratio,
+                record["seed"],
+                score.value,
+                " ".join(backend),
+                cost.get("macs"),
+                cost.get("params"),
+                dense.get("macs"),
+                timed.get("speedup") if timed else None,
+                tuple(dict.fromkeys(target for r in at_ratio for target in _targets_of(r))),
+                str(record.get("schedule", "")),
+                str(dense.get("key", index.file)),
+                cost.get("epochs"),
+            )
+            break
+
+
+def _targets_of(record: Record) -> list[str]:
+    text = record.get("target", "")
+    return text.split(SEPARATOR) if text else []
