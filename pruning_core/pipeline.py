@@ -16,10 +16,10 @@ from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.chain.weights import load_weights
 from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Variant
-from pruning_core.config.controls import architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
 from pruning_core.pruning.channel_plan import make_plan
+from pruning_core.records.controls import architecture_of
 from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint
 from pruning_core.store.resume import ResumeState
 from pruning_core.system.hardware import max_threads, set_torch_threads

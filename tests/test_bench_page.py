@@ -16,8 +16,9 @@ from pruning_core.suites.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "bench" / "README.md").read_text()
-SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")[1:]}
-GRID, INNER, THRESHOLDS = list(SECTIONS)[1:4]
+LIMITS = (ROOT / "bench" / "THRESHOLDS.md").read_text()
+SECTIONS = {part.partition("\n")[0]: part for page in (PAGE, LIMITS) for part in page.split("\n## ")[1:]}
+(GRID, INNER), THRESHOLDS = list(SECTIONS)[1:3], list(SECTIONS)[-1]
 
 
 def keys_in(text):

@@ -10,7 +10,6 @@ from typing import Any
 
 from pruning_core.chain.networks import example_of, load_network
 from pruning_core.config.allocation import LATENCY_AWARE, Allocation
-from pruning_core.config.controls import architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.spec import DatasetSpec, DenseSpec, MethodSpec, key_of
@@ -19,6 +18,7 @@ from pruning_core.models.inputs import Inputs
 from pruning_core.pruning import find_method
 from pruning_core.pruning.latency_aware import LatencyAware
 from pruning_core.pruning.ranked import RankedNetwork, rank_network
+from pruning_core.records.controls import architecture_of
 from pruning_core.shapes.allocate import allocate_ratio
 from pruning_core.shapes.group_times import measure_group_times
 from pruning_core.shapes.time_model import GroupTimes

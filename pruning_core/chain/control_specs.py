@@ -1,14 +1,14 @@
-"""The specs of controls: what is trained anew has all epochs that the chain beside it spends."""
+"""The specs of controls: what is trained from new weights has all epochs that the chain beside it spends."""
 
 from dataclasses import replace
 
 from pruning_core.chain.specs import method_specs, train_spec_of
 from pruning_core.config.cells import Variant
-from pruning_core.config.controls import DENSE_PLUS, architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec, FineTuneSpec, MethodSpec, PrunedSpec, key_of
 from pruning_core.errors import OptionError
 from pruning_core.pruning import find_method
+from pruning_core.records.controls import DENSE_PLUS, architecture_of
 from pruning_core.workspace import Workspace
 
 

@@ -7,17 +7,17 @@ from torch import nn
 
 from pruning_core.chain.networks import build_network, example_of, load_network
 from pruning_core.chain.ranking import ranking_losses
-from pruning_core.config.controls import DENSE_PLUS, THIN, architecture_of
 from pruning_core.config.parse import MAX_SEED
 from pruning_core.config.spec import PrunedSpec
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.redrawn import redrawn
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
+from pruning_core.records.controls import DENSE_PLUS, THIN, architecture_of
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.tasks.base import Task
 
 OTHER_SEED = MAX_SEED // 2
-"""Added to the seed of a network that is built anew: from its own it would begin as the dense one did."""
+"""Added to the seed of a network that is built again: from its own it would begin as the dense one did."""
 
 
 @dataclass(frozen=True)

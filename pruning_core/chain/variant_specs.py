@@ -3,9 +3,9 @@
 from pruning_core.chain.control_specs import control_specs
 from pruning_core.chain.specs import method_specs
 from pruning_core.config.cells import Variant
-from pruning_core.config.controls import is_control
 from pruning_core.config.grid import Grid
 from pruning_core.config.spec import CheckpointSpec
+from pruning_core.records.controls import is_control
 from pruning_core.workspace import Workspace
 
 

@@ -103,7 +103,7 @@ def with_found_ratios(
     """
     from pruning_core.suites.validate import check_targets
 
-    check_targets(grid)
+    check_targets(grid, trains=False)
     if not grid.targets:
         if search_again():
             from pruning_core.suites.target_search import require_targets
@@ -121,6 +121,7 @@ def with_found_ratios(
     from pruning_core.models import build_model, default_image, model_spec
     from pruning_core.models.weights import classes_for
     from pruning_core.progress import ProgressDisplay
+    from pruning_core.shapes.pruned import PrunedShapes
     from pruning_core.store import Store, default_root
     from pruning_core.suites.target_search import Search, require_reached, search_network
 
@@ -131,8 +132,8 @@ def with_found_ratios(
     asked = (model, classes or otherwise, shape)
     search = Search(Store(default_root(), display.say).root, display, search_again())
     dense, example = build_model(*asked), torch.zeros(1, *shape)
-    method = grid.method_spec(name)
-    found = search_network(grid, model_spec(*asked), dense, example, method, f"{model}, {name}", search)
+    shapes = PrunedShapes(dense, grid.method_spec(name), example)
+    found = search_network(grid, model_spec(*asked), shapes, f"{model}, {name}", search)
     require_reached(found)
     ratios = sorted({item.ratio for item in found if item.reached and item.ratio})
     return grid.model_copy(update={"ratios": tuple(ratios)})

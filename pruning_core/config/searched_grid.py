@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from pruning_core.config.controls import DENSE_PLUS, architecture_of, is_control
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.target_kinds import Target
+from pruning_core.records.controls import DENSE_PLUS, architecture_of, is_control
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Pruning methods by name. A new one is a class in a file of its own and a line in METHODS."""
 
-from pruning_core.config.controls import architecture_of, scratch
 from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.pruning.activation import Activation
 from pruning_core.pruning.base import Method
@@ -18,6 +17,7 @@ from pruning_core.pruning.random import Random
 from pruning_core.pruning.taylor import Taylor
 from pruning_core.pruning.unstructured_l1 import UnstructuredL1
 from pruning_core.pruning.unstructured_random import UnstructuredRandom
+from pruning_core.records.controls import architecture_of, scratch
 
 __all__ = ["CONTROLS", "METHODS", "find_method"]
 
@@ -60,7 +60,7 @@ def find_method(name: str) -> Method:
         raise UnknownNameError("pruning method", of, METHODS)
     if METHODS[of].masks:
         raise OptionError(
-            f"{name}: {of} keeps every width and sets weights to zero; a network trained anew would be the "
+            f"{name}: {of} keeps every width and sets weights to zero; a network of new weights would be the "
             "dense one. Name a method that cuts channels: scratch:magnitude"
         )
     return Scratch(METHODS[of])

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from pruning_core.config.controls import DENSE_PLUS, THIN, scratch
 from pruning_core.pruning.base import Method, Outcome, PruningStep
 from pruning_core.pruning.magnitude import Magnitude
+from pruning_core.records.controls import DENSE_PLUS, THIN, scratch
 
 REDRAWN_VERSION = 1
 """Raised whenever new weights would be drawn otherwise (`redrawn.py`); it enters the key."""

@@ -1,4 +1,4 @@
-"""New weights for the shape of a pruned network: those of a network built anew, cut to the same plan.
+"""New weights for the shape of a pruned network: those of a network built again, cut to the same plan.
 
 What is left of a weight is scaled, so that a layer's outputs vary as much as before its inputs were cut: a
 builder that draws by the number of inputs would have drawn so.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pruning_core.config.controls import DENSE_PLUS, is_control
+from pruning_core.records.controls import DENSE_PLUS, is_control
 from pruning_core.records.fields import Record
 from pruning_core.records.score import score_of
 from pruning_core.records.target_lines import SEPARATOR

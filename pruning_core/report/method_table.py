@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 
-from pruning_core.config.controls import DENSE_PLUS, THIN, architecture_of, is_control
+from pruning_core.records.controls import DENSE_PLUS, THIN, architecture_of, is_control
 from pruning_core.records.score import Measure
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.method_points import Point, Points, comparisons_of, mean_of, networks_of

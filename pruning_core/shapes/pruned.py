@@ -1,6 +1,7 @@
 """The shapes that a network can be pruned to: which ratios make a difference, and the network at each.
 
 With local scope the widths depend on the ratio alone, so an untrained network has the shape of a trained one.
+With another scope they depend on the weights: then the network is the trained dense one.
 """
 
 import math
@@ -14,6 +15,7 @@ from pruning_core.errors import PruningError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs
 from pruning_core.pruning import find_method
+from pruning_core.pruning.base import Losses
 from pruning_core.pruning.step import extent_of, prune
 
 DIGITS = 3
@@ -35,17 +37,23 @@ Shape = tuple[tuple[str, tuple[int, ...]], ...]
 class PrunedShapes:
     """One network, pruned from dense to any ratio, untrained."""
 
-    def __init__(self, dense: nn.Module, method: MethodSpec, example: Inputs) -> None:
+    def __init__(
+        self, dense: nn.Module, method: MethodSpec, example: Inputs, losses: Losses | None = None
+    ) -> None:
         """Prepare.
 
         Args:
-            dense: Untrained, on the CPU; it stays as it is.
-            method: Structured, with local scope.
+            dense: On the CPU; it stays as it is. Untrained, if the scope is local; else trained.
+            method: Structured.
             example: What the network takes, of one example.
+            losses: On training examples, for methods that rank by them in another scope.
         """
-        self.dense, self.example = dense, example
+        self.dense, self.example, self._losses = dense, example, losses
         self._kept = lru_cache(KEPT_NETWORKS)(self._pruned)
         named = method.model_copy(update={"schedule": "one-shot"})
+        if method.scope != "local":
+            self.method = named
+            return
         stand_in = named.model_copy(update={"name": STAND_IN})
         alike = find_method(method.name).uses_data or self._shape(stand_in) == self._shape(named)
         self.method = stand_in if alike else named
@@ -57,12 +65,14 @@ class PrunedShapes:
         Raises:
             PruningError: If nothing in the network can be pruned.
         """
+        scale = 10**DIGITS
+        if self.method.scope != "local":  # which layer gets narrower next is the weights' to say
+            return [number / scale for number in range(scale)]
         network = copy_network(self.dense)
         plan = prune(network, self.dense, self.method, TRIED_RATIO, self.example, seed=0)
         step = self.method.round_to
         widths = {dense for name, dense in plan.dense_widths.items() if plan.widths[name] < dense}
         asked = {(width, kept) for width in widths for kept in range(2 * step, width + 1, step)}
-        scale = 10**DIGITS
         # What is asked for is rounded down: the next width begins just beyond a ratio that gives a whole one.
         found = {(math.floor((1 - kept / width) * scale + 1e-6) + 1) / scale for width, kept in asked}
         return [0.0, *sorted(ratio for ratio in found if ratio < 1)]
@@ -85,5 +95,5 @@ class PrunedShapes:
     def _pruned(self, ratio: float) -> tuple[nn.Module, Shape]:
         network = copy_network(self.dense)
         if ratio > 0:
-            prune(network, self.dense, self.method, ratio, self.example, seed=0)
+            prune(network, self.dense, self.method, ratio, self.example, seed=0, losses=self._losses)
         return network, tuple(sorted(extent_of(network).shapes.items()))

@@ -6,25 +6,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from torch import nn
-
 from pruning_core.backends import check_available
 from pruning_core.config.cells import DENSE, Variant, dataset_labels
-from pruning_core.config.controls import DENSE_PLUS, architecture_of
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.searched_grid import FoundRatio, SearchedGrid
-from pruning_core.config.spec import MethodSpec, ModelSpec
+from pruning_core.config.spec import ModelSpec
 from pruning_core.config.target_kinds import Target
 from pruning_core.errors import OptionError
-from pruning_core.models.inputs import Inputs, tensors_of
+from pruning_core.models.inputs import tensors_of
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning import find_method
 from pruning_core.pruning.step import extent_of
+from pruning_core.records.controls import DENSE_PLUS, architecture_of
 from pruning_core.shapes.pruned import PrunedShapes
 from pruning_core.shapes.targets import SEARCH_VERSION, TimeShapes, find_for_counts, find_for_times, time_in
 from pruning_core.shapes.timing import Setting
 from pruning_core.store.found_ratios import FoundRatios, Question
+from pruning_core.suites.trained_shapes import trained_shapes
 from pruning_core.system.machine import describe_machine
 from pruning_core.workspace import Workspace
 
@@ -58,12 +57,16 @@ def search_grid(grid: Grid, workspace: Workspace, search: Search) -> Grid:
     found: list[tuple[tuple[str, str, str], FoundRatio]] = []
     for model in grid.model:
         for data in grid.data:
-            task = workspace.task(Variant(model, data, DENSE, 0.0, labels[data], grid.task))
+            variant = Variant(model, data, DENSE, 0.0, labels[data], grid.task, next(iter(grid.seeds), None))
+            task = workspace.task(variant)
             for name in _searched(grid):
-                method = grid.method_spec(name)
-                spec, dense = task.model_spec(model), task.build(model)
+                spec, method = task.model_spec(model), grid.method_spec(name)
+                if method.scope == "local":
+                    shapes, weights = PrunedShapes(task.build(model), method, task.one()), ""
+                else:
+                    shapes, weights = trained_shapes(variant, method, grid, workspace)
                 label = ", ".join([model, *([labels[data]] if len(grid.data) > 1 else []), name])
-                for item in search_network(grid, spec, dense, task.one(), method, label, search):
+                for item in search_network(grid, spec, shapes, label, search, weights):
                     found.append(((model, data, name), item))
     require_reached([item for _, item in found])
     return SearchedGrid.of(grid, tuple(found))
@@ -72,24 +75,21 @@ def search_grid(grid: Grid, workspace: Workspace, search: Search) -> Grid:
 def search_network(
     grid: Grid,
     spec: ModelSpec,
-    dense: nn.Module,
-    example: Inputs,
-    method: MethodSpec,
+    shapes: PrunedShapes,
     label: str,
     search: Search,
+    weights: str = "",
 ) -> list[FoundRatio]:
     """Find the ratios that meet a grid's targets for one network and method, and say each.
 
     Args:
         grid: Has the targets, and where those of time are to be met.
         spec: Of the network.
-        dense: The network, untrained.
-        example: What it takes, of one example.
-        method: How it is pruned.
+        shapes: What it can be pruned to, by the method.
         label: Both in words.
         search: Where and how.
+        weights: Key of the dense checkpoint, where the shapes depend on it.
     """
-    shapes = PrunedShapes(dense, method, example)
     kept = FoundRatios(search.root, search.display.say)
     setting = setting_of(grid)
     found: dict[Target, tuple[FoundRatio, bool]] = {}
@@ -97,7 +97,7 @@ def search_network(
         targets = [target for target in grid.targets if target.kind.timed == timed]
         if not targets:
             continue
-        question = _question(spec, shapes, setting if timed else None)
+        question = _question(spec, shapes, setting if timed else None, weights)
         with kept.searching(question):
             known = {} if search.again else kept.load(question)
             missing = [target for target in targets if target not in known]
@@ -168,8 +168,8 @@ def require_reached(found: Sequence[FoundRatio]) -> None:
         )
 
 
-def _question(spec: ModelSpec, shapes: PrunedShapes, setting: Setting | None) -> Question:
-    """Return all that what is found depends on: no weights, and no order of ratios."""
+def _question(spec: ModelSpec, shapes: PrunedShapes, setting: Setting | None, weights: str) -> Question:
+    """Return all that what is found depends on: no weights with local scope, and no order of ratios."""
     dense = json.dumps(sorted(extent_of(shapes.dense).shapes.items()))
     where = {} if setting is None else asdict(setting)
     return {
@@ -181,4 +181,5 @@ def _question(spec: ModelSpec, shapes: PrunedShapes, setting: Setting | None) ->
         "inputs": [list(tensor.shape) for tensor in tensors_of(shapes.example)],
         "method": shapes.method.model_dump(mode="json"),
         "library": find_method(shapes.method.name).library_version(),
+        **({"weights": weights} if weights else {}),
     }

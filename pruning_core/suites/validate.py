@@ -47,8 +47,12 @@ def validate_grid(grid: Grid) -> None:
     check_targets(grid)
 
 
-def check_targets(grid: Grid) -> None:
+def check_targets(grid: Grid, trains: bool = True) -> None:
     """Refuse targets that no ratio alone can answer, before anything is built.
+
+    Args:
+        grid: Of the run.
+        trains: Whether there will be a trained dense model to find widths on.
 
     Raises:
         OptionError: In one line.
@@ -56,10 +60,11 @@ def check_targets(grid: Grid) -> None:
     """
     if not grid.targets:
         return
-    if grid.scope == "global":
+    if grid.scope != "local" and (grid.target_on or not trains):
         raise OptionError(
-            "targets need local scope: with global scope the widths depend on the trained weights, and are "
-            "not known before; take --scope local, or name --ratios"
+            f"{'targets of time' if trains else 'targets'} need local scope: with {grid.scope} scope the "
+            "widths depend on the trained weights, and are not known before; take --scope local, or name "
+            f"{'a target of MACs, or ' if trains else ''}--ratios"
         )
     if LATENCY_AWARE in grid.method:
         raise OptionError(

@@ -38,15 +38,15 @@ def test_scratch_has_the_shape_of_its_method_and_other_weights(tmp_path, model):
     """Widths of lamp's networks, which are not uniform; no weight is one of theirs."""
     found = made(model, tmp_path, "lamp,scratch:lamp", scope="global", ratios="0.25,0.5")
     for ratio in (0.25, 0.5):
-        pruned, anew = found["lamp", ratio], found["scratch:lamp", ratio]
-        assert anew.plan.widths == pruned.plan.widths
-        assert anew.metrics.macs == pruned.metrics.macs
+        pruned, control = found["lamp", ratio], found["scratch:lamp", ratio]
+        assert control.plan.widths == pruned.plan.widths
+        assert control.metrics.macs == pruned.metrics.macs
         theirs = {name: w for name, w in pruned.weights().items() if w.dim() > 1}
-        assert not any(torch.allclose(anew.weights()[name], w, atol=1e-3) for name, w in theirs.items())
+        assert not any(torch.allclose(control.weights()[name], w, atol=1e-3) for name, w in theirs.items())
 
 
 @pytest.mark.parametrize("schedule", ["iterative", "one-shot"])
-def test_what_is_trained_anew_has_all_epochs_of_the_chain(tmp_path, model, schedule):
+def test_what_has_new_weights_gets_all_epochs_of_the_chain(tmp_path, model, schedule):
     """Those of the dense model, and of each step up to the ratio."""
     grid = grid_of(model, method="magnitude,scratch:magnitude,thin", schedule=schedule)
     workspace = open_workspace(tmp_path)

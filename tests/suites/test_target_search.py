@@ -8,6 +8,7 @@ from pruning_core.config.cells import latency_cells, variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import key_of
 from pruning_core.errors import OptionError, UnavailableError, UnknownNameError
+from pruning_core.pipeline import ensure_variant
 from pruning_core.suites import target_search
 from pruning_core.suites.target_search import Search, search_grid
 from pruning_core.suites.validate import validate_grid
@@ -101,6 +102,40 @@ def test_counts_need_no_backend(searched):
     assert found.ratios
 
 
+def test_with_global_scope_counts_are_met_on_the_trained_dense_model(searched):
+    """Its ratio is another one than with local scope; a checkpoint at it has about so many MACs."""
+    fields = {"method": "lamp,random", "scope": "global", "schedule": "one-shot", "target_macs": "2x"}
+    train = {"epochs": 2, "batch_size": 16, "precision": "fp32"}
+    found, timer, _, workspace = searched(**fields, train=train, fine_tune=train)
+    assert timer.sessions == []
+    lamp = [variant for variant in variants(found) if variant.method == "lamp"]
+    dense, pruned = (ensure_variant(v, found, workspace) for v in (lamp[0].dense, lamp[0]))
+    assert dense.metrics.macs / pruned.metrics.macs == pytest.approx(2, rel=0.1)
+    of_random = found.ratios_for(lamp[0].model, "digits", "random")
+    assert found.ratios_for(lamp[0].model, "digits", "lamp") != of_random
+
+
+def test_controls_have_the_ratios_of_what_they_are_controls_of(searched):
+    """`scratch` those of its method; `dense+` those of the first method; `thin` its own, the same."""
+    methods = "magnitude,scratch:magnitude,scratch:random,thin,dense+"
+    found, *_ = searched(target_macs="2x", method=methods)
+    model = found.model[0]
+    expected = found.ratios_for(model, "digits", "magnitude")
+    assert len(expected) == 1
+    assert all(found.ratios_for(model, "digits", name) == expected for name in methods.split(","))
+    with pytest.raises(OptionError, match=r"dense\+ removes nothing; name a method"):
+        searched(target_macs="2x", method="dense+")
+
+
+def test_methods_of_one_shape_are_timed_once(searched):
+    """Local methods cut to the same widths: one search answers all, so that they stay equal."""
+    found, timer, _, _ = searched(**SPEEDUPS, method="magnitude")
+    sessions = len(timer.sessions)
+    found, timer, _, _ = searched(**SPEEDUPS, method="magnitude,random,taylor,thin,scratch:random")
+    assert (sessions > 0, timer.sessions) == (True, [])
+    assert len({found.ratios_for(found.model[0], "digits", name) for name in found.method}) == 1
+
+
 def test_what_cannot_be_met_says_what_can(searched):
     """One of two is out of reach: the other is made. None in reach: an error that says what comes nearest."""
     found, _, lines, _ = searched(**{**SPEEDUPS, "target_speedup": "2,400"})
@@ -130,7 +165,7 @@ def test_a_damaged_store_of_ratios_is_searched_again(searched, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "error", "said"),
     [
-        ({"scope": "global"}, OptionError, "targets need local scope"),
+        ({"scope": "global"}, OptionError, "targets of time need local scope"),
         ({"method": "unstructured-l1"}, OptionError, "unstructured-l1 keeps every width"),
         ({"method": "magnitude,ln-structured"}, OptionError, "ln-structured keeps every width"),
         ({"target_on": "openvin"}, UnknownNameError, "Did you mean 'openvino'"),
