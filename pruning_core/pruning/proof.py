@@ -31,6 +31,9 @@ MIN_SPREAD = 1e-6
 MIN_SIZE = 1e-3
 """Weights of a smaller mean size do nothing, and are replaced for the proof."""
 
+BEYOND_ROUNDING = 30.0
+"""A difference this many times as large as what float32 does to the network's own answers is no rounding."""
+
 IMAGES = 4
 INFINITE = float("inf")
 SEED = 1
@@ -72,8 +75,9 @@ def prove_cut(
     """
     left = _Left(kept, factors or {})
     before, after = _told_apart(before, after, left)
-    proof = _Comparison(before, after, left, example).prove()
-    if proof.exact or proof.difference == INFINITE:
+    comparison = _Comparison(before, after, left, example)
+    proof = comparison.prove()
+    if proof.exact or proof.difference == INFINITE or comparison.is_beyond_rounding(proof.difference):
         return proof
     try:  # rounding in float32 can add up to anything in a deep network
         return _Comparison(before.double(), after.double(), left, _in_double(example)).prove()
@@ -106,30 +110,53 @@ class _Comparison:
 
     def __init__(self, before: nn.Module, after: nn.Module, left: "_Left", example: Inputs) -> None:
         self._before, self._after, self._left = before, after, left
+        self._reference = before  # as it was last compared
         # Each image is lighter or darker as a whole too: averages over an image are to differ.
         generator = torch.Generator().manual_seed(SEED)
         self._inputs = random_like(example, IMAGES, generator, light=True)
 
     def prove(self) -> Proof:
         """Compare in the three ways, until one finds no difference."""
+        difference, used = INFINITE, frozenset[str]()
         for writers in (False, True):
-            difference, used = self._difference(writers, frozenset())
+            found, used = self._difference(writers, frozenset())
+            difference = min(difference, found)
             if difference <= TOLERANCE:
                 return Proof(True, (), difference)
         if self._left.factors:  # the queries were scaled so that this does not change
             used -= {SCALE}
+        if not used:
+            return Proof(False, (), difference)
         for writers in (False, True):
             least, _ = self._difference(writers, used)
             difference = min(difference, least)
-            if used and least <= TOLERANCE:
+            if least <= TOLERANCE:
                 needed = [s for s in sorted(used) if self._difference(writers, used - {s})[0] > TOLERANCE]
                 return Proof(True, tuple(needed or sorted(used)), least)
         return Proof(False, (), difference)
 
+    def is_beyond_rounding(self, difference: float) -> bool:
+        """Tell whether a difference is far larger than what rounding to float32 makes of the answers.
+
+        That is measured on the network as it was last compared; where it cannot be, no difference is.
+        """
+        answers = []
+        try:
+            for network, inputs in (
+                (self._reference, self._inputs),
+                (copy_network(self._reference).double(), _in_double(self._inputs)),
+            ):
+                torch.manual_seed(SEED)
+                with torch.no_grad():
+                    answers.append([tensor.double() for tensor in tensors_of(run(network, inputs))])
+        except RuntimeError:  # it computes some of it in float32
+            return False
+        return difference > BEYOND_ROUNDING * _max_difference(*answers)
+
     def _difference(self, writers: bool, without: frozenset[str]) -> tuple[float, frozenset[str]]:
         """Return how far the answers differ, relative to their spread; and what statistics they use."""
         reference = _silence(copy_network(self._before), self._left.kept, writers)
-        mode = WithoutStatistics(without)
+        self._reference, mode = reference, WithoutStatistics(without)
         with mode:
             calibrate(reference, self._inputs)
         self._left.carry_over(_silence(reference, self._left.kept, writers), self._after)
