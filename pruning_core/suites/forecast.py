@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -107,14 +108,27 @@ def _seconds_for(specs: Sequence[CheckpointSpec], task: Task, workspace: Workspa
             of_methods.setdefault(spec.method.name, []).append(spec)
         else:
             total_s += _cost(spec, timed_dense, timed_dense, task)
+    known: dict[tuple[Any, ...], _Sample] = {}  # methods that cut to the same widths take as long
     for name, pruned in of_methods.items():
         samples = [timed_dense]
         if not find_method(name).masks:
-            chosen = _spread([spec for spec in pruned if spec.ratio < 1], TIMED_RATIOS)
-            samples += [_time_steps(s, dense, copy_network(dense), task, workspace, s.ratio) for s in chosen]
+            for spec in _spread([spec for spec in pruned if spec.ratio < 1], TIMED_RATIOS):
+                alike = _alike(spec)
+                if alike not in known:
+                    known[alike] = _time_steps(spec, dense, copy_network(dense), task, workspace, spec.ratio)
+                samples.append(known[alike])
         for spec in pruned:
             total_s += _cost(spec, _between(samples, spec.ratio), timed_dense, task)
     return total_s
+
+
+def _alike(spec: PrunedSpec) -> tuple[Any, ...]:
+    """Return what decides how long pruning to a ratio and a step of training after it take."""
+    method = stand_in(spec.method)
+    by_name = method.scope != "local" or find_method(method.name).uses_data or method.allocation
+    train = spec.fine_tune
+    how = (train.batch_size, train.epochs > 0, train.precision, train.device, train.optimizer)
+    return spec.ratio, method.round_to, method.protect, method.ratio_of, by_name and method.name, *how
 
 
 def _check_patterns(specs: Sequence[CheckpointSpec], dense: nn.Module, task: Task) -> None:

@@ -1,6 +1,7 @@
 """A proof sees what is cut wrongly behind depth, small weights, and units that are never active."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError
 from pruning_core.pruning.calibration import calibrate
+from pruning_core.pruning.proof import _Comparison
 from pruning_core.pruning.step import prune
 from tests.helpers.forward_networks import ForwardNetwork, conv
 from tests.helpers.off_by_one import OffByOne
@@ -124,6 +126,35 @@ def test_a_deep_network_is_cut_and_proved():
     """Without the fault the same network is cut in all its groups."""
     _, plan = pruned(inverted_residuals())
     assert (plan.proof, plan.kept_whole) == ("exact", ())
+
+
+def steep_logits():
+    """Return a network that makes much of what float32 rounds."""
+
+    def run(network, x):
+        x = F.relu(network.b(F.relu(network.a(x))))
+        return (1e4 * network.head(x.mean((2, 3)))).sin()
+
+    return ForwardNetwork(run, a=conv(3, 16), b=conv(16, 16), head=nn.Linear(16, 10))
+
+
+@pytest.mark.parametrize(
+    ("build", "whole", "again"),
+    [(steep_logits, set(), True), (partial(flipped_then, 2), {"a"}, False)],
+    ids=["rounding", "plainly wrong"],
+)
+def test_float64_decides_where_float32_cannot(build, whole, again, monkeypatch):
+    """What may be rounding is compared again; what is far beyond it is not."""
+    found, prove = set(), _Comparison.prove
+
+    def proving(comparison):
+        found.add(next(comparison._before.parameters()).dtype)
+        return prove(comparison)
+
+    monkeypatch.setattr(_Comparison, "prove", proving)
+    _, plan = pruned(build())
+    assert {kept.root for kept in plan.kept_whole} == whole
+    assert (torch.float64 in found) == again
 
 
 @pytest.mark.parametrize("layer", [conv(16, 8), nn.ConvTranspose2d(16, 8, 2, 2), conv(16, 16, groups=4)])
