@@ -21,15 +21,13 @@ from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
 from pruning_core.pruning.tensors import all_tensors
+from pruning_core.pruning.varied_weights import varied
 
 TOLERANCE = 1e-3
 """Largest difference, relative to how far answers to several images differ, that is taken for rounding."""
 
 MIN_SPREAD = 1e-6
 """Answers to several images that differ by less, relative to the largest, tell nothing."""
-
-MIN_SIZE = 1e-3
-"""Weights of a smaller mean size do nothing, and are replaced for the proof."""
 
 BEYOND_ROUNDING = 30.0
 """A difference this many times as large as what float32 does to the network's own answers is no rounding."""
@@ -179,22 +177,9 @@ def _told_apart(before: nn.Module, after: nn.Module, left: _Left) -> tuple[nn.Mo
     with torch.no_grad():
         for name, tensor in _tensors_of(before).items():
             if tensor.is_floating_point() and tensor.dim():
-                tensor.copy_(_varied(name.rpartition(".")[2], tensor, generator))
+                tensor.copy_(varied(name.rpartition(".")[2], tensor, generator))
     left.carry_over(before, after)
     return before, after
-
-
-def _varied(name: str, tensor: Tensor, generator: torch.Generator) -> Tensor:
-    noise = torch.rand(tensor.shape, generator=generator)
-    if name == "running_var":
-        return tensor * (0.8 + 0.4 * noise)
-    size = float(tensor.abs().mean())
-    if tensor.dim() > 1 and size > MIN_SIZE:
-        return tensor
-    if size <= MIN_SIZE and name != "bias" and not name.startswith("running"):
-        size = 0.3 if tensor.numel() == max(tensor.shape) else (tensor[0].numel() or 1) ** -0.5
-        return size * (2 * noise - 1 if tensor.numel() != max(tensor.shape) else 0.5 + noise)
-    return tensor * (0.8 + 0.4 * noise) + (0.1 * (noise - 0.5) if size <= MIN_SIZE else 0.0)
 
 
 def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
