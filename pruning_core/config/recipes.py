@@ -31,6 +31,18 @@ _FAST: dict[str, Any] = {
     "precision": "auto",
 }
 
+_LONG: dict[str, Any] = {
+    "batch_size": 256,
+    "lr_schedule": "cosine",
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "label_smoothing": 0.0,  # a smoothed teacher teaches less: Müller et al., NeurIPS 2019
+    "augment": True,
+    "cut_out": 16,  # as published for CIFAR-10
+    "precision": "auto",
+}
+
 RECIPES: dict[str, dict[str, Any]] = {
     # As published, to the letter: results/post-bf16/README.md.
     "tutorial": {
@@ -45,6 +57,19 @@ RECIPES: dict[str, dict[str, Any]] = {
         "round_to": 2,
         "train": {**_FAST, "epochs": 10, "learning_rate": 0.2},
         "fine_tune": {**_FAST, "epochs": 1, "learning_rate": 0.05, "norm_images": 2048},
+    },
+    # For a GPU: as long as published comparisons train. What it costs there: results/gpu/README.md.
+    "long": {
+        "normalize": "dataset",
+        "round_to": 2,
+        "train": {**_LONG, "epochs": 200, "learning_rate": 0.2},
+        "fine_tune": {
+            **_LONG,
+            "epochs": 40,
+            "learning_rate": 0.05,
+            "norm_images": 2048,
+            "distill_weight": 0.9,
+        },
     },
 }
 """Name → fields of a grid. What a grid file says itself goes before them."""

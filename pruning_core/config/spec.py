@@ -101,13 +101,16 @@ class TrainSpec(StrictModel):
     epochs: int = Field(10, ge=0, le=MAX_EPOCHS)
     batch_size: int = Field(128, ge=1, le=MAX_IMAGES)
     learning_rate: float = Field(0.1, gt=0, description="Peak of the schedule.")
-    lr_schedule: Literal["onecycle", "constant"] = "onecycle"
+    lr_schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
     warmup: float = Field(0.25, gt=0, lt=1, description="Fraction of all steps in which onecycle rises.")
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0, description="On weights of two or more dimensions only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     augment: bool = Field(True, description="Apply the dataset's augmentation.")
+    cut_out: int = Field(
+        0, ge=0, le=4096, description="Side of a square of each training image that is set to the mean."
+    )
     precision: TrainPrecision = Field(
         "auto", description="As asked for; what it resolved to is in the metrics."
     )
@@ -125,8 +128,10 @@ class TrainSpec(StrictModel):
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave muon out where it is not used: keys older than this choice do not change."""
+        """Leave out what is not used: keys older than these choices do not change."""
         fields: dict[str, Any] = serialise(self)
+        if not fields.get("cut_out"):
+            fields.pop("cut_out", None)
         if self.optimizer == "sgd":
             for name in ("optimizer", "muon_rate"):
                 fields.pop(name, None)

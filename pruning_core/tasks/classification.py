@@ -10,8 +10,10 @@ from torch.nn import functional as F
 from pruning_core.config.spec import DatasetSpec, ModelSpec, TrainSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.datasets.batches import announce_batches, make_batch, sample_epoch
+from pruning_core.datasets.cut_out import cut_squares, draw_centres
 from pruning_core.datasets.epoch import batch_sizes, split_epoch
 from pruning_core.datasets.on_the_way import ImagesOnTheWay
+from pruning_core.errors import OptionError
 from pruning_core.measure.accuracy import Evaluation, agreement, evaluate, logit_difference
 from pruning_core.models import build_model, model_spec
 from pruning_core.models.inputs import Outputs
@@ -68,6 +70,15 @@ class Classification(ImageClasses, Task):
 
     def check(self, network: nn.Module) -> None:
         """Try nothing: loss and score are ours, and the network was checked when it was built."""
+
+    def check_training(self, how: TrainSpec) -> None:
+        """Refuse a square that would hide whole images."""
+        side = min(self.spec.height, self.spec.width)
+        if how.cut_out >= side:
+            raise OptionError(
+                f"cut_out: {how.cut_out} pixels would hide whole images of {self.spec.name}, which are "
+                f"{self.spec.height}×{self.spec.width}; allowed: 0 to {side - 1}"
+            )
 
     def extent(self, how: TrainSpec) -> Extent:
         """Return how much an epoch and an evaluation are."""
@@ -172,7 +183,8 @@ class ClassificationBatches(TrainingBatches):
             epoch: Counted from 0.
 
         Returns:
-            What `make` takes, batch by batch: int64 (B, 1), (B, 4) or (B, 6), on the device of the images.
+            What `make` takes, batch by batch: int64 (B, 1), (B, 4) or (B, 6), with cut-out two columns more,
+            on the device of the images.
         """
         how = self._how
         shuffle = torch.Generator().manual_seed(derive_seed(how.seed, epoch, "order"))
@@ -181,6 +193,10 @@ class ClassificationBatches(TrainingBatches):
         choices = sample_epoch(
             self.split, self._spec, how.batch_size, shuffle, augmentation if how.augment else None
         )
+        if how.cut_out:
+            holes = torch.Generator().manual_seed(derive_seed(how.seed, epoch, "cut-out"))
+            centres = draw_centres(len(choices), self._spec.height, self._spec.width, holes)
+            choices = torch.cat([choices, centres], 1)
         batches = split_epoch(choices.to(self.split.images.device), how.batch_size)
         announce_batches(self.split, batches)
         return batches
@@ -191,7 +207,11 @@ class ClassificationBatches(TrainingBatches):
 
     def make(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Make a batch: float32 (B, C, H, W) and int64 (B,), on the device."""
-        return make_batch(self.split, self._spec, drawn, self._device)
+        side = self._how.cut_out
+        if not side:
+            return make_batch(self.split, self._spec, drawn, self._device)
+        images, labels = make_batch(self.split, self._spec, drawn[:, :-2], self._device)
+        return cut_squares(images, drawn[:, -2:].to(self._device, non_blocking=True), side), labels
 
     def loss(self, output: Outputs, batch: tuple[Any, ...]) -> Tensor:
         """Return the cross-entropy, auxiliary heads included (see `class_outputs.py`)."""

@@ -141,14 +141,14 @@ class UserTask(Task):
     @property
     def images(self) -> Dataset:
         """Refuse: there are none."""
-        raise NotTimedError(
-            f"task {self._own.name} is no classification: there is no baseline loop to time its training with"
-        )
+        raise NotTimedError(f"task {self._own.name} is no classification: no baseline loop trains it")
 
     def check_training(self, how: TrainSpec) -> None:
-        """Refuse distillation, which compares logits."""
+        """Refuse distillation, which compares logits, and cut-out, which changes images."""
         if isinstance(how, FineTuneSpec) and how.distill_weight > 0:
             raise self._own.refusal("distill_weight must be 0: only a classification's logits are distilled")
+        if how.cut_out:
+            raise self._own.refusal("cut_out must be 0: its examples are not images of ours")
 
     def check(self, network: nn.Module) -> None:
         """Try loss and score (see `Task.check`)."""
@@ -163,7 +163,6 @@ class UserTask(Task):
             raise self._own.refusal(f"{what}: {one_line(error)}") from error
         if not math.isfinite(loss := float(self._own.loss(output, batch))):
             raise self._own.refusal(f"loss() of the first batch, untrained, must be finite; got {loss}")
-
         self.evaluate(_answers_of(copy_network(network).eval()))
 
     def extent(self, how: TrainSpec) -> Extent:

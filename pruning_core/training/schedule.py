@@ -12,17 +12,20 @@ def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
     """Return the learning rate of a step.
 
     `onecycle` rises to the peak over the first `warmup` of all steps and falls to almost nothing, both as
-    half a cosine.
+    half a cosine. `cosine` begins at the peak and falls to nothing, as half a cosine.
 
     Args:
         spec: How to train.
         step: Counted from 0.
         steps: Of the whole training.
 
-    Source: Smith and Topin, "Super-Convergence", 2018, in the form of torch.optim.lr_scheduler.OneCycleLR.
+    Source: Smith and Topin, "Super-Convergence", 2018, in the form of torch.optim.lr_scheduler.OneCycleLR;
+    Loshchilov and Hutter, "SGDR", ICLR 2017, in the form of CosineAnnealingLR there.
     """
     if spec.lr_schedule == "constant":
         return spec.learning_rate
+    if spec.lr_schedule == "cosine":
+        return _cosine(spec.learning_rate, 0.0, step / steps)
     start = spec.learning_rate / _DIV_FACTOR
     peak_step = spec.warmup * steps - 1
     if step <= peak_step:

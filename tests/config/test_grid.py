@@ -249,6 +249,15 @@ def test_the_tutorials_recipe_is_the_tutorials():
     assert (grid.fine_tune.norm_images, grid.fine_tune.distill_weight) == (0, 0.0)
 
 
+def test_the_long_recipe_is_that_of_published_comparisons():
+    """200 epochs and 40 of cosine, Nesterov, cut-out as for CIFAR-10; the dense model teaches."""
+    grid = make_grid({"recipe": "long"})
+    for spec, epochs in ((grid.train, 200), (grid.fine_tune, 40)):
+        assert (spec.epochs, spec.lr_schedule, spec.nesterov, spec.cut_out) == (epochs, "cosine", True, 16)
+        assert (spec.augment, spec.label_smoothing, spec.precision) == (True, 0.0, "auto")
+    assert grid.fine_tune.distill_weight > 0
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_grid_goes_before_its_recipe(tmp_path, name):
     """What a file says replaces the recipe's value, field by field; the rest is the recipe's."""

@@ -1,11 +1,13 @@
 """Classification is a task like any other, and what it learns is what it always learnt."""
 
+import pytest
 import torch
 from torch.nn import functional as F
 
 from pruning_core.config.spec import FineTuneSpec, TrainSpec
 from pruning_core.datasets.batches import batches, make_batch, sample_epoch
 from pruning_core.datasets.epoch import split_epoch
+from pruning_core.errors import OptionError
 from pruning_core.measure.accuracy import evaluate
 from pruning_core.tasks.base import Task
 from pruning_core.tasks.classification import Classification
@@ -47,6 +49,41 @@ def test_weights_are_those_of_a_plain_training(monkeypatch):
             optimizer.step()
             step += 1
     assert same(ours.state_dict(), plain.state_dict())
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_cut_out_hides_squares_and_changes_nothing_else(augment):
+    """The order and the augmentation are those without it; one square of each image is the mean."""
+    dataset = bright_images(crop_padding=2)
+    without, with_squares = (
+        Classification(dataset).training_batches(
+            Tiny(), SPEC.model_copy(update={"augment": augment, "cut_out": side}), torch.device("cpu")
+        )
+        for side in (0, 8)
+    )
+    hidden = []
+    for plain, cut in zip(without.draw(1), with_squares.draw(1), strict=True):
+        (images, labels), (cut_images, cut_labels) = without.make(plain), with_squares.make(cut)
+        assert torch.equal(labels, cut_labels)
+        square = (cut_images == 0).all(1, keepdim=True)
+        assert torch.equal(cut_images, images.masked_fill(square, 0.0))
+        hidden += square.sum((1, 2, 3)).tolist()
+    assert max(hidden) == 8 * 8
+    assert min(hidden) >= 4 * 4
+    again = with_squares.draw(1)
+    assert all(torch.equal(a, b) for a, b in zip(again, with_squares.draw(1), strict=True))
+    assert not torch.equal(again[0][:, -2:], with_squares.draw(2)[0][:, -2:])
+
+
+@pytest.mark.parametrize(("side", "fits"), [(31, True), (32, False), (40, False)])
+def test_a_square_as_large_as_the_images_is_refused(side, fits):
+    """Cut-out that could hide a whole image is one line, which says how large the images are."""
+    task, how = Classification(bright_images()), SPEC.model_copy(update={"cut_out": side})
+    if fits:
+        task.check_training(how)
+        return
+    with pytest.raises(OptionError, match=rf"cut_out: {side} pixels .*32×32; allowed: 0 to 31"):
+        task.check_training(how)
 
 
 def test_batch_norms_get_the_images_they_always_got():

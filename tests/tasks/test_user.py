@@ -195,14 +195,12 @@ def test_errors_of_a_backend_are_not_the_tasks(write):
         task.evaluate(predict)
 
 
-def test_distillation_is_refused_before_anything_is_trained(write, tmp_path):
-    """Only logits are distilled: the recipe is refused when the specs are made."""
-    module = write()
-    grid = make_grid(
-        {"task": f"{module}:Sums", "model": f"{module}:build", "fine_tune": {"distill_weight": 0.5}}
-    )
-    workspace = Workspace(Store(tmp_path / "store"), ProgressDisplay())
-    with pytest.raises(TaskError, match="distill_weight must be 0"):
+@pytest.mark.parametrize("how", [{"distill_weight": 0.5}, {"cut_out": 4}], ids=str)
+def test_what_needs_images_or_logits_is_refused_before_training(write, tmp_path, how):
+    """Only logits are distilled, only images cut out: the recipe is refused when the specs are made."""
+    module, workspace = write(), Workspace(Store(tmp_path / "store"), ProgressDisplay())
+    grid = make_grid({"task": f"{module}:Sums", "model": f"{module}:build", "fine_tune": how})
+    with pytest.raises(TaskError, match=f"{next(iter(how))} must be 0"):
         ensure_variant(list(variants(grid))[1], grid, workspace)
 
 
