@@ -3,6 +3,7 @@
 from pruning_core.errors import OptionError, UnknownNameError
 from pruning_core.pruning.activation import Activation
 from pruning_core.pruning.base import Method
+from pruning_core.pruning.block_sparse import BlockSparse
 from pruning_core.pruning.bn_scale import BatchNormScale
 from pruning_core.pruning.controls import DensePlus, Scratch, Thin
 from pruning_core.pruning.fpgm import GeometricMedian
@@ -14,6 +15,7 @@ from pruning_core.pruning.magnitude import Magnitude
 from pruning_core.pruning.magnitude_l1 import MagnitudeL1
 from pruning_core.pruning.obdc import Obdc
 from pruning_core.pruning.random import Random
+from pruning_core.pruning.semi_structured import SemiStructured
 from pruning_core.pruning.taylor import Taylor
 from pruning_core.pruning.unstructured_l1 import UnstructuredL1
 from pruning_core.pruning.unstructured_random import UnstructuredRandom
@@ -36,6 +38,8 @@ METHODS: dict[str, Method] = {
     "unstructured-l1": UnstructuredL1(),
     "ln-structured": LnStructured(),
     "unstructured-random": UnstructuredRandom(),
+    "semi-structured": SemiStructured(),
+    "block-sparse": BlockSparse(),
 }
 
 

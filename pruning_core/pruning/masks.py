@@ -29,6 +29,8 @@ class MaskingMethod(ABC):
     scopes: tuple[str, ...]
     masks = True
     uses_data = False
+    only_ratio: float | None = None
+    """The one ratio that its pattern has; None: any."""
 
     def library_version(self) -> str:
         """Return the name and version of torch, which enter the key.

@@ -16,6 +16,7 @@ from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
 from pruning_core.models.weights import check_weights
 from pruning_core.pruning import find_method
+from pruning_core.pruning.masks import MaskingMethod
 from pruning_core.tasks import check_task_name
 
 
@@ -40,6 +41,7 @@ def validate_grid(grid: Grid) -> None:
     dataset_labels(grid.data)
     for method in grid.method:
         check_scope(method, grid.scope)
+        check_ratios(method, grid.ratios)
         grid.method_spec(method)
     check_optimize_for(grid)
     for item in grid.backends:
@@ -114,6 +116,23 @@ def check_scope(method: str, scope: str) -> None:
     scopes = find_method(method).scopes
     if scope not in scopes:
         raise OptionError(f"{method} has no scope {scope!r}; it has: {', '.join(scopes)}")
+
+
+def check_ratios(method: str, ratios: Sequence[float]) -> None:
+    """Refuse ratios that the pattern of a masking method does not have.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        OptionError: If it has one ratio only, and another is asked for.
+    """
+    found = find_method(method)
+    only = found.only_ratio if isinstance(found, MaskingMethod) else None
+    others = [f"{ratio:g}" for ratio in ratios if ratio not in (0.0, only)]
+    if only is not None and others:
+        raise OptionError(
+            f"{method} has one ratio, {only:g}: its pattern says how many weights are masked; got "
+            f"{', '.join(others)}. Take --ratios {only:g}, or leave it to a grid of its own"
+        )
 
 
 def check_devices(devices: Sequence[str]) -> None:
