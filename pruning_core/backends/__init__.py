@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from pruning_core.backends.base import Backend, DeviceTime, Executable
+from pruning_core.backends.bsr import Bsr
 from pruning_core.backends.compile import Inductor
+from pruning_core.backends.csr import Csr
 from pruning_core.backends.cudagraph import CudaGraph
 from pruning_core.backends.eager import Eager
 from pruning_core.backends.onnxruntime import OnnxRuntime
 from pruning_core.backends.openvino import OpenVino
+from pruning_core.backends.sparse24 import Sparse24
 from pruning_core.backends.tensorrt import TensorRt
 from pruning_core.errors import (
     BackendError,
@@ -39,11 +42,14 @@ __all__ = [
 ]
 
 BACKENDS: dict[str, Backend] = {
+    "bsr": Bsr(),
     "compile": Inductor(),
+    "csr": Csr(),
     "cudagraph": CudaGraph(),
     "eager": Eager(),
     "onnxruntime": OnnxRuntime(),
     "openvino": OpenVino(),
+    "sparse24": Sparse24(),
     "tensorrt": TensorRt(),
 }
 
@@ -64,6 +70,24 @@ def check_backend(name: str, precision: str) -> None:
     precisions = BACKENDS[name].precisions
     if precision not in precisions:
         raise OptionError(f"backend {name!r} has no precision {precision!r}; it has: {', '.join(precisions)}")
+
+
+def check_masked(name: str, method: str, masks: bool) -> None:
+    """Refuse a method that leaves no zeros on a backend that is made to skip them.
+
+    Args:
+        name: A name in `BACKENDS`.
+        method: Of the pruning.
+        masks: Whether it sets weights to zero.
+
+    Raises:
+        OptionError: If it cuts channels, and the backend would run what is left as `eager` does.
+    """
+    if BACKENDS[name].for_masks and not masks:
+        raise OptionError(
+            f"backend {name!r} skips weights that are masked, and {method} masks none: it would run as "
+            "on eager. Take a method that masks, such as unstructured-l1, in a grid of its own"
+        )
 
 
 def check_device(device: str) -> None:

@@ -111,6 +111,9 @@ class Backend(ABC):
     precisions: tuple[str, ...]
     """Those it has, on whatever machine."""
 
+    for_masks = False
+    """Whether it skips weights that are zero, and else is `eager`."""
+
     shared_thread_pool = False
     """Whether all its models in a process run on one pool of threads, not each on its own."""
 

@@ -61,4 +61,5 @@ def _sums_of_blocks(matrix: Tensor) -> Tensor:
     """Sum each block of a matrix: (rows / 8, columns / 8), rounded up."""
     height, width = matrix.shape
     padded = F.pad(matrix, (0, -width % BLOCK_SIDE, 0, -height % BLOCK_SIDE))
-    return padded.unflatten(1, (-1, BLOCK_SIDE)).unflatten(0, (-1, BLOCK_SIDE)).sum((1, 3))
+    height, width = (side // BLOCK_SIDE for side in padded.shape)
+    return padded.view(height, BLOCK_SIDE, width, BLOCK_SIDE).sum((1, 3))

@@ -56,7 +56,7 @@ def smallest_of_each_group(weight: Tensor) -> Tensor:
     """
     rows = rows_of(weight.detach()).abs()
     whole = rows.shape[-1] - rows.shape[-1] % GROUP
-    groups = rows[..., :whole].unflatten(-1, (-1, GROUP))  # (O, …, I / 4, 4)
+    groups = rows[..., :whole].reshape(*rows.shape[:-1], -1, GROUP)  # (O, …, I / 4, 4)
     gone = torch.zeros_like(rows, dtype=torch.bool)
     smallest = groups.argsort(dim=-1, stable=True)[..., :GONE]
     gone[..., :whole] = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, smallest, True).flatten(-2)

@@ -5,7 +5,7 @@ Whether a backend is installed or a device is there is asked later, cell by cell
 
 from collections.abc import Sequence
 
-from pruning_core.backends import check_backend, check_device
+from pruning_core.backends import check_backend, check_device, check_masked
 from pruning_core.config.allocation import HOW_TO_ALLOCATE, LATENCY_AWARE
 from pruning_core.config.cells import dataset_labels
 from pruning_core.config.grid import Grid
@@ -46,6 +46,8 @@ def validate_grid(grid: Grid) -> None:
     check_optimize_for(grid)
     for item in grid.backends:
         check_backend(*parse_backend(item))
+        for method in grid.method:
+            check_masked(parse_backend(item)[0], method, find_method(method).masks)
     check_targets(grid)
 
 
@@ -81,6 +83,7 @@ def check_targets(grid: Grid, trains: bool = True) -> None:
             )
     if grid.target_on:
         check_backend(*parse_backend(grid.target_on))
+        check_masked(parse_backend(grid.target_on)[0], grid.method[0], masks=False)
         for axis, values in (("devices", grid.devices), ("threads", grid.threads)):
             if len(values) > 1:
                 raise OptionError(
@@ -104,6 +107,7 @@ def check_optimize_for(grid: Grid) -> None:
                 f"got method {', '.join(grid.method)}"
             )
         check_backend(*parse_backend(grid.optimize_for))
+        check_masked(parse_backend(grid.optimize_for)[0], LATENCY_AWARE, masks=False)
 
 
 def check_scope(method: str, scope: str) -> None:

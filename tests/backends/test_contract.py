@@ -172,6 +172,9 @@ def test_says_how_images_lie_in_memory(pair, executable) -> None:
 
 OPTIONS = {
     "eager": "",
+    "csr": "",  # of a network without zeros
+    "bsr": "",
+    "sparse24": "",
     "cudagraph": "",
     "compile": "dynamic=False, freezing=True, fullgraph=True",
     "onnxruntime": "session.intra_op.spin_duration_us=2000",

@@ -7,11 +7,14 @@ from pruning_core.records.fields import Record
 from pruning_core.report.run_index import RunIndex
 
 FORMATS = {
+    "bsr": "torch",
     "compile": "torch",
+    "csr": "torch",
     "cudagraph": "torch",
     "eager": "torch",
     "onnxruntime": "onnx",
     "openvino": "openvino",
+    "sparse24": "torch",
     "tensorrt": "onnx",
 }
 """Backend → the format of `export` that it, or a runtime like it, reads."""
