@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pruning_core.backends import check_backend, check_device, check_masked
 from pruning_core.config.allocation import HOW_TO_ALLOCATE, LATENCY_AWARE
 from pruning_core.config.cells import dataset_labels
+from pruning_core.config.controls import DENSE_PLUS
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.pictures import check_for_folders
@@ -47,7 +48,8 @@ def validate_grid(grid: Grid) -> None:
     for item in grid.backends:
         check_backend(*parse_backend(item))
         for method in grid.method:
-            check_masked(parse_backend(item)[0], method, find_method(method).masks)
+            masks = find_method(method).masks or method == DENSE_PLUS  # which is the dense network there
+            check_masked(parse_backend(item)[0], method, masks)
     check_targets(grid)
 
 

@@ -1,0 +1,49 @@
+"""What is refused of a grid before anything is trained: what does not go together."""
+
+import pytest
+
+from pruning_core.config.grid import make_grid
+from pruning_core.errors import OptionError
+from pruning_core.suites.validate import validate_grid
+
+SPARSE = {"method": "unstructured-l1,block-sparse,dense+", "backends": "eager,csr,bsr"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SPARSE,
+        {"method": "semi-structured", "ratios": [0.5], "backends": ["sparse24:bf16"]},
+        {"method": "semi-structured", "ratios": [0.0, 0.5]},
+    ],
+    ids=str,
+)
+def test_what_goes_together_passes(content) -> None:
+    """Methods that mask go on backends that skip zeros, the dense control beside them."""
+    validate_grid(make_grid(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            {"method": "semi-structured"},
+            r"has one ratio, 0\.5: .* got 0\.25, 0\.75, 0\.9\. Take",
+        ),
+        ({**SPARSE, "method": "unstructured-l1,taylor"}, "'csr' skips weights that are masked, and taylor"),
+        (
+            {"method": "scratch:magnitude", "backends": "bsr"},
+            "'bsr' skips .* scratch:magnitude masks none",
+        ),
+        ({"backends": "sparse24"}, "'sparse24' has no precision 'fp32'; it has: bf16, fp16"),
+        ({"method": "latency-aware", "optimize_for": "csr"}, "'csr' skips .* and latency-aware masks none"),
+        ({"target_speedup": [2], "target_on": "csr"}, "'csr' skips .* and magnitude masks none"),
+        ({"method": "semi-structured", "ratios": [0.5], "scope": "global"}, "has no scope 'global'"),
+    ],
+    ids=str,
+)
+def test_what_does_not_is_one_line(content, said) -> None:
+    """A combination that cannot be, or would be timed under a wrong name, is refused in one line."""
+    with pytest.raises(OptionError, match=said) as caught:
+        validate_grid(make_grid(content))
+    assert "\n" not in str(caught.value)
