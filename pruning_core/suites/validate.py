@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pruning_core.backends import check_backend, check_device, check_masked
 from pruning_core.config.allocation import HOW_TO_ALLOCATE, LATENCY_AWARE
 from pruning_core.config.cells import dataset_labels
-from pruning_core.config.controls import DENSE_PLUS
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.pictures import check_for_folders
@@ -18,6 +17,7 @@ from pruning_core.models import check_model_name
 from pruning_core.models.weights import check_weights
 from pruning_core.pruning import find_method
 from pruning_core.pruning.masks import MaskingMethod
+from pruning_core.records.controls import DENSE_PLUS
 from pruning_core.tasks import check_task_name
 
 
