@@ -21,7 +21,7 @@ FIRST_GENERATION = (8, 0)
 
 
 class Sparse24(SparseBackend):
-    """PyTorch, eager, with weights of pattern 2:4."""
+    """PyTorch, eager, with weights of which two in every four are zero."""
 
     name = "sparse24"
     precisions = ("bf16", "fp16")

@@ -58,7 +58,7 @@ def smallest_blocks(weight: Tensor, ratio: float) -> Tensor:
 
 
 def _sums_of_blocks(matrix: Tensor) -> Tensor:
-    """Sum each block of a matrix: (rows / 8, columns / 8), rounded up."""
+    """Sum each block of a matrix, the smaller ones at its end too: (blocks down, blocks across)."""
     height, width = matrix.shape
     padded = F.pad(matrix, (0, -width % BLOCK_SIDE, 0, -height % BLOCK_SIDE))
     height, width = (side // BLOCK_SIDE for side in padded.shape)
