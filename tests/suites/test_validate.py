@@ -1,11 +1,14 @@
 """What is refused of a grid before anything is trained: what does not go together."""
 
+from pathlib import Path
+
 import pytest
 
-from pruning_core.config.grid import make_grid
+from pruning_core.config.grid import make_grid, read_grid
 from pruning_core.errors import OptionError
 from pruning_core.suites.validate import validate_grid
 
+ROOT = Path(__file__).parent.parent.parent
 SPARSE = {"method": "unstructured-l1,block-sparse,dense+", "backends": "eager,csr,bsr"}
 
 
@@ -47,3 +50,13 @@ def test_what_does_not_is_one_line(content, said) -> None:
     with pytest.raises(OptionError, match=said) as caught:
         validate_grid(make_grid(content))
     assert "\n" not in str(caught.value)
+
+
+GRIDS = sorted([*(ROOT / "bench" / "grids").glob("*.toml"), *(ROOT / "results").glob("*/*.toml")])
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_each_grid_that_we_keep_passes(path, monkeypatch) -> None:
+    """What our grids and those of our results name is there and goes together."""
+    monkeypatch.syspath_prepend(ROOT / "results" / "sparse")
+    validate_grid(read_grid(path))
