@@ -1,6 +1,5 @@
 """A grid file and the options over it → a grid, which says what to measure."""
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -9,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pruning_core.config.allocation import OptimizeFor
 from pruning_core.config.latency_options import LatencyOptions
+from pruning_core.config.option_lines import option_line
 from pruning_core.config.parse import (
     MAX_IMAGES,
     parse_backend,
@@ -25,7 +25,6 @@ from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.target_keys import TargetKeys, without_replaced
 from pruning_core.config.validation import StrictModel, lines_of, option_error
 from pruning_core.config.weights import WeightsByModel, WeightsChoice, check_weights_keys, choose_weights
-from pruning_core.console.shown import shortened, shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import TomlFile, read_toml
 
@@ -207,26 +206,8 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
     try:
         return Grid.model_validate(fields)
     except ValidationError as error:
-        raise OptionError(lines_of(error, _option_line)) from None
+        raise OptionError(lines_of(error, lambda item: option_line(item, Grid))) from None
 
 
 def _explain_with_lines(error: ValidationError, file: TomlFile) -> str:
-    return lines_of(error, lambda item: f"{_option_line(item)}{file.where(*item['loc'])}")
-
-
-def _option_line(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"] if isinstance(part, str))
-    if item["type"] == "extra_forbidden":
-        section: dict[str, type[StrictModel]] = {
-            "train": TrainSpec,
-            "fine_tune": FineTuneSpec,
-            "latency": LatencyOptions,
-        }
-        owner: type[StrictModel] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid
-        close = difflib.get_close_matches(str(item["loc"][-1])[:60], owner.model_fields, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        return f"no option {shown(name)} in a grid.{hint}\n  known: {', '.join(owner.model_fields)}"
-    message = shortened(str(item["msg"]).removeprefix("Value error, "), 1000)
-    got = "" if item["type"] == "value_error" else f"; got {shown(item['input'])}"
-    head = f"{shortened(name, 100)}: " if name else ""  # of several keys together: the text names them
-    return f"{head}{message[:1].lower()}{message[1:]}{got}"
+    return lines_of(error, lambda item: f"{option_line(item, Grid)}{file.where(*item['loc'])}")
