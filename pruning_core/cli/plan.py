@@ -47,7 +47,12 @@ PATTERN_SIGNS = "*?["
 @click.option(
     "--method", default="magnitude", show_default=True, help="Pruning method, or several: magnitude,random."
 )
-@click.option("--ratios", default="0.1:0.9:0.1", show_default=True, help="0.25,0.5 or start:stop:step.")
+@click.option(
+    "--ratios",
+    default="0.1:0.9:0.1",
+    show_default=True,
+    help="0.25,0.5, start:stop:step, linear:stop:steps or exponential:stop:steps.",
+)
 @target_options
 @click.option(
     "--schedule", type=click.Choice(["iterative", "one-shot"]), default="iterative", show_default=True

@@ -36,7 +36,7 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
     "--task", metavar="MODULE:CLASS", help="What is learnt and scored, where it is no classification."
 )
 @_axis("method", "Pruning methods, separated by commas.")
-@_axis("ratios", "0.25,0.5 or start:stop:step, the stop included.")
+@_axis("ratios", "0.25,0.5, start:stop:step (the stop included), linear:0.9:6 or exponential:0.9:6.")
 @target_options
 @click.option(
     "--scope",

@@ -5,10 +5,10 @@ Each function turns what it got into a tuple, or leaves what it does not know fo
 
 import os
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
 from pruning_core.config.precision import PRECISIONS
+from pruning_core.config.ratio_texts import MAX_NUMBER_LENGTH, ratios_of_text
 from pruning_core.console.shown import shortened, shown
 
 MAX_NAME_LENGTH = 1000
@@ -30,8 +30,6 @@ MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
 
 LIBRARIES = ("timm", "torchvision")
 """What, before a colon, makes a model's name one of a library's networks, and no user's own module."""
-
-_MAX_NUMBER_LENGTH = 30
 
 
 def parse_names(value: object) -> object:
@@ -55,14 +53,13 @@ def parse_names(value: object) -> object:
 
 
 def parse_ratios(value: object) -> object:
-    """Accept a list of ratios, or text such as `0.25,0.5` or `0.05:1.0:0.05` (the stop included).
+    """Accept a list of ratios, or text: `0.25,0.5`, `0.05:1.0:0.05` (the stop included), `linear:0.9:6`.
 
     Raises:
         ValueError: If a ratio is outside [0, 1], or the ratios do not rise.
     """
     if isinstance(value, str):
-        parts = value.split(",", MAX_AXIS_LENGTH)
-        value = [ratio for part in parts for ratio in _range_of(part.strip())]
+        value = ratios_of_text(value, MAX_AXIS_LENGTH)
     if not isinstance(value, list | tuple):
         return value
     _check_length(value)
@@ -158,7 +155,7 @@ def _whole_numbers(value: object, what: str, most: int, least: int = 1) -> objec
 
 
 def _whole_number(text: str) -> int:
-    if len(text) > _MAX_NUMBER_LENGTH:
+    if len(text) > MAX_NUMBER_LENGTH:
         raise ValueError
     return int(text)
 
@@ -166,28 +163,6 @@ def _whole_number(text: str) -> int:
 def _check_length(items: Sequence[object]) -> None:
     if len(items) > MAX_AXIS_LENGTH:
         raise ValueError(f"at most {MAX_AXIS_LENGTH} of them")
-
-
-def _range_of(part: str) -> list[float]:
-    # Decimal, so that 0.05:1.0:0.05 is the twenty numbers one would write by hand.
-    texts = part.split(":", 3)
-    try:
-        numbers = [Decimal(text) for text in texts if len(text) <= _MAX_NUMBER_LENGTH]
-    except InvalidOperation:
-        numbers = []
-    # Beyond these a sum of two has thousands of digits, or none that are right.
-    sane = all(n.is_finite() and (n == 0 or -20 <= n.adjusted() <= 20) for n in numbers)
-    if len(numbers) != len(texts) or not sane:
-        numbers = []
-    if len(numbers) == 1:
-        return [float(numbers[0])]
-    if len(numbers) != 3 or numbers[2] <= 0:
-        raise ValueError(f"a ratio, or start:stop:step with a step above 0; got {shown(part)}")
-    start, stop, step = numbers
-    if (stop - start) / step > MAX_AXIS_LENGTH:
-        raise ValueError(f"{shown(part)} is more than {MAX_AXIS_LENGTH} ratios")
-    count = int((stop - start) / step) + 1
-    return [float(start + i * step) for i in range(count)]
 
 
 def parse_backend(item: str) -> tuple[str, str]:

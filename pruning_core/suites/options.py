@@ -15,7 +15,7 @@ AXES = {
     "model": "networks, separated by commas",
     "dataset": "datasets, separated by commas",
     "method": "pruning methods, separated by commas",
-    "ratios": "0.25,0.5 or start:stop:step, the stop included",
+    "ratios": "0.25,0.5, start:stop:step (the stop included), linear:0.9:6 or exponential:0.9:6",
     "backends": "name or name:precision, separated by commas",
     "devices": "cpu, cuda:0, …, separated by commas",
     "batch_sizes": "whole numbers, separated by commas",
