@@ -82,7 +82,8 @@ def prune(
     *,
     protect: Sequence[str] = (),
     ratio_of: Mapping[str, float] | None = None,
-    scope: Literal["local", "global"] = "local",
+    max_ratio: float = 1.0,
+    scope: Literal["local", "global", "isomorphic"] = "local",
     round_to: int = 2,
     seed: int = 0,
 ) -> Pruned:
@@ -122,7 +123,9 @@ def prune(
         method: `magnitude`, `lamp`, `random`; masks: `unstructured-l1`, `ln-structured`, …
         protect: Patterns of layers that keep their width: `["head", "layer1.*"]`.
         ratio_of: Pattern → ratio of its layers, `{"layer4.*": 0.8}`; with local scope.
-        scope: `local`: each layer loses the same fraction; `global`: all channels are ranked together.
+        max_ratio: No layer loses more than this share of its dense width.
+        scope: `local`: each layer loses the same fraction; `global`: all channels are ranked together;
+            `isomorphic`: those of layers that are bound alike.
         round_to: Kept widths are multiples of this.
         seed: Of what a method draws by chance.
 
@@ -139,7 +142,7 @@ def prune(
     from pruning_core.pruning.cost import count_cost
     from pruning_core.pruning.sparsity import sparsity_of
 
-    spec = pruning_inputs.method_spec(method, ratio, scope, round_to, protect, ratio_of, seed)
+    spec = pruning_inputs.method_spec(method, ratio, scope, round_to, protect, ratio_of, max_ratio, seed)
     earlier = module if isinstance(module, Pruned) else None
     given = pruning_inputs.check_network(earlier.network if earlier else module)
     dense_given = earlier.dense if earlier else given

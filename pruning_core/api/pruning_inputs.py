@@ -14,8 +14,8 @@ from pruning_core.console.shown import shown
 from pruning_core.errors import ModelError, OptionError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import tensors_in
+from pruning_core.pruning.combinations import check_method
 from pruning_core.pruning.tensors import all_tensors
-from pruning_core.suites.validate import check_scope
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 HALF = (torch.float16, torch.bfloat16)
@@ -28,6 +28,7 @@ def method_spec(
     round_to: int,
     protect: Sequence[str],
     ratio_of: Mapping[str, float] | None,
+    max_ratio: float,
     seed: int,
 ) -> MethodSpec:
     """Check what `prune` is asked for, and return it as a spec of one step.
@@ -42,11 +43,12 @@ def method_spec(
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:
         raise OptionError(f"seed must be a whole number from 0 to {MAX_SEED}; got {shown(seed)}")
     fields = {"name": method, "scope": scope, "round_to": round_to, "protect": protect}
+    fields["max_ratio"] = max_ratio
     try:
         spec = MethodSpec.model_validate({**fields, "ratio_of": ratio_of or {}, "schedule": "one-shot"})
     except ValidationError as error:
         raise option_error(error) from None
-    check_scope(spec.name, spec.scope)
+    check_method(spec, [ratio])
     return spec
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from pruning_core.cli.options import FILE, parse_image, protect_option, ratio_of_option, store_option
+from pruning_core.cli.options import FILE, layer_options, parse_image, store_option
+from pruning_core.config.scopes import SCOPES
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import OptionError
 
@@ -17,10 +18,9 @@ MAX_ROUNDS = 1000
 @click.option("--model", help="Instead of WHAT: a network that nobody trained, as `plan` takes it.")
 @click.option("--ratio", type=click.FloatRange(0, 1), help="Of --model, or which checkpoint of the FILE.")
 @click.option("--method", help="Of --model (default: magnitude).")
-@click.option("--scope", type=click.Choice(["local", "global"]), help="Of --model (default: local).")
+@click.option("--scope", type=click.Choice(SCOPES), help="Of --model (default: local).")
 @click.option("--round-to", type=click.IntRange(1, 4096), help="Of --model (default: 2).")
-@protect_option
-@ratio_of_option
+@layer_options
 @click.option("--image", metavar="CxHxW", help="Of --model: shape of one image.")
 @click.option(
     "--backend",
@@ -44,6 +44,7 @@ def explain(
     round_to: int | None,
     protect: str | None,
     ratio_of: str | None,
+    max_ratio: float | None,
     image: str | None,
     backend: str | None,
     batch_size: int | None,
@@ -63,8 +64,13 @@ def explain(
         raise OptionError(
             "name what is to be explained: a key, FILE::CELL or a folder, or else --model and --ratio"
         )
-    own = {"--method": method, "--scope": scope, "--round-to": round_to, "--protect": protect}
-    own |= {"--ratio-of": ratio_of, "--image": image}
+    own: dict[str, object] = {
+        "--method": method,
+        "--scope": scope,
+        "--round-to": round_to,
+        "--protect": protect,
+    }
+    own |= {"--ratio-of": ratio_of, "--max-ratio": max_ratio, "--image": image}
     if what is not None and (given := [name for name, value in own.items() if value is not None]):
         raise OptionError(f"{', '.join(given)}: only with --model; a checkpoint has been pruned already")
     if model is not None and ratio is None:
@@ -79,8 +85,8 @@ def explain(
     from pruning_core.explain.subject import setting_of, stored_subject, untrained_subject
     from pruning_core.files.atomic import check_writable, write_pieces
     from pruning_core.progress import ProgressDisplay
+    from pruning_core.pruning.combinations import check_method
     from pruning_core.store import default_root
-    from pruning_core.suites.validate import check_scope
 
     if output is not None:
         check_writable(output)
@@ -93,15 +99,17 @@ def explain(
             "round_to": round_to,
             "protect": protect,
             "ratio_of": ratio_of,
+            "max_ratio": max_ratio,
         }
         grid = make_grid(
             {"model": model, "ratios": str(ratio), **{n: v for n, v in settings.items() if v is not None}}
         )
-        check_scope(grid.method[0], grid.scope)
+        spec = grid.method_spec(grid.method[0])
+        check_method(spec)
         setting = setting_of(None, backend, batch_size, threads, device)
         check_setting(setting)
         shape = None if image is None else parse_image(image)
-        explained = untrained_subject(grid.model[0], grid.method_spec(grid.method[0]), ratio, shape)
+        explained = untrained_subject(grid.model[0], spec, ratio, shape)
     else:
         explained, subject = stored_subject(what, cell, ratio, root or default_root())
         setting = setting_of(subject, backend, batch_size, threads, device)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,33 @@ class _Folder(click.Path):
 FOLDER = _Folder(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
-protect_option = click.option(
-    "--protect", metavar="LIST", help="Layers that stay whole: names or patterns, layer1.*,head."
+_LAYER_OPTIONS = (
+    click.option(
+        "--protect", metavar="LIST", help="Layers that stay whole: names or patterns, layer1.*,head."
+    ),
+    click.option(
+        "--ratio-of", metavar="LIST", help="Layers with a ratio of their own: layer4.*=0.8,head=0.2."
+    ),
+    click.option(
+        "--max-ratio",
+        type=float,
+        metavar="FRACTION",
+        help="No layer loses more than this share of its dense width (default: 1, no limit).",
+    ),
 )
-ratio_of_option = click.option(
-    "--ratio-of", metavar="LIST", help="Layers with a ratio of their own: layer4.*=0.8,head=0.2."
+_WEIGHTS_OPTIONS = (
+    click.option(
+        "--weights",
+        metavar="FILE|LIST",
+        help="Trained weights: a file, torchvision:ENUM or timm; of several networks: NAME=FILE,…",
+    ),
+    click.option("--strip-prefix", metavar="TEXT", help="Before the names that count in a file of weights."),
+    click.option(
+        "--new-head",
+        is_flag=True,
+        help="Make a new last layer, and train the network from its weights on.",
+    ),
 )
-
 _PICTURE_OPTIONS = (
     click.option(
         "--image-size", metavar="N|HxW", help="Pictures of a folder are resized and cropped to this."
@@ -49,24 +69,27 @@ _PICTURE_OPTIONS = (
 )
 
 
+def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how much single layers lose."""
+    return _with(_LAYER_OPTIONS, command)
+
+
+def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say with which weights a network begins."""
+    return _with(_WEIGHTS_OPTIONS, command)
+
+
 def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how pictures are read."""
-    for option in reversed(_PICTURE_OPTIONS):
+    return _with(_PICTURE_OPTIONS, command)
+
+
+def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-weights_option = click.option(
-    "--weights",
-    metavar="FILE|LIST",
-    help="Trained weights: a file, torchvision:ENUM or timm; of several networks: NAME=FILE,…",
-)
-strip_prefix_option = click.option(
-    "--strip-prefix", metavar="TEXT", help="Before the names that count in a file of weights."
-)
-new_head_option = click.option(
-    "--new-head", is_flag=True, help="Make a new last layer, and train the network from its weights on."
-)
 download_option = click.option(
     "--download", is_flag=True, help="Let a dataset or published weights be downloaded."
 )

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pruning_core.cli.measure_options import measure_options, measured_axes, measured_settings, timed_steps
-from pruning_core.cli.options import (
-    FILE,
-    download_option,
-    new_head_option,
-    parse_image,
-    protect_option,
-    ratio_of_option,
-    strip_prefix_option,
-    weights_option,
-)
+from pruning_core.cli.options import FILE, download_option, layer_options, parse_image, weights_options
 from pruning_core.cli.target_options import target_options, with_found_ratios, with_targets
+from pruning_core.config.scopes import SCOPES
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import PruningError
 from pruning_core.process.interrupts import RESUMES, say_kept
@@ -57,15 +49,12 @@ PATTERN_SIGNS = "*?["
 @click.option(
     "--schedule", type=click.Choice(["iterative", "one-shot"]), default="iterative", show_default=True
 )
-@click.option("--scope", type=click.Choice(["local", "global"]), default="local", show_default=True)
+@click.option("--scope", type=click.Choice(SCOPES), default="local", show_default=True)
 @click.option(
     "--round-to", type=click.IntRange(1, 4096), default=2, show_default=True, help="Widths are multiples."
 )
-@protect_option
-@ratio_of_option
-@weights_option
-@strip_prefix_option
-@new_head_option
+@layer_options
+@weights_options
 @download_option
 @click.option(
     "--classes", type=click.IntRange(2, 100_000), help="Of the last layer (default: of the weights, else 10)."
@@ -107,6 +96,7 @@ def plan(
     round_to: int,
     protect: str | None,
     ratio_of: str | None,
+    max_ratio: float | None,
     weights: str | None,
     strip_prefix: str | None,
     new_head: bool,
@@ -130,19 +120,19 @@ def plan(
     """
     from pruning_core.chain.preview_checks import parse_checks
     from pruning_core.config.grid import make_grid
-    from pruning_core.suites.validate import check_scope
+    from pruning_core.pruning.combinations import check_method
 
     settings = {"ratios": ratios, "schedule": schedule, "scope": scope, "round_to": round_to}
-    layers: dict[str, Any] = {"protect": protect, "ratio_of": ratio_of}
+    layers: dict[str, Any] = {"protect": protect, "ratio_of": ratio_of, "max_ratio": max_ratio}
     layers |= {"weights": weights, "strip_prefix": strip_prefix, "new_head": new_head or None}
     settings |= {name: value for name, value in layers.items() if value is not None}
     on_what = {"backends": backends, "batch_sizes": batch_sizes, "devices": devices, "threads": threads}
     axes = measured_axes(measure, on_what)
     grid = make_grid(with_targets({**settings, **axes, "model": model, "method": method}))
     on = measured_settings(measure, grid)
-    for name in grid.method:
-        check_scope(name, scope)
     methods = [grid.method_spec(name) for name in grid.method]
+    for spec in methods:
+        check_method(spec)
     shape = None if image is None else parse_image(image)
     grid = with_found_ratios(grid, classes, shape, CLASSES, download)
     checks = () if check is None else parse_checks(check)

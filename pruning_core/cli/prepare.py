@@ -9,15 +9,13 @@ import click
 from pruning_core.cli.options import (
     FOLDER,
     download_option,
-    new_head_option,
+    layer_options,
     picture_options,
-    protect_option,
-    ratio_of_option,
     store_option,
-    strip_prefix_option,
-    weights_option,
+    weights_options,
 )
 from pruning_core.cli.target_options import asked_targets, search_again, target_options
+from pruning_core.config.scopes import SCOPES
 from pruning_core.console.escaping import for_terminal
 
 if TYPE_CHECKING:
@@ -40,8 +38,9 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
 @target_options
 @click.option(
     "--scope",
-    type=click.Choice(["local", "global"]),
-    help="Rank channels within each layer, or over all together (default: what the grid says).",
+    type=click.Choice(SCOPES),
+    help="Rank channels within each layer, over all together, or over layers of one structure "
+    "(default: what the grid says).",
 )
 @click.option(
     "--optimize-for", metavar="BACKEND", help="Where method latency-aware is to be fast: openvino:int8, say."
@@ -52,11 +51,8 @@ def _axis(name: str, text: str) -> Callable[..., Any]:
     metavar="N",
     help="On how many images at once (default: 1).",
 )
-@weights_option
-@strip_prefix_option
-@new_head_option
-@protect_option
-@ratio_of_option
+@weights_options
+@layer_options
 @picture_options
 @_axis("threads", "Numbers of CPU threads; training takes the most. 0: all usable.")
 @click.option("--seed", type=int, help="Of training and fine-tuning (default: what the grid says).")
@@ -79,6 +75,7 @@ def prepare(
     new_head: bool,
     protect: str | None,
     ratio_of: str | None,
+    max_ratio: float | None,
     image_size: str | None,
     normalize: str | None,
     test_share: float | None,
@@ -101,7 +98,8 @@ def prepare(
     from pruning_core.suites.target_search import Search, search_grid
 
     options: dict[str, Any] = {"model": model, "dataset": dataset, "method": method, "ratios": ratios}
-    options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "threads": threads}
+    options |= {"scope": scope, "protect": protect, "ratio_of": ratio_of, "max_ratio": max_ratio}
+    options |= {"threads": threads}
     options |= {"image_size": image_size, "normalize": normalize, "test_share": test_share}
     options |= {"skip_broken": skip_broken, "task": task}
     options |= {"optimize_for": optimize_for, "optimize_batch_size": optimize_batch_size, "seeds": seeds}

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pruning_core.config.allocation import OptimizeFor
 from pruning_core.config.latency_options import LatencyOptions
+from pruning_core.config.max_ratio import MaxRatio, check_ratios
 from pruning_core.config.option_lines import option_line
 from pruning_core.config.parse import (
     MAX_IMAGES,
@@ -21,6 +22,7 @@ from pruning_core.config.parse import (
 )
 from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.recipes import find_recipe
+from pruning_core.config.scopes import Scope
 from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.target_keys import TargetKeys, without_replaced
 from pruning_core.config.validation import StrictModel, lines_of, option_error
@@ -48,10 +50,11 @@ class Grid(TargetKeys):
     method: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     schedule: Literal["iterative", "one-shot"] = "iterative"
-    scope: Literal["local", "global"] = "local"
+    scope: Scope = "local"
     round_to: int = Field(2, ge=1, le=4096)
     protect: Patterns = Field((), description="Patterns of layers whose outputs stay.")
     ratio_of: RatiosByPattern = Field((), description="Pattern → ratio of its layers, at every step.")
+    max_ratio: MaxRatio = 1.0
     score_examples: int = Field(
         128, ge=1, le=100_000, description="Training examples that data-driven methods rank by."
     )
@@ -123,6 +126,11 @@ class Grid(TargetKeys):
         return value
 
     @model_validator(mode="after")
+    def _ratios_are_allowed(self) -> Self:
+        check_ratios(self.max_ratio, () if self.targets else self.ratios)
+        return self
+
+    @model_validator(mode="after")
     def _weights(self) -> Self:
         check_weights_keys(self.weights, self.strip_prefix, self.new_head, self.train.epochs)
         return self
@@ -154,8 +162,8 @@ class Grid(TargetKeys):
         return self.fine_tune.model_copy(update={"epochs": epochs[-1]}) if epochs else self.fine_tune
 
     def method_spec(self, name: str) -> MethodSpec:
-        """Return the spec of method `name` with this grid's schedule, scope, rounding, protection, ratios."""
-        shared = ("schedule", "scope", "round_to", "protect", "ratio_of")
+        """Return the spec of method `name` with what this grid says of all methods."""
+        shared = ("schedule", "scope", "round_to", "protect", "ratio_of", "max_ratio")
         try:
             return MethodSpec.model_validate({"name": name, **{key: getattr(self, key) for key in shared}})
         except ValidationError as error:

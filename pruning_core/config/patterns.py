@@ -56,10 +56,10 @@ def parse_ratios_by_pattern(value: object) -> tuple[tuple[str, float], ...]:
 
 
 def _check_local(value: tuple[tuple[str, float], ...], info: ValidationInfo) -> tuple[tuple[str, float], ...]:
-    if value and info.data.get("scope") == "global":
+    if value and info.data.get("scope", "local") != "local":
         raise ValueError(
-            "a layer's own ratio needs local scope; in global scope one ranking over all layers decides how "
-            "much each loses (protect works in both)"
+            "a layer's own ratio needs local scope; in another one a ranking over several layers decides how "
+            "much each loses (protect works in all)"
         )
     return value
 

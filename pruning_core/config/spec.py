@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pruning_core.config.allocation import LATENCY_AWARE, Allocation
+from pruning_core.config.max_ratio import MaxRatio
 from pruning_core.config.parse import MAX_EPOCHS, MAX_SEED
 from pruning_core.config.patterns import Patterns, RatiosByPattern
+from pruning_core.config.scopes import Scope
 from pruning_core.config.validation import StrictModel
 
 RECIPE_VERSION = 2
@@ -160,12 +162,13 @@ class MethodSpec(StrictModel):
 
     name: str = Field("magnitude", description="A name in METHODS.")
     schedule: Literal["iterative", "one-shot"] = "iterative"
-    scope: Literal["local", "global"] = "local"
+    scope: Scope = "local"
     round_to: int = Field(2, ge=1, le=4096, description="Kept widths are multiples of this.")
     protect: Patterns = Field((), description="Patterns of layers whose outputs stay, sorted.")
     ratio_of: RatiosByPattern = Field(
         (), description="(pattern, ratio), sorted: layers with a ratio of their own, the same at every step."
     )
+    max_ratio: MaxRatio = 1.0
     score_examples: int = Field(
         0, ge=0, le=MAX_IMAGES, description="Training examples that it ranks by; 0: it needs none."
     )
@@ -187,6 +190,8 @@ class MethodSpec(StrictModel):
         for name in ("protect", "ratio_of", "allocation", "score_examples"):
             if not fields.get(name):
                 fields.pop(name, None)
+        if self.max_ratio == 1:
+            fields.pop("max_ratio", None)
         return fields
 
 

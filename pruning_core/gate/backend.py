@@ -29,7 +29,7 @@ MAX_CELLS = 400
 
 _SAME_NETWORK = (
     *("model", "dataset", "method", "ratio", "schedule", "scope", "round_to", "protect", "ratio_of", "seed"),
-    *("optimize_for", "batch_size", "score_name"),
+    *("max_ratio", "optimize_for", "batch_size", "score_name"),
 )
 
 _Target = tuple[str, str, str]

@@ -36,6 +36,7 @@ MATCHING_FIELDS = (
     "round_to",
     "protect",
     "ratio_of",
+    "max_ratio",
     "optimize_for",
     "seed",
     "backend",

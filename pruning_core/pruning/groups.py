@@ -20,6 +20,7 @@ from pruning_core.pruning.graph import (
     misplaced,
     width_of,
 )
+from pruning_core.pruning.structure import structure_of
 from pruning_core.pruning.unreached import unreached_layers
 from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
@@ -57,6 +58,8 @@ class Group:
     heads: int  # of the attentions that it is in: some divide whatever they get by this
     orbits: Orbits
     scores: Tensor  # (channels,) float64
+    structure: str = ""  # a hash: groups that are bound alike have the same
+    min_channels: int = 0  # stay, whatever is asked for
 
 
 def find_groups(
@@ -192,6 +195,7 @@ class _Finder:
             heads=math.lcm(1, *(self._attended.get(layer, 1) for layer in layers)),
             orbits=self._bound(layer, width, orbits_of_blocks(width, blocks)),
             scores=scores,
+            structure=structure_of(graph, group),
         )
 
     def _scores(self, group: "tp.Group", layers: tuple[str, ...], width: int) -> Tensor:

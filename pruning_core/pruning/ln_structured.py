@@ -24,10 +24,10 @@ class LnStructured(MaskingMethod):
         nothing: `round_to` channels stay, or all where a layer has fewer.
 
         Raises:
-            PruningError: If the scope is global, there is no layer to mask, or one whose weight is not a
+            PruningError: If the scope is not local, there is no layer to mask, or one whose weight is not a
                 plain parameter.
         """
-        if step.spec.scope == "global":
+        if step.spec.scope != "local":
             raise PruningError("ln-structured has only local scope: torch ranks channels layer by layer")
         round_to = step.spec.round_to
         for layer, ratio in layers_to_mask(network, step):

@@ -84,6 +84,7 @@ class Task:
             "round_to": self.method.round_to,
             "protect": list(self.method.protect),
             "ratio_of": dict(self.method.ratio_of),
+            "max_ratio": self.method.max_ratio,
             "built_by": model_library(self.model),
             "pruned_by": find_method(self.method.name).library_version(),
             **checked,

@@ -58,5 +58,6 @@ def _joined(groups: Sequence[Group]) -> Group:
             heads=math.lcm(first.heads, other.heads),
             orbits=merged_orbits(first.channels, first.orbits, other.orbits),
             scores=first.scores + other.scores,
+            structure=" ".join(sorted(f"{first.structure} {other.structure}".split())),
         )
     return first

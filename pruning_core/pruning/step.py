@@ -12,6 +12,7 @@ from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import LOGITS, Losses, Outcome, PruningStep
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
+from pruning_core.pruning.combinations import check_method
 from pruning_core.pruning.plain import make_plain, reparametrized
 from pruning_core.pruning.sparsity import sparsity_of
 from pruning_core.pruning.targets import protected_layers
@@ -66,7 +67,9 @@ def prune(
 
     Raises:
         PruningError: If nothing in the network can be pruned, or the ratio leaves nothing.
+        OptionError: If the method has no such scope or limit, or a pattern matches no layer.
     """
+    check_method(method, [ratio])
     if ratio >= 1 and method.schedule == "one-shot":
         raise PruningError("ratio 1 would remove every channel: with a one-shot schedule ratios are below 1")
     heads = find_heads(dense, example)

@@ -10,21 +10,24 @@ Source of the dependency graph: Fang et al., "DepGraph: Towards Any Structural P
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import torch
 from torch import nn
 
+from pruning_core.config.scopes import SCOPES
 from pruning_core.errors import PruningError, first_line
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs
 from pruning_core.pruning.attributes import changed_attributes, is_plain
 from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep, reasons_of
-from pruning_core.pruning.choice import Wanted, choose_globally, choose_locally
+from pruning_core.pruning.choice import Wanted, choose_globally, choose_isomorphically, choose_locally
 from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
 from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
+from pruning_core.pruning.widths import min_width, multiple_above
 from pruning_core.records.cuts import explain_whole_in_line
 
 __all__ = ["Importance", "StructuredMethod", "prune_structured", "rank_groups"]
@@ -43,7 +46,7 @@ class StructuredMethod(ABC):
     """A method that ranks channels, and cuts those that rank lowest."""
 
     name: str
-    scopes: tuple[str, ...] = ("local", "global")
+    scopes: tuple[str, ...] = SCOPES
     masks = False
     uses_data = False
 
@@ -59,6 +62,8 @@ class StructuredMethod(ABC):
         """Return how many channels each group is to keep: as the ratio and the scope of the step say."""
         if step.spec.scope == "global":
             return choose_globally(groups, step.ratio)
+        if step.spec.scope == "isomorphic":
+            return choose_isomorphically(groups, step.ratio)
         return choose_locally(groups, ratio_of)
 
     def library_version(self) -> str:
@@ -98,6 +103,8 @@ def prune_structured(
         return ratio_of_group(group.outputs, own, step.ratio)
 
     work, groups, whole = rank_groups(network, step.dense, step.example, step.protected, importance_of)
+    max_ratio = step.spec.max_ratio
+    groups = [replace(group, min_channels=min_width(group.dense_channels, max_ratio)) for group in groups]
     wanted = choose(groups, step, ratio_of)
     number = len(groups) + sum(kept.reason != LOGITS for kept in whole)
     search = CutSearch(work, step.example, wanted, step.spec.round_to)
@@ -110,7 +117,7 @@ def prune_structured(
     if trial is not None:
         _become(network, trial.network)
     return Outcome(
-        requested={} if step.spec.scope == "global" else _requested(groups, wanted),
+        requested=_requested(groups, wanted) if step.spec.scope == "local" else {},
         kept=trial.kept if trial else {},
         attributes=changed_attributes(work, trial.network) if trial else {},
         proof=str(trial.proof) if trial else "",
@@ -161,6 +168,9 @@ def _not_cuttable(groups: Iterable[Group], search: CutSearch, round_to: int) -> 
         unit = math.lcm(round_to, group.blocks)
         if group.channels <= unit:
             reason = f"it keeps multiples of {unit} channels, and has {group.channels}"
+            yield KeptWhole(group.roots[0], group.layers, reason)
+        elif multiple_above(group.min_channels, unit) >= group.channels:
+            reason = f"of its {group.channels} channels max_ratio lets no multiple of {unit} go"
             yield KeptWhole(group.roots[0], group.layers, reason)
         elif group in search.wanted and search.wanted[group] < group.channels:
             together = max(map(len, group.orbits))

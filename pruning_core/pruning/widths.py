@@ -45,6 +45,21 @@ def rounded_width(width: int, wanted: int, round_to: int, blocks: int) -> int:
     return max(wanted - wanted % unit, unit)
 
 
+def min_width(dense_width: int, max_ratio: float) -> int:
+    """Return how many channels stay of a group that may lose a share of them at most; 0: there is no limit.
+
+    Args:
+        dense_width: Channels of the dense network.
+        max_ratio: Largest fraction of them that may go, in (0, 1].
+    """
+    return 0 if max_ratio >= 1 else math.ceil(dense_width * (1 - max_ratio) - ROUNDING)
+
+
+def multiple_above(width: int, unit: int) -> int:
+    """Return the smallest multiple of `unit` that is no smaller than `width`."""
+    return -(-width // unit) * unit
+
+
 def orbits_of_blocks(channels: int, blocks: int) -> list[list[int]]:
     """Return the orbits of channels that are so many equal blocks, which lose alike."""
     size = channels // blocks

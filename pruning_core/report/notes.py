@@ -99,6 +99,7 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
             "round_to",
             "protect",
             "ratio_of",
+            "max_ratio",
             "optimize_for",
             "seed",
         )

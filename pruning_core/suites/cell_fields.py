@@ -37,6 +37,7 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         "round_to": grid.round_to,
         **({"protect": patterns_text(grid.protect)} if grid.protect else {}),
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
+        **({"max_ratio": grid.max_ratio} if grid.max_ratio < 1 else {}),
         **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
         "seed": train.seed if isinstance(spec, PrunedSpec) else grid.of_seed(variant.seed).train.seed,

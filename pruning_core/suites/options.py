@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pruning_core.config.scopes import SCOPES
 from pruning_core.config.target_kinds import KINDS
 
 # Option → the field of the grid it replaces.
@@ -28,7 +29,7 @@ PICTURE_OPTIONS = ("image_size", "normalize", "test_share", "skip_broken")
 SINGLE_OPTIONS = (
     *("task", "weights", "strip_prefix", "new_head"),
     *("optimize_for", "optimize_batch_size"),
-    *("scope", "protect", "ratio_of", *PICTURE_OPTIONS, "target_error", "seed"),
+    *("scope", "protect", "ratio_of", "max_ratio", *PICTURE_OPTIONS, "target_error", "seed"),
     *KINDS,
     *("on", "batch_size"),
 )
@@ -60,9 +61,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "on how many images at once (default: 1)",
     },
-    "--scope": {"metavar": "local|global", "help": "rank channels within each layer, or over all together"},
+    "--scope": {
+        "metavar": "|".join(SCOPES),
+        "help": "rank channels within each layer, over all together, or over layers of one structure",
+    },
     "--protect": {"metavar": "LIST", "help": "layers that stay whole: names or patterns, layer1.*,head"},
     "--ratio-of": {"metavar": "LIST", "help": "layers with a ratio of their own: layer4.*=0.8,head=0.2"},
+    "--max-ratio": {
+        "type": float,
+        "metavar": "FRACTION",
+        "help": "no layer loses more than this share of its dense width",
+    },
     **{
         f"--{key.replace('_', '-')}": {"metavar": "LIST", "help": f"in place of ratios: {kind.allowed}"}
         for key, kind in KINDS.items()

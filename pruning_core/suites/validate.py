@@ -16,6 +16,7 @@ from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
 from pruning_core.models.weights import check_weights
 from pruning_core.pruning import find_method
+from pruning_core.pruning.combinations import check_method
 from pruning_core.pruning.masks import MaskingMethod
 from pruning_core.records.controls import DENSE_PLUS
 from pruning_core.tasks import check_task_name
@@ -26,7 +27,7 @@ def validate_grid(grid: Grid) -> None:
 
     Raises:
         UnknownNameError: With the closest name there is.
-        OptionError: If there is no such schedule or scope, a backend has no such precision, two datasets are
+        OptionError: If a method has no such scope or limit, a backend has no such precision, two datasets are
             one folder, or an option of folders is given with another dataset.
         ModelError: If a user's own model cannot be imported, or a file of weights is not there.
         TaskError: If a user's own task cannot be imported, or is no class.
@@ -41,9 +42,8 @@ def validate_grid(grid: Grid) -> None:
     check_for_folders(grid, grid.dataset)
     dataset_labels(grid.data)
     for method in grid.method:
-        check_scope(method, grid.scope)
+        check_method(grid.method_spec(method))
         check_ratios(method, grid.ratios)
-        grid.method_spec(method)
     check_optimize_for(grid)
     for item in grid.backends:
         check_backend(*parse_backend(item))
@@ -110,18 +110,6 @@ def check_optimize_for(grid: Grid) -> None:
             )
         check_backend(*parse_backend(grid.optimize_for))
         check_masked(parse_backend(grid.optimize_for)[0], LATENCY_AWARE, masks=False)
-
-
-def check_scope(method: str, scope: str) -> None:
-    """Refuse a scope that a method does not have.
-
-    Raises:
-        UnknownNameError: If there is no such method.
-        OptionError: If it ranks in another scope only.
-    """
-    scopes = find_method(method).scopes
-    if scope not in scopes:
-        raise OptionError(f"{method} has no scope {scope!r}; it has: {', '.join(scopes)}")
 
 
 def check_ratios(method: str, ratios: Sequence[float]) -> None:

@@ -156,7 +156,7 @@ def _titles(judged: Sequence[Judged]) -> dict[int, str]:
         (field, words)
         for field, words in (
             *(("schedule", "{}"), ("scope", "{}"), ("round_to", "rounded to {}"), ("protect", "protect {}")),
-            *(("ratio_of", "ratio of {}"), ("seed", "seed {}")),
+            *(("ratio_of", "ratio of {}"), ("max_ratio", "at most {} of a layer"), ("seed", "seed {}")),
         )
         if len({record.get(field) for record in (ran if field == "seed" else pruned)}) > 1
     ]

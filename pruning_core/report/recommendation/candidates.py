@@ -11,7 +11,17 @@ from pruning_core.report.recommendation.exported import expected_bytes
 from pruning_core.report.run_index import RunIndex
 
 _DESIGN = (
-    *("method", "ratio", "schedule", "scope", "round_to", "protect", "ratio_of", "weights_sha256"),
+    *(
+        "method",
+        "ratio",
+        "schedule",
+        "scope",
+        "round_to",
+        "protect",
+        "ratio_of",
+        "max_ratio",
+        "weights_sha256",
+    ),
     *("backend", "precision"),
 )
 """Fields that two cells share which differ by the seed of their training alone."""
