@@ -25,7 +25,7 @@ from pruning_core.config.recipes import find_recipe
 from pruning_core.config.scopes import Scope
 from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.target_keys import TargetKeys, without_replaced
-from pruning_core.config.validation import StrictModel, lines_of, option_error
+from pruning_core.config.validation import lines_of, option_error
 from pruning_core.config.weights import WeightsByModel, WeightsChoice, check_weights_keys, choose_weights
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import TomlFile, read_toml

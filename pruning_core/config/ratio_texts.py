@@ -1,9 +1,7 @@
 """Ratios as one text: a list, ranges, and schedules that end at a ratio after so many steps.
 
-0.25,0.5             these
-0.05:1.0:0.05        from, to (included), by
-linear:0.9:6         six equal steps: 0.15, 0.3, 0.45, 0.6, 0.75, 0.9
-exponential:0.9:6    of what is left each step removes the same share: 0.319, 0.536, 0.684, …
+`start:stop:step` holds its stop. `linear:stop:steps` takes equal steps; `exponential:stop:steps` removes, at
+each, the same share of what is left.
 """
 
 from collections.abc import Callable

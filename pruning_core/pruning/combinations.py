@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from pruning_core.config.allocation import LATENCY_AWARE
+from pruning_core.config.controls import architecture_of
 from pruning_core.config.max_ratio import check_ratios
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import OptionError
@@ -30,7 +31,7 @@ def check_method(spec: MethodSpec, ratios: Iterable[float] = ()) -> None:
             f"max_ratio: {spec.name} sets weights to zero and removes no channel, so no width can be kept; "
             "leave it out, or take a method that cuts channels, such as magnitude"
         )
-    if spec.name == LATENCY_AWARE:
+    if LATENCY_AWARE in (spec.name, architecture_of(spec.name)):
         raise OptionError(
             f"max_ratio: {spec.name} allocates widths by their time and takes no limit; leave it out, or "
             "protect layers"

@@ -69,14 +69,17 @@ class PrunedShapes:
         if self.method.scope != "local":  # which layer gets narrower next is the weights' to say
             return [number / scale for number in range(scale)]
         network = copy_network(self.dense)
-        most = self.method.max_ratio
-        plan = prune(network, self.dense, self.method, min(TRIED_RATIO, most), self.example, seed=0)
+        plan = prune(network, self.dense, self.method, self._tried_ratio, self.example, seed=0)
         step = self.method.round_to
         widths = {dense for name, dense in plan.dense_widths.items() if plan.widths[name] < dense}
         asked = {(width, kept) for width in widths for kept in range(2 * step, width + 1, step)}
         # What is asked for is rounded down: the next width begins just beyond a ratio that gives a whole one.
         found = {(math.floor((1 - kept / width) * scale + 1e-6) + 1) / scale for width, kept in asked}
-        return [0.0, *sorted(ratio for ratio in found if ratio < 1 and ratio <= most)]
+        return [0.0, *sorted(ratio for ratio in found if ratio < 1 and ratio <= self.method.max_ratio)]
+
+    @property
+    def _tried_ratio(self) -> float:
+        return min(TRIED_RATIO, self.method.max_ratio)
 
     def network(self, ratio: float) -> tuple[nn.Module, Shape]:
         """Return the network at a ratio, and its shape.
@@ -90,7 +93,7 @@ class PrunedShapes:
         """Return the shape that a method gives at one ratio; None where it cannot prune to it."""
         self.method = method
         with suppress(PruningError):
-            return self._pruned(TRIED_RATIO)[1]
+            return self._pruned(self._tried_ratio)[1]
         return None
 
     def _pruned(self, ratio: float) -> tuple[nn.Module, Shape]:
