@@ -1,4 +1,4 @@
-"""Pruning methods: the contract of all, the tutorial's widths, and what torch-pruning does unasked."""
+"""Structured methods: the widths of chains, and what torch-pruning does unasked."""
 
 import copy
 
@@ -11,9 +11,8 @@ from pruning_core.models import build_model
 from pruning_core.models.inspect import find_heads
 from pruning_core.pruning import METHODS, find_method
 from pruning_core.pruning.base import PruningStep
-from pruning_core.pruning.channel_plan import ChannelPlan, layer_widths
+from pruning_core.pruning.channel_plan import layer_widths
 from pruning_core.pruning.loading import load_pruned
-from pruning_core.pruning.sparsity import sparsity_of, zeros_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.factories import Tiny, tiny_method
@@ -32,72 +31,6 @@ def prune_tiny(network, ratio, name="magnitude", **fields):
 
 
 CASES = [(name, scope) for name, method in METHODS.items() for scope in method.scopes]
-
-
-def kept_channels(network):
-    """Count the output channels of each convolution that hold a weight other than zero."""
-    convolutions = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)]
-    return [int(layer.weight.flatten(1).any(dim=1).sum()) for layer in convolutions]
-
-
-@pytest.mark.parametrize(("name", "scope"), CASES)
-class TestEveryMethod:
-    """What holds for each entry of METHODS."""
-
-    def test_the_network_still_runs_and_the_ratio_is_gone(self, name, scope):
-        """Pruning takes channels, or masks weights, and leaves a network of the same inputs and outputs."""
-        network = build_tiny()
-        plan = prune_tiny(network, 0.5, name=name, scope=scope)
-        assert network(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
-        if METHODS[name].masks:
-            assert plan.widths == plan.dense_widths
-            assert 0.3 < sparsity_of(network) < 0.7
-        else:
-            assert sparsity_of(network) == 0.0
-            assert 0.3 < plan.achieved_ratio < 0.7
-
-    def test_the_classifier_is_not_pruned(self, name, scope):
-        """The layer that makes the logits keeps its width, and no weight of it becomes zero."""
-        network = build_tiny()
-        prune_tiny(network, 0.9, name=name, scope=scope)
-        assert network.fc.out_features == 10
-        assert "fc.weight" not in zeros_of(network)
-
-    def test_kept_channels_are_multiples(self, name, scope):
-        """Kept channels, whether the others are cut or zero, are multiples of round_to."""
-        network = build_tiny()
-        plan = prune_tiny(network, 0.4, name=name, scope=scope, round_to=4)
-        kept = kept_channels(network)
-        assert [count % 4 for count in kept] == [0, 0, 0]
-        if not METHODS[name].masks:
-            assert kept == [width for layer, width in plan.widths.items() if layer != "fc"]
-
-    def test_the_same_twice(self, name, scope):
-        """The same network, ratio and seed lose the same channels or weights."""
-        first, second = build_tiny(), build_tiny()
-        prune_tiny(first, 0.5, name=name, scope=scope)
-        torch.rand(7)  # somebody else draws from the generator in between
-        prune_tiny(second, 0.5, name=name, scope=scope)
-        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
-            assert torch.equal(a, b)
-
-    def test_ratio_zero_changes_nothing(self, name, scope):
-        """Ratio 0 removes nothing, not even by rounding."""
-        network = build_tiny()
-        prune_tiny(network, 0.0, name=name, scope=scope, round_to=5)
-        assert layer_widths(network) == layer_widths(build_tiny())
-        for a, b in zip(network.state_dict().values(), build_tiny().state_dict().values(), strict=True):
-            assert torch.equal(a, b)
-
-    def test_reload_without_torch_pruning(self, name, scope):
-        """Plan and weights rebuild the network exactly, through JSON."""
-        network = build_tiny()
-        plan = prune_tiny(network, 0.6, name=name, scope=scope)
-        again = load_pruned(
-            Tiny(), ChannelPlan.model_validate_json(plan.model_dump_json()), network.state_dict()
-        )
-        images = torch.randn(2, 3, 32, 32)
-        assert torch.equal(again.eval()(images), network.eval()(images))
 
 
 def test_magnitude_removes_the_smallest_group():
@@ -215,7 +148,8 @@ def uninterrupted(network, steps, method):
         iterative_steps=steps,
         ignored_layers=[classifier],
         round_to=2,
-        global_pruning=method.scope == "global",
+        global_pruning=method.scope != "local",
+        isomorphic=method.scope == "isomorphic",
         in_channel_groups={},
         out_channel_groups={},
         num_heads={},
