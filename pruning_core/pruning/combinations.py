@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from pruning_core.config.allocation import LATENCY_AWARE
-from pruning_core.config.controls import architecture_of
 from pruning_core.config.max_ratio import check_ratios
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import OptionError
 from pruning_core.pruning import find_method
+from pruning_core.records.controls import architecture_of
 
 
 def check_method(spec: MethodSpec, ratios: Iterable[float] = ()) -> None:

@@ -65,9 +65,9 @@ class PrunedShapes:
         Raises:
             PruningError: If nothing in the network can be pruned.
         """
-        scale = 10**DIGITS
+        scale, most = 10**DIGITS, self.method.max_ratio
         if self.method.scope != "local":  # which layer gets narrower next is the weights' to say
-            return [number / scale for number in range(scale)]
+            return [number / scale for number in range(scale) if number / scale <= most]
         network = copy_network(self.dense)
         plan = prune(network, self.dense, self.method, self._tried_ratio, self.example, seed=0)
         step = self.method.round_to
@@ -75,7 +75,7 @@ class PrunedShapes:
         asked = {(width, kept) for width in widths for kept in range(2 * step, width + 1, step)}
         # What is asked for is rounded down: the next width begins just beyond a ratio that gives a whole one.
         found = {(math.floor((1 - kept / width) * scale + 1e-6) + 1) / scale for width, kept in asked}
-        return [0.0, *sorted(ratio for ratio in found if ratio < 1 and ratio <= self.method.max_ratio)]
+        return [0.0, *sorted(ratio for ratio in found if ratio < 1 and ratio <= most)]
 
     @property
     def _tried_ratio(self) -> float:

@@ -207,6 +207,12 @@ def test_what_cannot_be_pruned_is_refused_in_one_line(arguments, error, text):
         ({"protect": ["layer9"]}, "no layer 'layer9'"),
         ({"ratio_of": {"0": 2}}, "in [0, 1]"),
         ({"method": "lamp"}, "lamp has no scope 'local'"),
+        ({"method": "ln-structured", "scope": "isomorphic"}, "ln-structured has no scope 'isomorphic'"),
+        ({"method": "ln-structured", "max_ratio": 0.9}, "max_ratio: ln-structured sets weights to zero"),
+        ({"max_ratio": 0.25}, "max_ratio: no layer may lose more than 0.25 of its width"),
+        ({"max_ratio": 2.0}, "max_ratio: input should be less than or equal to 1"),
+        ({"max_ratio": 0.9, "ratio_of": {"0": 0.95}}, "no network can lose by ratio_of 0.95"),
+        ({"ratio_of": {"0": 0.5}, "scope": "isomorphic"}, "a layer's own ratio needs local scope"),
     ],
 )
 def test_an_invalid_option_is_named(options, text):

@@ -105,9 +105,64 @@ MISTAKES = {
         ("plan", "--method", "ln-structured", "--scope", "global"),
         "ln-structured has no scope 'global'; it has: local",
     ),
+    "isomorphic masks": (
+        ("plan", "--method", "unstructured-l1", "--scope", "isomorphic"),
+        "unstructured-l1 has no scope 'isomorphic'; it has: local, global",
+    ),
+    "isomorphic masks to prepare": (
+        ("prepare", "--method", "ln-structured", "--scope", "isomorphic"),
+        "ln-structured has no scope 'isomorphic'; it has: local",
+    ),
+    "scope of one that allocates": (
+        (
+            "explain",
+            "--model",
+            "resnet20",
+            "--ratio",
+            "0.5",
+            "--method",
+            "latency-aware",
+            "--scope=isomorphic",
+        ),
+        "latency-aware has no scope 'isomorphic'; it has: local",
+    ),
+    "limit of masks": (
+        ("plan", "--method", "unstructured-l1", "--max-ratio", "0.95"),
+        "max_ratio: unstructured-l1 sets weights to zero and removes no channel",
+    ),
+    "limit of an allocation": (
+        ("prepare", "--method=latency-aware", "--optimize-for=eager", "--max-ratio=0.9"),
+        "max_ratio: latency-aware allocates widths by their time and takes no limit",
+    ),
+    "limit of the networks of an allocation": (
+        ("plan", "--method", "scratch:latency-aware", "--max-ratio", "0.9"),
+        "allocates widths by their time and takes no limit",
+    ),
+    "ratio beyond a limit": (
+        ("prepare", "--ratios", "0.5,0.75", "--max-ratio", "0.6"),
+        "max_ratio: no layer may lose more than 0.6 of its width, so no network can lose 0.75",
+    ),
+    "ratio of a layer beyond a limit": (
+        ("plan", "--ratios", "0.5", "--ratio-of", "layer4=0.8", "--max-ratio", "0.6"),
+        "so no network can lose by ratio_of 0.8",
+    ),
+    "limit": (("explain", "--model=resnet20", "--ratio=0.5", "--max-ratio=1.5"), "max_ratio: input should"),
+    "limit of nothing": (("plan", "--max-ratio", "0"), "max_ratio: input should be greater than 0; got 0.0"),
+    "examples to plan": (
+        ("plan", "--model", "resnet20", "--method", "taylor", "--ratios", "0.5"),
+        "taylor ranks channels by training examples, which `prepare` and the suites have, and this has not",
+    ),
+    "schedule of ratios": (
+        ("plan", "--ratios", "linear:0.9"),
+        "ratios: linear:stop:steps, such as linear:0.9:6",
+    ),
+    "schedule to nothing": (
+        ("prepare", "--ratios", "exponential:1:4"),
+        "exponential: the last ratio is above 0 and below 1",
+    ),
     "scope to prepare": (
         ("prepare", "--scope", "globl"),
-        "'globl' is not one of 'local', 'global'",
+        "'globl' is not one of 'local', 'global', 'isomorphic'",
     ),
     "layer": (
         ("plan", "--method", "unstructured-l1", "--protect", "layr1.*"),

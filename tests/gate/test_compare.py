@@ -144,6 +144,7 @@ def test_accuracy_of_a_latency_run_is_judged(tmp_path: Path) -> None:
         "round_to",
         "protect",
         "ratio_of",
+        "max_ratio",
         "seed",
         "backend",
         "precision",
