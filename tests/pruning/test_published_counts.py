@@ -59,7 +59,7 @@ def test_vits_of_timm(name, round_to, before, after):
     assert counts_before_and_after(network, round_to) == [before, after]
 
 
-# Runs of resnet56 that torch-pruning publishes (reproduce/run/cifar10 of its repository, at commit e80127d):
+# Runs of resnet56 that torch-pruning publishes (`results/notes/resnet56-published-counts.md`):
 # percent of the parameters and of the multiply-adds that it left; then the width of each convolution.
 RESNET56 = {
     "l1, 2.11": (63.65, 47.26, """
