@@ -226,6 +226,19 @@ def test_a_scope_is_asked_for_on_the_command_line(suites, pytester):
     assert {(r["method"], r["scope"]) for r in records(pytester)} == {("lamp", "global")}
 
 
+def test_a_limit_of_layers_is_asked_for_on_the_command_line(suites, pytester):
+    """--max-ratio makes another checkpoint, of layers that lose less; the records say which, or nothing."""
+    asked = ("-k", "cost and not dense", "--method=magnitude", "--scope=isomorphic", "--ratios=linear:0.5:1")
+    found = []
+    for options in ((), ("--max-ratio=0.5",), ("--max-ratio=1",)):
+        suites(*asked, *options)
+        (record,) = records(pytester)
+        found.append((record["scope"], record.get("max_ratio"), record["key"]))
+    assert [entry[:2] for entry in found] == [("isomorphic", limit) for limit in (None, 0.5, None)]
+    assert found[0] == found[2]
+    assert found[1][2] != found[0][2]
+
+
 def test_layers_are_named_on_the_command_line(suites, pytester):
     """--protect and --ratio-of make other checkpoints; the records say which, and nothing of them else."""
     asked = ("-k", "cost and unstructured", "--method=unstructured-l1", "--ratios=0.5")

@@ -252,8 +252,8 @@ KEYS = {
     "policy": "slowdown dense_slowdown max_accuracy_drop inconclusive familywise_error confidence "
     "min_cells alpha_weights cells match",
     "thresholds": "threshold dataset ratio min_accuracy max_accuracy_drop min_agreement up_to_ratio",
-    "grid": "model dataset ratios threads batch_sizes round_to protect ratio_of recipe epochs_by_ratio seed "
-    "rounds epochs",
+    "grid": "model dataset ratios threads batch_sizes round_to max_ratio scope protect ratio_of recipe "
+    "epochs_by_ratio seed rounds epochs",
 }
 HEADS = [
     "",
