@@ -14,6 +14,7 @@ from pruning_core.pruning import METHODS
 from pruning_core.pruning.graph import build_graph, group_of
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
 from pruning_core.pruning.structure import structure_of
+from tests.helpers.kinds_of_networks import KINDS
 from tests.helpers.losses import losses_for
 from tests.helpers.torch_pruning_alone import prune as prune_alone
 
@@ -124,6 +125,20 @@ class TestMaxRatio:
         free = lost(dense, ratios, MethodSpec(**fields))
         assert max(held.values()) <= max_ratio
         assert max(free.values()) > max_ratio or (scope == "local" and round_to == 1)
+
+    @pytest.mark.parametrize("scope", ["local", "global", "isomorphic"])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_it_holds_in_any_kind_of_network(self, kind: str, scope: str) -> None:
+        """Where channels go together in blocks, halves or heads, too."""
+        torch.manual_seed(0)
+        dense = KINDS[kind][0]().eval()
+        with torch.no_grad():
+            for parameter in dense.parameters():
+                if parameter.dim() > 1:
+                    parameter *= torch.rand(len(parameter), *[1] * (parameter.dim() - 1)) ** 4
+        spec = MethodSpec(scope=scope, max_ratio=0.5)
+        plan = prune(copy.deepcopy(dense), dense, spec, 0.5, torch.zeros(1, 3, 16, 16), seed=0)
+        assert all(2 * kept >= plan.dense_widths[layer] for layer, kept in plan.widths.items())
 
     def test_others_lose_more_where_one_may_not(self) -> None:
         """The ratio of all is reached all the same, as long as there is somebody to lose."""
