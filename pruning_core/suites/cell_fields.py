@@ -4,6 +4,7 @@ from typing import Any
 
 from pruning_core.backends.base import options_text
 from pruning_core.chain.allocations import setting_of
+from pruning_core.chain.specs import chain_specs, epochs_of, train_spec_of
 from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Cell, Variant, is_folder
 from pruning_core.config.grid import Grid
@@ -23,7 +24,6 @@ MAX_CLASS_NAMES = 20
 
 def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[str, Any]:
     """Return which network it is and how it is pruned; `status` is that of a cell that has not failed."""
-    train = spec.fine_tune if isinstance(spec, PrunedSpec) else spec.train
     return {
         "status": "ok",
         "failure": "",
@@ -39,7 +39,7 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
         **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
-        "seed": train.seed if isinstance(spec, PrunedSpec) else grid.of_seed(variant.seed).train.seed,
+        "seed": spec.fine_tune.seed if isinstance(spec, PrunedSpec) else grid.of_seed(variant.seed).train.seed,
     }
 
 
@@ -86,6 +86,14 @@ def _cut_fields(checkpoint: Checkpoint) -> dict[str, Any]:
         }
         found |= {} if plan.groups is None else {"groups": plan.groups}
     return found
+
+
+def epoch_fields(models: ModelCache, variant: Variant) -> dict[str, int]:
+    """Return the epochs of a variant's last training, and those of its chain; an exhausted step has none."""
+    specs = chain_specs(variant, models.grid, models.workspace)
+    found = [(spec, models.workspace.find(spec)) for spec in specs]
+    trained = [spec for spec, made in found if made is None or not made.metrics.exhausted]
+    return {"epochs": train_spec_of(specs[-1]).epochs, "epochs_spent": epochs_of(trained)}
 
 
 def mac_fields(metrics: Metrics) -> dict[str, int]:
