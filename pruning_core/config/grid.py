@@ -222,6 +222,7 @@ def _option_line(item: Any) -> str:
         section: dict[str, type[StrictModel]] = {
             "train": TrainSpec,
             "fine_tune": FineTuneSpec,
+            "regularize": RegularizeOptions,
             "latency": LatencyOptions,
         }
         owner: type[StrictModel] = section.get(str(item["loc"][0]), Grid) if len(item["loc"]) > 1 else Grid

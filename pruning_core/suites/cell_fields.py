@@ -4,7 +4,8 @@ from typing import Any
 
 from pruning_core.backends.base import options_text
 from pruning_core.chain.allocations import setting_of
-from pruning_core.chain.specs import chain_specs, epochs_of, train_spec_of
+from pruning_core.chain.specs import epochs_of, train_spec_of
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Cell, Variant, is_folder
 from pruning_core.config.grid import Grid
@@ -14,6 +15,7 @@ from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.console.shown import shortened
 from pruning_core.models.weights import weights_name
 from pruning_core.pruning.base import reasons_of
+from pruning_core.records.controls import THIN, architecture_of
 from pruning_core.records.cuts import recorded
 from pruning_core.store.checkpoint import Checkpoint, Metrics
 from pruning_core.suites.model_cache import ModelCache
@@ -39,7 +41,9 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         **({"ratio_of": ratios_text(grid.ratio_of)} if grid.ratio_of else {}),
         **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
-        "seed": spec.fine_tune.seed if isinstance(spec, PrunedSpec) else grid.of_seed(variant.seed).train.seed,
+        "seed": spec.fine_tune.seed
+        if isinstance(spec, PrunedSpec)
+        else grid.of_seed(variant.seed).train.seed,
     }
 
 
@@ -91,6 +95,8 @@ def _cut_fields(checkpoint: Checkpoint) -> dict[str, Any]:
 def epoch_fields(models: ModelCache, variant: Variant) -> dict[str, int]:
     """Return the epochs of a variant's last training, and those of its chain; an exhausted step has none."""
     specs = chain_specs(variant, models.grid, models.workspace)
+    if variant.method == THIN or architecture_of(variant.method) is not None:
+        specs = specs[-1:]  # new weights: those before gave it its shape alone
     found = [(spec, models.workspace.find(spec)) for spec in specs]
     trained = [spec for spec, made in found if made is None or not made.metrics.exhausted]
     return {"epochs": train_spec_of(specs[-1]).epochs, "epochs_spent": epochs_of(trained)}

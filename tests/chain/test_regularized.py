@@ -3,6 +3,7 @@
 import io
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -13,7 +14,8 @@ from torch import nn
 from pruning_core.api import prune
 from pruning_core.chain import training as chain_training
 from pruning_core.chain.networks import evaluate_network, load_network
-from pruning_core.chain.specs import chain_specs, epochs_of, train_spec_of, training_label
+from pruning_core.chain.specs import epochs_of, train_spec_of, training_label
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import RegularizedSpec, key_of, stage_words
@@ -193,6 +195,8 @@ def test_the_record_counts_the_epochs_of_the_chain(tmp_path, model):
         assert epoch_fields(models, half) == {"epochs": 2, "epochs_spent": 4 + stage}
         for variant in (most, exhausted):
             assert epoch_fields(models, variant) == {"epochs": 2, "epochs_spent": 6 + stage}
+        again = epoch_fields(models, replace(half, method=f"scratch:{method}"))
+        assert again == {"epochs": 4 + stage, "epochs_spent": 4 + stage}
 
 
 def watched(folder, grid):
