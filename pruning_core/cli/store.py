@@ -20,7 +20,7 @@ def store() -> None:
 @store_option
 def store_ls(root: Path | None) -> None:
     """List the checkpoints: key, what they are, size, accuracy."""
-    from pruning_core.config.spec import stage_words
+    from pruning_core.config.stages import stage_words
     from pruning_core.errors import StoreError
 
     opened = _open_store(root)

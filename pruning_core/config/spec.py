@@ -237,13 +237,6 @@ class PrunedSpec(StrictModel):
 CheckpointSpec = DenseSpec | RegularizedSpec | PrunedSpec
 
 
-def stage_words(spec: CheckpointSpec) -> str:
-    """Say in words which step of a chain makes a checkpoint: `dense`, `slimming, uncut`, `slimming 0.5`."""
-    if isinstance(spec, PrunedSpec):
-        return f"{spec.method.name} {spec.ratio:g}"
-    return "dense" if isinstance(spec, DenseSpec) else f"{spec.method.name}, uncut"
-
-
 def canonical_json(spec: BaseModel) -> str:
     """Return the one JSON text of a spec: its fields, sorted, no white space."""
     return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)

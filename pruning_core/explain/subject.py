@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from pruning_core.chain.networks import build_network, example_of, load_network
-from pruning_core.config.spec import MethodSpec, stage_words
+from pruning_core.config.spec import MethodSpec
+from pruning_core.config.stages import stage_words
 from pruning_core.errors import OptionError, PruningError
 from pruning_core.export.subject import Subject, find_subject
 from pruning_core.models import build_model, default_image

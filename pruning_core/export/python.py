@@ -18,7 +18,7 @@ from pathlib import Path
 
 import safetensors.torch
 
-from pruning_core.config.spec import stage_words
+from pruning_core.config.stages import stage_words
 from pruning_core.errors import ModelError
 from pruning_core.export import python_template as template
 from pruning_core.export.base import ExportFormat, Material

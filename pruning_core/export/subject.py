@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pruning_core.config.spec import stage_words
+from pruning_core.config.stages import stage_words
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError, StoreError, UnknownNameError
 from pruning_core.records.fields import Record

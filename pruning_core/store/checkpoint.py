@@ -16,7 +16,8 @@ from pydantic import (
 )
 from torch import Tensor
 
-from pruning_core.config.spec import CheckpointSpec, stage_words
+from pruning_core.config.spec import CheckpointSpec
+from pruning_core.config.stages import stage_words
 from pruning_core.config.validation import StrictModel
 from pruning_core.pruning.channel_plan import ChannelPlan
 

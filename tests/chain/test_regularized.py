@@ -18,7 +18,8 @@ from pruning_core.chain.specs import epochs_of, train_spec_of, training_label
 from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
-from pruning_core.config.spec import RegularizedSpec, key_of, stage_words
+from pruning_core.config.spec import RegularizedSpec, key_of
+from pruning_core.config.stages import stage_words
 from pruning_core.errors import OptionError, PruningError, UnknownNameError
 from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
