@@ -3,6 +3,8 @@
     dense ── prune to ratio 1 ── fine-tune ── prune to ratio 2 ── fine-tune ── …      (iterative)
     dense ── prune to ratio k ── fine-tune, for each k                                (one-shot)
 
+Some methods prepare it: dense ── train on with a penalty ── prune …  (`chain/regularized.py`)
+
 A checkpoint is always made from its parent *as stored*, so that a chain that was interrupted anywhere gives
 the same checkpoints as one that was not.
 """
@@ -10,6 +12,7 @@ the same checkpoints as one that was not.
 from pruning_core.chain.checkpoints import exhausted_checkpoint, new_checkpoint
 from pruning_core.chain.cutting import cut_network
 from pruning_core.chain.networks import build_network, evaluate_network
+from pruning_core.chain.regularized import make_regularized
 from pruning_core.chain.specs import pruning_label
 from pruning_core.chain.training import fine_tune, train_resumably
 from pruning_core.chain.variant_specs import chain_specs
@@ -17,7 +20,7 @@ from pruning_core.chain.weights import load_weights
 from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
-from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec
+from pruning_core.config.spec import CheckpointSpec, DenseSpec, PrunedSpec, RegularizedSpec
 from pruning_core.pruning.channel_plan import make_plan
 from pruning_core.records.controls import architecture_of
 from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint
@@ -56,6 +59,10 @@ def ensure_checkpoint(
     if isinstance(spec, DenseSpec):
         return workspace.store.get_or_make(spec, lambda resume: make_dense(spec, task, workspace, resume))
     parent = ensure_checkpoint(earlier, task, workspace, threads)
+    if isinstance(spec, RegularizedSpec):
+        return workspace.store.get_or_make(
+            spec, lambda resume: make_regularized(spec, parent, task, workspace, resume)
+        )
     teacher = None
     if spec.fine_tune.distill_weight > 0:
         teacher = ensure_checkpoint(specs[:1], task, workspace, threads)

@@ -9,8 +9,10 @@ import torch  # noqa: F401  # before torchvision's schemas
 from pruning_core.config.grid import Grid
 from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.recipes import RECIPES
+from pruning_core.config.regularize import RegularizeOptions
 from pruning_core.config.spec import FineTuneSpec, TrainSpec
 from pruning_core.config.thresholds import Threshold
+from pruning_core.pruning import METHODS, find_penalty
 from pruning_core.records.fields import field_table
 from pruning_core.suites.options import OPTIONS
 
@@ -47,16 +49,17 @@ def defaults_of(model, but=()):
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        (GRID, defaults_of(Grid, but=("train", "fine_tune", "latency"))),
+        (GRID, defaults_of(Grid, but=("train", "fine_tune", "regularize", "latency"))),
         (
             INNER,
             defaults_of(TrainSpec)
             | defaults_of(FineTuneSpec, but=TrainSpec.model_fields)
+            | defaults_of(RegularizeOptions, but=TrainSpec.model_fields)
             | defaults_of(LatencyOptions),
         ),
         (THRESHOLDS, defaults_of(Threshold)),
     ],
-    ids=["grid", "train, fine_tune, latency", "thresholds"],
+    ids=["grid", "train, fine_tune, regularize, latency", "thresholds"],
 )
 def test_keys_and_defaults_are_the_codes(section, expected):
     """Each key of a grid or a thresholds file is listed with its default, and no other."""
@@ -73,6 +76,20 @@ def test_fine_tuning_differs_from_training_in_what_the_page_says():
     }
     assert differing == {"epochs": 2, "learning_rate": 0.02}
     assert "2 `epochs` and a `learning_rate` of 0.02" in PAGE
+
+
+def test_a_network_is_prepared_as_it_was_trained_but_for_what_the_page_says():
+    """`[regularize]` of an empty grid has other epochs, learning rate and weight decay than `[train]`."""
+    options = RegularizeOptions()
+    own = {name: getattr(options, name) for name in TrainSpec.model_fields if hasattr(options, name)}
+    assert own == {"epochs": 10, "learning_rate": 0.05, "weight_decay": 0.0}
+    assert "10 `epochs`, a `learning_rate` of 0.05 and a `weight_decay` of 0" in PAGE
+
+
+@pytest.mark.parametrize("penalty", [find_penalty(name) for name in METHODS if find_penalty(name)])
+def test_the_strength_of_each_penalty_is_on_the_page(penalty):
+    """Where a grid names none, its own default counts."""
+    assert f"{penalty.default_strength:g}" in PAGE
 
 
 @pytest.mark.parametrize("table", [OPTIONS, RECIPES])

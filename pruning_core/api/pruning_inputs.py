@@ -14,7 +14,9 @@ from pruning_core.console.shown import shown
 from pruning_core.errors import ModelError, OptionError
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inspect import tensors_in
+from pruning_core.pruning import find_method
 from pruning_core.pruning.combinations import check_method
+from pruning_core.pruning.prepared import PreparedMethod
 from pruning_core.pruning.tensors import all_tensors
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
@@ -49,6 +51,13 @@ def method_spec(
     except ValidationError as error:
         raise option_error(error) from None
     check_method(spec, [ratio])
+    chosen = find_method(spec.name)
+    if isinstance(chosen, PreparedMethod):
+        raise OptionError(
+            f"{spec.name} trains the network on with a penalty before the cut, which prune() does not: "
+            f"`pruning-bench prepare` and the suites do. For a network that you have trained so, take "
+            f"{chosen.ranks_as}, which ranks alike"
+        )
     return spec
 
 

@@ -9,6 +9,7 @@ from pruning_core.chain.networks import load_network
 from pruning_core.chain.specs import train_spec_of, training_label, training_step_label
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec
 from pruning_core.pruning import find_method
+from pruning_core.pruning.penalty import Regularization
 from pruning_core.pruning.sparsity import zeros_of
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.store.resume import ResumeState
@@ -73,6 +74,7 @@ def train_resumably(
     *,
     distillation: Distillation | None = None,
     frozen_zeros: Mapping[str, Tensor] | None = None,
+    regularization: Regularization | None = None,
 ) -> TrainResult:
     """Train the network of a checkpoint in place, from the last epoch that was saved."""
     how, label = train_spec_of(spec), training_label(spec)
@@ -94,6 +96,7 @@ def train_resumably(
             how,
             distillation=distillation,
             frozen_zeros=frozen_zeros,
+            regularization=regularization,
             resume=state,
             on_epoch=resume.save,
             save_every_s=SAVE_EVERY_S,

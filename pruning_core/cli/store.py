@@ -20,7 +20,7 @@ def store() -> None:
 @store_option
 def store_ls(root: Path | None) -> None:
     """List the checkpoints: key, what they are, size, accuracy."""
-    from pruning_core.config.spec import PrunedSpec
+    from pruning_core.config.stages import stage_words
     from pruning_core.errors import StoreError
 
     opened = _open_store(root)
@@ -32,10 +32,9 @@ def store_ls(root: Path | None) -> None:
             _print(f"{key[:12]}  {_kind_of(error)}: {error}")
             continue
         spec, metrics = checkpoint.spec, checkpoint.metrics
-        what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
         total_bytes += metrics.size_bytes
         _print(
-            f"{key[:12]}  {spec.model.name:14} {spec.dataset.name:14} {what:18} "
+            f"{key[:12]}  {spec.model.name:14} {spec.dataset.name:14} {stage_words(spec):18} "
             f"{metrics.size_bytes / 1e6:8.2f} MB  {metrics.score_text:>7}  {metrics.created}"
         )
     _print(f"{opened.root}: {total_bytes / 1e6:.1f} MB of weights")

@@ -22,6 +22,7 @@ from pruning_core.config.parse import (
 )
 from pruning_core.config.patterns import Patterns, RatiosByPattern
 from pruning_core.config.recipes import find_recipe
+from pruning_core.config.regularize import RegularizeOptions
 from pruning_core.config.scopes import Scope
 from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.target_keys import TargetKeys, without_replaced
@@ -75,6 +76,7 @@ class Grid(TargetKeys):
     epochs_by_ratio: tuple[tuple[float, int], ...] = Field(
         (), description="[ratio, epochs]: from this ratio on a step is fine-tuned for that many epochs."
     )
+    regularize: RegularizeOptions = RegularizeOptions()
     latency: LatencyOptions = LatencyOptions()
 
     @model_validator(mode="before")

@@ -209,6 +209,23 @@ class DenseSpec(StrictModel):
     train: TrainSpec
 
 
+class RegularizedSpec(StrictModel):
+    """A dense network trained on with a penalty on channels: what methods that prepare it cut afterwards.
+
+    One serves all ratios, schedules and scopes, so the method's schedule and scope are at their defaults.
+    """
+
+    stage: Literal["regularized"] = "regularized"
+    parent: str = Field(description="Key of the dense checkpoint that it starts from.")
+    model: ModelSpec
+    dataset: DatasetSpec | TaskSpec
+    method: MethodSpec
+    strength: float = Field(ge=0, description="Of the penalty; 0: a training like any other.")
+    growth: float = Field(ge=0, description="Strengths that an epoch adds at most; 0 where none is added.")
+    train: TrainSpec
+    library: str = Field(description="Name and version of what finds the groups of channels.")
+
+
 class PrunedSpec(StrictModel):
     """A network pruned from its parent to `ratio` and fine-tuned."""
 
@@ -222,7 +239,7 @@ class PrunedSpec(StrictModel):
     library: str = Field(description="Name and version of what did the pruning.")
 
 
-CheckpointSpec = DenseSpec | PrunedSpec
+CheckpointSpec = DenseSpec | RegularizedSpec | PrunedSpec
 
 
 def canonical_json(spec: BaseModel) -> str:

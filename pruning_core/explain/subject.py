@@ -9,6 +9,7 @@ from torch import nn
 
 from pruning_core.chain.networks import build_network, example_of, load_network
 from pruning_core.config.spec import MethodSpec
+from pruning_core.config.stages import stage_words
 from pruning_core.errors import OptionError, PruningError
 from pruning_core.export.subject import Subject, find_subject
 from pruning_core.models import build_model, default_image
@@ -47,9 +48,9 @@ def stored_subject(what: str, cell: str | None, ratio: float | None, root: Path)
     subject = find_subject(what, cell, ratio, root)
     checkpoint = subject.checkpoint
     spec = checkpoint.spec
-    if spec.stage == "dense":
+    if spec.stage != "pruned":
         raise OptionError(
-            f"{subject.name} is dense: nothing was pruned, so there is no speed-up to explain; "
+            f"{subject.name} is {stage_words(spec)}: nothing was pruned, so there is no speed-up to explain; "
             "name a pruned cell"
         )
     masked = find_method(spec.method.name).masks

@@ -4,7 +4,7 @@ import importlib.metadata
 from collections.abc import Sequence
 
 from pruning_core import __version__
-from pruning_core.config.spec import PrunedSpec
+from pruning_core.config.spec import DenseSpec, PrunedSpec
 from pruning_core.export.base import ExportFormat, Metadata
 from pruning_core.export.images import images_of
 from pruning_core.store.checkpoint import Checkpoint
@@ -40,7 +40,7 @@ def make_metadata(
         "model": spec.model.name,
         "dataset": images.name,
         "dataset_fingerprint": images.fingerprint,
-        "method": spec.method.name if isinstance(spec, PrunedSpec) else "dense",
+        "method": "dense" if isinstance(spec, DenseSpec) else spec.method.name,
         "ratio": spec.ratio if isinstance(spec, PrunedSpec) else 0.0,
         "precision": precision,
         "accuracy": accuracy,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import safetensors.torch
 
-from pruning_core.config.spec import PrunedSpec
+from pruning_core.config.stages import stage_words
 from pruning_core.errors import ModelError
 from pruning_core.export import python_template as template
 from pruning_core.export.base import ExportFormat, Material
@@ -159,10 +159,9 @@ def _of_user(name: str, numbers: Mapping[str, int]) -> _Source:
 
 def _network_text(material: Material, source: _Source, made_plain: bool) -> str:
     spec = material.spec
-    pruned = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
     needs = ", ".join(("torch", "safetensors", *source.needs))
     text = template.HEAD.format(
-        what=f"{spec.model.name}, {pruned}",
+        what=f"{spec.model.name}, {stage_words(spec)}",
         key=material.metadata["key"],
         channels=images_of(spec).channels,
         height=images_of(spec).height,

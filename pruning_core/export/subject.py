@@ -1,8 +1,10 @@
 """What is to be exported, as people name it: a key, a cell of a results file, or a checkpoint's folder."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pruning_core.config.stages import stage_words
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError, StoreError, UnknownNameError
 from pruning_core.records.fields import Record
@@ -32,8 +34,8 @@ class Subject:
         if self.record is not None:
             return str(self.record["cell"])
         spec = self.checkpoint.spec
-        pruned = f"{spec.method.name}-{spec.ratio:g}" if spec.stage == "pruned" else "dense"
-        return f"{spec.model.name}-{spec.dataset.name}-{pruned}"
+        stage = re.sub("[, ]+", "-", stage_words(spec))
+        return f"{spec.model.name}-{spec.dataset.name}-{stage}"
 
     @property
     def precision(self) -> str | None:

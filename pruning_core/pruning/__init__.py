@@ -7,6 +7,8 @@ from pruning_core.pruning.block_sparse import BlockSparse
 from pruning_core.pruning.bn_scale import BatchNormScale
 from pruning_core.pruning.controls import DensePlus, Scratch, Thin
 from pruning_core.pruning.fpgm import GeometricMedian
+from pruning_core.pruning.group_norm import GroupNorm
+from pruning_core.pruning.growing_reg import GrowingReg
 from pruning_core.pruning.hessian import Hessian
 from pruning_core.pruning.lamp import Lamp
 from pruning_core.pruning.latency_aware import LatencyAware
@@ -14,14 +16,17 @@ from pruning_core.pruning.ln_structured import LnStructured
 from pruning_core.pruning.magnitude import Magnitude
 from pruning_core.pruning.magnitude_l1 import MagnitudeL1
 from pruning_core.pruning.obdc import Obdc
+from pruning_core.pruning.penalty import Penalty
+from pruning_core.pruning.prepared import PreparedMethod
 from pruning_core.pruning.random import Random
 from pruning_core.pruning.semi_structured import SemiStructured
+from pruning_core.pruning.slimming import Slimming
 from pruning_core.pruning.taylor import Taylor
 from pruning_core.pruning.unstructured_l1 import UnstructuredL1
 from pruning_core.pruning.unstructured_random import UnstructuredRandom
 from pruning_core.records.controls import architecture_of, scratch
 
-__all__ = ["CONTROLS", "METHODS", "find_method"]
+__all__ = ["CONTROLS", "METHODS", "find_method", "find_penalty"]
 
 METHODS: dict[str, Method] = {
     "magnitude": Magnitude(),
@@ -34,6 +39,9 @@ METHODS: dict[str, Method] = {
     "hessian": Hessian(),
     "obdc": Obdc(),
     "activation": Activation(),
+    "slimming": Slimming(),
+    "group-norm": GroupNorm(),
+    "growing-reg": GrowingReg(),
     "random": Random(),
     "unstructured-l1": UnstructuredL1(),
     "ln-structured": LnStructured(),
@@ -68,3 +76,13 @@ def find_method(name: str) -> Method:
             "dense one. Name a method that cuts channels: scratch:magnitude"
         )
     return Scratch(METHODS[of])
+
+
+def find_penalty(name: str) -> type[Penalty] | None:
+    """Return what pushes channels before a method cuts them; None: it cuts the dense network as it is.
+
+    Raises:
+        UnknownNameError: If there is no method of that name.
+    """
+    method = find_method(name)
+    return method.penalty if isinstance(method, PreparedMethod) else None

@@ -93,6 +93,7 @@ FIELDS: tuple[Field, ...] = (
     Field("train_s", float, "s", _COST, "seconds of training or fine-tuning, over all interruptions"),
     Field("train_overhead_s", float, "s", _COST, "of these, outside of the steps: batches, progress, saving"),
     Field("epochs", int, "", _COST, "epochs of training (dense) or fine-tuning (pruned)"),
+    Field("epochs_spent", int, "", _COST, "of the chain so far: dense, with a penalty, fine-tuned each step"),
     Field("backend", str, "", _RUN, "what executes the checkpoint"),
     Field("precision", str, "", _RUN, "`fp32`, `bf16`, `fp16` or `int8`"),
     Field("device", str, "", "accuracy, latency, training", "`cpu`, `cuda:0`, …"),

@@ -16,7 +16,8 @@ from pydantic import (
 )
 from torch import Tensor
 
-from pruning_core.config.spec import CheckpointSpec, PrunedSpec
+from pruning_core.config.spec import CheckpointSpec
+from pruning_core.config.stages import stage_words
 from pruning_core.config.validation import StrictModel
 from pruning_core.pruning.channel_plan import ChannelPlan
 
@@ -145,5 +146,4 @@ class Checkpoint:
 
 def describe(key: str, spec: CheckpointSpec) -> str:
     """Return in words which checkpoint a key stands for."""
-    what = f"{spec.method.name} {spec.ratio:g}" if isinstance(spec, PrunedSpec) else "dense"
-    return f"checkpoint {key[:12]} ({spec.model.name} on {spec.dataset.name}, {what})"
+    return f"checkpoint {key[:12]} ({spec.model.name} on {spec.dataset.name}, {stage_words(spec)})"

@@ -4,6 +4,8 @@ from typing import Any
 
 from pruning_core.backends.base import options_text
 from pruning_core.chain.allocations import setting_of
+from pruning_core.chain.specs import epochs_of, train_spec_of
+from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Cell, Variant, is_folder
 from pruning_core.config.grid import Grid
@@ -13,6 +15,7 @@ from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.console.shown import shortened
 from pruning_core.models.weights import weights_name
 from pruning_core.pruning.base import reasons_of
+from pruning_core.records.controls import THIN, architecture_of
 from pruning_core.records.cuts import recorded
 from pruning_core.store.checkpoint import Checkpoint, Metrics
 from pruning_core.suites.model_cache import ModelCache
@@ -23,7 +26,6 @@ MAX_CLASS_NAMES = 20
 
 def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[str, Any]:
     """Return which network it is and how it is pruned; `status` is that of a cell that has not failed."""
-    train = spec.fine_tune if isinstance(spec, PrunedSpec) else spec.train
     return {
         "status": "ok",
         "failure": "",
@@ -40,7 +42,9 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         **({"max_ratio": grid.max_ratio} if grid.max_ratio < 1 else {}),
         **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
-        "seed": train.seed if isinstance(spec, PrunedSpec) else grid.of_seed(variant.seed).train.seed,
+        "seed": spec.fine_tune.seed
+        if isinstance(spec, PrunedSpec)
+        else grid.of_seed(variant.seed).train.seed,
     }
 
 
@@ -87,6 +91,16 @@ def _cut_fields(checkpoint: Checkpoint) -> dict[str, Any]:
         }
         found |= {} if plan.groups is None else {"groups": plan.groups}
     return found
+
+
+def epoch_fields(models: ModelCache, variant: Variant) -> dict[str, int]:
+    """Return the epochs of a variant's last training, and those of its chain; an exhausted step has none."""
+    specs = chain_specs(variant, models.grid, models.workspace)
+    if variant.method == THIN or architecture_of(variant.method) is not None:
+        specs = specs[-1:]  # new weights: those before gave it its shape alone
+    found = [(spec, models.workspace.find(spec)) for spec in specs]
+    trained = [spec for spec, made in found if made is None or not made.metrics.exhausted]
+    return {"epochs": train_spec_of(specs[-1]).epochs, "epochs_spent": epochs_of(trained)}
 
 
 def mac_fields(metrics: Metrics) -> dict[str, int]:

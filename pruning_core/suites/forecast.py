@@ -15,11 +15,12 @@ from torch import nn
 
 from pruning_core.chain.allocations import stand_in
 from pruning_core.chain.ranking import ranking_losses
+from pruning_core.chain.regularized import regularization_of
 from pruning_core.chain.specs import train_spec_of, training_label, training_step_label
 from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import Variant
 from pruning_core.config.grid import Grid
-from pruning_core.config.spec import CheckpointSpec, PrunedSpec, TrainSpec, key_of
+from pruning_core.config.spec import CheckpointSpec, PrunedSpec, RegularizedSpec, TrainSpec, key_of
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import run, to_device
 from pruning_core.models.inspect import find_heads
@@ -106,6 +107,9 @@ def _seconds_for(specs: Sequence[CheckpointSpec], task: Task, workspace: Workspa
     for spec in specs:
         if isinstance(spec, PrunedSpec):
             of_methods.setdefault(spec.method.name, []).append(spec)
+        elif isinstance(spec, RegularizedSpec):
+            sample = _time_steps(spec, dense, dense, task, workspace, ratio=0.0)
+            total_s += _cost(spec, sample, timed_dense, task)
         else:
             total_s += _cost(spec, timed_dense, timed_dense, task)
     known: dict[tuple[Any, ...], _Sample] = {}  # methods that cut to the same widths take as long
@@ -150,6 +154,8 @@ def _time_steps(
 ) -> _Sample:
     """Prune a network to a ratio, if it is above 0, and time a few steps of how it will be trained.
 
+    A network that is regularised is refused here, and not once the dense one is trained.
+
     Where it is never trained, it may be one that cannot be: then forward passes are timed.
     """
     train = train_spec_of(spec)
@@ -158,9 +164,13 @@ def _time_steps(
         key, describe(key, spec), native_conditions(), finishes=False
     ) as attempt:
         attempt.step(training_step_label(training_label(spec), 0, train.epochs))
-        prune_s = 0.0
+        prune_s, regularization = 0.0, None
+        started = time.perf_counter()
+        if isinstance(spec, RegularizedSpec):
+            network = copy_network(network)
+            regularization = regularization_of(spec, network)
+            prune_s = time.perf_counter() - started
         if isinstance(spec, PrunedSpec) and ratio > 0:
-            started = time.perf_counter()
             method = stand_in(spec.method)
             losses = ranking_losses(task, method, train.seed)
             prune(network, dense, method, ratio, task.one(), train.seed, losses=losses)
@@ -169,7 +179,7 @@ def _time_steps(
             batch = task.extent(train).batch
             return _Sample(ratio, _time_forward(network, task, train, batch), prune_s, batch)
         with torch.random.fork_rng(devices=[]):
-            step = TrainerStep(network, task, train)
+            step = TrainerStep(network, task, train, regularization)
             step()  # the first one allocates
             before_s = step.total_s
             for _ in range(TIMED_STEPS):

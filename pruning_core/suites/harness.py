@@ -23,6 +23,7 @@ from pruning_core.suites.batch_agreement import batch_agreement_fields
 from pruning_core.suites.cell_fields import (
     checkpoint_fields,
     device_fields,
+    epoch_fields,
     mac_fields,
     prediction_fields,
     variant_fields,
@@ -95,8 +96,6 @@ class Harness:
         """Return what a variant costs: MACs, parameters, bytes, widths."""
         checkpoint = self.models.checkpoint(variant)
         metrics = checkpoint.metrics
-        spec = checkpoint.spec
-        epochs = spec.fine_tune.epochs if isinstance(spec, PrunedSpec) else spec.train.epochs
         return make_record(
             suite="cost",
             cell=variant.id,
@@ -114,7 +113,7 @@ class Harness:
             train_memory_format=metrics.train_memory_format,
             train_s=metrics.train_s,
             train_overhead_s=metrics.train_overhead_s,
-            epochs=epochs,
+            **epoch_fields(self.models, variant),
             **cost_target_fields(self.grid, variant, metrics, self.models.checkpoint(variant.dense).metrics),
         )
 

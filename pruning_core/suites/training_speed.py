@@ -20,6 +20,7 @@ from pruning_core.datasets.base import Dataset
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.models.copying import copy_network
 from pruning_core.pruning.cost import count_cost
+from pruning_core.pruning.penalty import Regularization
 from pruning_core.suites.latency_fields import contention_fields, speedup_fields
 from pruning_core.suites.latency_session import LatencySession
 from pruning_core.system.cuda_graph import WARM_UP_CALLS
@@ -94,15 +95,18 @@ def time_training(
 class TrainerStep:
     """One step of `training.train` a call, batch after batch, epoch after epoch."""
 
-    def __init__(self, network: nn.Module, task: Task, spec: TrainSpec) -> None:
+    def __init__(
+        self, network: nn.Module, task: Task, spec: TrainSpec, regularization: Regularization | None = None
+    ) -> None:
         """Prepare a copy of a network as `training.loop.train` does.
 
         Args:
             network: On the CPU, float32; stays as it is.
             task: Its training batches are used.
             spec: How to train.
+            regularization: A penalty on channels, beside the loss.
         """
-        self._step = TrainStep(copy_network(network), task, spec)
+        self._step = TrainStep(copy_network(network), task, spec, regularization=regularization)
         self.batch_size = task.extent(spec).batch
         self._choices = self._endless_choices()
         self.data_s = self.total_s = 0.0

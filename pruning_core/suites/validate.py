@@ -11,11 +11,12 @@ from pruning_core.config.cells import dataset_labels
 from pruning_core.config.grid import Grid
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.pictures import check_for_folders
+from pruning_core.config.regularize import ALL
 from pruning_core.datasets import check_dataset_name
 from pruning_core.errors import OptionError, UnavailableError
 from pruning_core.models import check_model_name
 from pruning_core.models.weights import check_weights
-from pruning_core.pruning import find_method
+from pruning_core.pruning import METHODS, find_method, find_penalty
 from pruning_core.pruning.combinations import check_method
 from pruning_core.pruning.masks import MaskingMethod
 from pruning_core.records.controls import DENSE_PLUS
@@ -45,6 +46,7 @@ def validate_grid(grid: Grid) -> None:
         check_method(grid.method_spec(method))
         check_ratios(method, grid.ratios)
     check_optimize_for(grid)
+    check_regularize(grid)
     for item in grid.backends:
         check_backend(*parse_backend(item))
         for method in grid.method:
@@ -110,6 +112,22 @@ def check_optimize_for(grid: Grid) -> None:
             )
         check_backend(*parse_backend(grid.optimize_for))
         check_masked(parse_backend(grid.optimize_for)[0], LATENCY_AWARE, masks=False)
+
+
+def check_regularize(grid: Grid) -> None:
+    """Refuse the strength of a penalty for a method that has none.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        OptionError: If nothing prepares the network for it.
+    """
+    for name, _ in grid.regularize.strength:
+        if name != ALL and find_penalty(name) is None:
+            prepared = ", ".join(method for method in METHODS if find_penalty(method) is not None)
+            raise OptionError(
+                f"regularize.strength: {name} cuts the dense network as it is, without a penalty before; "
+                f"those that have one: {prepared}"
+            )
 
 
 def check_ratios(method: str, ratios: Sequence[float]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.errors import TrainingError
+from pruning_core.pruning.penalty import Regularization
 from pruning_core.tasks.base import Task
 from pruning_core.tasks.seeds import derive_seed
 from pruning_core.training.reproducibility import deterministic
@@ -29,7 +30,7 @@ class EpochState:
     """All that a training needs to go on after an epoch."""
 
     epoch: int  # epochs finished
-    tensors: dict[str, Tensor]  # "model.<name>" and "momentum.<name>"
+    tensors: dict[str, Tensor]  # "model.<name>", "momentum.<name>" and "penalty.<name>"
     seconds: float  # spent in training so far, over all interruptions
     overhead_s: float  # of these, beside the steps: making batches, progress, saving states
     losses: tuple[float, ...]  # mean training loss of each finished epoch
@@ -56,6 +57,7 @@ def train(
     *,
     distillation: Distillation | None = None,
     frozen_zeros: Mapping[str, Tensor] | None = None,
+    regularization: Regularization | None = None,
     resume: EpochState | None = None,
     on_epoch: Callable[[EpochState], None] | None = None,
     save_every_s: float = 0.0,
@@ -69,6 +71,7 @@ def train(
         spec: How to train.
         distillation: A dense model to learn from; left on the CPU, in evaluation mode.
         frozen_zeros: Name of a weight → bool of its shape, true where it has to stay zero.
+        regularization: A penalty on channels, beside the loss.
         resume: State after an earlier epoch of the same training.
         on_epoch: Called with the state after an epoch, but not after the last one.
         save_every_s: … and only if so many seconds have passed since the last call, or since the start: a
@@ -79,7 +82,14 @@ def train(
         TrainingError: If the loss or a weight is no longer a number.
         UnavailableError: If the device asked for is not there.
     """
-    train_step = TrainStep(network, task, spec, distillation=distillation, frozen_zeros=frozen_zeros)
+    train_step = TrainStep(
+        network,
+        task,
+        spec,
+        distillation=distillation,
+        frozen_zeros=frozen_zeros,
+        regularization=regularization,
+    )
     device = train_step.device
     done, losses, seconds, overhead_s = 0, [], 0.0, 0.0
     if resume is not None:
@@ -94,6 +104,8 @@ def train(
             loss, diverged_at, in_steps_s = _train_epoch(train_step, epoch, steps, on_step)
             losses.append(loss)
             _check_finite(network, losses, diverged_at, epoch, steps, spec)
+            if train_step.penalty is not None:
+                train_step.penalty.end_epoch()
             took_s = time.perf_counter() - started
             seconds, overhead_s = seconds + took_s, overhead_s + took_s - in_steps_s
             begun = time.perf_counter()
@@ -191,6 +203,8 @@ def _check_finite(
 def _tensors_of(network: nn.Module, train_step: TrainStep) -> dict[str, Tensor]:
     # Copies: the parameters go on changing while the caller holds the state.
     tensors = {f"model.{name}": _copy(tensor) for name, tensor in network.state_dict().items()}
+    penalty = train_step.penalty.state() if train_step.penalty is not None else {}
+    tensors |= {f"penalty.{name}": _copy(tensor) for name, tensor in penalty.items()}
     return tensors | {
         f"momentum.{name}": _copy(momentum) for name, momentum in train_step.momentum_buffers().items()
     }
@@ -205,6 +219,8 @@ def _restore(network: nn.Module, train_step: TrainStep, state: EpochState) -> No
     content.update(_under("model.", state))
     network.load_state_dict(content)
     train_step.set_momentum_buffers(_under("momentum.", state))
+    if train_step.penalty is not None:
+        train_step.penalty.set_state(_under("penalty.", state))
 
 
 def _under(prefix: str, state: EpochState) -> dict[str, Tensor]:

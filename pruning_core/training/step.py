@@ -22,6 +22,7 @@ from pruning_core.models.inputs import (
     tensors_of,
 )
 from pruning_core.models.memory_format import choose_memory_format, name_of
+from pruning_core.pruning.penalty import Regularization
 from pruning_core.system.cuda_graph import GraphedCallable
 from pruning_core.system.hardware import training_memory_format
 from pruning_core.tasks.base import Task
@@ -57,6 +58,7 @@ class TrainStep:
         *,
         distillation: Distillation | None = None,
         frozen_zeros: Mapping[str, Tensor] | None = None,
+        regularization: Regularization | None = None,
     ) -> None:
         """Move everything to the device that the spec resolves to.
 
@@ -66,6 +68,7 @@ class TrainStep:
             spec: How to train.
             distillation: A dense model to learn from.
             frozen_zeros: Name of a weight → bool of its shape, true where it has to stay zero.
+            regularization: A penalty on channels, beside the loss.
 
         Raises:
             UnavailableError: If the device asked for is not there.
@@ -85,6 +88,7 @@ class TrainStep:
         self._zeros = [
             (parameters[name], zero.to(self.device)) for name, zero in (frozen_zeros or {}).items()
         ]
+        self.penalty = None if regularization is None else regularization.penalty_on(network)
         self.data_s = 0.0
         """Time so far in which batches were made by themselves, and not as part of a CUDA graph."""
         self._step_graph: GraphedCallable | None = None  # the whole step …
@@ -179,6 +183,9 @@ class TrainStep:
             check_trainable(loss)
             self.network.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+            if self.penalty is not None:
+                with torch.no_grad():
+                    self.penalty.add_gradients()
             for optimizer in self.optimizers:
                 optimizer.step()
         with torch.no_grad():

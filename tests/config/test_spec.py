@@ -13,6 +13,7 @@ from pruning_core.config.spec import (
     MethodSpec,
     ModelSpec,
     PrunedSpec,
+    RegularizedSpec,
     TaskSpec,
     TrainSpec,
     canonical_json,
@@ -32,6 +33,16 @@ DATASET = DatasetSpec(
     augment=AugmentSpec(flip=False, crop_padding=2),
 )
 DENSE = DenseSpec(model=ModelSpec(name="resnet18"), dataset=DATASET, train=TrainSpec())
+REGULARIZED = RegularizedSpec(
+    parent=key_of(DENSE),
+    model=DENSE.model,
+    dataset=DATASET,
+    method=MethodSpec(name="growing-reg"),
+    strength=1e-4,
+    growth=10.0,
+    train=TrainSpec(),
+    library="torch-pruning 1.6.1",
+)
 PRUNED = PrunedSpec(
     parent=key_of(DENSE),
     model=DENSE.model,
@@ -48,12 +59,13 @@ TASK = TaskSpec(name="my_task:Depth", source_sha256="a" * 64, fingerprint="b" * 
 def test_golden_keys():
     """These keys name checkpoints in stores out there: they change only together with RECIPE_VERSION."""
     assert key_of(DENSE) == "2a851b4673675213a678ebfaccc25317"
+    assert key_of(REGULARIZED) == "4c1339cfc2848d038a20c805f585619a"
     assert key_of(PRUNED) == "b01ce9e1ac32804071ced03be0e7b865"
     assert key_of(DENSE.model_copy(update={"dataset": TASK})) == "350574d78f0067188bade7193a78a5aa"
 
 
 def _with_muon(spec):
-    field = "train" if spec is DENSE else "fine_tune"
+    field = "fine_tune" if spec is PRUNED else "train"
     return spec.model_copy(update={field: getattr(spec, field).model_copy(update={"optimizer": "muon"})})
 
 
@@ -92,7 +104,7 @@ def _replace(spec, path, change):
 
 @pytest.mark.parametrize(
     ("spec", "path"),
-    [(_with_muon(spec), path) for spec in (DENSE, PRUNED) for path in _leaves(spec)],
+    [(_with_muon(spec), path) for spec in (DENSE, REGULARIZED, PRUNED) for path in _leaves(spec)],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else type(value).__name__,
 )
 def test_every_field_decides_the_key(spec, path):
