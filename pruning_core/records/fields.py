@@ -201,9 +201,7 @@ FIELDS: tuple[Field, ...] = (
     Field("gpu_mhz_low", float, "MHz", _TIMED, "lowest clock of the GPU seen"),
     Field("gpu_mhz_high", float, "MHz", _TIMED, "highest clock of the GPU seen"),
     Field("mac_reduction", float, "ratio", _LAT, "MACs of the reference ÷ MACs of this"),
-    Field(
-        "mac_efficiency", float, "ratio", _LAT, "speedup ÷ mac_reduction; 1: every MAC saved is time saved"
-    ),
+    Field("mac_efficiency", float, "ratio", _LAT, "speedup ÷ mac_reduction; 1: all MACs saved save time"),
     Field("device_ms", float, "ms", _LAT, "time of a call on the GPU by its own clock, calls back to back"),
     Field("launch_ms", float, "ms", _LAT, "time in which the host hands a call to the GPU"),
     Field("launch_bound", bool, "", _LAT, "the GPU waits for the host: launch_ms is most of device_ms"),

@@ -44,7 +44,7 @@ def validate_grid(grid: Grid) -> None:
     dataset_labels(grid.data)
     for method in grid.method:
         check_method(grid.method_spec(method))
-        check_ratios(method, grid.ratios)
+        check_pattern_ratios(method, grid.ratios)
     check_optimize_for(grid)
     check_regularize(grid)
     for item in grid.backends:
@@ -130,7 +130,7 @@ def check_regularize(grid: Grid) -> None:
             )
 
 
-def check_ratios(method: str, ratios: Sequence[float]) -> None:
+def check_pattern_ratios(method: str, ratios: Sequence[float]) -> None:
     """Refuse ratios that the pattern of a masking method does not have.
 
     Raises:
