@@ -68,7 +68,7 @@ def facts_of(measured: Measured, groups: Sequence[WidthGroup], setting: Setting)
             dense_ms=before.get(name, 0.0),
             macs=work.macs,
             dense_macs=measured.dense_work[name].macs if name in measured.dense_work else work.macs,
-            time_share=now.get(name, 0.0) / measured.pruned.whole_ms,
+            time_share=now.get(name, 0.0) / measured.pruned.shared_ms,
             mac_share=work.macs / all_macs,
             kept_whole=whole.get(name, ""),
             fixed_ms=measured.fixed.node_ms,

@@ -115,7 +115,7 @@ def _layer(
         "ms": facts.ms,
         "dense_ms": facts.dense_ms,
         "time_share": facts.time_share,
-        "dense_time_share": facts.dense_ms / measured.dense.whole_ms,
+        "dense_time_share": facts.dense_ms / measured.dense.shared_ms,
         "conversion_ms": facts.conversion_ms,
         "memory_ms": facts.memory_ms,
         "compute_ms": facts.compute_ms,
@@ -163,8 +163,8 @@ def _not_layers(dense: NetworkProfile, pruned: NetworkProfile) -> list[dict[str,
             "what": what,
             "dense_ms": before,
             "ms": after,
-            "dense_time_share": before / dense.whole_ms,
-            "time_share": after / pruned.whole_ms,
+            "dense_time_share": before / dense.shared_ms,
+            "time_share": after / pruned.shared_ms,
             "reason": OTHER,
         }
         for what, (before, after) in parts.items()
@@ -172,4 +172,4 @@ def _not_layers(dense: NetworkProfile, pruned: NetworkProfile) -> list[dict[str,
 
 
 def _other_share(pruned: NetworkProfile) -> float:
-    return 1 - sum(pruned.times("layer").values()) / pruned.whole_ms
+    return 1 - sum(pruned.times("layer").values()) / pruned.shared_ms

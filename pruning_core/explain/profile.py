@@ -99,6 +99,11 @@ class NetworkProfile:
         return sum(sum(self.times(kind).values()) for kind in ("layer", "conversion", "other"))
 
     @property
+    def shared_ms(self) -> float:
+        """What shares of time are shares of: the whole call, or all nodes where they add up to more."""
+        return max(self.whole_ms, self.sum_ms)
+
+    @property
     def covered(self) -> float:
         """What the nodes add up to, as a fraction of the whole call; the framework is what they leave."""
         return self.sum_ms / self.whole_ms
@@ -114,7 +119,10 @@ class NetworkProfile:
                 f"{-percent:.0f} % of the call are in no node of the profile: calling the runtime, starting "
                 "its threads and waiting for them"
             )
-        return f"the profile itself takes time: its nodes add up to {percent:.0f} % more than the call"
+        return (
+            f"the profile itself takes time: its nodes add up to {percent:.0f} % more than the call; shares "
+            "are of their sum"
+        )
 
 
 class Profiler(ABC):

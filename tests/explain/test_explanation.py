@@ -71,6 +71,14 @@ def test_every_layer_has_its_widths_shares_and_a_reason(content: dict[str, Any])
 
 
 @pytest.mark.slow
+def test_shares_of_time_add_up(content: dict[str, Any]) -> None:
+    """Those of layers and of what is no layer's: where nodes miss the call it is the framework's."""
+    for share in ("time_share", "dense_time_share"):
+        parts = [*layers_in(content).values(), *content["not_layers"]]
+        assert sum(part[share] for part in parts) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.slow
 def test_the_speedup_is_measured_in_pairs(content: dict[str, Any]) -> None:
     """Dense against pruned, with an interval."""
     assert content["speedup_low"] <= content["speedup"] <= content["speedup_high"]
