@@ -18,6 +18,7 @@ from pruning_core.pruning import find_method
 from pruning_core.pruning.combinations import check_method
 from pruning_core.pruning.prepared import PreparedMethod
 from pruning_core.pruning.tensors import all_tensors
+from pruning_core.records.controls import is_control
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 HALF = (torch.float16, torch.bfloat16)
@@ -51,6 +52,11 @@ def method_spec(
     except ValidationError as error:
         raise option_error(error) from None
     check_method(spec, [ratio])
+    if is_control(spec.name):
+        raise OptionError(
+            f"{spec.name} is a control, which is trained in a way of its own: `pruning-bench prepare` and the "
+            "suites do that, prune() does not. Name a method that cuts channels, such as magnitude"
+        )
     chosen = find_method(spec.name)
     if isinstance(chosen, PreparedMethod):
         raise OptionError(
