@@ -54,7 +54,7 @@ def method_spec(
     check_method(spec, [ratio])
     if is_control(spec.name):
         raise OptionError(
-            f"{spec.name} is a control, which is trained in a way of its own: `pruning-bench prepare` and the "
+            f"{spec.name} is a control, trained in a way of its own: `pruning-bench prepare` and the "
             "suites do that, prune() does not. Name a method that cuts channels, such as magnitude"
         )
     chosen = find_method(spec.name)
