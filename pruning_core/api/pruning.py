@@ -124,8 +124,7 @@ def prune(
         protect: Patterns of layers that keep their width: `["head", "layer1.*"]`.
         ratio_of: Pattern → ratio of its layers, `{"layer4.*": 0.8}`; with local scope.
         max_ratio: No layer loses more than this share of its dense width.
-        scope: `local`: each layer loses the same fraction; `global`: all channels are ranked together;
-            `isomorphic`: those of layers that are bound alike.
+        scope: Ranks channels of a layer (`local`), of all (`global`), of those bound alike (`isomorphic`).
         round_to: Kept widths are multiples of this.
         seed: Of what a method draws by chance.
 

@@ -14,7 +14,8 @@ from torch import nn
 from pruning_core.backends.base import missing_packages
 from pruning_core.backends.onnx_export import export_onnx
 from pruning_core.backends.onnxruntime import OnnxRuntime
-from pruning_core.config.spec import AugmentSpec, TrainSpec
+from pruning_core.config.augment import AugmentSpec
+from pruning_core.config.spec import TrainSpec
 from pruning_core.datasets.base import Dataset, Split, make_dataset
 from pruning_core.errors import PruningBenchError, UnknownNameError, first_line
 from pruning_core.measure.fixed_images import answer, check_answer

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pruning_core.config.allocation import LATENCY_AWARE, Allocation
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.config.max_ratio import MaxRatio
 from pruning_core.config.parse import MAX_EPOCHS, MAX_SEED
 from pruning_core.config.patterns import Patterns, RatiosByPattern
@@ -50,24 +51,6 @@ class ModelSpec(StrictModel):
         for name in ("state_sha256", "library", "weights_sha256", "new_head"):
             if not fields.get(name):
                 fields.pop(name, None)
-        return fields
-
-
-class AugmentSpec(StrictModel):
-    """How training images are augmented; a property of the dataset: a mirrored digit is not a digit."""
-
-    flip: bool = Field(description="Mirror left-right half of the time.")
-    crop_padding: int = Field(ge=0, le=16, description="Pixels of reflected border to crop from at random.")
-    resized_crop: bool = Field(
-        False, description="Cut out a random part of 8 to 100 % of the area, and resize it; no border then."
-    )
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not done: keys older than this field do not change."""
-        fields: dict[str, Any] = serialise(self)
-        if not fields.get("resized_crop"):
-            fields.pop("resized_crop", None)
         return fields
 
 

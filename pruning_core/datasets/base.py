@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning_core.config.spec import AugmentSpec, DatasetSpec
+from pruning_core.config.augment import AugmentSpec
+from pruning_core.config.spec import DatasetSpec
 from pruning_core.datasets.on_the_way import Images, announce
 
 _CHUNK_BYTES = 16 * 2**20

@@ -12,7 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from pruning_core.config.spec import AugmentSpec, DatasetSpec
+from pruning_core.config.augment import AugmentSpec
+from pruning_core.config.spec import DatasetSpec
 from pruning_core.datasets.base import Split
 from pruning_core.datasets.crops import central_parts, draw_parts, resize_parts
 from pruning_core.datasets.on_the_way import announce

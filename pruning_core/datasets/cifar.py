@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, make_dataset
 from pruning_core.datasets.source import Source, not_found, read_with_torchvision
 

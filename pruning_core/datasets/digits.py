@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, make_dataset
 from pruning_core.datasets.source import Source
 

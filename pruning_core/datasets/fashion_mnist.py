@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, make_dataset
 from pruning_core.datasets.source import Source, not_found, read_with_torchvision
 from pruning_core.errors import DatasetError

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.config.pictures import PictureOptions
-from pruning_core.config.spec import AugmentSpec
 from pruning_core.console.escaping import printable
 from pruning_core.datasets.base import Dataset, make_dataset
 from pruning_core.datasets.content import (

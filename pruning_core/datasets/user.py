@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, compute_statistics, make_dataset
 from pruning_core.errors import DatasetError
 from pruning_core.user_code.functions import find_function, one_line, raise_if_not_theirs

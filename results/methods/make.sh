@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # Train and score what bench/grids/methods.toml compares, and methods that rank over layers beside it.
 #     results/methods/make.sh DATA STORE [MORE OPTIONS]
 # DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy). Interrupt it at will: it goes on from STORE.

@@ -68,7 +68,7 @@ def test_nothing_in_reach_is_exit_code_2(run, tmp_path):
         (("--target-speedup", "4", "--on", "eager,openvino"), "target_on: one backend"),
         (("--target-speedup", "4", "--on", "eagre"), "no backend 'eagre'. Did you mean 'eager'"),
         (("--on", "eager"), "target_on: says where times are to be reached"),
-        (("--target-macs", "4x", "--scope", "global"), "targets need local scope"),
+        (("--target-speedup", "4", "--on", "eager", "--scope", "global"), "need local scope"),
         (("--target-macs", "4x", "--method", "unstructured-l1"), "unstructured-l1 keeps every width"),
         (("--target-macs", "few"), "target_macs: a count, as 50M"),
         (("--search-again",), "--search-again: there is no target"),

@@ -2,9 +2,9 @@
 
 import pytest
 
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.config.grid import make_grid
 from pruning_core.config.pictures import PictureOptions
-from pruning_core.config.spec import AugmentSpec
 from pruning_core.errors import OptionError
 from pruning_core.suites.validate import validate_grid
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.config.spec import (
-    AugmentSpec,
     DatasetSpec,
     DenseSpec,
     FineTuneSpec,

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning_core.config.spec import AugmentSpec, DatasetSpec
+from pruning_core.config.augment import AugmentSpec
+from pruning_core.config.spec import DatasetSpec
 from pruning_core.datasets.base import (
     Split,
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Split, make_dataset
 from pruning_core.datasets.batches import batches, make_batch, normalise, sample_epoch
 from pruning_core.datasets.crops import UNITS, central_parts, draw_parts, resize_parts

@@ -92,7 +92,8 @@ WITH_DATASET = (
     HEAD
     + """
 from pruning_core.datasets.base import Dataset, Split
-from pruning_core.config.spec import AugmentSpec, DatasetSpec
+from pruning_core.config.augment import AugmentSpec
+from pruning_core.config.spec import DatasetSpec
 def describe(std=(0.25,) * 3, padding=1, names=("a", "b", "c")):
     spec = DatasetSpec(name="anything", fingerprint="untrue", classes=9, channels=3, height=1, width=1,
         mean=(0.5,) * 3, std=std, augment=AugmentSpec(flip=True, crop_padding=padding))

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from pruning_core.config.allocation import LATENCY_AWARE
-from pruning_core.config.spec import AugmentSpec, DatasetSpec, DenseSpec, MethodSpec, ModelSpec, TrainSpec
+from pruning_core.config.augment import AugmentSpec
+from pruning_core.config.spec import DatasetSpec, DenseSpec, MethodSpec, ModelSpec, TrainSpec
 from pruning_core.datasets.base import Dataset, Split
 from pruning_core.pruning.channel_plan import ChannelPlan, make_plan
 from pruning_core.store.checkpoint import Metrics, NewCheckpoint

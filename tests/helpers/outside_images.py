@@ -2,7 +2,7 @@
 
 import torch
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, make_dataset
 
 NAMES = ("top left", "top right", 'bottom "left"', "bottom <right> & ünïcode")

@@ -2,7 +2,7 @@
 
 import torch
 
-from pruning_core.config.spec import AugmentSpec
+from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, make_dataset
 
 CROP_AND_FLIP = AugmentSpec(flip=True, crop_padding=2)

@@ -55,10 +55,12 @@ def test_a_chain_of_any_kind(write, tmp_path, monkeypatch, kind):
         load_network(pruned)
 
 
-@pytest.mark.parametrize("method", ["unstructured-l1", "random", "lamp"])
-def test_other_methods(write, tmp_path, method):
+@pytest.mark.parametrize(
+    ("method", "scope"), [("unstructured-l1", "local"), ("random", "local"), ("lamp", "global")]
+)
+def test_other_methods(write, tmp_path, method, scope):
     """Masks and other ranks do as with images."""
-    dense, pruned = chain(write("dict"), tmp_path, method=method, fine_tune=TRAIN)
+    dense, pruned = chain(write("dict"), tmp_path, method=method, scope=scope, fine_tune=TRAIN)
     assert pruned.metrics.sparsity > 0.4 or pruned.metrics.params < dense.metrics.params
 
 
