@@ -73,19 +73,19 @@ def _ranked(group: Group) -> list[tuple[float, Sequence[int]]]:
     return sorted(zip(scores, group.orbits, strict=True), key=lambda pair: pair[0])
 
 
-def cut_to(group: Group, wanted: int, round_to: int, coarse: bool = False) -> Cut | None:
+def cut_to(group: Group, wanted: int, round_to: int, multiple: int = 1) -> Cut | None:
     """Choose the channels of a group that go: those of lowest score.
 
     Args:
         group: Whose channels go.
         wanted: How many are to stay, before rounding.
         round_to: A multiple of this stays, and never nothing.
-        coarse: A multiple of the heads of the attentions that it feeds stays too.
+        multiple: A multiple of this stays too: of the heads of the attentions that it feeds, say.
 
     Returns:
         None if none goes.
     """
-    blocks = math.lcm(group.blocks, group.heads) if coarse else group.blocks
+    blocks = math.lcm(group.blocks, multiple)
     kept = rounded_width(group.dense_channels, wanted, round_to, blocks)
     kept = max(kept, multiple_above(group.min_channels, math.lcm(round_to, blocks)))
     gone = lowest(group.scores, group.orbits, group.channels - kept)

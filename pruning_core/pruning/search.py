@@ -4,8 +4,9 @@ What fails alone may work with others, or with fewer channels: that is tried too
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
+from math import gcd, lcm
 
 from torch import nn
 
@@ -144,19 +145,21 @@ class CutSearch:
             self.failed[groups[0]] = result
 
     def _attempt_coarsely(self) -> Trial | None:
-        """Cut what feeds attentions to multiples of their heads: some divide the width they get by these."""
-        if all(group.heads == 1 for group in self.cuts):
-            return None
+        """Cut what feeds attentions to multiples of their heads: some divide the width they get by these.
+
+        Then also what is as wide as these, or several times: its width may be theirs by a number alone.
+        """
         fine = dict(self.cuts)
-        for group in fine:
-            cut = cut_to(group, self.wanted[group], self._round_to, coarse=True)
-            if cut is None:
-                del self.cuts[group]
-            else:
-                self.cuts[group] = cut
-        result = self._attempt(list(self.cuts))
-        if isinstance(result, Trial):
-            return result
+        own = {group: group.heads for group in fine}
+        by_width = _multiples_by_width(list(fine), self._round_to)
+        for multiples in (own, by_width):
+            if all(lcm(self._round_to, g.blocks) % multiple == 0 for g, multiple in multiples.items()):
+                continue
+            cuts = {g: cut_to(g, self.wanted[g], self._round_to, multiples[g]) for g in fine}
+            self.cuts = {group: cut for group, cut in cuts.items() if cut is not None}
+            result = self._attempt(list(self.cuts)) if self.cuts else None
+            if isinstance(result, Trial):
+                return result
         self.cuts = fine
         return None
 
@@ -164,7 +167,7 @@ class CutSearch:
         """Cut what failed to multiples of the heads, all of it together."""
         coarse = {}
         for group in self.failed:
-            cut = cut_to(group, self.wanted[group], self._round_to, coarse=True)
+            cut = cut_to(group, self.wanted[group], self._round_to, group.heads)
             if group.heads > 1 and cut is not None:
                 coarse[group] = cut
         if coarse:
@@ -193,6 +196,24 @@ class CutSearch:
                 self.cuts[group] = sound
                 good.append(group)
                 del self.failed[group]
+
+
+def _multiples_by_width(groups: Iterable[Group], round_to: int) -> dict[Group, int]:
+    """Return for each group a multiple in step with those of the attentions that its width is a multiple of.
+
+    Keys and values made by one layer are twice as wide as what is attended to: they keep twice its multiple.
+    """
+    of_width: dict[int, int] = {}
+    for group in groups:
+        if group.heads > 1:
+            width = group.dense_channels
+            of_width[width] = lcm(of_width.get(width, round_to), group.heads)
+    found = {}
+    for group in groups:
+        width, parts = group.dense_channels, group.blocks // gcd(group.blocks, group.heads)
+        in_step = (width // other * multiple for other, multiple in of_width.items() if width % other == 0)
+        found[group] = lcm(parts * lcm(round_to, group.heads) if parts > 1 else 1, *in_step)
+    return found
 
 
 def _by_kind(groups: Sequence[Group]) -> list[list[Group]]:

@@ -126,8 +126,8 @@ def prune_but_keep_one_more(group: int, ratio: float, seen: list[int] | None = N
     network, dense = (build_model("resnet18", 10, (3, 32, 32)) for _ in range(2))
     cuts: list[Cut] = []
 
-    def cut_one_less(cut_group: Group, wanted: int, round_to: int, coarse: bool = False) -> Cut | None:
-        cut = cut_to(cut_group, wanted, round_to, coarse)
+    def cut_one_less(cut_group: Group, wanted: int, round_to: int, multiple: int = 1) -> Cut | None:
+        cut = cut_to(cut_group, wanted, round_to, multiple)
         assert cut is not None
         cuts.append(cut)
         if seen is not None:
