@@ -44,7 +44,7 @@ def _table(title: str, comparison: Mapping[str, Points], measure: Measure) -> Ta
     methods = dict.fromkeys(name for points in comparison.values() for name in points)
     first = next(iter(methods))
     against = list(dict.fromkeys(name for name in (first, *CONTROLS) if name in methods))
-    kind = "points" if measure.is_accuracy else "score"
+    kind, spread = ("points", "percent") if measure.is_accuracy else ("score", "score")
     columns = [
         Column("at", "at", "text", fixed=True, explanation="what is equal: a target, or the ratio"),
         Column("method", "method", "text", fixed=True),
@@ -52,7 +52,7 @@ def _table(title: str, comparison: Mapping[str, Points], measure: Measure) -> Ta
         Column("mac_reduction", "MAC reduction ×", "factor"),
         Column("speedup", "speed-up", "factor", explanation="over dense, of the first seed; see below"),
         Column("score", measure.heading, "percent" if measure.is_accuracy else "score"),
-        Column("deviation", "std dev", kind, explanation="standard deviation between seeds"),
+        Column("deviation", "std dev", spread, explanation="standard deviation between seeds"),
         *(_difference_column(name, kind) for name in against),
         _difference_column("scratch", kind, "its own networks, or such of the same shape, with new weights"),
         Column("beats", "beats controls", "text", explanation=_BEATS),
@@ -73,7 +73,8 @@ _BEATS = (
 
 
 def _difference_column(name: str, kind: str, whom: str = "") -> Column:
-    explanation = f"{whom or name}: mean of the differences on the same seeds [95 % interval over seeds]"
+    from_whom = f" from {whom}" if whom else ""
+    explanation = f"mean difference{from_whom} on the same seeds [95 % interval over seeds]"
     return Column(f"minus_{name}", f"− {name}", kind, explanation=explanation)
 
 

@@ -30,10 +30,11 @@ def number_text(value: Any, kind: str) -> tuple[str, str]:
     format_number = FORMATS[kind]
     if not isinstance(value, Estimate):
         return format_number(value), ""
+    between = " to " if kind == "points" else "–"  # signs beside a dash cannot be read
     interval = (
         ""
         if value.low is None or value.high is None
-        else f"{format_number(value.low)}–{format_number(value.high)}"
+        else f"{format_number(value.low)}{between}{format_number(value.high)}"
     )
     return format_number(value.value), interval
 

@@ -7,12 +7,13 @@ import torch
 
 from pruning_core.chain import training as chain_training
 from pruning_core.chain.cutting import cut_network
-from pruning_core.chain.networks import build_network, load_network
+from pruning_core.chain.networks import build_network, example_of, load_network
 from pruning_core.chain.specs import train_spec_of
 from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.spec import key_of
 from pruning_core.errors import OptionError, UnknownNameError
+from pruning_core.measure.fixed_images import check_answer
 from pruning_core.pruning import METHODS, find_method
 from pruning_core.suites.forecast import announce
 from pruning_core.suites.validate import validate_grid
@@ -116,7 +117,10 @@ def test_a_control_loads_and_answers_as_it_did(tmp_path, model):
     """Without what made it."""
     found = made(model, tmp_path, "magnitude,scratch:magnitude,thin,dense+", ratios="0.5")
     for checkpoint in found.values():
-        load_network(checkpoint)
+        loaded = load_network(checkpoint)
+        check_answer(loaded, example_of(checkpoint.spec), checkpoint.metrics.answers, "other answers")
+        stored = checkpoint.weights()
+        assert all(torch.equal(weight, stored[name]) for name, weight in loaded.named_parameters())
 
 
 def test_controls_are_forecast(tmp_path, model, capsys):

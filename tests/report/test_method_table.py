@@ -88,6 +88,15 @@ def test_a_method_beats_its_controls_by_more_than_the_spread(
     assert "best" not in " ".join(table.notes)
 
 
+def test_signs_can_be_read(tmp_path: Path) -> None:
+    """A difference has its sign, its bounds no dash between them; a deviation has no sign."""
+    content = method_content({"magnitude": [338, 339, 341], "random": [330, 331, 332]})
+    text = render(report_on(content, tmp_path), "markdown")
+    assert "-2.31 [-2.71 to -1.92]" in text
+    assert "+0.42" not in text
+    assert " 0.42 " in text
+
+
 def test_one_seed_shows_nothing(tmp_path: Path) -> None:
     """However far it is above its controls."""
     table = table_of(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pruning_core.config.cells import accuracy_cells
 from pruning_core.config.grid import make_grid, read_grid
 from pruning_core.errors import OptionError
 from pruning_core.suites.validate import validate_grid
@@ -23,7 +24,9 @@ SPARSE = {"method": "unstructured-l1,block-sparse,dense+", "backends": "eager,cs
 )
 def test_what_goes_together_passes(content) -> None:
     """Methods that mask go on backends that skip zeros, the dense control beside them."""
-    validate_grid(make_grid(content))
+    grid = make_grid(content)
+    assert validate_grid(grid) is None
+    assert len(list(accuracy_cells(grid))) > len(grid.backends)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +62,6 @@ GRIDS = sorted([*(ROOT / "bench" / "grids").glob("*.toml"), *(ROOT / "results").
 def test_each_grid_that_we_keep_passes(path, monkeypatch) -> None:
     """What our grids and those of our results name is there and goes together."""
     monkeypatch.syspath_prepend(ROOT / "results" / "sparse")
-    validate_grid(read_grid(path))
+    grid = read_grid(path)
+    assert validate_grid(grid) is None
+    assert grid.targets or any(grid.ratios)
