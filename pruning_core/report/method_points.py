@@ -80,10 +80,15 @@ def _trained_alike(points: Iterable[Point]) -> list[list[Point]]:
 
 
 def _points_alike(points: Sequence[Point]) -> Iterator[tuple[str, Points]]:
-    targets = dict.fromkeys(target for point in points for target in point.targets)
+    targets: dict[
+        str, set[tuple[str, float]]
+    ] = {}  # that a ratio was found for; one of time is said of one seed
+    for point in points:
+        for target in point.targets:
+            targets.setdefault(target, set()).add((point.method, point.ratio))
     if targets:
-        for target in targets:
-            there = [point for point in points if target in point.targets]
+        for target, found in targets.items():
+            there = [point for point in points if (point.method, point.ratio) in found]
             ratios = {(point.ratio, point.seed) for point in there if not is_control(point.method)}
             there += [p for p in points if p.method == DENSE_PLUS and (p.ratio, p.seed) in ratios]
             yield from _several(target, there)

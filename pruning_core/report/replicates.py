@@ -1,6 +1,5 @@
 """A run of several seeds → a run for each, so that what is made for one seed stays as it is."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from pruning_core.records.run import Run
@@ -15,15 +14,10 @@ def split_by_seed(run: Run) -> list[Run]:
     Returns:
         The run itself where it has one seed. What has no seed, such as training speed, is with the first.
     """
-    seeds = seeds_of([run])
+    seeds = list(dict.fromkeys(r["seed"] for r in run.records if "seed" in r))
     if len(seeds) < 2:
         return [run]
     return [
         replace(run, records=tuple(r for r in run.records if r.get("seed", seeds[0]) == seed))
         for seed in seeds
     ]
-
-
-def seeds_of(runs: Sequence[Run]) -> list[int]:
-    """Return the seeds of several runs, each once, in their order."""
-    return list(dict.fromkeys(r["seed"] for run in runs for r in run.records if "seed" in r))

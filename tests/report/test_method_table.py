@@ -88,6 +88,17 @@ def test_a_method_beats_its_controls_by_more_than_the_spread(
     assert "best" not in " ".join(table.notes)
 
 
+def test_a_target_that_one_seed_tells_is_that_of_all(tmp_path: Path) -> None:
+    """Times are measured of the first seed alone: the others were made for the same target."""
+    content = method_content({"magnitude": [338, 339, 341], "random": [330, 331, 332]}, target="4x")
+    for entry in content["benchmarks"]:
+        if entry["extra_info"]["seed"]:
+            for name in ("target", "target_met", "target_reached"):
+                entry["extra_info"].pop(name, None)
+    table = report_on(content, tmp_path).tables[-1]
+    assert {row["at"]: row["seeds"] for row in table.rows} == {"4x": 3}
+
+
 def test_signs_can_be_read(tmp_path: Path) -> None:
     """A difference has its sign, its bounds no dash between them; a deviation has no sign."""
     content = method_content({"magnitude": [338, 339, 341], "random": [330, 331, 332]})
