@@ -44,13 +44,9 @@ Points = dict[str, list[Point]]
 
 
 def networks_of(indexes: Sequence[RunIndex]) -> list[Network]:
-    """Return the networks that more than one method was tried on."""
-    methods: dict[Network, set[str]] = {}
-    for index in indexes:
-        for subject in index.subjects():
-            if subject.method != DENSE:
-                methods.setdefault(subject.network, set()).add(subject.method)
-    return [network for network, names in methods.items() if len(names) > 1]
+    """Return the networks that were pruned, each once."""
+    subjects = (subject for index in indexes for subject in index.subjects())
+    return list(dict.fromkeys(subject.network for subject in subjects if subject.method != DENSE))
 
 
 def comparisons_of(indexes: Sequence[RunIndex], network: Network) -> Iterator[dict[str, Points]]:
@@ -137,7 +133,7 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
             timed = index.latency(subject, ratio, backend, device, batch_sizes[0]) if batch_sizes else None
             at_ratio = (r for r in index.records_of(subject, device) if r.get("ratio") == ratio)
             yield Point(
-                subject.method,
+                _named(subject.method, str(record.get("scope", "local"))),
                 ratio,
                 record["seed"],
                 score.value,
@@ -152,6 +148,11 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
                 cost.get("epochs"),
             )
             break
+
+
+def _named(method: str, scope: str) -> str:
+    """Name a method with its scope, where that is not local: one method in two scopes is two."""
+    return method if scope == "local" or is_control(method) else f"{method}, {scope}"
 
 
 def _targets_of(record: Record) -> list[str]:

@@ -96,7 +96,9 @@ def _row(name: str, points: Points, against: Sequence[str], measure: Measure) ->
     scratch = _scratch_of(name, points)
     if scratch is not None:
         row["minus_scratch"] = _shown(_difference(own, points[scratch]))
-    row["beats"] = "" if is_control(name) or name == RANDOM else _verdict(name, points, measure)
+    row["beats"] = (
+        "" if is_control(name) or name.partition(",")[0] == RANDOM else _verdict(name, points, measure)
+    )
     return row
 
 

@@ -99,6 +99,18 @@ def test_a_target_that_one_seed_tells_is_that_of_all(tmp_path: Path) -> None:
     assert {row["at"]: row["seeds"] for row in table.rows} == {"4x": 3}
 
 
+def test_one_method_in_two_scopes_is_two(tmp_path: Path) -> None:
+    """Files of a local and a global run from the same dense models: each stands under its name."""
+    local, over_all = (method_content({"magnitude": right}) for right in ([338, 339], [341, 343]))
+    for entry in over_all["benchmarks"]:
+        if entry["extra_info"]["method"] != "dense":
+            entry["extra_info"]["scope"] = "global"
+    runs = [factory.as_run(content, tmp_path, f"{i}.json") for i, content in enumerate((local, over_all))]
+    (table,) = [t for t in build_report(runs).tables if t.title.startswith(PREFIX)]
+    assert [row["method"] for row in table.rows] == ["magnitude", "magnitude, global"]
+    assert row_of(table, "magnitude, global")["score"] == pytest.approx(342 / IMAGES)
+
+
 def test_signs_can_be_read(tmp_path: Path) -> None:
     """A difference has its sign, its bounds no dash between them; a deviation has no sign."""
     content = method_content({"magnitude": [338, 339, 341], "random": [330, 331, 332]})
