@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from pruning_core.errors import ModelError, first_line
 
+LARGE_BYTES = 100_000_000
+"""Of weights. Looking for what is unreachable takes a tenth of a second, little beside work on as many."""
+
 Memo = dict[int, Any]
 """Of `copy.deepcopy`: id of an object → its copy."""
 
@@ -45,6 +48,15 @@ def copy_network(network: nn.Module) -> nn.Module:
             "do not keep this on a layer, or make it when forward() runs"
         ) from error
     return copied
+
+
+def free_unreachable(network: nn.Module) -> None:
+    """Free what only refers to itself, if the network is large: traced and counted copies of it do.
+
+    Python does so now and then by itself, but several copies of a large network may not fit into memory.
+    """
+    if sum(parameter.numel() * parameter.element_size() for parameter in network.parameters()) > LARGE_BYTES:
+        gc.collect()
 
 
 def _reachable(root: Any, enter: Callable[[FunctionType], bool]) -> Iterator[Any]:

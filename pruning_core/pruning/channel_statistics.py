@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 SCALE = "scale of attention"
 """What is changed by fewer channels in a head: scores are divided by the root of its width."""
 
+DROPOUT, STANDARDIZED = "dropout", "standardized weights"
+
 
 class WithoutStatistics(TorchFunctionMode):
     """Runs functions of tensors; those whose result depends on how many channels there are, without that."""
@@ -29,11 +31,20 @@ class WithoutStatistics(TorchFunctionMode):
         """Run a function, or what stands for it."""
         kwargs = dict(kwargs or {})
         found = _STATISTICS.get(getattr(func, "__name__", ""))
-        if found is None:
+        if found is None or _is_none(found[0], args, kwargs):
             return func(*args, **kwargs)
         name, replace = found
         self.used.add(name)
         return replace(func, args, kwargs) if name in self._without else func(*args, **kwargs)
+
+
+def _is_none(name: str, args: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Tell a call that computes nothing over channels: dropout in evaluation, norms of a batch of images."""
+    if name == DROPOUT:
+        return not dict(enumerate(args)).get(2, kwargs.get("training", True))
+    if name == STANDARDIZED:
+        return not (args[0].dim() == 3 and args[0].shape[0] == 1 and args[1:2] in ((), (None,)))
+    return False
 
 
 def _affine_only(position: int, channels_last: bool) -> Callable[..., Tensor]:
@@ -80,15 +91,6 @@ def _ones_and_zeros(func: Callable[..., Any], args: Any, kwargs: dict[str, Any])
     return torch.ones_like(deviation), torch.zeros_like(mean)
 
 
-def _batch_norm(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
-    """Run a batch norm, unless it standardizes a weight: that is no batch of images."""
-    result: Tensor = func(*args, **kwargs)
-    of_weights = args[0].dim() == 3 and args[0].shape[0] == 1 and args[1:2] in ((), (None,))
-    if of_weights:
-        result = args[0]
-    return result
-
-
 def _itself(func: Callable[..., Tensor], args: Any, kwargs: dict[str, Any]) -> Tensor:
     result: Tensor = args[0]
     return result
@@ -116,7 +118,7 @@ _STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "group_norm": ("group norm", _affine_only(2, channels_last=False)),
     "rms_norm": ("RMS norm", _affine_only(2, channels_last=True)),
     "local_response_norm": ("local response norm", _itself),
-    "batch_norm": ("standardized weights", _batch_norm),
+    "batch_norm": (STANDARDIZED, _itself),
     "mean": ("mean", _sum),
     "std": ("standard deviation", _ones),
     "var": ("variance", _ones),
@@ -128,12 +130,12 @@ _STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "softmax": ("softmax", _sigmoid),
     "log_softmax": ("softmax", _sigmoid),
     "normalize": ("norm over channels", _itself),
-    "dropout": ("dropout", _itself),
-    "alpha_dropout": ("dropout", _itself),
-    "feature_alpha_dropout": ("dropout", _itself),
-    "dropout1d": ("dropout", _itself),
-    "dropout2d": ("dropout", _itself),
-    "dropout3d": ("dropout", _itself),
+    "dropout": (DROPOUT, _itself),
+    "alpha_dropout": (DROPOUT, _itself),
+    "feature_alpha_dropout": (DROPOUT, _itself),
+    "dropout1d": (DROPOUT, _itself),
+    "dropout2d": (DROPOUT, _itself),
+    "dropout3d": (DROPOUT, _itself),
     "scaled_dot_product_attention": (SCALE, _fixed_scale),
     "multi_head_attention_forward": (SCALE, _fixed_scale_of_heads),
 }

@@ -21,6 +21,10 @@ NUMBERS = ("dim", "width", "channels", "features", "planes")
 """What a module calls a width that it keeps as a number."""
 
 
+EXACT_IN_FLOAT32 = 2**24
+"""Up to this float32 knows each integer."""
+
+
 class EmptiedError(ValueError):
     """A layer would lose every channel."""
 
@@ -56,10 +60,11 @@ def cut_channels(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Ke
     owners: dict[int, list[str]] = {}
     for name, tensor in before.items():
         owners.setdefault(id(tensor), []).append(name)
-    contents = {name: tensor.detach().clone() for name, tensor in before.items()}
+    contents = {name: tensor.detach() for name, tensor in before.items()}  # keep what they have now
     for tensor in before.values():
         if tensor.dim():
-            tensor.data = torch.arange(tensor.numel(), dtype=torch.float64).reshape(tensor.shape)
+            numbers = torch.float32 if tensor.numel() <= EXACT_IN_FLOAT32 else torch.float64
+            tensor.data = torch.arange(tensor.numel(), dtype=numbers).reshape(tensor.shape)
     roots = [(modules[name], cut) for cut in cuts for name in cut.roots]
     left = [width_of(root) - len(cut.channels) for root, cut in roots]
     groups = [group_of(graph, root, list(cut.channels), cut.ignored) for root, cut in roots]

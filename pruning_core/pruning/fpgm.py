@@ -1,7 +1,8 @@
 """Rank channels by how far their weights are from those of all others: the most replaceable are cut.
 
 torch-pruning takes distances between absolute weights, by which a filter and its negative are the same
-(`results/notes/torch-pruning.md`). Weights that are moved to be positive have the same distances as before.
+(`results/notes/torch-pruning-scores.md`). Weights that are moved to be positive have the same distances as
+before.
 
 Source: He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration",
 CVPR 2019, with distances averaged over all layers of a dependency group.

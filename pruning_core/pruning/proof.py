@@ -4,7 +4,7 @@
     2  else silence what writes and reads them: in attention scores nothing with weights reads them
     3  else leave out statistics over channels (a norm, a softmax), in both; if they then agree, those change
 
-What reads is known of convolutions, linear layers, attention and recurrent layers; all else passes them on.
+What reads is known of some kinds of layers (`silence.py`); all else passes channels on.
 The weights are changed for it, alike in both, so that whatever is cut wrongly shows (`calibration.py`).
 """
 
@@ -20,7 +20,7 @@ from pruning_core.models.inputs import Inputs, map_tensors, random_like, run, te
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
-from pruning_core.pruning.tensors import all_tensors
+from pruning_core.pruning.silence import Left, first_tensors, silence
 from pruning_core.pruning.varied_weights import varied
 
 TOLERANCE = 1e-3
@@ -31,6 +31,9 @@ MIN_SPREAD = 1e-6
 
 BEYOND_ROUNDING = 30.0
 """A difference this many times as large as what float32 does to the network's own answers is no rounding."""
+
+MAY_BE_ROUNDING = 0.5
+"""A smaller difference is first looked at in this light; a larger one where nothing else explains it."""
 
 IMAGES = 4
 INFINITE = float("inf")
@@ -71,93 +74,86 @@ def prove_cut(
         example: What the network takes, of one example or several.
         factors: Tensor name → (rows,) what its rows were multiplied by after the cut.
     """
-    left = _Left(kept, factors or {})
-    before, after = _told_apart(before, after, left)
+    left = Left(kept, factors or {})
     comparison = _Comparison(before, after, left, example)
     proof = comparison.prove()
-    if proof.exact or proof.difference == INFINITE or comparison.is_beyond_rounding(proof.difference):
+    if not comparison.undecided:
         return proof
+    del comparison  # a large network may not fit into memory as often
     try:  # rounding in float32 can add up to anything in a deep network
-        return _Comparison(before.double(), after.double(), left, _in_double(example)).prove()
+        return _Comparison(before, after, left, _in_double(example), double=True).prove()
     except RuntimeError:  # it computes some of it in float32
         return proof
 
 
-@dataclass(frozen=True)
-class _Left:
-    """What is left of the tensors of a network."""
-
-    kept: Kept
-    factors: Mapping[str, Tensor]
-
-    def carry_over(self, reference: nn.Module, after: nn.Module) -> None:
-        """Give what is left of a network the weights that the whole one has now."""
-        targets = _tensors_of(after)
-        with torch.no_grad():
-            for name, tensor in _tensors_of(reference).items():
-                content = tensor
-                for dimension, indices in enumerate(self.kept.get(name, ())):
-                    content = content.index_select(dimension, indices)
-                if name in self.factors:
-                    content = content * self.factors[name].reshape(-1, *(1,) * (content.dim() - 1))
-                targets[name].copy_(content)
-
-
 class _Comparison:
-    """Compares a network with what is left of it."""
+    """Compares a network with what is left of it, on copies: of the network before there is one at a time."""
 
-    def __init__(self, before: nn.Module, after: nn.Module, left: "_Left", example: Inputs) -> None:
-        self._before, self._after, self._left = before, after, left
-        self._reference = before  # as it was last compared
+    def __init__(
+        self, before: nn.Module, after: nn.Module, left: Left, example: Inputs, double: bool = False
+    ) -> None:
+        self._before, self._left, self._double = before, left, double
+        self._after = self._set_up(copy_network(after))
+        self._reference: nn.Module | None = None  # as it was last compared
+        self.undecided = False  # whether a proof failed by no more than what rounding makes
         # Each image is lighter or darker as a whole too: averages over an image are to differ.
         generator = torch.Generator().manual_seed(SEED)
         self._inputs = random_like(example, IMAGES, generator, light=True)
 
     def prove(self) -> Proof:
-        """Compare in the three ways, until one finds no difference."""
+        """Compare in the three ways, until one finds no difference, or one that rounding may have made."""
         difference, used = INFINITE, frozenset[str]()
         for writers in (False, True):
             found, used = self._difference(writers, frozenset())
             difference = min(difference, found)
             if difference <= TOLERANCE:
                 return Proof(True, (), difference)
+            if found < MAY_BE_ROUNDING and self._may_be_rounding(found):
+                self.undecided = True
+                return Proof(False, (), found)
         if self._left.factors:  # the queries were scaled so that this does not change
             used -= {SCALE}
-        if not used:
-            return Proof(False, (), difference)
-        for writers in (False, True):
+        for writers in (False, True) if used else ():
             least, _ = self._difference(writers, used)
             difference = min(difference, least)
             if least <= TOLERANCE:
-                needed = [s for s in sorted(used) if self._difference(writers, used - {s})[0] > TOLERANCE]
-                return Proof(True, tuple(needed or sorted(used)), least)
+                if len(used) > 1:  # with one alone the answers differed
+                    used = frozenset(s for s in used if self._differs(writers, used - {s})) or used
+                return Proof(True, tuple(sorted(used)), least)
+        self.undecided = self._may_be_rounding(difference)
         return Proof(False, (), difference)
 
-    def is_beyond_rounding(self, difference: float) -> bool:
-        """Tell whether a difference is far larger than what rounding to float32 makes of the answers.
+    def _may_be_rounding(self, difference: float) -> bool:
+        """Tell whether a difference is not far larger than what rounding to float32 makes of the answers.
 
-        That is measured on the network as it was last compared; where it cannot be, no difference is.
+        That is measured on the network as it was last compared; where it cannot be, none is.
         """
-        answers = []
+        answers, reference = [], self._reference
+        if self._double or difference == INFINITE or reference is None:
+            return False
         try:
             for network, inputs in (
-                (self._reference, self._inputs),
-                (copy_network(self._reference).double(), _in_double(self._inputs)),
+                (reference, self._inputs),
+                (copy_network(reference).double(), _in_double(self._inputs)),
             ):
                 torch.manual_seed(SEED)
                 with torch.no_grad():
                     answers.append([tensor.double() for tensor in tensors_of(run(network, inputs))])
         except RuntimeError:  # it computes some of it in float32
             return False
-        return difference > BEYOND_ROUNDING * _max_difference(*answers)
+        return difference <= BEYOND_ROUNDING * _max_difference(*answers)
+
+    def _differs(self, writers: bool, without: frozenset[str]) -> bool:
+        return self._difference(writers, without)[0] > TOLERANCE
 
     def _difference(self, writers: bool, without: frozenset[str]) -> tuple[float, frozenset[str]]:
         """Return how far the answers differ, relative to their spread; and what statistics they use."""
-        reference = _silence(copy_network(self._before), self._left.kept, writers)
-        self._reference, mode = reference, WithoutStatistics(without)
+        self._reference = None  # room for the next one
+        reference = self._reference = silence(self._told_apart(), self._left.kept, writers)
+        mode = WithoutStatistics(without)
         with mode:
             calibrate(reference, self._inputs)
-        self._left.carry_over(_silence(reference, self._left.kept, writers), self._after)
+        self._left.carry_over(silence(reference, self._left.kept, writers), self._after)
         answers = []
         for network in (reference, self._after):
             torch.manual_seed(SEED)
@@ -165,53 +161,23 @@ class _Comparison:
                 answers.append(tensors_of(run(network, self._inputs)))
         return _max_difference(*answers), frozenset(mode.used)
 
+    def _told_apart(self) -> nn.Module:
+        """Return a copy of the network before whose channels all differ, and whose branches all matter.
 
-def _told_apart(before: nn.Module, after: nn.Module, left: _Left) -> tuple[nn.Module, nn.Module]:
-    """Return copies whose channels differ from one another, and whose branches all matter.
+        In a network that is not trained, norms are all ones, and branches are scaled by nearly nothing:
+        channels could change places, or a branch be cut wrongly, and nothing would show.
+        """
+        network = copy_network(self._before)
+        generator = torch.Generator().manual_seed(SEED)
+        with torch.no_grad():
+            for name, tensor in first_tensors(network).items():
+                if tensor.is_floating_point() and tensor.dim():
+                    tensor.copy_(varied(name.rpartition(".")[2], tensor, generator))
+        return self._set_up(network)
 
-    In a network that is not trained, norms are all ones, and branches are scaled by nearly nothing: channels
-    could change places, or a branch be cut wrongly, and nothing would show.
-    """
-    before, after = (copy_network(network).eval().requires_grad_(False) for network in (before, after))
-    generator = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for name, tensor in _tensors_of(before).items():
-            if tensor.is_floating_point() and tensor.dim():
-                tensor.copy_(varied(name.rpartition(".")[2], tensor, generator))
-    left.carry_over(before, after)
-    return before, after
-
-
-def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
-    """Return each tensor under its first name alone: one that is shared is filled once."""
-    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
-
-
-def _silence(network: nn.Module, kept: Kept, writers: bool) -> nn.Module:
-    """Set to zero what reads the channels that are gone; with `writers` all that is gone."""
-    modules = dict(network.named_modules(remove_duplicate=False))
-    tensors = all_tensors(network)
-    with torch.no_grad():
-        for name, indices in kept.items():
-            owner, _, local = name.rpartition(".")
-            tensor = tensors[name]
-            for dimension in range(tensor.dim()) if writers else _reading_dimensions(modules[owner], local):
-                gone = torch.ones(tensor.shape[dimension], dtype=torch.bool)
-                gone[indices[dimension]] = False
-                neutral = 1.0 if local == "running_var" else 0.0
-                tensor.index_fill_(dimension, gone.nonzero().flatten(), neutral)
-    return network
-
-
-def _reading_dimensions(module: nn.Module, name: str) -> tuple[int, ...]:
-    """Return the dimensions of a tensor along which it takes channels in."""
-    if isinstance(module, nn.modules.conv._ConvNd) and name == "weight":
-        return (0,) if module.transposed else (1,)
-    if isinstance(module, nn.Linear | nn.MultiheadAttention) and name.endswith("weight"):
-        return (1,)
-    if isinstance(module, nn.RNNBase) and name.startswith("weight_ih"):
-        return (1,)
-    return ()
+    def _set_up(self, network: nn.Module) -> nn.Module:
+        network = network.eval().requires_grad_(False)
+        return network.double() if self._double else network
 
 
 def _max_difference(before: list[Tensor], after: list[Tensor]) -> float:

@@ -153,6 +153,7 @@ def rank_groups(
     importance = importance_of(work)
     try:
         groups, whole = find_groups(work, dense, example, protected, importance)
+        work.zero_grad()  # as large as the network
         return work, *link_shared(work, groups, whole)
     except Exception as error:
         raise PruningError(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pruning_core.errors import first_line
-from pruning_core.models.copying import copy_network
+from pruning_core.models.copying import copy_network, free_unreachable
 from pruning_core.models.inputs import Inputs, repeat_rows, run
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.cutting import Cut, EmptiedError, cut_channels, follow_numbers
@@ -46,6 +46,7 @@ def try_cuts(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Trial 
         example: What the network takes, of one example.
         cuts: What goes.
     """
+    free_unreachable(network)
     trial = copy_network(network)
     try:
         with time_limit(MAX_CUT_S):
@@ -56,6 +57,7 @@ def try_cuts(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Trial 
         return Failure(first_line(error), emptied=True)
     except Exception as error:
         return Failure(f"it cannot be cut: {type(error).__name__}: {first_line(error)}")
+    free_unreachable(trial)
     trial.eval()
     failure = _run(trial, example)
     if failure:

@@ -148,7 +148,7 @@ def test_float64_decides_where_float32_cannot(build, whole, again, monkeypatch):
     found, prove = set(), _Comparison.prove
 
     def proving(comparison):
-        found.add(next(comparison._before.parameters()).dtype)
+        found.add(next(comparison._after.parameters()).dtype)
         return prove(comparison)
 
     monkeypatch.setattr(_Comparison, "prove", proving)

@@ -106,6 +106,16 @@ class TestScores:
         pruner.regularize(network)
         assert network[0].weight.grad.isnan().any()
 
+    def test_the_growing_pruner_does_not_push_batch_norms(self):
+        """It adds to `grad[indices]`, which is a copy."""
+        network = nn.Sequential(conv(3, 4), nn.BatchNorm2d(4), conv(4, 2))
+        pruner = tp.pruner.GrowingRegPruner(network, EXAMPLE, MAGNITUDE, reg=1.0, ignored_layers=[network[2]])
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        pruner.regularize(network)
+        assert network[0].weight.grad.any()
+        assert not network[1].weight.grad.any()
+
 
 class OddConv(nn.Conv2d):
     """A convolution by another name."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.errors import ModelError, first_line
-from pruning_core.models.copying import copy_network
+from pruning_core.models.copying import copy_network, free_unreachable
 from pruning_core.models.inputs import Inputs, count_rows, explain, run, to_device
 from pruning_core.pruning.cost.products import count_products
 from pruning_core.pruning.cost.small_operations import count_small_operations
@@ -47,7 +47,9 @@ def count_cost(model: nn.Module, example: Inputs) -> Cost:
     example = to_device(example, device)
     with torch.random.fork_rng(devices=[]):  # dropout that never ends must not change what comes after
         macs, products = _count_macs(copy_network(model).eval(), example)
+        free_unreachable(model)
         by_torch_pruning = _torch_pruning_macs(copy_network(model).eval(), example)
+        free_unreachable(model)
     params = sum(parameter.numel() for parameter in model.parameters())
     return Cost(macs, params, products, by_torch_pruning)
 
