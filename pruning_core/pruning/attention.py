@@ -41,6 +41,18 @@ def heads_of_layers(network: nn.Module) -> dict[str, int]:
     }
 
 
+def layers_per_head(network: nn.Module) -> frozenset[str]:
+    """Return the linear layers of attentions that give a number for each head: a bias of scores, a gate."""
+    found = set()
+    for name, module in network.named_modules():
+        heads, named = heads_of(module), set(_projections(module))
+        for child_name, child in module.named_modules(prefix=name) if heads > 1 else ():
+            local = child_name.removeprefix(name).removeprefix(".")
+            if isinstance(child, nn.Linear) and child.out_features == heads and local not in named:
+                found.add(child_name)
+    return frozenset(found)
+
+
 def follow_widths(network: nn.Module, contents: Mapping[str, Tensor]) -> None:
     """Let the widths that an attention keeps as numbers follow those of its queries, keys and values.
 

@@ -15,6 +15,9 @@ LOGITS = "it makes the logits"
 AUXILIARY = "it makes logits in training"
 """Why the last layer of an auxiliary head is."""
 
+PER_HEAD = "it gives one number for each head, and heads stay"
+"""Why a layer of an attention is."""
+
 
 Losses = Callable[[nn.Module, bool], Iterator[Tensor]]
 """Network → the loss of each of some training examples, one by one, from which gradients flow. The flag asks

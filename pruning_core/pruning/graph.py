@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pruning_core.models.inputs import Inputs, Outputs, run, tensors_of
 from pruning_core.models.inspect import take_training_paths
+from pruning_core.pruning.attention import layers_per_head
 from pruning_core.pruning.index_mappings import update_index_mappings
 from pruning_core.pruning.module_calls import module_calls
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -71,10 +72,12 @@ def _layers_in(graph: "tp.DependencyGraph") -> set[nn.Module]:
 def _trace(
     network: nn.Module, example: Inputs, run_it: Callable[[nn.Module, Inputs], Outputs]
 ) -> "tp.DependencyGraph":
+    graph = tp.DependencyGraph()
+    graph.per_head = {network.get_submodule(name) for name in layers_per_head(network)}
     mappings = patch.object(tp.dependency.index_mapping, "update_index_mapping", update_index_mappings)
     with warnings.catch_warnings(), module_calls(network), mappings:
         warnings.simplefilter("ignore")  # torch-pruning names parameters that no layer of its list owns
-        graph = tp.DependencyGraph().build_dependency(
+        graph.build_dependency(
             network,
             example_inputs=example,
             # Of one tensor torch-pruning runs the network by itself, without the batch if it can.
@@ -145,7 +148,8 @@ def _walk(
     """Fill a group that holds its root, and return for each dependency which indices it has.
 
     torch-pruning's own walk does not end where it meets the same indices in another order, or ever higher
-    ones. Here an index that a layer has already is not followed again, nor one that it cannot have.
+    ones. Here an index that a layer has already is not followed again, nor one that it cannot have. What has
+    a number for each head of an attention has none of its channels.
 
     Raises:
         EndlessError: If there are more indices than any layer can have.
@@ -157,7 +161,8 @@ def _walk(
     while steps:
         dependency, indices = steps.pop()
         for then in dependency.target.dependencies:
-            if not then.is_triggered_by(dependency.handler):
+            out = graph.is_out_channel_pruning_fn(then.handler)
+            if not then.is_triggered_by(dependency.handler) or (out and then.target.module in graph.per_head):
                 continue
             mapped = indices
             for mapping in then.index_mapping:
@@ -169,7 +174,7 @@ def _walk(
             if not known:
                 group.add_dep(then, [])
             known |= new
-            width = _width(graph, then.target, graph.is_out_channel_pruning_fn(then.handler))
+            width = _width(graph, then.target, out)
             if width is None or max(new) < width:
                 steps.append((then, list(new.values())))
             total += len(new)

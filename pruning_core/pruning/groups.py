@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from pruning_core.errors import first_line
 from pruning_core.models.inputs import Inputs
-from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
-from pruning_core.pruning.base import AUXILIARY, LOGITS, KeptWhole
+from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers, layers_per_head
+from pruning_core.pruning.base import AUXILIARY, LOGITS, PER_HEAD, KeptWhole
 from pruning_core.pruning.graph import (
     ROOT_TYPES,
     EndlessError,
@@ -79,6 +79,7 @@ def find_groups(
         importance: What ranks the channels.
     """
     finder = _Finder(network, dense, example, importance)
+    protected = {**finder.per_head, **protected}
     groups: list[Group] = []
     whole: list[KeptWhole] = []
     for name, layer in finder.roots():
@@ -100,20 +101,18 @@ def find_groups(
             whole.append(KeptWhole(name, (name,), f"{lost} ({type(error).__name__}: {first_line(error)})"))
             continue
         kept = [layer for layer in sorted(group.outputs) if layer in protected]
-        if layer in finder.in_training and not group.inputs:
-            whole.append(KeptWhole(name, group.layers, AUXILIARY))
-            continue
         wider = [n for n in sorted(group.outputs) if finder.width(n) > group.channels == 1]
-        if kept:
+        if layer in finder.in_training and not group.inputs:
+            reason = AUXILIARY
+        elif kept:
             reason = protected[name] if name in kept else f"{kept[0]} is in it: {protected[kept[0]]}"
-            whole.append(KeptWhole(name, group.layers, reason))
         elif wider:
-            reason = (
-                f"the one channel of {name} is multiplied with the {finder.width(wider[0])} of {wider[0]}"
-            )
-            whole.append(KeptWhole(name, group.layers, reason))
+            number = finder.width(wider[0])
+            reason = f"the one channel of {name} is multiplied with the {number} of {wider[0]}"
         else:
             groups.append(group)
+            continue
+        whole.append(KeptWhole(name, group.layers, reason))
     known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
     return groups, [*whole, *unreached_layers(network, known)]
 
@@ -128,6 +127,7 @@ class _Finder:
         self._dense = dict(dense.named_modules(remove_duplicate=False))
         self._heads = blocks_of_heads(dense)
         self._attended = heads_of_layers(dense)
+        self.per_head = dict.fromkeys(layers_per_head(dense), PER_HEAD)
         self._importance = importance
         self._seen: set[nn.Module] = set()
 

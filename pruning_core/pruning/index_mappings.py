@@ -1,8 +1,9 @@
 """How channels are numbered behind an operation that moves them: what torch-pruning knows of it, completed.
 
-torch-pruning finds a mapping of indices for concatenations, splits, reshapes and slices. Two kinds it gets
-wrong, and Swin is made of both: a slice of rows is taken for one of channels where channels come last, and
-`qkv[0]` passes all channels on as if it were no split.
+torch-pruning finds a mapping of indices for concatenations, splits, reshapes and slices. Some it gets wrong,
+and transformers are made of them: a slice of rows is taken for one of channels where channels come last,
+`qkv[0]` passes all channels on as if it were no split, and behind a parameter of three dimensions, such as
+positions, nothing is joined or split. Splits come here as slices (`module_calls.py`).
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Any
 from pruning_core.torchvision_compat import torch_pruning as tp
 
 _MAPPINGS = tp.dependency.index_mapping
+_TWO_TO_64 = 2**64
 _PARTS_DIMENSIONS = 5
 """Queries, keys and values as (3, images, heads, tokens, width)."""
 
@@ -30,11 +32,31 @@ def update_index_mappings(graph: "tp.DependencyGraph") -> None:
 def _update_slice(graph: "tp.DependencyGraph", node: Any) -> None:
     """Map a slice of channels; a slice of rows or columns moves none."""
     sizes: tuple[int, ...] = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
-    dimension: int = getattr(node.grad_fn, "_saved_dim", len(sizes))
+    dimension = _signed(node.grad_fn._saved_dim) % max(len(sizes), 1)
     channels = _channels_before(graph, node)
-    if dimension < len(sizes) and sizes[dimension] != channels and channels in sizes:
-        return
-    _MAPPINGS.update_slice_index_mapping(graph, node)
+    where = [at for at, size in enumerate(sizes) if size == channels and at > 0]
+    if len(where) > 1:  # a square: torch-pruning's guess
+        _MAPPINGS.update_slice_index_mapping(graph, node)
+    elif not where or dimension == where[0]:
+        start, end, _ = slice(_signed(node.module.start), _signed(node.module.end)).indices(sizes[dimension])
+        kind, step = _MAPPINGS._SliceIndexMapping, node.module.step
+        for before in node.inputs:
+            _set_mapping(before, node, kind(dimension, start, step, end, reverse=False))
+            _set_mapping(node, before, kind(dimension, start, step, end, reverse=True))
+
+
+def _signed(number: int) -> int:
+    """Return a number that autograd keeps without its sign."""
+    return number if number < _TWO_TO_64 // 2 else number - _TWO_TO_64
+
+
+def _update_concat(graph: "tp.DependencyGraph", node: Any) -> None:
+    """Map what is joined along the channels, wherever it comes from."""
+    _MAPPINGS.update_concat_index_mapping(graph, node)
+    sizes = node.module.concat_sizes
+    if not node.enable_index_mapping and sizes and None not in sizes:
+        node.enable_index_mapping = sum(sizes) == _channels_behind(graph, node)
+        _MAPPINGS.update_concat_index_mapping(graph, node)
 
 
 def _update_select(graph: "tp.DependencyGraph", node: Any) -> None:
@@ -101,15 +123,19 @@ def _set_mapping(holder: Any, target: Any, mapping: Any) -> None:
 
 
 def _channels_before(graph: "tp.DependencyGraph", node: Any) -> int | None:
-    """Return how many channels the nearest layer before an operation gives; None behind what changes that."""
-    nodes, seen = deque(node.inputs), set()
+    """Return the channels that the nearest layer before an operation gives, or a parameter; None: unknown."""
+    nodes, seen, of_parameter = deque(node.inputs), set(), None
     while nodes:
         before = nodes.popleft()
         if before in seen:
             continue
         seen.add(before)
+        if before.module in graph.per_head:
+            continue
         channels: int | None = graph.get_out_channels(before)
-        if channels is not None:
+        if before.type == tp.ops.OPTYPE.PARAMETER:  # of positions, or with one number for each head
+            of_parameter = of_parameter or channels
+        elif channels is not None:
             return channels
         sizes = getattr(before.module, "concat_sizes", None)
         if sizes and None not in sizes:
@@ -120,7 +146,7 @@ def _channels_before(graph: "tp.DependencyGraph", node: Any) -> int | None:
                 return found
         else:
             nodes.extend(before.inputs)
-    return None
+    return of_parameter
 
 
 def _channels_behind(graph: "tp.DependencyGraph", node: Any) -> int | None:
@@ -134,7 +160,7 @@ def _channels_behind(graph: "tp.DependencyGraph", node: Any) -> int | None:
 
 _REARRANGING = (tp.ops.OPTYPE.CONCAT, tp.ops.OPTYPE.SPLIT, tp.ops.OPTYPE.UNBIND)
 _UPDATES: dict[int, Callable[["tp.DependencyGraph", Any], None]] = {
-    tp.ops.OPTYPE.CONCAT: _MAPPINGS.update_concat_index_mapping,
+    tp.ops.OPTYPE.CONCAT: _update_concat,
     tp.ops.OPTYPE.SPLIT: _MAPPINGS.update_split_index_mapping,
     tp.ops.OPTYPE.RESHAPE: _update_reshape,
     tp.ops.OPTYPE.UNBIND: _MAPPINGS.update_unbind_index_mapping,
