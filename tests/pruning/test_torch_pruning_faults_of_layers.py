@@ -192,6 +192,37 @@ class TestTracing:
             group_of(network, network.a, [0], TOKENS).prune()
             assert (network.b.in_features == 30) == works
 
+    def test_nothing_is_joined_behind_a_parameter_of_three_dimensions(self):
+        """Positions, or a scale for each head: a class token may be joined there, so no join is followed."""
+        for dimensions, works in (((1, 5, 8), False), ((5, 8), True)):
+            network = ForwardNetwork(
+                lambda m, x: m.b(torch.cat([m.a(x + m.positions), m.a(x)], -1)),
+                a=nn.Linear(8, 16),
+                b=nn.Linear(32, 4),
+            )
+            network.positions = nn.Parameter(torch.zeros(dimensions))
+            group_of(network, network.a, [0], TOKENS).prune()
+            assert (network.b.in_features == 30) == works
+
+    def test_a_linear_layer_on_tokens_is_lost_when_its_answer_is_written_into(self):
+        """The answer is a view, and autograd gives a view that is written into another node."""
+        for inplace in (False, True):
+            network = ForwardNetwork(
+                lambda m, x, i=inplace: m.b(F.relu(m.a(m.n(x)), inplace=i)),
+                n=nn.LayerNorm(8),
+                a=nn.Linear(8, 16),
+                b=nn.Linear(16, 4),
+            )
+            prune(network, torch.zeros(1, 4, 5, 8), ignored_layers=[network.b])
+            assert (network.a.out_features == 8) == (not inplace)
+
+    def test_a_gate_is_not_halved(self):
+        """`F.glu` multiplies one half with the other; the first indices of both are taken for one."""
+        network = ForwardNetwork(lambda m, x: m.b(F.glu(m.a(x), 1)), a=conv(3, 16), b=conv(8, 4))
+        group_of(network, network.a, [0]).prune()
+        with pytest.raises(RuntimeError, match="must be even"):
+            network(EXAMPLE)
+
     def test_a_product_of_a_branch_with_itself_has_no_end(self, monkeypatch):
         """In a Gram matrix the same indices come back in another order and are followed again, and again."""
 
