@@ -53,6 +53,20 @@ def layers_per_head(network: nn.Module) -> frozenset[str]:
     return frozenset(found)
 
 
+def parameters_per_head(network: nn.Module) -> set[nn.Parameter]:
+    """Return the parameters of attentions that hold a number for each head: a table of biases, a scale."""
+    found = set()
+    for attention in network.modules():
+        heads = heads_of(attention)
+        for module in attention.modules() if heads > 1 else ():
+            kept = {-1} if module is attention else {0, -1}  # dimensions of heads
+            for parameter in module.parameters(recurse=False):
+                of_heads = parameter.numel() == heads or heads in (parameter.shape[at] for at in kept)
+                if of_heads and parameter.dim() > 1 and not type(module).__module__.startswith("torch.nn."):
+                    found.add(parameter)
+    return found
+
+
 def follow_widths(network: nn.Module, contents: Mapping[str, Tensor]) -> None:
     """Let the widths that an attention keeps as numbers follow those of its queries, keys and values.
 

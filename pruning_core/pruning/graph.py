@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruning_core.models.inputs import Inputs, Outputs, run, tensors_of
 from pruning_core.models.inspect import take_training_paths
-from pruning_core.pruning.attention import layers_per_head
+from pruning_core.pruning.attention import layers_per_head, parameters_per_head
 from pruning_core.pruning.index_mappings import update_index_mappings
 from pruning_core.pruning.module_calls import module_calls
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -73,7 +73,8 @@ def _trace(
     network: nn.Module, example: Inputs, run_it: Callable[[nn.Module, Inputs], Outputs]
 ) -> "tp.DependencyGraph":
     graph = tp.DependencyGraph()
-    graph.per_head = {network.get_submodule(name) for name in layers_per_head(network)}
+    layers = (network.get_submodule(name) for name in layers_per_head(network))
+    graph.per_head = {*layers, *parameters_per_head(network)}
     mappings = patch.object(tp.dependency.index_mapping, "update_index_mapping", update_index_mappings)
     with warnings.catch_warnings(), module_calls(network), mappings:
         warnings.simplefilter("ignore")  # torch-pruning names parameters that no layer of its list owns
@@ -86,11 +87,28 @@ def _trace(
             unwrapped_parameters=_own_parameters(network),
             verbose=False,
         )
+    graph.only_per_head = _only_per_head(graph)
     graph.widths = {
         node: (graph.get_in_channels(node), graph.get_out_channels(node))
         for node in graph.module2node.values()
     }
     return graph
+
+
+def _only_per_head(graph: "tp.DependencyGraph") -> set[object]:
+    """Return what holds a number for each head: layers and parameters, and what is made of these alone."""
+    found = {node for node in graph.module2node.values() if node.module in graph.per_head}
+    to_visit = list(found)
+    while to_visit:
+        for node in to_visit.pop().outputs:
+            if (
+                node not in found
+                and found.issuperset(node.inputs)
+                and not isinstance(node.module, ROOT_TYPES)
+            ):
+                found.add(node)
+                to_visit.append(node)
+    return found
 
 
 def _followed(outputs: Outputs) -> list[Any]:
@@ -162,7 +180,7 @@ def _walk(
         dependency, indices = steps.pop()
         for then in dependency.target.dependencies:
             out = graph.is_out_channel_pruning_fn(then.handler)
-            if not then.is_triggered_by(dependency.handler) or (out and then.target.module in graph.per_head):
+            if not then.is_triggered_by(dependency.handler) or (out and then.target in graph.only_per_head):
                 continue
             mapped = indices
             for mapping in then.index_mapping:

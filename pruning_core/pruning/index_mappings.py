@@ -31,18 +31,26 @@ def update_index_mappings(graph: "tp.DependencyGraph") -> None:
 
 def _update_slice(graph: "tp.DependencyGraph", node: Any) -> None:
     """Map a slice of channels; a slice of rows or columns moves none."""
-    sizes: tuple[int, ...] = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
-    dimension = _signed(node.grad_fn._saved_dim) % max(len(sizes), 1)
-    channels = _channels_before(graph, node)
-    where = [at for at, size in enumerate(sizes) if size == channels and at > 0]
-    if len(where) > 1:  # a square: torch-pruning's guess
-        _MAPPINGS.update_slice_index_mapping(graph, node)
-    elif not where or dimension == where[0]:
-        start, end, _ = slice(_signed(node.module.start), _signed(node.module.end)).indices(sizes[dimension])
-        kind, step = _MAPPINGS._SliceIndexMapping, node.module.step
+    part = _part_of_channels(graph, node)
+    if part is not None:
+        kind, dimension = _MAPPINGS._SliceIndexMapping, node.module.dim
         for before in node.inputs:
-            _set_mapping(before, node, kind(dimension, start, step, end, reverse=False))
-            _set_mapping(node, before, kind(dimension, start, step, end, reverse=True))
+            _set_mapping(before, node, kind(dimension, part.start, part.step, part.stop, reverse=False))
+            _set_mapping(node, before, kind(dimension, part.start, part.step, part.stop, reverse=True))
+
+
+def _part_of_channels(graph: "tp.DependencyGraph", node: Any) -> range | None:
+    """Return the channels that a slice takes; None of one of rows or columns."""
+    sizes: tuple[int, ...] = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
+    given = _signed(node.module.dim)
+    dimension, channels = given % len(sizes), _channels_before(graph, node)
+    where = [at for at, size in enumerate(sizes) if size == channels and at > 0]
+    if len(where) != 1:  # a square, say: as torch-pruning guesses
+        where = [{3: 2, 4: 1}.get(len(sizes), dimension) if given >= 0 else dimension]
+    if dimension != where[0]:
+        return None
+    start, end, _ = slice(_signed(node.module.start), _signed(node.module.end)).indices(sizes[dimension])
+    return range(start, end, node.module.step)
 
 
 def _signed(number: int) -> int:
@@ -137,6 +145,9 @@ def _channels_before(graph: "tp.DependencyGraph", node: Any) -> int | None:
             of_parameter = of_parameter or channels
         elif channels is not None:
             return channels
+        part = _part_of_channels(graph, before) if before.type == tp.ops.OPTYPE.SLICE else None
+        if part is not None:
+            return len(part)
         sizes = getattr(before.module, "concat_sizes", None)
         if sizes and None not in sizes:
             return int(sum(sizes))

@@ -130,6 +130,38 @@ class BiasedAttention(nn.Module):
         return self.proj(attended.reshape(images, tokens, -1))
 
 
+class TableAttention(nn.Module):
+    """Attention of tokens in windows, whose scores get biases from a table; products of many dimensions."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim = heads, WIDTH // heads
+        self.to_qkv, self.merge = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.table = nn.Parameter(torch.randn(31, heads))
+        self.register_buffer("rows", (torch.arange(16)[:, None] - torch.arange(16)) % 31)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend in windows of 16: tokens (N, 256, width) → the same."""
+        images, tokens, width = x.shape
+        windows = x.reshape(images, tokens // 16, 16, width)
+        shape = (images, tokens // 16, 16, self.n_heads, width // self.n_heads)
+        q, k, v = (y.reshape(shape).permute(0, 1, 3, 2, 4) for y in self.to_qkv(windows).chunk(3, dim=-1))
+        bias = self.table[self.rows.view(-1)].view(16, 16, -1).permute(2, 0, 1).contiguous().unsqueeze(0)
+        scores = (torch.einsum("bghid,bghjd->bghij", q, k) + bias).softmax(-1)
+        attended = torch.einsum("bghij,bghjd->bghid", scores, v).permute(0, 1, 3, 2, 4)
+        return self.merge(attended.reshape(images, tokens, width))
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_a_table_with_a_column_for_each_head_stays(heads: int) -> None:
+    """Biases of scores are no channels, also where they are a parameter."""
+    network = Tokens(lambda m, x: x + m["attention"](x), False, attention=TableAttention(heads))
+    plan = cut(network)
+    assert plan.kept_whole == ()
+    assert plan.widths["layers.attention.to_qkv"] == 24
+    assert "layers.attention.table" not in (plan.tensors or {})
+
+
 @pytest.mark.parametrize("heads", [2, 4])
 def test_what_gives_a_number_for_each_head_stays_and_all_else_is_cut(heads: int) -> None:
     """Its outputs are no channels of what is attended to; the hidden layer before it is cut."""
