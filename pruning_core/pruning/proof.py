@@ -86,8 +86,10 @@ def prove_cut(
     if not comparison.undecided:
         return proof
     del comparison  # a large network may not fit into memory as often
-    try:  # rounding in float32 can add up to anything in a deep network
-        return _Comparison(before, after, left, _in_double(example), double=True).prove()
+    example = _in_double(example)  # rounding in float32 can add up to anything in a deep network
+    try:
+        calm = _Comparison(before, after, left, example, double=True, calm=True).prove()
+        return calm if calm.exact else _Comparison(before, after, left, example, double=True).prove()
     except RuntimeError:  # it computes some of it in float32
         return proof
 
@@ -96,11 +98,18 @@ class _Comparison:
     """Compares a network with what is left of it, on copies: of the network before there is one at a time."""
 
     def __init__(
-        self, before: nn.Module, after: nn.Module, left: Left, example: Inputs, double: bool = False
+        self,
+        before: nn.Module,
+        after: nn.Module,
+        left: Left,
+        example: Inputs,
+        double: bool = False,
+        calm: bool = False,
     ) -> None:
-        self._before, self._left, self._double = before, left, double
+        self._before, self._left, self._calm, self._double = before, left, calm, double
         self._after = self._set_up(copy_network(after))
         self._reference: nn.Module | None = None  # as it was last compared
+        self._mode = WithoutStatistics(())  # in which it was
         self.undecided = False  # whether a proof failed by no more than what rounding makes
         # Each image is lighter or darker as a whole too: averages over an image are to differ.
         generator = torch.Generator().manual_seed(SEED)
@@ -154,7 +163,7 @@ class _Comparison:
         try:
             for network, inputs in ((reference, self._inputs), self._otherwise(reference)):
                 torch.manual_seed(SEED)
-                with torch.no_grad():
+                with torch.no_grad(), self._mode:
                     answers.append([tensor.double() for tensor in tensors_of(run(network, inputs))])
         except RuntimeError:  # it computes some of it in float32
             return 0.0
@@ -179,7 +188,7 @@ class _Comparison:
         """Return how far the answers differ, relative to their spread; and what statistics they use."""
         self._reference = None  # room for the next one
         reference = self._reference = silence(self._told_apart(), self._left.kept, writers)
-        mode = WithoutStatistics(without)
+        mode = self._mode = WithoutStatistics(without, self._calm)
         with mode:
             calibrate(reference, self._inputs)
         self._left.carry_over(silence(reference, self._left.kept, writers), self._after)
