@@ -45,10 +45,10 @@ def layers_per_head(network: nn.Module) -> frozenset[str]:
     """Return the linear layers of attentions that give a number for each head: a bias of scores, a gate."""
     found = set()
     for name, module in network.named_modules():
-        heads, named = heads_of(module), set(_projections(module))
+        heads = heads_of(module)
+        projections = [child for child, _ in _projections(module).values()] if heads > 1 else []
         for child_name, child in module.named_modules(prefix=name) if heads > 1 else ():
-            local = child_name.removeprefix(name).removeprefix(".")
-            if isinstance(child, nn.Linear) and child.out_features == heads and local not in named:
+            if isinstance(child, nn.Linear) and child.out_features == heads and child not in projections:
                 found.add(child_name)
     return frozenset(found)
 

@@ -127,8 +127,11 @@ _BENT = 0.2
 """Share of the activation itself, beside what it gets."""
 
 _ACTIVATIONS = frozenset(
-    ("relu", "relu_", "relu6", "silu", "gelu", "hardswish", "leaky_relu", "elu", "selu", "celu", "mish")
-) | {"hardtanh"}
+    (
+        *("relu", "relu_", "relu6", "leaky_relu", "hardtanh"),
+        *("elu", "selu", "celu", "silu", "gelu", "mish", "hardswish"),
+    )
+)
 """Functions of each element alone that have no parameters."""
 
 _STATISTICS: Mapping[str, tuple[str, Callable[..., Any]]] = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruning_core.errors import first_line
 from pruning_core.models.inputs import Inputs
-from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers, layers_per_head
+from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
 from pruning_core.pruning.base import AUXILIARY, LOGITS, PER_HEAD, KeptWhole
 from pruning_core.pruning.graph import (
     ROOT_TYPES,
@@ -127,7 +127,7 @@ class _Finder:
         self._dense = dict(dense.named_modules(remove_duplicate=False))
         self._heads = blocks_of_heads(dense)
         self._attended = heads_of_layers(dense)
-        self.per_head = dict.fromkeys(layers_per_head(dense), PER_HEAD)
+        self.per_head = {self._names[m]: PER_HEAD for m in self._graph.per_head if m in self._names}
         self._importance = importance
         self._seen: set[nn.Module] = set()
 

@@ -35,12 +35,6 @@ BEYOND_ROUNDING = 30.0
 MAY_BE_ROUNDING = 0.5
 """A smaller difference is first looked at in this light; a larger one where no statistics may explain it."""
 
-CHAOTIC = 0.05
-"""A deep network may make as much of the last digits of float64: what it does make is tried (`_rounding`)."""
-
-LAST_DIGITS = 1e-15
-"""Some four units in the last place of float64, relative."""
-
 IMAGES = 4
 INFINITE = float("inf")
 SEED = 1
@@ -86,10 +80,8 @@ def prove_cut(
     if not comparison.undecided:
         return proof
     del comparison  # a large network may not fit into memory as often
-    example = _in_double(example)  # rounding in float32 can add up to anything in a deep network
-    try:
-        calm = _Comparison(before, after, left, example, double=True, calm=True).prove()
-        return calm if calm.exact else _Comparison(before, after, left, example, double=True).prove()
+    try:  # rounding can add up to anything in a deep network, unless its activations bend less
+        return _Comparison(before, after, left, _in_double(example), double=True).prove()
     except RuntimeError:  # it computes some of it in float32
         return proof
 
@@ -98,15 +90,9 @@ class _Comparison:
     """Compares a network with what is left of it, on copies: of the network before there is one at a time."""
 
     def __init__(
-        self,
-        before: nn.Module,
-        after: nn.Module,
-        left: Left,
-        example: Inputs,
-        double: bool = False,
-        calm: bool = False,
+        self, before: nn.Module, after: nn.Module, left: Left, example: Inputs, double: bool = False
     ) -> None:
-        self._before, self._left, self._calm, self._double = before, left, calm, double
+        self._before, self._left, self._double = before, left, double
         self._after = self._set_up(copy_network(after))
         self._reference: nn.Module | None = None  # as it was last compared
         self._mode = WithoutStatistics(())  # in which it was
@@ -121,7 +107,7 @@ class _Comparison:
         for writers in (False, True):
             found, used = self._difference(writers, frozenset())
             difference = min(difference, found)
-            if self._agrees(difference):
+            if difference <= TOLERANCE:
                 return Proof(True, (), difference)
             if (found < MAY_BE_ROUNDING or not used) and self._may_be_rounding(found):
                 self.undecided = True
@@ -131,64 +117,42 @@ class _Comparison:
         for writers in (False, True) if used else ():
             least, _ = self._difference(writers, used)
             difference = min(difference, least)
-            if self._agrees(least):
+            if least <= TOLERANCE:
                 if len(used) > 1:  # with one alone the answers differed
-                    used = frozenset(s for s in used if self._differs(writers, used - {s})) or used
+                    used = (
+                        frozenset(s for s in used if self._difference(writers, used - {s})[0] > TOLERANCE)
+                        or used
+                    )
                 return Proof(True, tuple(sorted(used)), least)
         self.undecided = self._may_be_rounding(difference)
         return Proof(False, (), difference)
 
-    def _agrees(self, difference: float) -> bool:
-        """Tell whether answers that differ by so much are the same, in the last comparison."""
-        if difference <= TOLERANCE:
-            return True
-        # A wrong cut of a network that makes so much of so little would be far off.
-        return self._double and difference <= CHAOTIC and difference <= BEYOND_ROUNDING * self._rounding()
-
     def _may_be_rounding(self, difference: float) -> bool:
-        """Tell whether a difference in float32 is not far larger than what rounding makes of the answers."""
-        if self._double or difference == INFINITE:
-            return False
-        return difference <= BEYOND_ROUNDING * self._rounding()
+        """Tell whether a difference in float32 is not far larger than what rounding makes of the answers.
 
-    def _rounding(self) -> float:
-        """Return how far rounding changes the answers of the network as it was last compared.
-
-        In float32: from those in float64. In float64: when the last digits of the images are others. 0 where
-        it cannot be measured.
+        That is measured on the network as it was last compared; where it cannot be, none is.
         """
         reference = self._reference
-        assert reference is not None
+        if self._double or difference == INFINITE or reference is None:
+            return False
         answers = []
         try:
-            for network, inputs in ((reference, self._inputs), self._otherwise(reference)):
+            for network, inputs in (
+                (reference, self._inputs),
+                (copy_network(reference).double(), _in_double(self._inputs)),
+            ):
                 torch.manual_seed(SEED)
                 with torch.no_grad(), self._mode:
                     answers.append([tensor.double() for tensor in tensors_of(run(network, inputs))])
         except RuntimeError:  # it computes some of it in float32
-            return 0.0
-        return _max_difference(*answers)
-
-    def _otherwise(self, reference: nn.Module) -> tuple[nn.Module, Inputs]:
-        if not self._double:
-            return copy_network(reference).double(), _in_double(self._inputs)
-        generator = torch.Generator().manual_seed(SEED)
-
-        def shaken(tensor: Tensor) -> Tensor:
-            if not tensor.is_floating_point():
-                return tensor
-            return tensor * (1 + LAST_DIGITS * torch.randn(tensor.shape, generator=generator).double())
-
-        return reference, map_tensors(shaken, self._inputs)
-
-    def _differs(self, writers: bool, without: frozenset[str]) -> bool:
-        return not self._agrees(self._difference(writers, without)[0])
+            return False
+        return difference <= BEYOND_ROUNDING * _max_difference(*answers)
 
     def _difference(self, writers: bool, without: frozenset[str]) -> tuple[float, frozenset[str]]:
         """Return how far the answers differ, relative to their spread; and what statistics they use."""
         self._reference = None  # room for the next one
         reference = self._reference = silence(self._told_apart(), self._left.kept, writers)
-        mode = self._mode = WithoutStatistics(without, self._calm)
+        mode = self._mode = WithoutStatistics(without, calm=self._double)
         with mode:
             calibrate(reference, self._inputs)
         self._left.carry_over(silence(reference, self._left.kept, writers), self._after)

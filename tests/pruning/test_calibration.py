@@ -129,12 +129,12 @@ def test_a_deep_network_is_cut_and_proved():
     assert (plan.proof, plan.kept_whole) == ("exact", ())
 
 
-def steep_logits(steepness=1e4, change=lambda x: x):
-    """Return a network that makes much of what float32 rounds, or even float64."""
+def steep_logits():
+    """Return a network that makes much of what float32 rounds."""
 
     def run(network, x):
-        x = F.relu(network.b(change(F.relu(network.a(x)))))
-        return (steepness * network.head(x.mean((2, 3)))).sin()
+        x = F.relu(network.b(F.relu(network.a(x))))
+        return (1e4 * network.head(x.mean((2, 3)))).sin()
 
     return ForwardNetwork(run, a=conv(3, 16), b=conv(16, 16), head=nn.Linear(16, 10))
 
@@ -156,21 +156,6 @@ def test_float64_decides_where_float32_cannot(build, whole, again, monkeypatch):
     _, plan = pruned(build())
     assert {kept.root for kept in plan.kept_whole} == whole
     assert (torch.float64 in found) == again
-
-
-@pytest.mark.parametrize(
-    ("steepness", "change", "whole"),
-    [
-        (1e13, lambda x: x, set()),
-        (1e13, lambda x: x.flip(1), {"a"}),
-        (1e13, lambda x: torch.cat((x[:, 1:2], x[:, :1], x[:, 2:]), 1), {"a"}),
-    ],
-    ids=["last digits", "flipped", "two channels exchanged"],
-)
-def test_what_the_last_digits_of_float64_do_is_no_fault(steepness, change, whole):
-    """A cut that is wrong is far off in such a network, however little was wrong."""
-    _, plan = pruned(steep_logits(steepness, change))
-    assert {kept.root for kept in plan.kept_whole} == whole
 
 
 @pytest.mark.parametrize("activation", [F.relu, partial(F.silu, inplace=True), torch.relu_, nn.GELU()])
