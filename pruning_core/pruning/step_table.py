@@ -43,7 +43,6 @@ def render_steps(
     if format == "csv":
         return _csv(steps, where)
     both = any(step.mac_counts.differ for step in steps)
-    checked = any(step.checks for step in steps)
     rows = [
         [
             "dense" if step.method == DENSE else f"{step.ratio:g}",
@@ -54,15 +53,14 @@ def render_steps(
             f"{step.achieved_ratio:.3f}",
             f"{step.sparsity:.3f}",
             f"{step.narrowest}–{step.widest}",
-            *([_passed(step)] if checked else []),
-            "exhausted: removes nothing more" if step.exhausted else "",
         ]
         for step in steps
     ]
-    header = ["ratio", "MACs (G)", *(["by torch-pruning (G)"] if both else []), "params (M)", "size (MB)"]
-    header += ["achieved", "zeros", "widths", *(["passed"] if checked else []), ""]
-    left = len(header) - header.index("widths")
-    alignment = ("right",) * (len(header) - left) + ("left",) * left
+    header = ["ratio", "MACs (G)", "params (M)", "size (MB)", "achieved", "zeros", "widths"]
+    if both:  # In two lines, so that it fits 80 columns.
+        header = [name.replace(" (", "\n(") for name in header]
+        header.insert(2, "by torch-\npruning")
+    alignment = ("right",) * (len(header) - 1) + ("left",)
     table = tabulate(rows, headers=header, colalign=alignment, disable_numparse=True)
     pruned = [step for step in steps if step.method != DENSE]
     times = render_times([asdict(step) for step in pruned])
@@ -107,10 +105,13 @@ def _csv(steps: Sequence[PreviewStep], measured_on: Mapping[str, str]) -> str:
 
 
 def _cut_lines(steps: Sequence[PreviewStep]) -> Iterator[str]:
-    """Yield what the proofs found, and which groups kept their width; what all ratios share is said once."""
-    proofs = alike((step.ratio, describe_proof(step.proof)) for step in steps)
-    for ratios, text in proofs:
-        yield from _folded(text if len(proofs) == 1 else f"at {ratio_words(ratios)} {text}", "")
+    """Yield what was found at the ratios; what all share is said once."""
+    exhausted = ((step.ratio, "exhausted: removes nothing more" if step.exhausted else "") for step in steps)
+    proofs = ((step.ratio, describe_proof(step.proof)) for step in steps)
+    passed = ((step.ratio, _passed(step)) for step in steps)
+    for found in (alike(exhausted), alike(proofs), alike(passed)):
+        for ratios, text in found:
+            yield from _folded(text if len(ratios) == len(steps) else f"at {ratio_words(ratios)} {text}", "")
     numbers = {step.ratio: count_words(len(step.kept_whole), step.groups) for step in steps}
     for ratios, whole in whole_alike((step.ratio, reasons_of(step.kept_whole)) for step in steps):
         where = "" if len(ratios) == len(steps) else f" at {ratio_words(ratios)}"
@@ -124,7 +125,8 @@ def _folded(text: str, indent: str) -> list[str]:
 
 
 def _passed(step: PreviewStep) -> str:
-    return ", ".join(name for name, found in step.checks.items() if found is True)
+    names = ", ".join(name for name, found in step.checks.items() if found is True)
+    return f"passed: {names}" if names else ""
 
 
 def _billions(macs: int | None) -> str:

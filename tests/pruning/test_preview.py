@@ -54,9 +54,46 @@ def test_the_ordinary_case_is_one_line():
 
 
 def test_nothing_is_said_where_nothing_was_cut():
-    """A masked, an exhausted and a dense step have no proof, and no groups."""
+    """A masked and a dense step have no proof, and no groups."""
     assert lines_below(replace(STEP, proof="", groups=None)) == []
-    assert lines_below(STEP, replace(STEP, ratio=0.75, proof="", exhausted=True)) == ["proved: exact"]
+
+
+def test_an_exhausted_step_is_named():
+    """It removes nothing more, and so it has no proof."""
+    assert lines_below(STEP, replace(STEP, ratio=0.75, proof="", exhausted=True)) == [
+        "at 0.75 exhausted: removes nothing more",
+        "at 0.5 proved: exact",
+    ]
+
+
+def test_what_passed_is_said_by_ratio():
+    """Checks that all passed are said once."""
+    first = replace(STEP, checks={"reload": True, "train": True, "onnx": True})
+    assert lines_below(first, replace(first, ratio=0.75))[1:] == ["passed: reload, train, onnx"]
+    second = replace(first, ratio=0.75, checks={"reload": True, "train": True, "onnx": "no such operator"})
+    assert lines_below(first, second)[1:] == [
+        "at 0.5 passed: reload, train, onnx",
+        "at 0.75 passed: reload, train",
+    ]
+
+
+def test_the_widest_table_fits_80_columns():
+    """A ViT-H, which torch-pruning counts otherwise, checked and exhausted."""
+    step = replace(
+        STEP,
+        macs=167_290_000_000,
+        macs_torch_pruning=162_070_000_000,
+        macs_products=167_000_000_000,
+        params=632_050_000,
+        size_bytes=2_528_200_000,
+        narrowest=1280,
+        widest=5120,
+        exhausted=True,
+        checks={"reload": True, "train": True, "onnx": True},
+    )
+    text = render_steps([DENSE, step], "terminal")
+    assert "162.07" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 def test_statistics_are_said_at_their_ratios():
