@@ -77,11 +77,15 @@ def prove_cut(
     left = Left(kept, factors or {})
     comparison = _Comparison(before, after, left, example)
     proof = comparison.prove()
+    calm = not comparison.not_finite
+    if not calm:  # it takes the root, say, of what is negative only where activations bend less
+        comparison = _Comparison(before, after, left, example, calm=False)
+        proof = comparison.prove()
     if not comparison.undecided:
         return proof
     del comparison  # a large network may not fit into memory as often
-    try:  # rounding can add up to anything in a deep network, unless its activations bend less
-        return _Comparison(before, after, left, _in_double(example), double=True).prove()
+    try:  # rounding can add up to anything in a deep network
+        return _Comparison(before, after, left, _in_double(example), calm=calm, double=True).prove()
     except RuntimeError:  # it computes some of it in float32
         return proof
 
@@ -90,13 +94,20 @@ class _Comparison:
     """Compares a network with what is left of it, on copies: of the network before there is one at a time."""
 
     def __init__(
-        self, before: nn.Module, after: nn.Module, left: Left, example: Inputs, double: bool = False
+        self,
+        before: nn.Module,
+        after: nn.Module,
+        left: Left,
+        example: Inputs,
+        calm: bool = True,
+        double: bool = False,
     ) -> None:
-        self._before, self._left, self._double = before, left, double
+        self._before, self._left, self._calm, self._double = before, left, calm, double
         self._after = self._set_up(copy_network(after))
         self._reference: nn.Module | None = None  # as it was last compared
         self._mode = WithoutStatistics(())  # in which it was
         self.undecided = False  # whether a proof failed by no more than what rounding makes
+        self.not_finite = False  # whether the network before answers with what is no number
         # Each image is lighter or darker as a whole too: averages over an image are to differ.
         generator = torch.Generator().manual_seed(SEED)
         self._inputs = random_like(example, IMAGES, generator, light=True)
@@ -107,8 +118,8 @@ class _Comparison:
         for writers in (False, True):
             found, used = self._difference(writers, frozenset())
             difference = min(difference, found)
-            if difference <= TOLERANCE:
-                return Proof(True, (), difference)
+            if difference <= TOLERANCE or self.not_finite:
+                return Proof(not self.not_finite, (), difference)
             if (found < MAY_BE_ROUNDING or not used) and self._may_be_rounding(found):
                 self.undecided = True
                 return Proof(False, (), found)
@@ -152,7 +163,7 @@ class _Comparison:
         """Return how far the answers differ, relative to their spread; and what statistics they use."""
         self._reference = None  # room for the next one
         reference = self._reference = silence(self._told_apart(), self._left.kept, writers)
-        mode = self._mode = WithoutStatistics(without, calm=self._double)
+        mode = self._mode = WithoutStatistics(without, calm=self._calm)
         with mode:
             calibrate(reference, self._inputs)
         self._left.carry_over(silence(reference, self._left.kept, writers), self._after)
@@ -161,6 +172,7 @@ class _Comparison:
             torch.manual_seed(SEED)
             with torch.no_grad(), mode:
                 answers.append(tensors_of(run(network, self._inputs)))
+        self.not_finite = not all(bool(tensor.isfinite().all()) for tensor in answers[0])
         return _max_difference(*answers), frozenset(mode.used)
 
     def _told_apart(self) -> nn.Module:

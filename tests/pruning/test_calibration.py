@@ -158,6 +158,20 @@ def test_float64_decides_where_float32_cannot(build, whole, again, monkeypatch):
     assert (torch.float64 in found) == again
 
 
+@pytest.mark.parametrize("bounded", [lambda x: F.relu(x).sqrt(), lambda x: (F.leaky_relu(x, 0.0) + 1e-3).log()])
+def test_what_needs_its_activation_is_proved_with_it(bounded):
+    """The root of what is negative, once activations bend less, is no number: then they bend as they do."""
+
+    def run(network, x):
+        return network.head(bounded(network.b(F.relu(network.a(x)))).mean((2, 3)))
+
+    network = ForwardNetwork(run, a=conv(3, 16), b=conv(16, 16), head=nn.Linear(16, 10))
+    left, plan = pruned(network)
+    assert plan.proof == "exact"
+    assert not plan.kept_whole
+    assert left.b.out_channels == 8
+
+
 @pytest.mark.parametrize("activation", [F.relu, partial(F.silu, inplace=True), torch.relu_, nn.GELU()])
 def test_activations_can_bend_less(activation):
     """What they get stays as it was; most of it comes out again. Without that, no function is changed."""
