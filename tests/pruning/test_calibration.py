@@ -158,7 +158,9 @@ def test_float64_decides_where_float32_cannot(build, whole, again, monkeypatch):
     assert (torch.float64 in found) == again
 
 
-@pytest.mark.parametrize("bounded", [lambda x: F.relu(x).sqrt(), lambda x: (F.leaky_relu(x, 0.0) + 1e-3).log()])
+@pytest.mark.parametrize(
+    "bounded", [lambda x: F.relu(x).sqrt(), lambda x: (F.leaky_relu(x, 0.0) + 1e-3).log()]
+)
 def test_what_needs_its_activation_is_proved_with_it(bounded):
     """The root of what is negative, once activations bend less, is no number: then they bend as they do."""
 
