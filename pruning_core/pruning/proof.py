@@ -125,16 +125,16 @@ class _Comparison:
                 return Proof(False, (), found)
         if self._left.factors:  # the queries were scaled so that this does not change
             used -= {SCALE}
-        for writers in (False, True) if used else ():
-            least, _ = self._difference(writers, used)
+        # One alone first: without any of them, a deep network makes much of what is rounded.
+        ways = [(True, frozenset({name})) for name in sorted(used)] if len(used) > 1 else []
+        for writers, without in (*ways, *((writers, used) for writers in (False, True) if used)):
+            least, _ = self._difference(writers, without)
             difference = min(difference, least)
             if least <= TOLERANCE:
-                if len(used) > 1:  # with one alone the answers differed
-                    used = (
-                        frozenset(s for s in used if self._difference(writers, used - {s})[0] > TOLERANCE)
-                        or used
-                    )
-                return Proof(True, tuple(sorted(used)), least)
+                if len(without) > 2:  # with one alone the answers differed
+                    needed = (s for s in without if self._difference(writers, without - {s})[0] > TOLERANCE)
+                    without = frozenset(needed) or without
+                return Proof(True, tuple(sorted(without)), least)
         self.undecided = self._may_be_rounding(difference)
         return Proof(False, (), difference)
 
