@@ -174,6 +174,27 @@ def test_what_needs_its_activation_is_proved_with_it(bounded):
     assert left.b.out_channels == 8
 
 
+def test_one_statistic_is_left_out_before_all_are(monkeypatch):
+    """A deep Swin without its softmax makes anything of what is rounded; its layer norms alone change."""
+
+    def run(network, x):
+        x = network.norm(network.a(x).movedim(1, 3))
+        weights = network.scores(x).flatten(1).softmax(1)
+        return network.head((weights[..., None] * x.flatten(1, 2)).sum(1))
+
+    without, compare = [], _Comparison._difference
+
+    def comparing(comparison, writers, names):
+        without.append(set(names))
+        return compare(comparison, writers, names)
+
+    monkeypatch.setattr(_Comparison, "_difference", comparing)
+    layers = {"norm": nn.LayerNorm(16), "scores": nn.Linear(16, 1), "head": nn.Linear(16, 10)}
+    _, plan = pruned(ForwardNetwork(run, a=conv(3, 16), **layers))
+    assert plan.proof == "statistics change: layer norm"
+    assert without == [set(), set(), {"layer norm"}]
+
+
 @pytest.mark.parametrize("activation", [F.relu, partial(F.silu, inplace=True), torch.relu_, nn.GELU()])
 def test_activations_can_bend_less(activation):
     """What they get stays as it was; most of it comes out again. Without that, no function is changed."""
