@@ -26,6 +26,7 @@ from pruning_core.pruning.choice import Wanted, choose_globally, choose_isomorph
 from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
+from pruning_core.pruning.silence import first_tensors
 from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
 from pruning_core.pruning.widths import min_width, multiple_above
 from pruning_core.records.cuts import explain_whole_in_line
@@ -103,6 +104,7 @@ def prune_structured(
         return ratio_of_group(group.outputs, own, step.ratio)
 
     work, groups, whole = rank_groups(network, step.dense, step.example, step.protected, importance_of)
+    _share_memory(network, work)
     max_ratio = step.spec.max_ratio
     groups = [replace(group, min_channels=min_width(group.dense_channels, max_ratio)) for group in groups]
     wanted = choose(groups, step, ratio_of)
@@ -188,6 +190,13 @@ def _unfreeze(parameters: Iterable[nn.Parameter]) -> None:
     for parameter in parameters:
         if parameter.is_floating_point():
             parameter.requires_grad_(True)
+
+
+def _share_memory(network: nn.Module, copied: nn.Module) -> None:
+    """Let a network and its copy, whose tensors are alike, hold them once: more may not fit into memory."""
+    tensors = first_tensors(copied)
+    for name, tensor in first_tensors(network).items():
+        tensor.data = tensors[name].data
 
 
 def _become(network: nn.Module, cut: nn.Module) -> None:

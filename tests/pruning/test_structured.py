@@ -9,7 +9,7 @@ from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError, UnknownNameError
 from pruning_core.models import build_model
 from pruning_core.models.inspect import find_heads
-from pruning_core.pruning import METHODS, find_method
+from pruning_core.pruning import METHODS, find_method, structured
 from pruning_core.pruning.base import PruningStep
 from pruning_core.pruning.channel_plan import layer_widths
 from pruning_core.pruning.loading import load_pruned
@@ -48,6 +48,27 @@ def test_magnitude_removes_the_smallest_group():
     assert network.inner.out_channels == 26
     for row, channel in enumerate(stays):
         assert network.inner.weight[row].norm() > 0.5 * kept_before[channel].norm()
+
+
+def test_the_network_and_what_is_searched_hold_their_weights_once(monkeypatch):
+    """Of the largest networks one copy more does not fit into memory."""
+    network = build_tiny()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+    class Looking(structured.CutSearch):
+        def __init__(self, work, *given):
+            super().__init__(work, *given)
+            for name, tensor in network.state_dict().items():
+                assert tensor.data_ptr() == work.state_dict()[name].data_ptr()
+
+        def run(self):
+            super().run()
+            assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in before.items())
+            assert self.best is not None
+
+    monkeypatch.setattr(structured, "CutSearch", Looking)
+    prune_tiny(network, 0.5)
+    assert network.inner.out_channels == 16
 
 
 class TestLamp:
