@@ -5,7 +5,7 @@ result, whatever it says, and the weights are taken from the network as it was.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,10 @@ EXACT_IN_FLOAT32 = 2**24
 """Up to this float32 knows each integer."""
 
 
+CHECKED_AT_ONCE = 2**20
+"""Elements: several copies of a large tensor may not fit into memory."""
+
+
 class EmptiedError(ValueError):
     """A layer would lose every channel."""
 
@@ -38,11 +42,12 @@ class Cut:
     ignored: frozenset[object] = frozenset()  # dependencies that are none (`groups.misplaced`)
 
 
-def cut_channels(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Kept:
+def cut_channels(network: nn.Module, source: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Kept:
     """Cut a network, in place.
 
     Args:
-        network: All its parameters require gradients. Half cut, if this fails: pass a copy.
+        network: All its parameters require gradients. Half cut, if this fails.
+        source: What it is a copy of; its tensors are read.
         example: What the network takes, of one example.
         cuts: What goes, each of another group.
 
@@ -56,15 +61,8 @@ def cut_channels(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Ke
     """
     graph = build_graph(network, example)
     modules = dict(network.named_modules())
-    before = all_tensors(network)
-    owners: dict[int, list[str]] = {}
-    for name, tensor in before.items():
-        owners.setdefault(id(tensor), []).append(name)
-    contents = {name: tensor.detach() for name, tensor in before.items()}  # keep what they have now
-    for tensor in before.values():
-        if tensor.dim():
-            numbers = torch.float32 if tensor.numel() <= EXACT_IN_FLOAT32 else torch.float64
-            tensor.data = torch.arange(tensor.numel(), dtype=numbers).reshape(tensor.shape)
+    owners = _put_numbers(network)
+    contents = {name: tensor.detach() for name, tensor in all_tensors(source).items()}
     roots = [(modules[name], cut) for cut in cuts for name in cut.roots]
     left = [width_of(root) - len(cut.channels) for root, cut in roots]
     groups = [group_of(graph, root, list(cut.channels), cut.ignored) for root, cut in roots]
@@ -82,12 +80,12 @@ def cut_channels(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Ke
             continue
         content = contents[name]
         indices = _indices_of(name, tensor.detach(), content.shape)
+        if tensor.shape != content.shape:
+            kept[name] = indices
         for dimension, index in enumerate(indices):
             content = content.index_select(dimension, index)
-        tensor.data = content
+        tensor.data = content if indices else content.clone()
         tensor.grad = None
-        if content.shape != contents[name].shape:
-            kept[name] = indices
     _check_shared(network, owners, kept)
     follow_widths(network, contents)
     if graph.in_training:  # no proof runs these layers
@@ -96,30 +94,46 @@ def cut_channels(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Ke
     return kept
 
 
+def _put_numbers(network: nn.Module) -> list[list[str]]:
+    """Number the elements of each tensor, in place; return the names of each tensor."""
+    names: dict[int, list[str]] = {}
+    for name, tensor in all_tensors(network).items():
+        if id(tensor) not in names and tensor.dim():
+            numbers = torch.float32 if tensor.numel() <= EXACT_IN_FLOAT32 else torch.float64
+            tensor.data = torch.arange(tensor.numel(), dtype=numbers).reshape(tensor.shape)
+        names.setdefault(id(tensor), []).append(name)
+    return list(names.values())
+
+
 def _indices_of(name: str, numbers: Tensor, shape: torch.Size) -> tuple[Tensor, ...]:
     """Return what a tensor kept along each dimension, from the numbers of the elements that it holds."""
     if not shape:
         return ()
-    codes = numbers.to(torch.int64)
-    if codes.dim() == len(shape) and not codes.numel():
+    if numbers.dim() == len(shape) and not numbers.numel():
         raise EmptiedError(f"{name} would be left with nothing")
-    if codes.dim() != len(shape):
-        raise ValueError(f"{name}: of shape {tuple(shape)} torch-pruning leaves {tuple(codes.shape)}")
-    found = []
-    for dimension, size in enumerate(shape):
+    if numbers.dim() != len(shape):
+        raise ValueError(f"{name}: of shape {tuple(shape)} torch-pruning leaves {tuple(numbers.shape)}")
+    found, expected = [], torch.zeros((), dtype=torch.int64)
+    for dimension, size in reversed(list(enumerate(shape))):
         stride = math.prod(shape[dimension + 1 :])
-        lines = (codes // stride % size).transpose(0, dimension).reshape(codes.shape[dimension], -1)
-        if not bool((lines == lines[:, :1]).all()):
-            raise ValueError(f"{name}: torch-pruning does not cut along its dimensions")
+        line = numbers[(0,) * dimension + (slice(None),) + (0,) * (numbers.dim() - dimension - 1)]
+        indices = line.to(torch.int64) // stride % size
         # torch-pruning leaves the weights of a layer norm in another order than its channels.
-        found.append(lines[:, 0].sort().values)
-    return tuple(found)
+        found.append(indices.sort().values)
+        first = (indices * stride).reshape(-1, *(1,) * expected.dim())
+        if dimension:
+            expected = expected + first
+    rows = max(CHECKED_AT_ONCE // expected.numel(), 1)
+    for numbered, begin in zip(numbers.split(rows), first.split(rows), strict=True):
+        if not torch.equal(numbered.to(torch.int64), begin + expected):
+            raise ValueError(f"{name}: torch-pruning does not cut along its dimensions")
+    return tuple(reversed(found))
 
 
-def _check_shared(network: nn.Module, owners: Mapping[int, list[str]], kept: Kept) -> None:
+def _check_shared(network: nn.Module, owners: Sequence[list[str]], kept: Kept) -> None:
     """Refuse a cut that takes the layers of a shared weight apart."""
     after = all_tensors(network)
-    for names in owners.values():
+    for names in owners:
         first, *others = names
         for other in others:
             alike = (first in kept) == (other in kept) and all(

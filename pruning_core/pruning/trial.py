@@ -50,7 +50,7 @@ def try_cuts(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Trial 
     trial = copy_network(network)
     try:
         with time_limit(MAX_CUT_S):
-            kept = cut_channels(trial, example, cuts)
+            kept = cut_channels(trial, network, example, cuts)
     except (OutOfTimeError, EndlessError):
         return Failure(ENDLESS)
     except EmptiedError as error:

@@ -209,7 +209,7 @@ def _cut(ranked: RankedNetwork, example: Inputs, widths: Sequence[int]) -> nn.Mo
     cuts = [cut for group, width in wanted if (cut := cut_to(group, width, 1)) is not None]
     if cuts:
         try:
-            cut_channels(network, example, cuts)
+            cut_channels(network, ranked.network, example, cuts)
         except Exception:
             return None
     return network.eval()
