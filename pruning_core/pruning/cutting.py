@@ -124,8 +124,9 @@ def _indices_of(name: str, numbers: Tensor, shape: torch.Size) -> tuple[Tensor, 
         if dimension:
             expected = expected + first
     rows = max(CHECKED_AT_ONCE // expected.numel(), 1)
-    for numbered, begin in zip(numbers.split(rows), first.split(rows), strict=True):
-        if not torch.equal(numbered.to(torch.int64), begin + expected):
+    for start in range(0, len(numbers), rows):
+        part = slice(start, start + rows)
+        if not torch.equal(numbers[part].to(torch.int64), first[part] + expected):
             raise ValueError(f"{name}: torch-pruning does not cut along its dimensions")
     return tuple(reversed(found))
 
