@@ -55,8 +55,14 @@ def free_unreachable(network: nn.Module) -> None:
 
     Python does so now and then by itself, but several copies of a large network may not fit into memory.
     """
-    if sum(parameter.numel() * parameter.element_size() for parameter in network.parameters()) > LARGE_BYTES:
+    if largeness(network) > 1:
         gc.collect()
+
+
+def largeness(network: nn.Module) -> float:
+    """Return how many times as large as `LARGE_BYTES` the weights are; 1 for all that are smaller."""
+    size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    return max(size / LARGE_BYTES, 1.0)
 
 
 def _reachable(root: Any, enter: Callable[[FunctionType], bool]) -> Iterator[Any]:

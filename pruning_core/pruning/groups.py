@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruning_core.errors import first_line
+from pruning_core.models.copying import largeness
 from pruning_core.models.inputs import Inputs
 from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
 from pruning_core.pruning.base import AUXILIARY, LOGITS, PER_HEAD, KeptWhole
@@ -30,7 +31,7 @@ Importance = Callable[[object], Tensor | None]
 """torch-pruning's function of a group → (channels,) scores; the lowest go."""
 
 MAX_GROUP_S = 5.0
-"""torch-pruning follows some networks without end; a group that takes longer is kept whole."""
+"""torch-pruning follows some networks without end; one that takes longer, by its weights, is kept whole."""
 
 ENDLESS = "torch-pruning does not come to an end"
 
@@ -80,15 +81,14 @@ def find_groups(
     """
     finder = _Finder(network, dense, example, importance)
     protected = {**finder.per_head, **protected}
-    groups: list[Group] = []
-    whole: list[KeptWhole] = []
+    groups, whole = list[Group](), list[KeptWhole]()
     for name, layer in finder.roots():
         if name in protected:
             layers = (name,) if protected[name] == LOGITS else finder.layers_with(name, layer)
             whole.append(KeptWhole(name, layers, protected[name]))
             continue
         try:
-            with time_limit(MAX_GROUP_S):
+            with time_limit(finder.limit_s):
                 group = finder.group(name, layer)
         except (OutOfTimeError, EndlessError):
             whole.append(KeptWhole(name, (name,), ENDLESS))
@@ -129,6 +129,7 @@ class _Finder:
         self._attended = heads_of_layers(dense)
         self.per_head = {self._names[m]: PER_HEAD for m in self._graph.per_head if m in self._names}
         self._importance = importance
+        self.limit_s = MAX_GROUP_S * largeness(network)
         self._seen: set[nn.Module] = set()
 
     def roots(self) -> Iterator[tuple[str, nn.Module]]:
@@ -141,13 +142,12 @@ class _Finder:
 
     def width(self, name: str) -> int:
         """Return the outputs of a dense layer; 0 of one that is no convolution and not linear."""
-        layer = self._dense[name]
-        return width_of(layer) if isinstance(layer, ROOT_TYPES) else 0
+        return width_of(self._dense[name]) if isinstance(self._dense[name], ROOT_TYPES) else 0
 
     def layers_with(self, name: str, layer: nn.Module) -> tuple[str, ...]:
         """Return the layers in the group of a layer; the layer alone where no group can be found."""
         try:
-            with time_limit(MAX_GROUP_S):
+            with time_limit(self.limit_s):
                 return self._layers_of(self._follow(layer)[0])
         except Exception:
             return (name,)

@@ -20,7 +20,8 @@ from pruning_core.models.inputs import Inputs, map_tensors, random_like, run, te
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.calibration import calibrate
 from pruning_core.pruning.channel_statistics import SCALE, WithoutStatistics
-from pruning_core.pruning.silence import Left, first_tensors, silence
+from pruning_core.pruning.silence import Left, silence
+from pruning_core.pruning.tensors import first_tensors
 from pruning_core.pruning.varied_weights import varied
 
 TOLERANCE = 1e-3
@@ -34,6 +35,9 @@ BEYOND_ROUNDING = 30.0
 
 MAY_BE_ROUNDING = 0.5
 """A smaller difference is first looked at in this light; a larger one where no statistics may explain it."""
+
+OUT_OF_MEMORY = "allocate memory"
+"""What PyTorch says of a CPU on which memory runs out, in a RuntimeError."""
 
 IMAGES = 4
 INFINITE = float("inf")
@@ -86,8 +90,10 @@ def prove_cut(
     del comparison  # a large network may not fit into memory as often
     try:  # rounding can add up to anything in a deep network
         return _Comparison(before, after, left, _in_double(example), calm=calm, double=True).prove()
-    except RuntimeError:  # it computes some of it in float32
-        return proof
+    except RuntimeError as error:
+        if OUT_OF_MEMORY in str(error):
+            raise
+        return proof  # it computes some of it in float32
 
 
 class _Comparison:

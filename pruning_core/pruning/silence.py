@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning_core.pruning.base import Kept
-from pruning_core.pruning.tensors import all_tensors
+from pruning_core.pruning.tensors import all_tensors, first_tensors
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ class Left:
                 if name in self.factors:
                     content = content * self.factors[name].reshape(-1, *(1,) * (content.dim() - 1))
                 targets[name].copy_(content)
-
-
-def first_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Return each tensor under its first name alone: one that is shared is filled once."""
-    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 def silence(network: nn.Module, kept: Kept, writers: bool) -> nn.Module:

@@ -26,8 +26,8 @@ from pruning_core.pruning.choice import Wanted, choose_globally, choose_isomorph
 from pruning_core.pruning.groups import Group, Importance, find_groups
 from pruning_core.pruning.search import CutSearch
 from pruning_core.pruning.shared_weights import link_shared
-from pruning_core.pruning.silence import first_tensors
 from pruning_core.pruning.targets import ratio_of_group, ratios_of_layers
+from pruning_core.pruning.tensors import first_tensors
 from pruning_core.pruning.widths import min_width, multiple_above
 from pruning_core.records.cuts import explain_whole_in_line
 

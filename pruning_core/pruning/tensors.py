@@ -11,6 +11,11 @@ def all_tensors(network: nn.Module) -> dict[str, Tensor]:
     return {**parameters, **dict(network.named_buffers(remove_duplicate=False))}
 
 
+def first_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return each tensor under its first name alone: one that is shared comes once."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
 def first_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Return for each name of a tensor the first name that it has."""
     firsts: dict[int, str] = {}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pruning_core.errors import first_line
-from pruning_core.models.copying import copy_network, free_unreachable
+from pruning_core.models.copying import copy_network, free_unreachable, largeness
 from pruning_core.models.inputs import Inputs, repeat_rows, run
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.cutting import Cut, EmptiedError, cut_channels, follow_numbers
@@ -18,7 +18,7 @@ from pruning_core.pruning.score_scale import keep_score_scale
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 
 MAX_CUT_S = 60.0
-"""A cut of all groups that takes longer has failed."""
+"""A cut of all groups that takes longer has failed, of a small network; a large one has longer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def try_cuts(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Trial 
     free_unreachable(network)
     trial = copy_network(network)
     try:
-        with time_limit(MAX_CUT_S):
+        with time_limit(MAX_CUT_S * largeness(network)):
             kept = cut_channels(trial, network, example, cuts)
     except (OutOfTimeError, EndlessError):
         return Failure(ENDLESS)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pruning_core.errors import ModelError
-from pruning_core.models.copying import copy_network
+from pruning_core.models.copying import copy_network, largeness
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -169,3 +169,9 @@ def test_copy_of_a_copy():
     with pytest.raises(RuntimeError, match="graph leaves"):
         copy.deepcopy(network)
     assert copy.deepcopy(copy_network(network)).feature.shape == (2, 4, 6, 6)
+
+
+def test_largeness_grows_with_the_weights_from_a_tenth_of_a_gigabyte_on():
+    """Limits of time grow with it; on a small network they stay as they are."""
+    assert largeness(nn.Linear(4, 4)) == 1
+    assert largeness(nn.Linear(5000, 10_000, bias=False, device="meta")) == pytest.approx(2)

@@ -194,6 +194,20 @@ def test_one_statistic_is_left_out_before_all_are(monkeypatch):
     assert without == [set(), set(), {"layer norm"}]
 
 
+def test_memory_that_runs_out_is_no_finding(monkeypatch):
+    """The second comparison needs more than the first: what could not be compared is not said to differ."""
+    prove = _Comparison.prove
+
+    def proving(comparison):
+        if comparison._double:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+        return prove(comparison)
+
+    monkeypatch.setattr(_Comparison, "prove", proving)
+    with pytest.raises(PruningError, match="allocate memory"):
+        pruned(steep_logits())
+
+
 @pytest.mark.parametrize("activation", [F.relu, partial(F.silu, inplace=True), torch.relu_, nn.GELU()])
 def test_activations_can_bend_less(activation):
     """What they get stays as it was; most of it comes out again. Without that, no function is changed."""
