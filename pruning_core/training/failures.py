@@ -27,7 +27,8 @@ def step_failures(images: int, doing: str) -> Iterator[None]:
     except BaseException as error:
         raise_if_not_theirs(error)
         alone = " on one image (give it two or more: batch_size, norm_images)" if images == 1 else ""
-        raise TrainingError(f"the network cannot {doing}{alone}: {one_line(error)}") from error
+        way_out = " (try precision fp32)" if doing.endswith("bf16") else ""
+        raise TrainingError(f"the network cannot {doing}{alone}: {one_line(error)}{way_out}") from error
 
 
 def check_trainable(loss: Tensor) -> None:

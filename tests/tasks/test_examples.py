@@ -33,7 +33,7 @@ EXAMPLES = {
     # task: file and class, model, epochs and rate of the training; score, its good side, its range
     "regression": ("Diabetes", "build", 8, 0.05, "mean absolute error", "lower", 38, 56),
     "segmentation": ("Digits", "UNet", 2, 0.1, "mean IoU", "higher", 0.7, 0.95),
-    "detection": ("Digits", "Detector", 4, 0.1, "found at IoU 0.5", "higher", 0.6, 1.0),
+    "detection": ("Digits", "Detector", 6, 0.05, "found at IoU 0.5", "higher", 0.8, 1.0),
 }
 
 
