@@ -188,7 +188,13 @@ class OpenVinoExecutable(Executable):
     def _compile(self, model: Any, streams: int = 1) -> Any:
         hint, type_name, _ = PRECISIONS[self._precision]
         config = {**self._config(streams), "INFERENCE_NUM_THREADS": self._threads}
-        compiled = self._core.compile_model(model, "CPU", config)
+        try:
+            compiled = self._core.compile_model(model, "CPU", config)
+        except RuntimeError as error:  # its first lines are files of OpenVINO's own; the last one says why
+            reason = str(error).strip().splitlines()[-1]
+            size = next(iter(model.inputs)).get_partial_shape()[0]
+            batch = "any batch size" if size.is_dynamic else f"batches of {size} on each stream"
+            raise BackendError(f"OpenVINO cannot compile this model for {batch}: {reason}") from error
         runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if runs_in != type_name:
             raise BackendError(f"OpenVINO was asked for {hint} and runs {runs_in} on this CPU")

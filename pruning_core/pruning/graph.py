@@ -17,16 +17,8 @@ from pruning_core.torchvision_compat import torch_pruning as tp
 ROOT_TYPES = (nn.modules.conv._ConvNd, nn.Linear)
 """Layers whose outputs are ranked."""
 
-
-MAX_INDICES = 1_000_000
-"""More than this many indices in a group are a walk without end."""
-
 _HybridIndex = tp._helpers._HybridIndex
 _Indices = dict[int, Any]  # index → torch-pruning's pair of it and the root's
-
-
-class EndlessError(Exception):
-    """A walk through the graph does not come to an end."""
 
 
 def build_graph(network: nn.Module, example: Inputs) -> "tp.DependencyGraph":
@@ -166,15 +158,12 @@ def _walk(
     """Fill a group that holds its root, and return for each dependency which indices it has.
 
     torch-pruning's own walk does not end where it meets the same indices in another order, or ever higher
-    ones. Here an index that a layer has already is not followed again, nor one that it cannot have. What has
+    ones. Here an index that a layer has already is not followed again, nor one that none can have. What has
     a number for each head of an attention has none of its channels.
-
-    Raises:
-        EndlessError: If there are more indices than any layer can have.
     """
     root = group[0].dep
     found: dict[tuple[object, object], _Indices] = {(root.target, root.handler): {i.idx: i for i in channels}}
-    steps, total = [(root, list(channels))], 0
+    steps = [(root, list(channels))]
     widest = max(width or 0 for widths in graph.widths.values() for width in widths)
     while steps:
         dependency, indices = steps.pop()
@@ -195,9 +184,6 @@ def _walk(
             width = _width(graph, then.target, out)
             if width is None or max(new) < width:
                 steps.append((then, list(new.values())))
-            total += len(new)
-            if total > MAX_INDICES:
-                raise EndlessError
     return found
 
 

@@ -14,7 +14,6 @@ from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
 from pruning_core.pruning.base import AUXILIARY, LOGITS, PER_HEAD, KeptWhole
 from pruning_core.pruning.graph import (
     ROOT_TYPES,
-    EndlessError,
     build_graph,
     group_of,
     identity_of,
@@ -90,7 +89,7 @@ def find_groups(
         try:
             with time_limit(finder.limit_s):
                 group = finder.group(name, layer)
-        except (OutOfTimeError, EndlessError):
+        except OutOfTimeError:
             whole.append(KeptWhole(name, (name,), ENDLESS))
             continue
         except _NotRankedError as error:

@@ -11,7 +11,6 @@ from pruning_core.models.copying import copy_network, free_unreachable, largenes
 from pruning_core.models.inputs import Inputs, repeat_rows, run
 from pruning_core.pruning.base import Kept
 from pruning_core.pruning.cutting import Cut, EmptiedError, cut_channels, follow_numbers
-from pruning_core.pruning.graph import EndlessError
 from pruning_core.pruning.groups import ENDLESS
 from pruning_core.pruning.proof import Proof, prove_cut
 from pruning_core.pruning.score_scale import keep_score_scale
@@ -51,7 +50,7 @@ def try_cuts(network: nn.Module, example: Inputs, cuts: Sequence[Cut]) -> Trial 
     try:
         with time_limit(MAX_CUT_S * largeness(network)):
             kept = cut_channels(trial, network, example, cuts)
-    except (OutOfTimeError, EndlessError):
+    except OutOfTimeError:
         return Failure(ENDLESS)
     except EmptiedError as error:
         return Failure(first_line(error), emptied=True)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import PruningError
+from pruning_core.pruning.graph import build_graph, group_of
 from pruning_core.pruning.step import prune
 from pruning_core.torchvision_compat import torch_pruning as tp
 from tests.helpers.forward_networks import ForwardNetwork, FusedAttention, conv
@@ -306,6 +307,14 @@ def test_what_has_no_end_is_given_up():
     _, network, plan = pruned(network, 0.5)
     assert (network.a.out_channels, network.b.out_features) == (8, 8)
     assert "a" in {kept.root for kept in plan.kept_whole}
+
+
+def test_a_group_of_a_million_indices_is_found():
+    """A group ends with the network, however deep and wide: only time limits what is looked for."""
+    depth, width = 300, 3500
+    network = nn.Sequential(nn.Linear(4, width), *[nn.ReLU() for _ in range(depth)], nn.Linear(width, 2))
+    group = group_of(build_graph(network, torch.zeros(1, 4)), network[0], list(range(width)))
+    assert sum(len(indices) for _, indices in group) > 1_000_000
 
 
 def test_a_network_that_cannot_be_cut_says_why():
