@@ -21,7 +21,7 @@ from pruning_core.pruning.graph import (
     width_of,
 )
 from pruning_core.pruning.structure import structure_of
-from pruning_core.pruning.unreached import unreached_layers
+from pruning_core.pruning.unreached import layers_in_no_group
 from pruning_core.pruning.widths import Orbits, merged_orbits, orbits_of_blocks
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 from pruning_core.torchvision_compat import torch_pruning as tp
@@ -113,7 +113,7 @@ def find_groups(
             continue
         whole.append(KeptWhole(name, group.layers, reason))
     known = set(protected).union(*(group.layers for group in groups), *(kept.layers for kept in whole))
-    return groups, [*whole, *unreached_layers(network, known)]
+    return groups, [*whole, *layers_in_no_group(network, known, finder.reached)]
 
 
 class _Finder:
@@ -126,6 +126,7 @@ class _Finder:
         self._dense = dict(dense.named_modules(remove_duplicate=False))
         self._heads = blocks_of_heads(dense)
         self._attended = heads_of_layers(dense)
+        self.reached = {self._names[m] for m in self._graph.module2node if m in self._names}
         self.per_head = {self._names[m]: PER_HEAD for m in self._graph.per_head if m in self._names}
         self._importance = importance
         self.limit_s = MAX_GROUP_S * largeness(network)

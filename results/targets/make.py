@@ -36,7 +36,6 @@ from pruning_core.system.machine import describe_machine  # noqa: E402
 NETWORKS = (
     ("resnet18", (3, 32, 32)),
     ("torchvision:mobilenet_v2", (3, 224, 224)),
-    ("torchvision:resnet18", (3, 224, 224)),
 )
 BACKENDS = (("openvino", "fp32"), ("onnxruntime", "fp32"), ("eager", "fp32"))
 BATCH_SIZES = (1, 32)

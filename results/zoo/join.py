@@ -2,7 +2,8 @@
 
     python results/zoo/join.py TABLE.csv FILE.json…
 
-Of a network and method that several files have, the last file counts. Files may be packed (`.json.xz`).
+Of a network and method that several files have, the last file counts; of those that no file has, the rows that
+the table has already. Files may be packed (`.json.xz`).
 Exit code 1 if a pair has an error or not all ratios, or MACs or parameters rise with the ratio.
 """
 
@@ -18,6 +19,7 @@ from statistics import median
 from typing import Any
 
 Row = dict[str, Any]
+Cells = dict[str, str]
 
 COLUMNS = [
     *("model", "method", "ratio", "image", "macs", "params", "dense_macs", "dense_params", "achieved_ratio"),
@@ -26,6 +28,7 @@ COLUMNS = [
 ]
 
 RATIOS = {0.25, 0.5, 0.75, 0.9}
+CHECKS = ("reload", "train")
 
 _OF_ITS_KIND = re.compile(r"^as .*, of its kind: ")
 
@@ -54,8 +57,8 @@ def reasons(row: Row) -> str:
     return "; ".join(texts)
 
 
-def cells(row: Row) -> list[object]:
-    """Return the row in the order of `COLUMNS`."""
+def cells(row: Row) -> Cells:
+    """Return the row as `TABLE` has it: a text for each of `COLUMNS`."""
     shown = {
         **row,
         **row.get("checks", {}),
@@ -64,45 +67,54 @@ def cells(row: Row) -> list[object]:
         "kept_whole": reasons(row),
         "cutting": row["pruned_by"].rpartition(" ")[2],
     }
-    return [shown.get(name, "") for name in COLUMNS]
+    return {name: str(shown.get(name, "")) for name in COLUMNS}
 
 
-def faults(rows: list[Row]) -> list[str]:
+def read_table(table: Path) -> dict[tuple[str, str], list[Cells]]:
+    """Read the table that is there: the rows of each network and method."""
+    pairs: dict[tuple[str, str], list[Cells]] = {}
+    if table.exists():
+        with table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                pairs.setdefault((row["model"], row["method"]), []).append(row)
+    return pairs
+
+
+def faults(rows: list[Cells]) -> list[str]:
     """Return what is wrong with the rows of one pair."""
     found = [row["error"] for row in rows if row["error"]]
-    if {row["ratio"] for row in rows} != RATIOS:
+    if {float(row["ratio"]) for row in rows} != RATIOS:
         found.append(f"ratios {[row['ratio'] for row in rows]}")
     if not found:
         found += [
             f"{name} rise"
             for name in ("macs", "params")
             for before, after in pairwise(rows)
-            if after[name] > before[name]
+            if int(after[name]) > int(before[name])
         ]
-        found += [
-            f"{name} failed" for row in rows for name, passed in row["checks"].items() if passed is not True
-        ]
+        found += [f"{name} failed" for row in rows for name in CHECKS if row[name] != "True"]
     return [f"{rows[0]['model']}, {rows[0]['method']}: {text}" for text in found]
 
 
 def main(table: str, *files: str) -> int:
     """Write the table and print what it shows."""
-    pairs = read_pairs(list(files))
+    new = {pair: [cells(row) for row in own] for pair, own in read_pairs(list(files)).items()}
+    pairs = dict(sorted((read_table(Path(table)) | new).items()))
     rows = [row for own in pairs.values() for row in own]
     with Path(table).open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(cells(row) for row in rows)
+        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     found = [fault for own in pairs.values() for fault in faults(own)]
     print("\n".join(found))
-    whole = {pair: [row for row in own if row["kept_whole"]] for pair, own in pairs.items()}
-    seconds = [row["seconds"] for row in rows]
+    whole = {pair: any(row["kept_whole"] for row in own) for pair, own in pairs.items()}
+    seconds = [float(row["seconds"]) for row in rows]
     networks = {model for model, _ in pairs}
     print(f"{len(networks)} networks, {len(pairs)} pairs, {len(rows)} rows, {len(found)} faults")
     print("proofs:", dict(Counter(row["proof"] for row in rows)))
-    print("cutting:", dict(Counter(row["pruned_by"].rpartition(" ")[2] for row in rows)))
-    print(f"pairs with all groups cut: {sum(not own for own in whole.values())}")
-    print("networks with groups whole:", *sorted({model for (model, _), own in whole.items() if own}))
+    print("cutting:", dict(Counter(row["cutting"] for row in rows)))
+    print("rows with all groups cut:", sum(not row["kept_whole"] for row in rows))
+    print("networks with groups whole:", *sorted({model for (model, _), some in whole.items() if some}))
     print(f"seconds a row: median {median(seconds)}, at most {max(seconds)}, in all {sum(seconds):.0f}")
     return 1 if found else 0
 

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from pruning_core.config.spec import MethodSpec
+from pruning_core.pruning.groups import ENDLESS, find_groups
 from pruning_core.pruning.step import prune
-from pruning_core.pruning.unreached import UNREACHED
+from pruning_core.pruning.unreached import NOT_FOUND, UNREACHED
+from pruning_core.system.time_limit import OutOfTimeError
 from tests.helpers.forward_networks import ForwardNetwork, conv
 from tests.helpers.kept_whole_networks import EXAMPLE, Gated, Shuffled, SignsOfBackbone, SpatialGate
 
@@ -115,6 +117,24 @@ class Residual(nn.Module):
     def forward(self, x):
         """(N, 3, H, W) -> (N, 10)."""
         return self.fc(torch.relu(self.c(torch.relu(self.a(x) + self.b(x)))).mean((2, 3)))
+
+
+def test_layers_of_a_group_that_is_not_found_are_not_called_unreached(monkeypatch):
+    """Where torch-pruning loses a group, the others in it are in a group that is not found."""
+
+    def out_of_time(*_):
+        raise OutOfTimeError
+
+    def run(network, x):
+        tokens = network.embed(x.flatten(2).transpose(1, 2))
+        return network.fc(network.attention(tokens, tokens, tokens)[0].mean(1))
+
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    network = ForwardNetwork(run, embed=nn.Linear(3, 8), attention=attention, fc=nn.Linear(8, 10))
+    monkeypatch.setattr("pruning_core.pruning.groups._Finder.group", out_of_time)
+    groups, whole = find_groups(network, network, EXAMPLE, {}, lambda _: None)
+    reasons = {kept.root: kept.reason for kept in whole}
+    assert (groups, reasons) == ([], {"embed": ENDLESS, "fc": ENDLESS, "attention.out_proj": NOT_FOUND})
 
 
 def test_a_protected_layer_keeps_those_that_are_added_to_it_in_one_group():
