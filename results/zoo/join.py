@@ -2,8 +2,8 @@
 
     python results/zoo/join.py TABLE.csv FILE.json…
 
-Of a network and method that several files have, the last file counts; of those that no file has, the rows that
-the table has already. Files may be packed (`.json.xz`).
+Of a network and method that several files have, the last file counts; of those that no file has, the rows
+that the table has already. Files may be packed (`.json.xz`).
 Exit code 1 if a pair has an error or not all ratios, or MACs or parameters rise with the ratio.
 """
 
