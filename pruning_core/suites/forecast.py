@@ -129,10 +129,11 @@ def _seconds_for(specs: Sequence[CheckpointSpec], task: Task, workspace: Workspa
 def _alike(spec: PrunedSpec) -> tuple[Any, ...]:
     """Return what decides how long pruning to a ratio and a step of training after it take."""
     method = stand_in(spec.method)
-    by_name = method.scope != "local" or find_method(method.name).uses_data or method.allocation
+    own_widths = method.scope != "local" or method.allocation
+    ranking = method.name if own_widths else "by examples" if find_method(method.name).uses_data else ""
     train = spec.fine_tune
     how = (train.batch_size, train.epochs > 0, train.precision, train.device, train.optimizer)
-    return spec.ratio, method.round_to, method.protect, method.ratio_of, by_name and method.name, *how
+    return spec.ratio, method.round_to, method.protect, method.ratio_of, ranking, *how
 
 
 def _check_patterns(specs: Sequence[CheckpointSpec], dense: nn.Module, task: Task) -> None:

@@ -111,6 +111,9 @@ def test_more_epochs_take_longer(tmp_path, model, monkeypatch):
     seconds(ratios="0.05:0.95:0.05")
     assert len(timed) == 1 + forecast.TIMED_RATIOS
     assert timed[-1] == 0.95
+    timed.clear()
+    seconds(ratios="0.5,0.75", method=["magnitude", "fpgm", "taylor", "hessian", "activation"])
+    assert timed == [0.0, 0.5, 0.75, 0.5, 0.75]  # alike in widths; one that ranks by examples for all of them
 
 
 @pytest.mark.parametrize(("ratio", "step_s"), [(0.0, 4.0), (0.25, 2.0), (0.5, 1.0), (0.75, 0.5), (0.9, 0.5)])
