@@ -17,8 +17,11 @@ from pruning_core.shapes.pruned import PrunedShapes, Shape
 from pruning_core.shapes.search import Crossing, RatioSearch
 from pruning_core.shapes.timing import Advance, Setting, SettingTimes, ShapeTime, time_shapes
 
-SEARCH_VERSION = 1
+SEARCH_VERSION = 2
 """Raised whenever a search would find other ratios."""
+
+MARGIN = 0.05
+"""A ratio is taken for a target of time if it goes this fraction beyond it: sessions on shared cores differ."""
 
 LOOK = LatencyOptions(
     min_rounds=5,
@@ -84,7 +87,7 @@ def find_for_times(
         lambda goal, look: _times_over(targets[goal], look),
         len(targets),
         noisy=True,
-        allowed=TOLERANCE,
+        allowed=1 - (1 - TOLERANCE) / (1 + MARGIN),
     )
     found = search.run()
     return [
@@ -203,10 +206,11 @@ class _Timer:
 
 
 def _times_over(target: Target, look: ShapeTime) -> float:
-    """Return how many times over a target of time is reached; 1: just so."""
+    """Return how many times over a target of time and its margin are reached; 1: just so."""
+    wanted = 1 + MARGIN
     if target.key == "target_speedup":
-        return look.speedup / target.amount
-    return target.amount / look.latency_ms
+        return look.speedup / (wanted * target.amount)
+    return target.amount / (wanted * look.latency_ms)
 
 
 def _found_time(

@@ -19,13 +19,15 @@ def speed_of(network, dense):
 class NoisyTimer:
     """Times shapes as a loaded machine does: each time is the true one and an error."""
 
-    def __init__(self, seed=0, noise=True, contention=""):
+    def __init__(self, seed=0, noise=True, contention="", session=0.0):
         self.random, self.noise, self.contention = random.Random(seed), noise, contention
+        self.session = session  # of an error that all times of one session have in common
         self.sessions = []
 
     def __call__(self, reference, networks, example, setting, closely, advance):
         self.sessions.append((len(networks), closely))
-        times = [self._time(speed_of(network, reference), closely) for network in networks]
+        shared = math.exp(self.random.gauss(0, self.session))
+        times = [self._time(shared * speed_of(network, reference), closely) for network in networks]
         return SettingTimes(setting, tuple(times), None, ("",) * len(networks), self.contention)
 
     def _time(self, speedup, closely):

@@ -12,7 +12,7 @@ from pruning_core.errors import BackendError
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.shapes.pruned import PrunedShapes
-from pruning_core.shapes.targets import find_for_counts, find_for_times
+from pruning_core.shapes.targets import MARGIN, find_for_counts, find_for_times
 from pruning_core.shapes.timing import Setting
 from tests.helpers.factories import Tiny
 from tests.helpers.target_times import DENSE_MS, NoisyTimer, speed_of
@@ -53,14 +53,25 @@ def test_speed_ups_are_met_within_five_percent_under_noise(shapes, seed):
         assert item.low < item.value < item.high
         assert item.setting == "openvino:int8, batch 1"
         wider = shapes.ratios[max(shapes.ratios.index(item.ratio) - 4, 0)]
-        assert speed_of(shapes.network(wider)[0], shapes.dense) < 1.02 * item.target.amount
+        assert speed_of(shapes.network(wider)[0], shapes.dense) < 1.02 * (1 + MARGIN) * item.target.amount
+
+
+def test_a_target_still_holds_where_sessions_differ(shapes):
+    """Where all times of a session are 4 % off, one way or the other, what is found is not 5 % short."""
+    short = [
+        1 - speed_of(shapes.network(item.ratio)[0], shapes.dense) / item.target.amount
+        for seed in range(12)
+        for item in find(shapes, SPEEDUPS, NoisyTimer(seed, session=0.04))
+    ]
+    assert max(short) < 0.05
+    assert sum(gap > 0 for gap in short) <= 2, "and mostly not short at all"
 
 
 def test_a_latency_is_a_time_of_one_call(shapes):
     """A latency in milliseconds is met by the shape that takes no longer, with bounds in milliseconds."""
     (item,) = find(shapes, [Target("target_latency_ms", DENSE_MS / 3)], NoisyTimer(0))
     assert item.reached
-    assert item.value <= DENSE_MS / 3 < item.value * 1.1
+    assert item.value * (1 + MARGIN) <= DENSE_MS / 3 < item.value * 1.15
     assert item.low < item.value < item.high
     (item,) = find(shapes, [Target("target_latency_ms", 2 * DENSE_MS)], NoisyTimer(0))
     assert (item.reached, item.ratio, item.how) == (True, 0.0, "dense, unpruned,")
