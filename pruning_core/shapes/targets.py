@@ -21,7 +21,7 @@ SEARCH_VERSION = 2
 """Raised whenever a search would find other ratios."""
 
 MARGIN = 0.05
-"""A ratio is taken for a target of time if it goes this fraction beyond it: sessions on shared cores differ."""
+"""A ratio is taken for a target of time if it goes this fraction beyond: sessions on shared cores differ."""
 
 LOOK = LatencyOptions(
     min_rounds=5,

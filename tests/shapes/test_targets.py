@@ -56,15 +56,16 @@ def test_speed_ups_are_met_within_five_percent_under_noise(shapes, seed):
         assert speed_of(shapes.network(wider)[0], shapes.dense) < 1.02 * (1 + MARGIN) * item.target.amount
 
 
-def test_a_target_still_holds_where_sessions_differ(shapes):
-    """Where all times of a session are 4 % off, one way or the other, what is found is not 5 % short."""
-    short = [
-        1 - speed_of(shapes.network(item.ratio)[0], shapes.dense) / item.target.amount
+def test_a_target_still_holds_where_sessions_differ():
+    """Where all times of a session are 4 % off, one way or the other, what is found reaches its target."""
+    torch.manual_seed(0)
+    shapes = PrunedShapes(Tiny(width=256), MethodSpec(), EXAMPLE)
+    reached = [
+        speed_of(shapes.network(item.ratio)[0], shapes.dense) / item.target.amount
         for seed in range(12)
         for item in find(shapes, SPEEDUPS, NoisyTimer(seed, session=0.04))
     ]
-    assert max(short) < 0.05
-    assert sum(gap > 0 for gap in short) <= 2, "and mostly not short at all"
+    assert min(reached) >= 1
 
 
 def test_a_latency_is_a_time_of_one_call(shapes):
