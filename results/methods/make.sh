@@ -2,7 +2,9 @@
 # Train and score what bench/grids/methods.toml compares, and methods that rank over layers beside it.
 #     results/methods/make.sh DATA STORE [MORE OPTIONS]
 # DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy). Every fifth training image is used, through links in
-# STORE-fifth, so that two cores are done in an evening. Interrupt it at will: it goes on from STORE.
+# STORE-fifth, so that two cores are done in an evening. Interrupt it at will: it goes on from STORE. A file that is
+# there is not made again. Two processes of one core each are faster than one of two:
+#     SEEDS=0 taskset -c 0 results/methods/make.sh DATA STORE & SEEDS="1 2" taskset -c 1 results/methods/make.sh DATA STORE
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=$1 store=$2
@@ -17,11 +19,14 @@ if [ ! -e "$few/test" ]; then
     ln -s "$(realpath "$data/test")" "$few/test"
 fi
 run() {
-    local name=$1
+    local file=results/methods/$1.json
     shift
+    [ -e "$file" ] && return
     pytest bench/test_cost.py bench/test_accuracy.py -q --grid methods --dataset "folder:$few" --store "$store" \
-        --benchmark-json "results/methods/$name.json" "$@"
+        --benchmark-json "$file" "$@"
 }
-run run "$@"
-run global --scope global --method magnitude,lamp,taylor,random,scratch:lamp "$@"
-pruning-bench report results/methods/run.json results/methods/global.json --format markdown -o results/methods/report.md
+for seed in ${SEEDS:-0 1 2}; do
+    run "seed$seed" --seeds "$seed" "$@"
+done
+run global --scope global --method magnitude,lamp,taylor,random,scratch:lamp "$@"  # all seeds: a ratio for a target
+pruning-bench report results/methods/seed?.json results/methods/global.json --format markdown -o results/methods/report.md
