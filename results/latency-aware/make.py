@@ -1,13 +1,15 @@
 """`latency-aware` against `magnitude` and `lamp` at equal measured latency: train, measure, write the table.
 
-    python results/latency-aware/make.py DATA [STORE] [SEEDS]
+    python results/latency-aware/make.py DATA STORE [--step search,train,measure] [--settings openvino]
 
-DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy); SEEDS, `0,1,2` say, is `0` by default. What is
-done is kept, in the store and in `found.json` beside this file: the same command goes on from it.
+DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy). What is done is kept, in the store and in
+`found.json` beside this file: the same command goes on from it. `search` and `measure` want a machine that
+does nothing else; `train` may run as two processes, each with a setting and a core of its own.
 """
 
+import argparse
 import json
-import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from pruning_core.pipeline import ensure_variant
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.step import prune
 from pruning_core.shapes.timing import Setting, ShapeTime, time_shapes
-from pruning_core.store import Store, default_root
+from pruning_core.store import Store
 from pruning_core.suites.model_cache import ModelCache
 from pruning_core.workspace import Workspace
 
@@ -33,6 +35,9 @@ SETTINGS = ("openvino", "openvino:int8")
 TARGETS = (2.0, 4.0, 8.0)
 METHODS = {"magnitude": "local", "lamp": "global", "latency-aware": "local"}
 """Method → scope."""
+
+STEPS = ("search", "train", "measure")
+DENSE_EPOCHS, EPOCHS = 5, 2
 
 COARSE = tuple(step / 20 for step in range(1, 19))
 FINE = 6
@@ -44,7 +49,7 @@ Found = dict[str, Any]
 
 
 def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float]) -> Grid:
-    """Return the grid of one method in one setting: 12 epochs dense, 4 at each ratio, each from dense."""
+    """Return the grid of one method in one setting, each ratio cut from dense."""
     return make_grid(
         {
             "recipe": "fast",
@@ -57,8 +62,8 @@ def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float]
             "ratios": ratios,
             "backends": setting,
             "batch_sizes": 1,
-            "train": {"epochs": 12, "learning_rate": 0.1, "seed": seed},
-            "fine_tune": {"epochs": 4, "distill_weight": 0.9, "seed": seed},
+            "train": {"epochs": DENSE_EPOCHS, "learning_rate": 0.1, "precision": "fp32", "seed": seed},
+            "fine_tune": {"epochs": EPOCHS, "distill_weight": 0.0, "precision": "fp32", "seed": seed},
             **({"optimize_for": setting} if method == "latency-aware" else {}),
         }
     )
@@ -142,42 +147,44 @@ def table(found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(data: str, root: Path, seeds: list[int]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Make what is not there yet, and write the table."""
     display = ProgressDisplay()
     file = HERE / "found.json"
     found: Found = json.loads(file.read_text()) if file.exists() else {"ratios": {}, "cells": {}}
-    for seed in seeds:
-        for setting in SETTINGS:
-            for method in METHODS:
-                question = f"{setting}, {seed}, {method}"
-                grid = grid_of(data, setting, method, seed, list(COARSE))
-                workspace = Workspace(Store(root, notify=display.say), display, pictures=grid)
+    for step in options.step.split(","):
+        for seed, setting, method in product(options.seeds.split(","), options.settings.split(","), METHODS):
+            question = f"{setting}, {seed}, {method}"
+            arguments = (options.data, setting, method, int(seed))
+            grid = grid_of(*arguments, list(COARSE))
+            workspace = Workspace(Store(Path(options.store), notify=display.say), display, pictures=grid)
+            if step == "search" and question not in found["ratios"]:
                 dense = next(iter(variants(grid)))
                 assert dense.method == DENSE
                 ensure_variant(dense, grid, workspace)
-                if question not in found["ratios"]:
-                    (spec,) = chain_specs(dense, grid, workspace)
-                    assert isinstance(spec, DenseSpec)
-                    found["ratios"][question] = ratios_for(grid, spec, workspace)
-                    write_text_file(file, json.dumps(found, indent=1))
-                for target, ratio in found["ratios"][question].items():
-                    name = f"{setting}, {target}×, {seed}, {method}"
-                    if name in found["cells"]:
-                        continue
-                    its_grid = grid_of(data, setting, method, seed, [ratio])
-                    found["cells"][name] = measure(its_grid, list(variants(its_grid))[-1], workspace)
+                (spec,) = chain_specs(dense, grid, workspace)
+                assert isinstance(spec, DenseSpec)
+                found["ratios"][question] = ratios_for(grid, spec, workspace)
+                write_text_file(file, json.dumps(found, indent=1))
+            for target, ratio in found["ratios"][question].items():
+                name = f"{setting}, {target}×, {seed}, {method}"
+                its_grid = grid_of(*arguments, [ratio])
+                pruned = list(variants(its_grid))[-1]
+                if step == "train":
+                    ensure_variant(pruned, its_grid, workspace)
+                elif step == "measure" and name not in found["cells"]:
+                    found["cells"][name] = measure(its_grid, pruned, workspace)
                     write_text_file(file, json.dumps(found, indent=1))
                     display.say(f"{name}: {100 * found['cells'][name]['accuracy']:.2f} %")
-    write_text_file(HERE / "table.md", table(found))
+    if found["cells"]:
+        write_text_file(HERE / "table.md", table(found))
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    if not given:
-        sys.exit(__doc__)
-    main(
-        given[0],
-        Path(given[1]) if len(given) > 1 else default_root(),
-        [int(seed) for seed in (given[2] if len(given) > 2 else "0").split(",")],
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data")
+    parser.add_argument("store")
+    parser.add_argument("--step", default=",".join(STEPS))
+    parser.add_argument("--settings", default=",".join(SETTINGS))
+    parser.add_argument("--seeds", default="0")
+    main(parser.parse_args())
