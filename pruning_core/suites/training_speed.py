@@ -184,7 +184,7 @@ class BaselineStep:
         """Take one step and return its loss when it is there."""
         images, labels = next(self._batches)
         images = images.to(self._device)
-        with step_failures(len(images), "take a training step in fp32"):
+        with step_failures(len(images), "fp32"):
             loss = self._outputs.loss(self._network(images), images, labels.to(self._device), 0.0)
             check_trainable(loss)
             self._optimizer.zero_grad()

@@ -39,7 +39,7 @@ def recalibrate_batch_norms(network: nn.Module, task: Task, spec: FineTuneSpec) 
     shuffle = torch.Generator().manual_seed(derive_seed(spec.seed, 0, "norms"))
     with torch.inference_mode():
         for inputs in task.training_inputs(spec.norm_images, shuffle):
-            with step_failures(count_rows(inputs), "run with its batch norms in training mode"):
+            with step_failures(count_rows(inputs), None):
                 run(network, lay_out_rows(to_device(inputs, device), memory_format))
     for norm, (momentum, buffers) in zip(norms, before, strict=True):
         norm.momentum = momentum

@@ -10,12 +10,12 @@ from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 
 @contextmanager
-def step_failures(images: int, doing: str) -> Iterator[None]:
+def step_failures(images: int, precision: str | None) -> Iterator[None]:
     """Tell in one line what a network raises while it is trained, forward or backward.
 
     Args:
         images: In the batch.
-        doing: What it does, such as `take a training step in fp32`.
+        precision: Of the step; None: no step, batch norms gather statistics.
 
     Raises:
         TrainingError: For whatever the network raises.
@@ -27,7 +27,9 @@ def step_failures(images: int, doing: str) -> Iterator[None]:
     except BaseException as error:
         raise_if_not_theirs(error)
         alone = " on one image (give it two or more: batch_size, norm_images)" if images == 1 else ""
-        way_out = " (try precision fp32)" if doing.endswith("bf16") else ""
+        step = f"take a training step in {precision}"
+        doing = step if precision else "run with its batch norms in training mode"
+        way_out = " (try precision fp32)" if precision == "bf16" else ""
         raise TrainingError(f"the network cannot {doing}{alone}: {one_line(error)}{way_out}") from error
 
 

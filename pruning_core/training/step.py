@@ -178,7 +178,7 @@ class TrainStep:
 
     def _learn(self, *batch: Any) -> Tensor:
         """Move the weights by the gradient of a batch on the device; its first item goes into the network."""
-        with step_failures(count_rows(batch[0]), f"take a training step in {self.precision}"):
+        with step_failures(count_rows(batch[0]), self.precision):
             loss = self._loss(lay_out_rows(batch[0], self.memory_format), batch)
             check_trainable(loss)
             self.network.zero_grad(set_to_none=True)
