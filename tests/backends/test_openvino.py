@@ -1,13 +1,16 @@
-"""What OpenVINO cannot compile is one line, and no traceback."""
+"""OpenVINO runs the precision it was asked for, on its streams; what it cannot compile is one line."""
 
 import importlib.util
 
 import pytest
 import torch
 
+from pruning_core.backends import BACKENDS, load_executable, openvino
 from pruning_core.errors import BackendError
 from pruning_core.shapes.timing import Setting, time_shapes
+from pruning_core.system.hardware import usable_cores
 from tests.helpers.backend_inputs import tiny
+from tests.helpers.contract_network import EXAMPLE, THREADS, eager_logits, small_images, small_net
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("openvino"), reason="the extra `backends` is not installed"
@@ -53,3 +56,52 @@ def test_a_network_that_openvino_cannot_compile_is_one_line(fails_at):
     fails_at.add(0)
     with pytest.raises(BackendError, match=r"for any batch size: No suitable implementations found$"):
         time_shapes(tiny(), [], torch.zeros(1, 3, 32, 32), [Setting("openvino", "fp32", 1, threads=1)])
+
+
+def test_openvino_fp32_is_not_silently_bf16() -> None:
+    """On a CPU with bfloat16, OpenVINO left alone takes it for float32 models; ours computes in float32."""
+    net, images = small_net(), small_images(7)
+    expected = eager_logits(net, images)
+    loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", THREADS)
+    scale = float(expected.abs().max())
+    # bfloat16 keeps 8 bits: it would be off by 1e-3 of the scale and more.
+    assert float((loaded.predict(images) - expected).abs().max()) < 1e-5 * scale
+    assert float((loaded.bind(images)() - expected).abs().max()) < 1e-5 * scale
+
+
+@pytest.mark.parametrize(
+    ("threads", "n", "streams"),
+    [(2, 1, 1), (2, 31, 1), (2, 32, 2), (2, 33, 1), (4, 32, 2), (4, 64, 4), (3, 96, 3), (1, 128, 1)],
+)
+def test_openvino_splits_a_large_batch_between_streams(threads, n, streams) -> None:
+    """Each stream gets as many images, 16 at least, and each image its own answer, in every call."""
+    net = small_net()
+    loaded = load_executable("openvino", net, EXAMPLE, "fp32", "cpu", threads)
+    assert isinstance(loaded, openvino.OpenVinoExecutable)
+    assert loaded.streams_for(n) == streams
+    images = small_images(n, seed=n)
+    run = loaded.bind(images)
+    if threads <= usable_cores():  # OpenVINO makes no more streams than there are cores
+        assert loaded._by_batch[n].get_property("NUM_STREAMS") == streams
+    assert loaded.options(n).get("NUM_STREAMS", "1") == str(streams)
+    for _ in range(3):
+        torch.testing.assert_close(run(), eager_logits(net, images), rtol=1e-3, atol=1e-3)
+
+
+def test_openvino_waits_for_all_streams() -> None:
+    """No call returns before the last image has its answer."""
+    run = load_executable("openvino", small_net(32), EXAMPLE, "fp32", "cpu", 2).bind(small_images(256))
+    for _ in range(100):
+        logits = run()
+        kept = logits.clone()
+        logits.fill_(torch.nan)
+        assert kept.isfinite().all()
+
+
+def test_openvino_that_runs_another_precision_is_an_error(monkeypatch) -> None:
+    """If OpenVINO does not run the precision it was asked for, no number is produced."""
+    if BACKENDS["openvino"].unavailable_reason("bf16", "cpu"):
+        pytest.skip("OpenVINO has no bf16 here")
+    monkeypatch.setitem(openvino.PRECISIONS, "fp32", ("bf16", "f32", 0.01))
+    with pytest.raises(BackendError, match="asked for bf16 and runs bf16"):
+        load_executable("openvino", small_net(), EXAMPLE, "fp32", "cpu", THREADS)
