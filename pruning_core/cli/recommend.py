@@ -45,11 +45,14 @@ _ANY, _FRACTION, _POSITIVE = _Number(), _Range(0, 1), _Range(0, min_open=True)
 @click.option("--max-score", type=_ANY, help="Greatest score of another task, where lower is better.")
 @click.option("--max-latency-ms", type=_POSITIVE, help="Longest time of a call.")
 @click.option("--max-size-mb", type=_POSITIVE, help="Largest size of the weights, in 10⁶ bytes.")
-@click.option("--model", help="Where the files hold several; so for all of the following.")
-@click.option("--dataset", help="As the tables call it.")
-@click.option("--score", help="Name of what is scored.")
-@click.option("--machine", help="Its name, or how its fingerprint begins.")
-@click.option("--device", help="cpu, cuda:0, ….")
+@click.option("--model", help="Which network, where the files hold several.")
+@click.option("--dataset", help="Which dataset, as the tables call it.")
+@click.option("--score", help="Which score, by name.")
+@click.option(
+    "--machine",
+    help="Which machine: its whole name, or how its fingerprint begins, four characters or more.",
+)
+@click.option("--device", help="Which device: cpu, cuda:0, ….")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads that a call has.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a call.")
 @click.option(
@@ -77,7 +80,10 @@ def recommend(
     format: str,
     output: Path | None,
 ) -> None:
-    """Choose the cell of benchmark JSON FILES to ship: the fastest that surely keeps the limits.
+    """Choose the cell of benchmark JSON FILES to ship: the fastest of those that keep the limits.
+
+    One that surely keeps them, by its intervals, comes before one that may not; any that is faster than the
+    dense model comes before that.
 
     It says the next best too, why each other cell fell out, how sure that is, and how to export the cell.
     Exit code 0: something fits. 1: nothing fits; then it says what comes closest. 2: a mistake.

@@ -34,13 +34,16 @@ _OPTIONS = (
         for key, kind in KINDS.items()
     ),
     _option(
-        "--on", "target_on", metavar="BACKEND", help="Where a target of time is to be met, openvino:int8."
+        "--on",
+        "target_on",
+        metavar="BACKEND",
+        help="Of a target of time: the backend, such as openvino:int8.",
     ),
     _option(
         "--batch-size",
         "target_batch_size",
         type=click.IntRange(1),
-        help="And on how many examples in a call (default: 1).",
+        help="Of a target of time: examples in a call (default: 1).",
     ),
     _option(
         "--search-again",

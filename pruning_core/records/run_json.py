@@ -90,6 +90,8 @@ def read_slowly(data: bytes, path: Path) -> Content:
             f"{path} is no complete JSON ({shortened(str(error), 120)}): truncated, or not a benchmark file"
         ) from None
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        if isinstance(content, dict) and str(content.get("what", "")).startswith("pruning-bench "):
+            raise RecordError(f"{path} is a file of `{shortened(content['what'], 60)}`, and no run")
         raise RecordError(f"{path} is not a pytest-benchmark file: it has no list 'benchmarks'")
     entries = (entry if isinstance(entry, dict) else {} for entry in content["benchmarks"])
     about = (content.get(name) for name in ("machine_info", "commit_info", "datetime"))

@@ -53,11 +53,15 @@ def write_report(
     if dataset_titles and format in ("csv", "json"):
         raise OptionError("--dataset-title is for people; csv and json keep the name in the records")
     if output is not None:
+        if output.suffix[1:] in FIGURE_FORMATS and output.suffix[1:] != format:
+            raise OptionError(f"-o {output.name} is named as a figure, and --format says {format}")
         check_writable(output)
     sections = "\n".join(read_explanation(path) for path in explanations)
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]
         report = build_report(_with_titles(runs, dataset_titles or {}), columns, format != "csv")
+    if columns != "all" and not report.tables:
+        raise OptionError(f"--columns {columns}: these files hold nothing for that table: no pruned network")
     if format in FIGURE_FORMATS:
         if output is None:
             raise OptionError(f"a figure needs a file to go to: --format {format} -o report.{format}")

@@ -148,16 +148,20 @@ def _gain(difference: Interval, measure: Measure) -> Interval:
 def _notes(
     comparison: Mapping[str, Points], rows: Sequence[Row], first: str, measure: Measure
 ) -> Iterator[str]:
-    sentences = [
-        f"at {what}: {name} − {first} = {_words(difference, measure)}"
-        for what, points in comparison.items()
-        for name in points
-        if name != first and not is_control(first) and first in points
-        if (difference := _difference(points[name], points[first])) is not None
-    ]
-    if sentences:
-        more = f"; and {len(sentences) - MAX_SENTENCES} more" if len(sentences) > MAX_SENTENCES else ""
-        yield f"{_seeds_text(comparison)}: {'; '.join(sentences[:MAX_SENTENCES])}{more}."
+    sentences: dict[int, list[str]] = {}  # by how many seeds both have
+    for what, points in comparison.items():
+        for name in points:
+            if name == first or is_control(first) or first not in points:
+                continue
+            difference = _difference(points[name], points[first])
+            if difference is not None:
+                both = {point.seed for point in points[name]} & {point.seed for point in points[first]}
+                text = f"at {what}: {name} − {first} = {_words(difference, measure)}"
+                sentences.setdefault(len(both), []).append(text)
+    for seeds, said in sorted(sentences.items(), reverse=True):
+        more = f"; and {len(said) - MAX_SENTENCES} more" if len(said) > MAX_SENTENCES else ""
+        of = f"{seeds} seeds" if seeds > 1 else "one seed, no interval"
+        yield f"{of}: {'; '.join(said[:MAX_SENTENCES])}{more}."
     beating = [f"{row['method']} at {row['at']}" for row in rows if row.get("beats") == YES]
     if beating:
         yield f"beyond the spread over seeds, these beat their controls: {', '.join(beating)}."
@@ -186,8 +190,3 @@ def _words(difference: Interval, measure: Measure) -> str:
     unit = " points" if measure.is_accuracy else ""
     bounds = "" if math.isinf(difference.low) else f" [{text(difference.low)}, {text(difference.high)}]"
     return f"{text(difference.value)}{unit}{bounds}"
-
-
-def _seeds_text(comparison: Mapping[str, Points]) -> str:
-    seeds = {point.seed for points in comparison.values() for own in points.values() for point in own}
-    return f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed, no interval"

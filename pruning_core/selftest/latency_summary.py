@@ -157,7 +157,11 @@ def read_summary(path: Path) -> tuple[list[Trial], dict[str, Any]]:
             raise ValueError("no trials, or of more than 50 kinds")
         return trials, dict(content["machine"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = why_unreadable(error) if isinstance(error, OSError) else shortened(repr(error), 200)
+        reason = shortened(repr(error), 200)
+        if isinstance(error, OSError):
+            reason = why_unreadable(error)
+        elif isinstance(error, KeyError):
+            reason = f"it has no {shown(error.args[0])}"
         raise OptionError(
             f"{shortened(str(path), 300)} is no file of `selftest latency --json`: {reason}"
         ) from None

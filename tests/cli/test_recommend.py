@@ -33,7 +33,7 @@ def test_the_exit_code_says_whether_anything_fits(run: Callable[..., Ended]) -> 
     code, out, _ = run("recommend", "run.json", "--max-drop=0.005", "--max-latency-ms=2")
     assert code == 1
     assert "closest: magnitude 0.50, openvino fp32, but for: latency" in out
-    assert "latency 5.00 [4.95–5.05] ms: beyond 2.00 ms" in out
+    assert "latency 5.00 [4.95–5.05] ms: above 2.00 ms" in out
     assert "Export" not in out
 
 

@@ -66,6 +66,22 @@ def test_a_seed_that_one_lacks_is_in_no_pair(tmp_path: Path) -> None:
     assert row["minus_magnitude"] == Estimate(pytest.approx(3 / IMAGES))
 
 
+def test_a_note_tells_of_how_many_seeds_each_difference_is(tmp_path: Path) -> None:
+    """A method that has one seed in common with the first is not told as of three."""
+    content = method_content(
+        {"magnitude": [338, 339, 341], "fpgm": [335, 337, 338], "taylor": [341, 342, 344]}
+    )
+    content["benchmarks"] = [
+        e
+        for e in content["benchmarks"]
+        if e["extra_info"]["method"] != "taylor" or e["extra_info"]["seed"] == 0
+    ]
+    notes = [n for n in report_on(content, tmp_path).tables[-1].notes if " − magnitude" in n]
+    assert [note.partition(":")[0] for note in notes] == ["3 seeds", "one seed, no interval"]
+    assert "fpgm" in notes[0]
+    assert "taylor" in notes[1]
+
+
 @pytest.mark.parametrize(
     ("right", "verdict"),
     [

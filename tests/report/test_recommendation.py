@@ -233,7 +233,7 @@ def test_what_stands_there_is_in_words(tmp_path: Path) -> None:
     text = "".join(FORMATS["terminal"](answer, 100))
     for line in (
         "resnet18 on digits: cpu, 8 threads, batch 1, box-a (Xeon, 8 cores) (a.json)",
-        "  limits: lost at most 0.50 points; size at most 2 MB",
+        "  limits: lost at most 0.50 points; size at most 2.00 MB",
         "Ship magnitude 0.75, openvino int8: not sure",
         "  lost 0.00 points [-0.19 to 0.19]: sure",
         "  weights 2.83 MB in fp32, about 0.71 MB as int8: not sure, weigh the exported file",

@@ -32,7 +32,7 @@ def limit_texts(limits: Limits, measure: Measure) -> list[str]:
     if limits.max_latency_ms is not None:
         found.append(f"latency at most {limits.max_latency_ms:g} ms")
     if limits.max_size_bytes is not None:
-        found.append(f"size at most {limits.max_size_bytes / 1e6:g} MB")
+        found.append(f"size at most {bytes_text(round(limits.max_size_bytes))}")
     return found
 
 
@@ -76,7 +76,8 @@ def cell_lines(cell: Judged) -> list[str]:
 def verdict_text(check: Check, measure: Measure) -> str:
     """Return what a limit says of a cell: sure, or which bound crosses it."""
     if check.grade == BEYOND:
-        return f": beyond {check_text(check, measure, check.limit)}"
+        word = "below" if check.name == SCORE and not measure.lower_is_better else "above"
+        return f": {word} {check_text(check, measure, check.limit)}"
     if check.grade == NOT_SURE:
         if check.bound is None:
             return f": {NOT_SURE}, it has no interval"

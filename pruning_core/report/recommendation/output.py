@@ -15,22 +15,24 @@ from pruning_core.report.recommendation.wording import sections_of
 def _terminal(answer: Answer, width: int) -> Iterator[str]:
     for number, section in enumerate(sections_of(answer)):
         if section.heading:
-            yield ("\n" if number else "") + printable(section.heading) + "\n"
+            yield ("\n" if number else "") + _filled(section.heading, width, "")
         for line in section.lines:
             if section.is_code:  # to be copied: never broken
                 yield f"  {printable(line)}\n"
             else:
-                yield (
-                    textwrap.fill(
-                        printable(line),
-                        max(width, 40),
-                        initial_indent="  ",
-                        subsequent_indent="    ",
-                        break_long_words=False,
-                        break_on_hyphens=False,
-                    )
-                    + "\n"
-                )
+                yield _filled(line, width, "  ")
+
+
+def _filled(text: str, width: int, indent: str) -> str:
+    lines = textwrap.fill(
+        printable(text),
+        max(width, 40),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{lines}\n"
 
 
 def _markdown(answer: Answer, width: int) -> Iterator[str]:

@@ -124,7 +124,12 @@ def _nearest_lines(answer: Answer) -> list[str]:
     nearest = answer.nearest
     if nearest is None:
         return ["no cell has both a time and a score"]
-    beyond = [check.name for check in nearest.checks if check.grade == BEYOND]
+    measure = nearest.candidate.measure
+    beyond = [
+        measure.name if check.name == SCORE else check.name
+        for check in nearest.checks
+        if check.grade == BEYOND
+    ]
     missed = [*beyond, *([] if nearest.candidate.trusted else [CONTAMINATED])]
     return [f"closest: {answer.title(nearest)}, but for: {', '.join(missed)}", *cell_lines(nearest)]
 
