@@ -62,16 +62,17 @@ class SearchedGrid(Grid):
         return cls.model_construct(**{**fields, "found": found})
 
     def found_for(self, model: str, data: str, method: str) -> list[FoundRatio]:
-        """Return what was found for one network by one method."""
-        return [item for key, item in self.found if key == (model, data, method)]
+        """Return what was found for one network by one method; `scratch:METHOD` has what its method has."""
+        wanted = (model, data, architecture_of(method) or method)
+        return [item for key, item in self.found if key == wanted]
 
     def ratios_for(self, model: str, data: str, method: str) -> tuple[float, ...]:
         """Return the ratios that were found for one network by one method, rising.
 
-        `scratch:METHOD` has those of its method; `dense+` goes as many steps as the first method has ratios.
+        `dense+` goes as many steps as the first method has ratios, or the first control that prunes.
         """
-        method = architecture_of(method) or method
         if method == DENSE_PLUS:
-            method = next((name for name in self.method if not is_control(name)), method)
+            others = [name for name in self.method if name != DENSE_PLUS]
+            method = min(others, key=is_control, default=method)
         found = self.found_for(model, data, method)
         return tuple(sorted({item.ratio for item in found if item.reached and item.ratio}))

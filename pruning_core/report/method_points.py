@@ -1,16 +1,18 @@
 """What a comparison of methods is made of: every checkpoint that was scored, by what is equal in it.
 
-Equal is a target that was met (MACs, a speed-up, …), where there was one, else the ratio.
+Equal is a target (MACs, a speed-up, …) that its ratio was found for, where there was one, else the ratio.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from statistics import fmean
 
-from pruning_core.records.controls import DENSE_PLUS, is_control
+from pruning_core.records.controls import DENSE_PLUS, THIN, architecture_of, is_control
 from pruning_core.records.fields import Record
 from pruning_core.records.score import score_of
 from pruning_core.records.target_lines import SEPARATOR
+from pruning_core.records.targets import MISSED
 from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
 from pruning_core.report.subject import Network, Subject
 
@@ -23,12 +25,14 @@ class Point:
     ratio: float
     seed: int
     score: float
+    resolution: float  # the least difference between two scores: of an accuracy, one image
     backend: str  # that it was scored on
     macs: int | None
     params: int | None
     dense_macs: int | None
     speedup: float | None  # over dense on the main backend, at the smallest batch size
     targets: tuple[str, ...]  # that its ratio was found for
+    missed: tuple[str, ...]  # of these: those that the checkpoint itself does not meet
     schedule: str
     dense_key: str  # of the dense checkpoint that its drop is counted from
     epochs: int | None = None  # of its last training
@@ -38,6 +42,9 @@ class Point:
         """How many times fewer MACs than dense."""
         return self.dense_macs / self.macs if self.dense_macs and self.macs else None
 
+
+SCOPE = ", "
+"""Between the name of a method and its scope, where that is not local."""
 
 Points = dict[str, list[Point]]
 """Method → its points, one for each seed."""
@@ -84,7 +91,8 @@ def _points_alike(points: Sequence[Point]) -> Iterator[tuple[str, Points]]:
             targets.setdefault(target, set()).add((point.method, point.ratio))
     if targets:
         for target, found in targets.items():
-            there = [point for point in points if (point.method, point.ratio) in found]
+            # files of before 2026-11-29 name no target of `scratch:METHOD`, which takes its method's ratios
+            there = [p for p in points if {(p.method, p.ratio), (architecture_of(p.method), p.ratio)} & found]
             ratios = {(point.ratio, point.seed) for point in there if not is_control(point.method)}
             there += [p for p in points if p.method == DENSE_PLUS and (p.ratio, p.seed) in ratios]
             yield from _several(target, there)
@@ -97,6 +105,18 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     """Return the mean of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
+
+
+def base_of(name: str) -> str:
+    """Return the name of a method without its scope: `lamp` of `lamp, global`."""
+    return name.partition(SCOPE)[0]
+
+
+def control_of(name: str, control: str, points: Points) -> str | None:
+    """Return the control of a method that is there: in the method's scope, else in the local one."""
+    scope = name.partition(SCOPE)[2]
+    names = (f"{control}{SCOPE}{scope}", control) if scope else (control,)
+    return next((named for named in names if named in points), None)
 
 
 def _several(what: str, points: Sequence[Point]) -> Iterator[tuple[str, Points]]:
@@ -131,18 +151,25 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
                 continue
             cost = index.cost(subject, ratio) or {}
             timed = index.latency(subject, ratio, backend, device, batch_sizes[0]) if batch_sizes else None
-            at_ratio = (r for r in index.records_of(subject, device) if r.get("ratio") == ratio)
+            judged = [
+                pair
+                for r in index.records_of(subject, device)
+                if r.get("ratio") == ratio
+                for pair in _targets_of(r)
+            ]
             yield Point(
                 _named(subject.method, str(record.get("scope", "local"))),
                 ratio,
                 record["seed"],
                 score.value,
+                1 / score.n if score.measure.is_accuracy and score.n else 0.0,
                 " ".join(backend),
                 cost.get("macs"),
                 cost.get("params"),
                 dense.get("macs"),
                 timed.get("speedup") if timed else None,
-                tuple(dict.fromkeys(target for r in at_ratio for target in _targets_of(r))),
+                tuple(dict.fromkeys(target for target, _ in judged)),
+                tuple(dict.fromkeys(target for target, met in judged if met == MISSED)),
                 str(record.get("schedule", "")),
                 str(dense.get("key", index.file)),
                 cost.get("epochs"),
@@ -152,9 +179,10 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
 
 def _named(method: str, scope: str) -> str:
     """Name a method with its scope, where that is not local: one method in two scopes is two."""
-    return method if scope == "local" or is_control(method) else f"{method}, {scope}"
+    return method if scope == "local" or method in (DENSE_PLUS, THIN) else f"{method}{SCOPE}{scope}"
 
 
-def _targets_of(record: Record) -> list[str]:
-    text = record.get("target", "")
-    return text.split(SEPARATOR) if text else []
+def _targets_of(record: Record) -> list[tuple[str, str]]:
+    """Return the targets that a record is about, each with whether it is met."""
+    targets, met = (str(record.get(name, "")).split(SEPARATOR) for name in ("target", "target_met"))
+    return list(zip_longest(targets, met, fillvalue="")) if record.get("target") else []

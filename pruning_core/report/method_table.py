@@ -11,7 +11,15 @@ from statistics import fmean, stdev
 from pruning_core.records.controls import DENSE_PLUS, THIN, architecture_of, is_control
 from pruning_core.records.score import Measure
 from pruning_core.report.estimate import Estimate
-from pruning_core.report.method_points import Point, Points, comparisons_of, mean_of, networks_of
+from pruning_core.report.method_points import (
+    Point,
+    Points,
+    base_of,
+    comparisons_of,
+    control_of,
+    mean_of,
+    networks_of,
+)
 from pruning_core.report.run_index import RunIndex
 from pruning_core.report.table import Column, Row, Table
 from pruning_core.stats.paired import mean_difference
@@ -43,7 +51,7 @@ def method_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
 def _table(title: str, comparison: Mapping[str, Points], measure: Measure) -> Table:
     methods = dict.fromkeys(name for points in comparison.values() for name in points)
     first = next(iter(methods))
-    against = list(dict.fromkeys(name for name in (first, *CONTROLS) if name in methods))
+    against = [first, *(name for name in CONTROLS if name != first and name in map(base_of, methods))]
     kind, spread = ("points", "percent") if measure.is_accuracy else ("score", "score")
     columns = [
         Column("at", "at", "text", fixed=True, explanation="what is equal: a target, or the ratio"),
@@ -91,14 +99,14 @@ def _row(name: str, points: Points, against: Sequence[str], measure: Measure) ->
         "deviation": stdev(scores) if len(scores) > 1 else None,
     }
     for other in against:
-        if other != name:
-            row[f"minus_{other}"] = _shown(_difference(own, points[other]))
+        compared = control_of(name, other, points) if other in CONTROLS else other
+        if compared in points and compared != name:
+            row[f"minus_{other}"] = _shown(_difference(own, points[compared]))
     scratch = _scratch_of(name, points)
     if scratch is not None:
         row["minus_scratch"] = _shown(_difference(own, points[scratch]))
-    row["beats"] = (
-        "" if is_control(name) or name.partition(",")[0] == RANDOM else _verdict(name, points, measure)
-    )
+    chosen = not is_control(name) and base_of(name) != RANDOM
+    row["beats"] = _verdict(name, points, measure) if chosen else ""
     return row
 
 
@@ -106,7 +114,8 @@ def _difference(own: Sequence[Point], others: Sequence[Point]) -> Interval | Non
     """Return the mean of own − other on the same seeds; None where there is none."""
     of_seed = {point.seed: point.score for point in others}
     differences = [point.score - of_seed[point.seed] for point in own if point.seed in of_seed]
-    return mean_difference(differences) if differences else None
+    resolution = max(point.resolution for point in own)
+    return mean_difference(differences, resolution=resolution) if differences else None
 
 
 def _shown(difference: Interval | None) -> Estimate | None:
@@ -133,7 +142,7 @@ def _scratch_of(name: str, points: Points) -> str | None:
 
 def _verdict(name: str, points: Points, measure: Measure) -> str:
     """Say whether a method beats all its controls by more than the spread over seeds."""
-    controls = [control for control in (RANDOM, THIN, _scratch_of(name, points)) if control in points]
+    controls = [*(control_of(name, control, points) for control in (RANDOM, THIN)), _scratch_of(name, points)]
     found = [_difference(points[name], points[control]) for control in controls if control is not None]
     gains = [_gain(difference, measure) for difference in found if difference is not None]
     if any(gain.high < 0 for gain in gains):
@@ -169,12 +178,15 @@ def _notes(
         yield "no method beats its controls beyond the spread over seeds."
     every = list(comparison.values())
     names = {name for points in every for name in points}
-    missing = [name for name in CONTROLS if name not in names]
+    missing = [name for name in CONTROLS if name not in map(base_of, names)]
     missing += [] if any(architecture_of(name) for name in names) else ["scratch:METHOD"]
     if missing:
         yield f"controls that are not there: {', '.join(missing)}."
     for what, points in comparison.items():
         methods = {name: own for name, own in points.items() if not is_control(name)}
+        missed = [name for name, own in methods.items() if any(what in point.missed for point in own)]
+        if missed:
+            yield f"at {what} not all checkpoints of these meet it: {', '.join(missed)}."
         epochs = {name: sorted({str(point.epochs) for point in own}) for name, own in methods.items()}
         if len(set(map(tuple, epochs.values()))) > 1:
             told = (f"{name} {' or '.join(own)}" for name, own in epochs.items())

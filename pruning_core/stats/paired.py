@@ -7,17 +7,22 @@ from statistics import fmean, stdev
 from pruning_core.stats.scores import Interval
 
 
-def mean_difference(differences: Sequence[float], confidence: float = 0.95) -> Interval:
+def mean_difference(
+    differences: Sequence[float], confidence: float = 0.95, resolution: float = 0.0
+) -> Interval:
     """Return the mean of paired differences and the interval that covers that of all seeds.
 
     Args:
         differences: One for each pair, at least one. Of one alone the interval is endless.
         confidence: Coverage, if differences vary as a normal distribution does.
+        resolution: Each of the pair is rounded to multiples of this, as a count of images is: few seeds may
+            show less spread than that alone makes.
     """
     mean, n = fmean(differences), len(differences)
     if n < 2:
         return Interval(mean, -math.inf, math.inf)
-    reach = student_quantile(n - 1, confidence) * stdev(differences) / math.sqrt(n)
+    deviation = max(stdev(differences), resolution / math.sqrt(6))  # of what rounding two scores leaves
+    reach = student_quantile(n - 1, confidence) * deviation / math.sqrt(n)
     return Interval(mean, mean - reach, mean + reach)
 
 

@@ -40,15 +40,18 @@ def row_of(table: Table, method: str) -> dict[str, Any]:
 
 
 def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
-    """Seeds that are good for both take nothing from a difference: its interval is that of the pairs."""
+    """Seeds that are good for both take nothing from a difference: its interval is that of the pairs.
+
+    These differ by three images each: no spread is seen, but that of rounding to images is there.
+    """
     table = table_of(tmp_path, {"magnitude": [300, 340, 320], "taylor": [303, 343, 323]})
     difference = row_of(table, "taylor")["minus_magnitude"]
     assert difference == Estimate(
-        pytest.approx(3 / IMAGES), pytest.approx(3 / IMAGES), pytest.approx(3 / IMAGES)
+        *(pytest.approx(images / IMAGES, rel=1e-4) for images in (3, 3 - 1.01414, 3 + 1.01414))
     )
     assert row_of(table, "taylor")["deviation"] == pytest.approx(20 / IMAGES)
     assert any(
-        "3 seeds: at ratio 0.5: taylor − magnitude = +0.83 points [+0.83, +0.83]" in note
+        "3 seeds: at ratio 0.5: taylor − magnitude = +0.83 points [+0.55, +1.12]" in note
         for note in table.notes
     )
 
@@ -102,6 +105,68 @@ def test_a_method_beats_its_controls_by_more_than_the_spread(
     said = "beyond the spread over seeds, these beat their controls: magnitude at ratio 0.5." in table.notes
     assert said == (verdict == YES)
     assert "best" not in " ".join(table.notes)
+
+
+def test_one_image_on_each_of_two_seeds_beats_nothing(tmp_path: Path) -> None:
+    """Two equal differences of one image show no spread, and are no proof."""
+    table = table_of(tmp_path, {"magnitude": [350, 350], "random": [349, 349]})
+    assert row_of(table, "magnitude")["beats"] == UNKNOWN
+
+
+def test_controls_of_a_target_are_there(tmp_path: Path) -> None:
+    """Scratch takes the ratio of its method, whether its own records name the target or not."""
+    content = method_content({"magnitude": [348, 349, 352], **CONTROLS}, target="4x")
+    for entry in content["benchmarks"]:
+        if entry["extra_info"]["method"] in ("scratch:magnitude", "dense+"):
+            for name in ("target", "target_met", "target_reached"):
+                entry["extra_info"].pop(name, None)
+    table = report_on(content, tmp_path).tables[-1]
+    assert {row["method"] for row in table.rows} == {"magnitude", *CONTROLS}
+    assert row_of(table, "magnitude")["minus_scratch"].value == pytest.approx(20.667 / IMAGES, rel=1e-3)
+    assert not any("controls that are not there" in note for note in table.notes)
+
+
+def test_controls_are_those_of_a_methods_scope(tmp_path: Path) -> None:
+    """Ranked over all layers, a method is held against chance and scratch that are; else local ones."""
+    content = method_content(
+        {"lamp": [348, 349, 352], "random": [330, 331, 332], "scratch:lamp": [300, 301, 303]}
+    )
+    for entry in content["benchmarks"]:
+        if entry["extra_info"]["method"] != "dense":
+            entry["extra_info"]["scope"] = "global"
+    (table,) = [t for t in report_on(content, tmp_path).tables if t.title.startswith(PREFIX)]
+    row = row_of(table, "lamp, global")
+    assert row["beats"] == YES
+    assert row["minus_random"].value == pytest.approx(18.667 / IMAGES, rel=1e-3)
+    assert row["minus_scratch"].value == pytest.approx(48.333 / IMAGES, rel=1e-3)
+    assert row_of(table, "random, global")["beats"] == ""
+    assert "controls that are not there: thin, dense+." in table.notes
+
+
+def test_a_checkpoint_that_misses_its_target_is_told(tmp_path: Path) -> None:
+    """It stands at that target all the same, since its ratio was found for it: so the note says so."""
+    content = method_content({"magnitude": [348, 349], "taylor": [347, 350]}, target="4x")
+    for entry in content["benchmarks"]:
+        record = entry["extra_info"]
+        if "target" in record and (record["method"], record["seed"]) == ("taylor", 1):
+            record |= {"target_met": "missed", "target_reached": "3.6x"}
+    table = report_on(content, tmp_path).tables[-1]
+    assert "at 4x not all checkpoints of these meet it: taylor." in table.notes
+
+
+def test_a_method_that_lacks_a_target_leaves_its_columns_empty(tmp_path: Path) -> None:
+    """What others are compared with may be out of reach at one target."""
+    content = method_content(
+        {"magnitude": [338, 339], "random": [330, 331], "taylor": [341, 342]}, target="2x"
+    )
+    for entry in content["benchmarks"]:
+        record = entry["extra_info"]
+        if record["method"] in ("random", "taylor"):
+            record["ratio"] = 0.7
+            if "target" in record:
+                record["target"] = "4x"
+    table = report_on(content, tmp_path).tables[-1]
+    assert [(row["at"], row["method"]) for row in table.rows] == [("4x", "random"), ("4x", "taylor")]
 
 
 def test_a_target_that_one_seed_tells_is_that_of_all(tmp_path: Path) -> None:
