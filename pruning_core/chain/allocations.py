@@ -6,6 +6,7 @@ asks for the same keys.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pruning_core.chain.networks import example_of, load_network
@@ -23,6 +24,7 @@ from pruning_core.shapes.allocate import allocate_ratio
 from pruning_core.shapes.group_times import measure_group_times
 from pruning_core.shapes.time_model import GroupTimes
 from pruning_core.shapes.timing import Setting
+from pruning_core.store.one_process import one_process
 from pruning_core.store.tables import read_table, table_path, write_table
 from pruning_core.system.hardware import max_threads
 from pruning_core.system.machine import describe_machine
@@ -96,10 +98,30 @@ def _allocations(
         "round_to": method.round_to,
         "library": find_method(method.name).library_version(),
     }
+    tables = [
+        table_path(root, {**shapes, "dense": key_of(dense), "ratios": list(steps[:number])})
+        for number in range(1, len(steps) + 1)
+    ]
+    if all(read_table(table, Allocated) is not None for table in tables):
+        return _allocate(method, steps, tables, shapes, dense, setting, workspace)
+    waits = f"another process is timing widths of {dense.model.name}; waiting for it"
+    with one_process(root, table_path(root, shapes).stem, workspace.display.say, waits):
+        return _allocate(method, steps, tables, shapes, dense, setting, workspace)
+
+
+def _allocate(
+    method: MethodSpec,
+    steps: Sequence[float],
+    tables: Sequence[Path],
+    shapes: Mapping[str, Any],
+    dense: DenseSpec,
+    setting: Setting,
+    workspace: Workspace,
+) -> list[Allocation]:
+    """Return the allocation of each step, kept in its table; those that are in none are found."""
     found: list[Allocation] = []
     ranked: RankedNetwork | None = None
-    for number, ratio in enumerate(steps, 1):
-        kept = table_path(root, {**shapes, "dense": key_of(dense), "ratios": list(steps[:number])})
+    for ratio, kept in zip(steps, tables, strict=True):
         known = read_table(kept, Allocated)
         if known is None:
             checkpoint = workspace.find(dense)
@@ -134,5 +156,7 @@ def _times(
     write_table(path, times)
     workspace.display.say(f"{label}: the model of its times is {times.error_text}; kept in {path}")
     if times.contention:
-        workspace.display.say(f"{label}: {times.contention}; to measure again, delete that file")
+        workspace.display.say(
+            f"{label}: {times.contention}; to measure again, delete the folder {path.parent}"
+        )
     return times

@@ -117,11 +117,12 @@ def advise(
             continue
         change = count_cost(other, example).macs / macs - 1
         found.append(_advice(option, speedup.value, timed, change, setting.label))
+    contention = times.contention
     small = sum(time_of_reason.get(word, 0.0) for word in (LAUNCH, TOO_SMALL))
     if setting.batch_size < BATCH_SIZE and small > MIN_SMALL_SHARE:
         larger = replace(setting, batch_size=BATCH_SIZE)
         (of_larger,) = time(dense, [network], example, [larger])
-        timed = of_larger.networks[0]
+        timed, contention = of_larger.networks[0], contention or of_larger.contention
         if timed is not None and timed.speedup_low > speedup.high:
             gain = PairedRatio(
                 timed.speedup / speedup.value,
@@ -143,7 +144,7 @@ def advise(
         else:
             in_vain.append(f"--batch-sizes {BATCH_SIZE}: {_interval(timed)}, dense to pruned")
     ranked = sorted(found, key=lambda item: -item.gain)
-    return Tried(tuple(ranked), tuple(in_vain), speedup, times.contention)
+    return Tried(tuple(ranked), tuple(in_vain), speedup, contention)
 
 
 def _advice(option: str, before: float, timed: ShapeTime, macs: float, where: str) -> Advice:

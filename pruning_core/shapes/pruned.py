@@ -72,7 +72,12 @@ class PrunedShapes:
         plan = prune(network, self.dense, self.method, self._tried_ratio, self.example, seed=0)
         step = self.method.round_to
         widths = {dense for name, dense in plan.dense_widths.items() if plan.widths[name] < dense}
-        asked = {(width, kept) for width in widths for kept in range(2 * step, width + 1, step)}
+        asked = {
+            (width, kept)
+            for width in widths
+            if width > step
+            for kept in (*range(2 * step, width, step), width)  # dense, too, where it is no multiple
+        }
         # What is asked for is rounded down: the next width begins just beyond a ratio that gives a whole one.
         found = {(math.floor((1 - kept / width) * scale + 1e-6) + 1) / scale for width, kept in asked}
         return [0.0, *sorted(ratio for ratio in found if ratio < 1 and ratio <= most)]

@@ -180,7 +180,8 @@ class _Timer:
             if (shape, closely) in self._known
         }
         if self._dense is None:
-            raise BackendError(f"{self._setting.label} can run none of {self._label} pruned: {errors[0]}")
+            why = errors[0] if errors else "no ratio makes any layer narrower (round_to)"
+            raise BackendError(f"{self._setting.label} can run none of {self._label} pruned: {why}")
         return {**({0.0: self._dense} if 0.0 in ratios else {}), **found}
 
     def _time_all(self, networks: Mapping[Shape, nn.Module], closely: bool) -> list[str]:
@@ -201,7 +202,7 @@ class _Timer:
                 dense_ms = timed.reference_ms
                 self._dense = self._dense or ShapeTime(dense_ms, dense_ms, 1.0, 1.0, 1.0, timed.rounds)
         if closely:
-            self.contention = found.contention
+            self.contention = self.contention or found.contention
         return [error for error in found.errors if error]
 
 

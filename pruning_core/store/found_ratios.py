@@ -8,12 +8,11 @@ of a checkpoint holds the ratio alone: these files may be deleted, and nothing e
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from pruning_core.config.searched_grid import FoundRatio
@@ -21,6 +20,7 @@ from pruning_core.config.target_kinds import Target
 from pruning_core.errors import DamagedCheckpointError, StoreError
 from pruning_core.files.atomic import replace_synced
 from pruning_core.store.files import parse_object, read_regular, to_json, write_errors
+from pruning_core.store.one_process import one_process
 
 Question = Mapping[str, Any]
 """All that what is found depends on, as JSON holds it."""
@@ -58,23 +58,10 @@ class FoundRatios:
         except StoreError as error:
             self._notify(f"the ratios that were found are not kept: {error}")
 
-    @contextmanager
-    def searching(self, question: Question) -> Iterator[None]:
+    def searching(self, question: Question) -> AbstractContextManager[None]:
         """Let one process at a time search for a question: others wait, and then read what it found."""
-        lock = FileLock(self._root / "locks" / f"{_key_of(question)}.lock")
-        held = False
-        with suppress(OSError):  # a store that cannot be written: then nothing is kept either
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                self._notify("another process is looking for these ratios; waiting for it")
-                lock.acquire()
-            held = True
-        try:
-            yield
-        finally:
-            if held:
-                lock.release()
+        waits = "another process is looking for these ratios; waiting for it"
+        return one_process(self._root, _key_of(question), self._notify, waits)
 
     def _path(self, question: Question) -> Path:
         return self._root / "targets" / f"{_key_of(question)}.json"

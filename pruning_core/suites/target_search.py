@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pruning_core.backends import check_available
@@ -36,6 +36,7 @@ class Search:
     display: ProgressDisplay
     again: bool = False  # what was found before does not count
     time: TimeShapes = time_in  # another one in tests
+    searched: set[str] = field(default_factory=set)  # questions: methods of equal shapes share an answer
 
 
 def search_grid(grid: Grid, workspace: Workspace, search: Search) -> Grid:
@@ -99,7 +100,9 @@ def search_network(
             continue
         question = _question(spec, shapes, setting if timed else None, weights)
         with kept.searching(question):
-            known = {} if search.again else kept.load(question)
+            asked = json.dumps(question, sort_keys=True)
+            known = {} if search.again and asked not in search.searched else kept.load(question)
+            search.searched.add(asked)
             missing = [target for target in targets if target not in known]
             if missing and timed:
                 assert setting is not None

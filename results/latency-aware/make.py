@@ -4,7 +4,7 @@
 
 DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy). What is done is kept, in the store and in
 `found.json` beside this file: the same command goes on from it. `search` and `measure` want a machine that
-does nothing else; `train` may run as two processes, each with a setting and a core of its own.
+does nothing else; `train` may run as two processes, each with a setting of its own, on one thread.
 """
 
 import argparse
@@ -48,7 +48,7 @@ FINAL = LatencyOptions(min_rounds=20, max_rounds=80, target_error=0.02, budget_s
 Found = dict[str, Any]
 
 
-def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float]) -> Grid:
+def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float], threads: int = 1) -> Grid:
     """Return the grid of one method in one setting, each ratio cut from dense."""
     return make_grid(
         {
@@ -62,6 +62,7 @@ def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float]
             "ratios": ratios,
             "backends": setting,
             "batch_sizes": 1,
+            "threads": threads,
             "train": {"epochs": DENSE_EPOCHS, "learning_rate": 0.1, "precision": "fp32", "seed": seed},
             "fine_tune": {"epochs": EPOCHS, "distill_weight": 0.0, "precision": "fp32", "seed": seed},
             **({"optimize_for": setting} if method == "latency-aware" else {}),
@@ -72,7 +73,7 @@ def grid_of(data: str, setting: str, method: str, seed: int, ratios: list[float]
 def setting_named(text: str) -> Setting:
     """Return `openvino:int8`, batch 1, as what is timed."""
     backend, _, precision = text.partition(":")
-    return Setting(backend, precision or "fp32", 1)
+    return Setting(backend, precision or "fp32", 1, threads=1)
 
 
 def speedups(grid: Grid, dense: DenseSpec, ratios: list[float], workspace: Workspace) -> dict[float, float]:
@@ -161,7 +162,7 @@ def main(options: argparse.Namespace) -> None:
             if step == "search" and question not in found["ratios"]:
                 dense = next(iter(variants(grid)))
                 assert dense.method == DENSE
-                ensure_variant(dense, grid, workspace)
+                ensure_variant(dense, grid_of(*arguments, list(COARSE), threads=0), workspace)
                 (spec,) = chain_specs(dense, grid, workspace)
                 assert isinstance(spec, DenseSpec)
                 found["ratios"][question] = ratios_for(grid, spec, workspace)

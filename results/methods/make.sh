@@ -3,8 +3,8 @@
 #     results/methods/make.sh DATA STORE [MORE OPTIONS]
 # DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy). Every fifth training image is used, through links in
 # STORE-fifth, so that two cores are done in an evening. Interrupt it at will: it goes on from STORE. A file that is
-# there is not made again. Two processes of one core each are faster than one of two:
-#     SEEDS=0 taskset -c 0 results/methods/make.sh DATA STORE & SEEDS="1 2" taskset -c 1 results/methods/make.sh DATA STORE
+# there is not made again. With SEEDS it stops after the runs of these seeds, so that two processes of a core each, which
+# are faster than one of two, can share the work (SEEDS=0 taskset -c 0 …, SEEDS=1 taskset -c 1 …).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=$1 store=$2
@@ -16,7 +16,7 @@ if [ ! -e "$few/test" ]; then
         find "$(realpath "$class")" -name "*.jpg" | sort | awk "NR % 5 == 1" |
             xargs ln -sf -t "$few/train/$(basename "$class")"
     done
-    ln -s "$(realpath "$data/test")" "$few/test"
+    ln -sfn "$(realpath "$data/test")" "$few/test"
 fi
 run() {
     local file=results/methods/$1.json
@@ -28,5 +28,13 @@ run() {
 for seed in ${SEEDS:-0 1 2}; do
     run "seed$seed" --seeds "$seed" "$@"
 done
+[ -n "${SEEDS:-}" ] && exit
 run global --scope global --method magnitude,lamp,taylor,random,scratch:lamp "$@"  # all seeds: a ratio for a target
-pruning-bench report results/methods/seed?.json results/methods/global.json --format markdown -o results/methods/report.md
+cd results/methods
+python - seed0.json seed1.json seed2.json <<'END'
+import json, sys
+first, *others = (json.load(open(path)) for path in sys.argv[1:])
+first["benchmarks"] += [entry for other in others for entry in other["benchmarks"]]
+json.dump(first, open("run.json", "w"))
+END
+pruning-bench report run.json global.json --format markdown -o report.md

@@ -1,8 +1,11 @@
 """`latency-aware` in a chain: measured once, allocated on the dense model, stored in the specs."""
 
 import json
+import time
+from threading import Event, Thread
 
 import pytest
+from filelock import FileLock
 
 from pruning_core.chain import training as chain_training
 from pruning_core.chain.variant_specs import chain_specs
@@ -10,6 +13,7 @@ from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import DenseSpec, key_of
 from pruning_core.errors import OptionError
+from pruning_core.pipeline import ensure_variant
 from pruning_core.suites.forecast import missing_specs
 from pruning_core.suites.validate import validate_grid
 from tests.helpers.factories import write_user_model
@@ -105,6 +109,36 @@ def test_the_key_follows_the_setting_by_the_widths_alone(tmp_path, model, asked)
     other = make_all(grid_of(model, **AWARE, optimize_batch_size=8), workspace)
     assert len(asked) == 2 * measured
     assert [a.key for a in one] == [b.key for b in other]
+
+
+def test_one_process_measures_and_others_wait_for_it(tmp_path, model, trainings, asked, capsys):
+    """Two that time at once disturb each other, and would allocate other widths."""
+    grid = grid_of(model, **AWARE)
+    workspace = open_workspace(tmp_path)
+    ensure_variant(next(iter(variants(grid))), grid, workspace)
+    make_all(grid, workspace)
+    locks = [path for path in (workspace.store.root / "locks").iterdir() if path.stem in _tables(workspace)]
+    assert len(locks) == 1
+    for table in (workspace.store.root / "tables").iterdir():
+        table.unlink()
+    held = Event()
+
+    def hold():
+        with FileLock(locks[0]):
+            held.set()
+            time.sleep(0.5)
+
+    other = Thread(target=hold)
+    other.start()
+    assert held.wait(10)
+    capsys.readouterr()
+    chain_specs(list(variants(grid))[-1], grid, open_workspace(tmp_path))
+    other.join()
+    assert "another process is timing widths of" in capsys.readouterr().err
+
+
+def _tables(workspace):
+    return {path.stem for path in (workspace.store.root / "tables").iterdir()}
 
 
 def test_ratio_one_is_exhausted(tmp_path, model, asked):

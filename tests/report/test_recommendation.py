@@ -194,10 +194,14 @@ def test_a_limit_has_to_fit_the_score(tmp_path: Path) -> None:
     """A limit of another kind of score, and a drop in percent, are refused with the one that fits."""
     plain = factory.write(content_of(HALF), tmp_path / "plain.json")
     error = factory.write(content_of(HALF, task=ERROR), tmp_path / "error.json")
+    pruned = content_of(HALF, task=ERROR)
+    pruned["benchmarks"] = [e for e in pruned["benchmarks"] if e["extra_info"]["method"] != "dense"]
+    alone = factory.write(pruned, tmp_path / "alone.json")
     for path, budgets, said in (
         (plain, Budgets(min_score=0.5), r"--min-score does not fit the score here .*: use --min-accuracy"),
         (error, Budgets(min_accuracy=0.5), r"--min-accuracy does not fit .*: use --max-score"),
         (error, Budgets(min_score=0.5), r"--min-score does not fit .*: use --max-score"),
+        (alone, Budgets(), r"the dense model was not timed: how much may be lost\? Name --max-score"),
         (
             plain,
             Budgets(max_drop=5.0),

@@ -123,6 +123,11 @@ def test_controls_have_the_ratios_of_what_they_are_controls_of(searched):
     expected = found.ratios_for(model, "digits", "magnitude")
     assert len(expected) == 1
     assert all(found.ratios_for(model, "digits", name) == expected for name in methods.split(","))
+    assert found.found_for(model, "digits", "scratch:random") == found.found_for(model, "digits", "random")
+    alone, *_ = searched(target_macs="2x", method="thin,dense+")
+    assert (
+        alone.ratios_for(model, "digits", "dense+") == alone.ratios_for(model, "digits", "thin") == expected
+    )
     with pytest.raises(OptionError, match=r"dense\+ removes nothing; name a method"):
         searched(target_macs="2x", method="dense+")
 
@@ -133,6 +138,11 @@ def test_methods_of_one_shape_are_timed_once(searched):
     sessions = len(timer.sessions)
     found, timer, _, _ = searched(**SPEEDUPS, method="magnitude,random,taylor,thin,scratch:random")
     assert (sessions > 0, timer.sessions) == (True, [])
+    assert len({found.ratios_for(found.model[0], "digits", name) for name in found.method}) == 1
+    _, timer, _, _ = searched(**SPEEDUPS, method="magnitude", again=True)
+    sessions = len(timer.sessions)
+    found, timer, _, _ = searched(**SPEEDUPS, method="magnitude,random,taylor", again=True)
+    assert len(timer.sessions) == sessions, "nor does looking again part them"
     assert len({found.ratios_for(found.model[0], "digits", name) for name in found.method}) == 1
 
 

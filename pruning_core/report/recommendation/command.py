@@ -56,6 +56,11 @@ def recommend(paths: Sequence[Path], question: Question, budgets: Budgets) -> An
         drop = budgets.max_drop
         if drop is None and score is None:
             drop = default_drop(meant)
+            if drop is None:
+                limit = "--max-score" if measure.lower_is_better else "--min-score"
+                raise OptionError(
+                    f"the dense model was not timed: how much may be lost? Name {limit} or --max-drop"
+                )
         if drop is not None and measure.is_accuracy and not -1 <= drop <= 1:
             raise OptionError(
                 f"--max-drop: of an accuracy it is a fraction, 0.005 is half a point; got {drop:g}"
