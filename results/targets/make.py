@@ -27,7 +27,7 @@ from pruning_core.errors import PruningBenchError  # noqa: E402
 from pruning_core.files.atomic import write_text_file  # noqa: E402
 from pruning_core.models import build_model  # noqa: E402
 from pruning_core.progress import ProgressDisplay  # noqa: E402
-from pruning_core.records.targets import MET, judge_target  # noqa: E402
+from pruning_core.records.targets import INCONCLUSIVE, MET, judge_target  # noqa: E402
 from pruning_core.shapes.pruned import PrunedShapes  # noqa: E402
 from pruning_core.shapes.targets import find_for_times  # noqa: E402
 from pruning_core.shapes.timing import Setting, time_shapes  # noqa: E402
@@ -172,7 +172,7 @@ def rows_of(cell: dict) -> list[dict]:
         target = item["target"]
         verdict = "not measured"
         if measured is not None:
-            verdict = judge_target(low / target, high / target)
+            verdict = INCONCLUSIVE if cell.get("contention") else judge_target(low / target, high / target)
             if not item["reached"]:
                 verdict = "out of reach" if verdict != MET else "met, and said to be out of reach"
         row = {name: cell[name] for name in ("network", "image", "backend", "batch_size", "search_s")}
