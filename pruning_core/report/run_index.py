@@ -1,7 +1,7 @@
 """Finds a cell's records within a run, and follows the chain of references of its speed-up."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pruning_core.records.fields import Record
@@ -48,6 +48,7 @@ class RunIndex:
         self._by_cell: dict[str, Record] = {}
         self._by_address: dict[tuple[object, ...], Record] = {}
         self._measures = Measures((self.dataset_of(record), record) for record in run.records)
+        self._with_threads = _devices_of_several_threads(run.records)
         dense: dict[Network, list[Record]] = {}
         self.training = [record for record in run.records if record["suite"] == "training"]
         for record in run.records:
@@ -99,8 +100,13 @@ class RunIndex:
         return self._found_on(subject, device).records
 
     def devices(self, subject: Subject) -> list[str]:
-        """Return the devices of a subject; one empty name if nothing has run on any."""
-        return list(dict.fromkeys(r["device"] for r in self._subjects[subject] if "device" in r)) or [""]
+        """Return the devices of a subject; one empty name if nothing has run on any.
+
+        One that was timed with several numbers of threads is as many: `cpu, 1 thread` and `cpu, 2 threads`.
+        """
+        found = dict.fromkeys(self._device_of(r) for r in self._subjects[subject] if "device" in r)
+        timed = {self._with_threads.get(device) for device in found}
+        return [device for device in found if device not in timed] or [""]
 
     def ratios(self, subject: Subject, device: str) -> list[float]:
         """Return the ratios of a subject, dense (0) first."""
@@ -140,8 +146,8 @@ class RunIndex:
 
     def accuracy_beside(self, latency: Record) -> Record | None:
         """Return the accuracy record of a latency record's cell, of the same checkpoint."""
-        _, *what, _ = self._address(latency)
-        found = self._by_address.get(("accuracy", *what, 0))
+        _, *what, device, _ = self._address(latency)
+        found = self._by_address.get(("accuracy", *what, self._with_threads.get(str(device), device), 0))
         return found if found and found.get("key") == latency.get("key") else None
 
     def total_speedup(self, record: Record) -> Estimate | None:
@@ -172,7 +178,9 @@ class RunIndex:
     def _found_on(self, subject: Subject, device: str) -> _OnDevice:
         # Found once: a table asks for each of its rows.
         if (subject, device) not in self._on_device:
-            records = [r for r in self._subjects.get(subject, []) if r.get("device", device) == device]
+            devices = (device, self._with_threads.get(device))
+            own = self._subjects.get(subject, [])
+            records = [r for r in own if "device" not in r or self._device_of(r) in devices]
             backends = dict.fromkeys(_backend(r) for r in records if "backend" in r)
             self._on_device[subject, device] = _OnDevice(
                 records,
@@ -192,13 +200,34 @@ class RunIndex:
         batch_size: int,
     ) -> Record | None:
         method = subject.method if ratio else DENSE
+        if suite != "latency":  # threads change no score
+            device = self._with_threads.get(device, device)
         where = (backend, device, batch_size)
         return self._by_address.get((suite, *subject.network, method, ratio, *where))
 
     def _address(self, record: Record) -> tuple[object, ...]:
         subject = self.subject_of(record)
-        where = (_backend(record), record.get("device", ""), record.get("batch_size", 0))
+        where = (_backend(record), self._device_of(record), record.get("batch_size", 0))
         return (record["suite"], *subject.network, subject.method, record.get("ratio"), *where)
+
+    def _device_of(self, record: Record) -> str:
+        device = str(record.get("device", ""))
+        named = _in_words(device, record)
+        return named if record["suite"] == "latency" and named in self._with_threads else device
+
+
+def _in_words(device: str, record: Record) -> str:
+    threads = record.get("threads")
+    return f"{device}, {threads} thread{'s' if threads != 1 else ''}"
+
+
+def _devices_of_several_threads(records: Sequence[Record]) -> dict[str, str]:
+    """Return each device with its number of threads in words, where there are several → the device alone."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        if record["suite"] == "latency" and "device" in record:
+            found.setdefault(record["device"], {})[_in_words(record["device"], record)] = None
+    return {named: device for device, all_of in found.items() if len(all_of) > 1 for named in all_of}
 
 
 def _backend(record: Record) -> BackendPrecision:
