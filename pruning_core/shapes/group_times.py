@@ -139,18 +139,17 @@ def follow_weights(ranked: RankedNetwork, example: Inputs) -> tuple[Weight, ...]
     dense = _shapes(ranked.network)
     follows: dict[str, list[list[tuple[int, float]]]] = {name: [[] for _ in s] for name, s in dense.items()}
     for index, group in enumerate(ranked.groups):
-        widths = possible_widths(group.channels, ranked.unit_of(index))
-        narrowed = _cut(
-            ranked,
-            example,
-            tuple(
-                widths[-2] if other == index and len(widths) > 1 else ranked.groups[other].channels
-                for other in range(len(ranked.groups))
-            ),
+        widths = widths_of_group(ranked, index)
+        if len(widths) < 2:
+            continue
+        narrower = widths[-2]
+        kept = tuple(
+            narrower if other == index else each.channels for other, each in enumerate(ranked.groups)
         )
+        narrowed = _cut(ranked, example, kept)
         if narrowed is None:
             continue
-        gone = group.channels - widths[-2]
+        gone = group.channels - narrower
         for name, shape in _shapes(narrowed).items():
             for number, (before, after) in enumerate(zip(dense[name], shape, strict=True)):
                 if after < before:

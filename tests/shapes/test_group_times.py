@@ -71,6 +71,15 @@ def test_each_dimension_follows_its_groups():
     assert depthwise.dense == 32
 
 
+def test_a_group_of_one_width_is_followed_by_nothing():
+    """16 channels in steps of 16: only the group of 32 can be narrowed, and weights follow it alone."""
+    ranked = ranked_of(build_tiny(), round_to=16)
+    wide = [number for number, group in enumerate(ranked.groups) if group.channels == 32]
+    follows = [pair for w in follow_weights(ranked, EXAMPLE) for d in w.dimensions for pair in d.follows]
+    assert follows
+    assert {index for index, _ in follows} == set(wide)
+
+
 def test_the_networks_measured_are_the_same_each_time(asked):
     """Dense first, uniform ones, then mixed ones, some of them kept aside; no widths twice."""
     ranked = ranked_of(build_tiny())
