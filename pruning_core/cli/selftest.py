@@ -1,11 +1,14 @@
 """The commands `pruning-bench selftest latency | compare | gate`."""
 
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from pruning_core.cli.options import FILE, FOLDER, store_option
 from pruning_core.config.parse import MAX_THREADS
+from pruning_core.console.streams import find_width
 
 
 @click.group()
@@ -60,10 +63,10 @@ def selftest_latency(
     from pruning_core.selftest.latency_command import run_selftest, show_selftest
 
     if earlier is not None:
-        click.echo(show_selftest(earlier, figure))
+        _print_rates(show_selftest(earlier, figure))
         return
     conditions = ("quiet", "contended") if condition == "both" else (condition,)
-    click.echo(run_selftest(trials, slowed, conditions, threads, json_file, figure))
+    _print_rates(run_selftest(trials, slowed, conditions, threads, json_file, figure))
 
 
 @selftest.command("compare")
@@ -101,7 +104,7 @@ def selftest_compare(
     """
     from pruning_core.selftest.compare_command import run_compare_selftest
 
-    click.echo(run_compare_selftest(trials, slowed, threads, time_limit_s, json_file))
+    _print_rates(run_compare_selftest(trials, slowed, threads, time_limit_s, json_file))
 
 
 @selftest.command("gate")
@@ -180,4 +183,12 @@ def selftest_gate(
         baseline_runs=baseline_runs,
         all_pairs=all_pairs,
     )
-    click.echo(table)
+    _print_rates(table)
+
+
+def _print_rates(table: str) -> None:
+    """Print a table: in Markdown, for a README, but where a terminal is too narrow for it."""
+    from pruning_core.selftest.narrow import fit_rates
+
+    to_a_person = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    click.echo(fit_rates(table, find_width(sys.stdout)) if to_a_person else table)
