@@ -150,7 +150,7 @@ def prune(
         dense = pruning_inputs.copy_to_cpu(dense_given)
         one = pruning_inputs.example_for(dense, example)
         network = pruning_inputs.copy_to_cpu(given) if earlier else copy_network(dense)
-        before = earlier.before if earlier else count_cost(dense, one)
+        before = count_cost(dense, one)  # of an earlier step it may be of another example
         plan = step.prune(network, dense, spec, ratio, one, seed, earlier.plan if earlier else None)
         after, sparsity = count_cost(network, one), sparsity_of(network)
     return Pruned(

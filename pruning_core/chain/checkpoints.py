@@ -1,14 +1,16 @@
 """What is stored of a network, once it is trained; and of a step that had nothing to remove."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pruning_core.chain.networks import build_network, example_of
 from pruning_core.config.spec import CheckpointSpec
 from pruning_core.errors import TrainingError
 from pruning_core.measure.fixed_images import answer, check_answer
+from pruning_core.models.finite import infinite_by_design, is_damaged
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.pruning.loading import load_pruned, stored_tensors
@@ -44,7 +46,7 @@ def new_checkpoint(
         TrainingError: If a weight is no finite number.
         ModelError: If a user's network answers otherwise when its weights are loaded into a new one.
     """
-    _check_finite(network, spec)
+    _check_finite(network, spec, infinite_by_design(network))
     example = example_of(spec)
     cost = count_cost(network, example)
     weights = stored_tensors(network)
@@ -82,9 +84,9 @@ def new_checkpoint(
     return NewCheckpoint(plan, weights, metrics)
 
 
-def _check_finite(network: nn.Module, spec: CheckpointSpec) -> None:
+def _check_finite(network: nn.Module, spec: CheckpointSpec, by_design: Mapping[str, Tensor]) -> None:
     for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if is_damaged(name, tensor, by_design):
             raise TrainingError(
                 f"{spec.model.name}: {name} holds values that are no finite numbers, without any training; "
                 "nothing was stored. Look at how the network sets its weights"

@@ -25,6 +25,18 @@ from pruning_core.cli.options import FOLDER, store_option
 @click.option("--precision", help="fp32, bf16, fp16 or int8 (default: as the cell was measured, else fp32).")
 @click.option("--dataset", help="Where the images are, if not where the checkpoint says: folder:PATH.")
 @click.option(
+    "--test-share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Of one folder of classes: the share that was tested on in training.",
+)
+@click.option(
+    "--skip-broken",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Leave out up to N pictures that cannot be read.",
+)
+@click.option(
     "--inputs",
     type=click.Choice(["test", "random"]),
     default="test",
@@ -44,6 +56,8 @@ def export(
     ratio: float | None,
     precision: str | None,
     dataset: str | None,
+    test_share: float | None,
+    skip_broken: int,
     inputs: str,
     images: int | None,
     force: bool,
@@ -71,7 +85,7 @@ def export(
     order = Order(to, output, precision, images, force)
     chosen = resolve_precision(order, subject)
     spec = subject.checkpoint.spec
-    where = Where(root / "datasets", data_root, download, dataset)
+    where = Where(root / "datasets", data_root, download, dataset, test_share, skip_broken)
     own = load_own_dataset(images_of(spec), where, display) if inputs == "test" else None
     network = load_network(subject.checkpoint)
     result = export_checkpoint(order, subject, network, lambda: build_network(spec), own, display)

@@ -9,6 +9,7 @@ import click
 from pruning_core.cli.measure_options import measure_options, measured_axes, measured_settings, timed_steps
 from pruning_core.cli.options import FILE, download_option, layer_options, parse_image, weights_options
 from pruning_core.cli.target_options import target_options, with_found_ratios, with_targets
+from pruning_core.config.parse import USUAL_CLASSES
 from pruning_core.config.scopes import SCOPES
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import PruningError
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from pruning_core.config.grid import Grid
     from pruning_core.config.setting import Setting
     from pruning_core.config.spec import MethodSpec
-
-CLASSES = 10
-"""Of a network, where neither an option nor its weights tell."""
 
 LIMIT_S = 1800.0
 """Seconds for one network of several."""
@@ -134,14 +132,14 @@ def plan(
     for spec in methods:
         check_method(spec)
     shape = None if image is None else parse_image(image)
-    grid = with_found_ratios(grid, classes, shape, CLASSES, download)
+    grid = with_found_ratios(grid, classes, shape, USUAL_CLASSES, download)
     checks = () if check is None else parse_checks(check)
     one = len(grid.model) == len(methods) == 1 and not any(sign in model for sign in PATTERN_SIGNS)
     if one and output is None and limit_s is None:
         _plan_one(grid, methods[0], classes, shape, format, checks, download, on)
     else:
         limit = limit_s or LIMIT_S
-        _plan_several(grid, methods, classes or CLASSES, shape, format, checks, output, limit, download, on)
+        _plan_several(grid, methods, classes, shape, format, checks, output, limit, download, on)
 
 
 def _plan_one(
@@ -166,8 +164,8 @@ def _plan_one(
     weights = grid.weights_of(model)
     shape = image or default_image(model) or (3, 32, 32)
     if weights is not None:
-        classes = classes_for(model, weights, classes, CLASSES, shape, download)
-    classes = classes or CLASSES
+        classes = classes_for(model, weights, classes, USUAL_CLASSES, shape, download)
+    classes = classes or USUAL_CLASSES
     check = make_check(checks, model, classes, shape) if checks else None
     with_dense = format == "terminal"
     networks = preview_networks(
@@ -194,7 +192,7 @@ def _plan_one(
 def _plan_several(
     grid: "Grid",
     methods: "Sequence[MethodSpec]",
-    classes: int,
+    classes: int | None,
     image: tuple[int, int, int] | None,
     format: str,
     checks: tuple[str, ...],

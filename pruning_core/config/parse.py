@@ -25,6 +25,9 @@ MAX_EPOCHS = 100_000
 MAX_SEED = 2**32 - 1
 """What torch and numpy take, also after a method has multiplied it (`PruningStep.sampling_seed`)."""
 
+USUAL_CLASSES = 10
+"""Of a network that is planned, where neither an option nor its weights tell."""
+
 MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
 """CPU threads: more only wait, and a process that cannot get as many ends without a word."""
 

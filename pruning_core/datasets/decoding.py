@@ -122,12 +122,14 @@ class Decoding:
         """Return the first training picture that is not broken, whose size all others must have."""
         if self._one_size is None:
             train = self._splits["train"]
+            broken: list[tuple[int, str]] = []
             for path, sha256 in zip(train.files, train.hashes, strict=True):
                 found = _read(path, sha256, self._fits["train"], self._folder)
                 if isinstance(found, Picture):
                     self._one_size = path, found
                     return self._one_size
-                self.broken["train"].append((len(self.broken["train"]), str(found)))
+                broken.append((len(broken), str(found)))
+            self.broken["train"] = broken
             raise broken_error(self._folder, self._splits, self.found_broken())
         return self._one_size
 

@@ -66,7 +66,8 @@ def _rename(name: str, returned: Dataset) -> Dataset:
     """Check a Dataset and describe its content again: the spec decides keys, so it must be true."""
     train = _check_split(f"dataset {name}: train", returned.train.images, returned.train.labels)
     test = _check_split(f"dataset {name}: test", returned.test.images, returned.test.labels)
-    classes, channels = len(returned.class_names), train.images.shape[1]
+    names = tuple(map(str, returned.class_names))  # numbers, or an array of texts, say
+    classes, channels = len(names), train.images.shape[1]
     _check_pair(name, train, test, classes)
     spec = returned.spec
     if not len(spec.mean) == len(spec.std) == channels or min(spec.std) <= 0:
@@ -79,10 +80,8 @@ def _rename(name: str, returned: Dataset) -> Dataset:
         raise DatasetError(
             f"dataset {name}: crop_padding {padding} must be less than the side, {side} pixels"
         )
-    described = make_dataset(
-        name, returned.class_names, train, test, mean=spec.mean, std=spec.std, augment=spec.augment
-    )
-    return dataclasses.replace(returned, spec=described.spec, train=train, test=test)
+    described = make_dataset(name, names, train, test, mean=spec.mean, std=spec.std, augment=spec.augment)
+    return dataclasses.replace(returned, spec=described.spec, class_names=names, train=train, test=test)
 
 
 def _check_split(where: str, images: Any, labels: Any) -> Split:

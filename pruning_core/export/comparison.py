@@ -64,7 +64,7 @@ def compare(
     threads = resolve_threads(0)
     set_torch_threads(threads)
     same = _same_computation(form, material, threads)
-    totals = _Totals()
+    totals = _Totals(n)
     with open_in_public_runtime(form, path, threads) as runtime:
         advance(0, n)
         for images, labels in batches:
@@ -130,9 +130,10 @@ def _eager(material: Material, images: Tensor) -> Tensor:
 
 
 class _Totals:
-    """Sums over batches."""
+    """Sums over the first `wanted` images: in batches of one size some come again at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
         self.n = self.agreeing = self.correct = self.correct_eager = 0
         self.largest = self.max_difference = 0.0
         self.labelled = False
@@ -151,15 +152,16 @@ class _Totals:
         found, expected = found.nan_to_num(), expected.nan_to_num()
         self.largest = max(self.largest, float(expected.abs().max()))
         self.max_difference = max(self.max_difference, float((found - expected).abs().max()))
-        self.n += len(found)
         if found.dim() != 2:
             raise ModelError(f"logits must be (N, classes); got {tuple(found.shape)}")
-        predicted, predicted_eager = found.argmax(1), eager.argmax(1)
+        new = min(len(found), self.wanted - self.n)
+        self.n += new
+        predicted, predicted_eager = found[:new].argmax(1), eager[:new].argmax(1)
         self.agreeing += int((predicted == predicted_eager).sum())
         if labels is not None:
             self.labelled = True
-            self.correct += int((predicted == labels).sum())
-            self.correct_eager += int((predicted_eager == labels).sum())
+            self.correct += int((predicted == labels[:new]).sum())
+            self.correct_eager += int((predicted_eager == labels[:new]).sum())
 
     def result(self, runtime: str, size: int) -> Comparison:
         """Return what was found."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pruning_core.config.pictures import PictureOptions
 from pruning_core.config.spec import DatasetSpec
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.base import Dataset, Split
@@ -34,6 +35,8 @@ class Where:
     data_root: Path | None = None
     download: bool = False
     name: str | None = None  # as the user names it; None: as the checkpoint does
+    test_share: float | None = None  # of one folder of classes, as when the checkpoint was trained
+    skip_broken: int = 0
 
 
 def load_own_dataset(spec: DatasetSpec, where: Where, display: ProgressDisplay) -> Dataset:
@@ -55,6 +58,7 @@ def load_own_dataset(spec: DatasetSpec, where: Where, display: ProgressDisplay) 
             cache=where.cache,
             download=where.download,
             display=display,
+            pictures=_read_as(spec, where),
         )
     except PruningBenchError as error:
         raise DatasetError(
@@ -67,6 +71,12 @@ def load_own_dataset(spec: DatasetSpec, where: Where, display: ProgressDisplay) 
             "one with --dataset, or compare on random images with --inputs random"
         )
     return replace(dataset, spec=spec)  # normalised as the network was trained
+
+
+def _read_as(spec: DatasetSpec, where: Where) -> PictureOptions:
+    """Return how pictures of a folder are read: to the size that the network was trained on."""
+    size = (spec.height, spec.width) if spec.augment.resized_crop else None
+    return PictureOptions(image_size=size, test_share=where.test_share, skip_broken=where.skip_broken)
 
 
 def batches_to_compare(dataset: Dataset, n: int, fixed: int | None) -> Batches:

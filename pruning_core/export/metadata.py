@@ -43,7 +43,7 @@ def make_metadata(
         "method": "dense" if isinstance(spec, DenseSpec) else spec.method.name,
         "ratio": spec.ratio if isinstance(spec, PrunedSpec) else 0.0,
         "precision": precision,
-        "accuracy": accuracy,
+        "accuracy" if cell or precision == "fp32" else "accuracy_eager_fp32": accuracy,
         "accuracy_n": checkpoint.metrics.accuracy_n,
         **({"cell": cell} if cell else {}),
         **({"class_names": list(class_names)} if class_names is not None else {}),

@@ -12,6 +12,7 @@ can apply it, and so that checkpoints of earlier versions go the same way.
 
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from pruning_core.errors import ModelError
 from pruning_core.export import python_template as template
 from pruning_core.export.base import ExportFormat, Material
 from pruning_core.export.images import images_of
-from pruning_core.models import MODELS, ZOOS, find_module_of, small_torchvision
+from pruning_core.models import MODELS, ZOOS, find_module_of
 from pruning_core.models.torchvision_zoo import size_arguments
 from pruning_core.pruning import plain
 from pruning_core.pruning.attributes import changed_attributes
@@ -106,13 +107,15 @@ def _source_of(material: Material) -> _Source:
     numbers = {"classes": spec.classes, "channels": spec.channels}
     torchvision = template.IMPORT_TORCHVISION
     if name in MODELS:
-        text = inspect.getsource(small_torchvision)
+        builder = MODELS[name]
+        module, function = builder.__module__.rpartition(".")[2], builder.__name__
+        text = inspect.getsource(sys.modules[builder.__module__])
+        uses = _OUR_IMPORT in text
         text = text.replace(_OUR_IMPORT, "from torchvision import models as torchvision_models")
-        module, function = "small_torchvision", MODELS[name].__name__
         build = template.FROM_MODULE.format(
-            torchvision=torchvision, module=module, function=function, **numbers
+            torchvision=torchvision if uses else "", module=module, function=function, **numbers
         )
-        return _Source(build, ("torchvision",), {f"{module}.py": text.encode()})
+        return _Source(build, ("torchvision",) if uses else (), {f"{module}.py": text.encode()})
     if library not in ZOOS:
         return _of_user(name, numbers)
     if library == "torchvision":
@@ -153,6 +156,10 @@ def _of_user(name: str, numbers: Mapping[str, int]) -> _Source:
         torchvision=template.IMPORT_TORCHVISION if uses else "", module=module, function=function, **numbers
     )
     own = {dotted.partition(".")[0] for dotted in sources}
+    if "network" in own:
+        raise ModelError(
+            f"model {name} imports a module called network, and so is the file that is written: rename yours"
+        )
     needs = tuple(sorted(({"numpy", "torchvision", "timm"} & imported) - own))
     return _Source(build, needs, files)
 

@@ -92,6 +92,13 @@ def build_user_model(
     return network
 
 
+def seed_all(seed: int) -> None:
+    """Seed PyTorch's generators, Python's and numpy's legacy one."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed PyTorch's generator on the CPU, Python's and numpy's legacy one, for a while.
@@ -104,9 +111,7 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """
     before, legacy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
+        seed_all(seed)
         try:
             yield
         finally:

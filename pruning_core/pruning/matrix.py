@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from pruning_core.config.parse import USUAL_CLASSES
 from pruning_core.config.setting import Setting
 from pruning_core.config.spec import MethodSpec
 from pruning_core.config.weights import WeightsChoice
 from pruning_core.models import check_model_name, default_image, expand_models
-from pruning_core.models.weights import describe_file
+from pruning_core.models.weights import classes_for, describe_file
 from pruning_core.process.child import run_child
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.matrix_worker import Row, Show, Task
@@ -43,7 +44,7 @@ def make_tasks(
     patterns: Sequence[str],
     methods: Sequence[MethodSpec],
     ratios: tuple[float, ...],
-    classes: int,
+    classes: int | None,
     image: tuple[int, int, int] | None,
     check: tuple[str, ...] = (),
     say: Callable[[str], None] = lambda _: None,
@@ -57,7 +58,7 @@ def make_tasks(
         patterns: Names of networks, or patterns such as `torchvision:*`.
         methods: How channels are chosen.
         ratios: Rising, in [0, 1].
-        classes: Width of the last layer.
+        classes: Width of the last layer; None: what its weights have, else `USUAL_CLASSES`.
         image: Channels, height, width; None: each network's own.
         check: Names of what is tried with each pruned network.
         say: Called with a line on what a pattern leaves out.
@@ -78,8 +79,11 @@ def make_tasks(
     for model in models:
         weights, shape = weights_of(model), image or default_image(model) or _USUAL_IMAGE
         file = "" if weights is None else describe_file(weights, model, download)
+        own = classes or USUAL_CLASSES
+        if weights is not None:
+            own = classes_for(model, weights, classes, USUAL_CLASSES, shape, download)
         tasks += [
-            Task(model, method, ratios, classes, shape, check, weights, file, measure, **machine)
+            Task(model, method, ratios, own, shape, check, weights, file, measure, **machine)
             for method in methods
         ]
     return tasks

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
-import torch
 from torch import nn
 
 from pruning_core.config.scopes import SCOPES
 from pruning_core.errors import PruningError, first_line
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs
+from pruning_core.models.user import seeded
 from pruning_core.pruning.attributes import changed_attributes, is_plain
 from pruning_core.pruning.base import LOGITS, KeptWhole, Outcome, PruningStep, reasons_of
 from pruning_core.pruning.choice import Wanted, choose_globally, choose_isomorphically, choose_locally
@@ -73,8 +73,7 @@ class StructuredMethod(ABC):
 
     def prune(self, network: nn.Module, step: PruningStep) -> Outcome:
         """Cut the channels that rank lowest; what is drawn by chance is decided by seed and ratio."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step.sampling_seed)
+        with seeded(step.sampling_seed):
             return prune_structured(network, step, lambda work: self.importance_of(work, step), self.choose)
 
 

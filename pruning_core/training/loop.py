@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from pruning_core.config.spec import TrainSpec
 from pruning_core.errors import TrainingError
+from pruning_core.models.finite import infinite_by_design, is_damaged
+from pruning_core.models.user import seed_all, seeded
 from pruning_core.pruning.penalty import Regularization
 from pruning_core.tasks.base import Task
 from pruning_core.tasks.seeds import derive_seed
@@ -98,12 +100,14 @@ def train(
         seconds, overhead_s = resume.seconds, resume.overhead_s
     steps = spec.epochs * (train_step.batches.steps() if spec.epochs else 0)
     saved_at = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), deterministic(device):
+    by_design = infinite_by_design(network)
+    with seeded(spec.seed, device), deterministic(device):
         for epoch in range(done, spec.epochs):
             started = time.perf_counter()
             loss, diverged_at, in_steps_s = _train_epoch(train_step, epoch, steps, on_step)
             losses.append(loss)
-            _check_finite(network, losses, diverged_at, epoch, steps, spec)
+            _check_loss(losses, diverged_at, epoch, steps, spec)
+            _check_weights(network, by_design, losses, epoch, spec)
             if train_step.penalty is not None:
                 train_step.penalty.end_epoch()
             took_s = time.perf_counter() - started
@@ -145,7 +149,7 @@ def _train_epoch(
         that were spent in steps, without making batches.
     """
     spec = train_step.spec
-    torch.manual_seed(derive_seed(spec.seed, epoch, "layers"))  # dropout draws from this one
+    seed_all(derive_seed(spec.seed, epoch, "layers"))  # what dropout draws from, and layers of a user's
     loss_sum = torch.zeros((), device=train_step.device)
     diverged_at = torch.full((), steps, device=train_step.device)
     data_before_s, in_steps_s = train_step.data_s, 0.0
@@ -169,13 +173,10 @@ def _train_epoch(
     return mean_loss, int(diverged_at), in_steps_s - (train_step.data_s - data_before_s)
 
 
-def _check_finite(
-    network: nn.Module, losses: Sequence[float], diverged_at: int, epoch: int, steps: int, spec: TrainSpec
-) -> None:
-    """Stop a training whose loss or weights are no longer numbers.
+def _check_loss(losses: Sequence[float], diverged_at: int, epoch: int, steps: int, spec: TrainSpec) -> None:
+    """Stop a training whose loss is no longer a number.
 
     Args:
-        network: Trained so far.
         losses: Mean loss of each finished epoch.
         diverged_at: The first step, counted from 0, whose loss is no number; `steps` if there is none.
         epoch: The one that was finished, counted from 0.
@@ -185,19 +186,28 @@ def _check_finite(
     Raises:
         TrainingError: In one line: step, loss, what to try.
     """
-    advice = f"lower learning_rate (now {spec.learning_rate:g})"
     if diverged_at < steps or not math.isfinite(losses[-1]):
         before = f"; its mean was {losses[-2]:.4g} in the epoch before" if len(losses) > 1 else ""
         raise TrainingError(
-            f"the training loss is no longer a number after epoch {epoch + 1}; {advice}. "
+            f"the training loss is no longer a number after epoch {epoch + 1}; {_advice(spec)}. "
             f"It began at step {min(diverged_at, steps - 1) + 1} of {steps}{before}. Nothing was stored"
         )
+
+
+def _check_weights(
+    network: nn.Module, by_design: Mapping[str, Tensor], losses: Sequence[float], epoch: int, spec: TrainSpec
+) -> None:
+    """Stop a training whose weights are no longer numbers (see `_check_loss`)."""
     for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if is_damaged(name, tensor, by_design):
             raise TrainingError(
                 f"weights are no longer numbers after epoch {epoch + 1} ({name}; loss {losses[-1]:.4g}); "
-                f"{advice}. Nothing was stored"
+                f"{_advice(spec)}. Nothing was stored"
             )
+
+
+def _advice(spec: TrainSpec) -> str:
+    return f"lower learning_rate (now {spec.learning_rate:g})"
 
 
 def _tensors_of(network: nn.Module, train_step: TrainStep) -> dict[str, Tensor]:

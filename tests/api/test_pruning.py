@@ -134,6 +134,15 @@ def test_step_by_step_ratios_are_of_the_dense_widths():
     assert widths(first)["0"] == first.network[0].out_channels == 24  # it is a copy each time
 
 
+def test_costs_before_and_after_are_of_one_example():
+    """A further step may be given larger images: both counts are of those."""
+    network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 4, 3))
+    first = prune(network, torch.zeros(1, 3, 16, 16), 0.25)
+    second = prune(first, torch.zeros(1, 3, 32, 32), 0.5)
+    assert second.before.macs > 2 * first.before.macs
+    assert second.after.macs < second.before.macs
+
+
 def test_what_stays_is_named_with_the_reason():
     """Groups kept whole stand in the result and in its text."""
     pruned = prune(convolutions(), IMAGE, 0.5, protect=["0"], ratio_of={"3": 0.75})

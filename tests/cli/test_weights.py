@@ -43,6 +43,10 @@ def test_plan_of_several_takes_weights_for_each(run, tmp_path):
     assert code == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["error"] for row in rows] == ["", ""]
+    theirs = tuple(option for option in options[:-1] if not option.startswith("--classes"))
+    code, _, errors = run("plan", MODEL, *theirs, "theirs.json", "--weights=best.pt")
+    assert code == 0, errors
+    assert {row["classes"] for row in json.loads((tmp_path / "theirs.json").read_text())} == {4}
     assert {row["weights"].partition(" ")[0] for row in rows} == {"best.pt"}
     code, _, errors = run("plan", MODEL, *options)
     assert code == 2

@@ -116,6 +116,13 @@ def test_a_dataset_is_described_again(folder: Folder) -> None:
     assert dataset.class_names == ("a", "b", "c")
 
 
+@pytest.mark.parametrize("names", ["range(3)", "[0, 1, 2]", "numpy.arange(3)"])
+def test_names_of_classes_become_texts(folder: Folder, names: str) -> None:
+    """Numbers, a list or an array of names: a checkpoint holds them as texts."""
+    dataset = load_dataset(folder.write(f"import numpy; return describe(names={names})", WITH_DATASET))
+    assert dataset.class_names == ("0", "1", "2")
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [

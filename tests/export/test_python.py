@@ -36,7 +36,15 @@ def check_folder(material, path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["mobilenet_v2", "torchvision:shufflenet_v2_x0_5", "timm:test_vit", "timm:test_resnet"]
+    "name",
+    [
+        "mobilenet_v2",
+        "resnet20",
+        "wrn_16_2",
+        "torchvision:shufflenet_v2_x0_5",
+        "timm:test_vit",
+        "timm:test_resnet",
+    ],
 )
 def test_libraries_build_what_they_built(name, tmp_path):
     """Built-in networks and those of a library are built by that library alone."""
@@ -64,6 +72,14 @@ def test_a_network_of_several_files(tmp_path, monkeypatch):
         "blocks_of_mine.py",
         "plain_weights.py",
     }
+
+
+def test_a_module_of_the_name_of_the_file_is_refused(tmp_path, monkeypatch):
+    """What is written is called network.py: a module `network` of a user's would import it for itself."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text((HELPERS / "outside_network.py").read_text())
+    with pytest.raises(ModelError, match="imports a module called network"):
+        PlainPython().write(material_of("network:build"), tmp_path / "net")
 
 
 def test_a_module_that_imports_this_program_is_refused(tmp_path, monkeypatch):

@@ -115,6 +115,8 @@ def test_a_download_is_checked_and_kept(cache, monkeypatch):
         ("torchvision:IMAGENET1K_V9", "torchvision:resnet18", "Did you mean 'IMAGENET1K_V1'"),
         ("torchvision:ResNet19_Weights.DEFAULT", "mine:net", "Did you mean 'ResNet1"),
         ("torchvision:", "torchvision:resnet18", "known: "),
+        ("torchvision:FasterRCNN_ResNet50_FPN_Weights.DEFAULT", "mine:net", "no network that classifies"),
+        ("torchvision:Raft_Large_Weights.DEFAULT", "mine:net", "no network that classifies images"),
         ("timm", "resnet18", "write --model timm:NAME --weights timm"),
         ("timm:resnet18", "timm:resnet18", "write --model timm:NAME --weights timm"),
     ],

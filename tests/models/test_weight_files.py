@@ -1,6 +1,7 @@
 """A file of weights is read whatever it holds, and nothing of it is run."""
 
 import argparse
+import collections
 import io
 import os
 import pathlib
@@ -97,6 +98,8 @@ def test_what_a_training_keeps_beside_its_weights_is_no_obstacle(read):
         "curve": np.zeros(3),
         "accuracy": torch.tensor(0.9),
         "done": {1, 2},
+        "history": collections.defaultdict(list, loss=[0.5]),
+        "seen": collections.Counter("aab"),
     }
     assert same(read({"model": STATE, **extras}).tensors)
 

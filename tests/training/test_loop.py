@@ -1,5 +1,8 @@
 """Training: the same every time, resumable after each epoch, and no weight decay where it does harm."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -47,6 +50,29 @@ def test_a_resumed_training_is_as_if_never_interrupted(images, epoch, precision)
     assert same(whole, resumed)
     assert resumed_result.losses == result.losses
     assert [state.epoch for state in later] == list(range(epoch + 1, 3))
+
+
+class Chancy(Tiny):
+    """Skips a layer now and then, by chance of Python's and numpy's."""
+
+    def forward(self, images):
+        """(N, 3, H, W) -> (N, classes)."""
+        if self.training:
+            images = images * (1.0 + (random.random() < 0.5)) + float(np.random.rand())
+        return super().forward(images)
+
+
+def test_chance_of_python_and_numpy_is_seeded_too(images):
+    """Two processes, or a resumed one, train the same network; draws of the user's own go on as before."""
+    random.seed(1)
+    whole, states, _ = train_small(images, kind=Chancy)
+    drawn = random.random()
+    random.seed(1)
+    assert random.random() == drawn
+    random.seed(2)
+    np.random.seed(2)
+    assert same(whole, train_small(images, kind=Chancy)[0])
+    assert same(whole, train_small(images, kind=Chancy, resume=states[0])[0])
 
 
 def test_a_network_that_loads_by_its_version_is_resumed(images):

@@ -16,6 +16,7 @@ from pruning_core.config.weights import WeightsChoice, is_published
 from pruning_core.console.shown import shortened
 from pruning_core.errors import ModelError, first_line
 from pruning_core.models import build_model
+from pruning_core.models.finite import infinite_by_design, is_damaged
 from pruning_core.models.inputs import Inputs
 from pruning_core.models.inspect import find_heads
 from pruning_core.models.weights.difference import Wanted
@@ -142,6 +143,7 @@ def read_weights(
         strip_prefix=choice.strip_prefix,
         new_head=choice.new_head,
     )
+    by_design = infinite_by_design(network)
     wanted, notes = Wanted(network), [f"weights {name}: {note}" for note in found.notes]
     others: dict[str, int] = {}
     tensors: dict[str, Tensor] = {}
@@ -152,7 +154,7 @@ def read_weights(
         if tensor.dtype is not own_type:
             others[str(tensor.dtype)] = others.get(str(tensor.dtype), 0) + 1
         tensors[own] = tensor.detach().to(own_type)
-        if tensors[own].is_floating_point() and not bool(tensors[own].isfinite().all()):
+        if is_damaged(own, tensors[own], by_design):
             raise ModelError(f"weights {name}: {own} holds what is no finite number (NaN, or infinite)")
     for kind, count in others.items():
         kind = kind.removeprefix("torch.")

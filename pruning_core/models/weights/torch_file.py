@@ -37,6 +37,9 @@ _STOOD_FOR = {
 }
 """What often stands beside the weights: nothing of these names is ever looked up."""
 
+_FILLED = "collections.defaultdict"
+"""Of these, the one that unpickling puts items into; torch does so into a dict alone."""
+
 _LEGACY_PICKLES = 5
 """Of a file as torch wrote it up to version 1.5: magic number, version, system, content, storages."""
 
@@ -55,6 +58,10 @@ class _StandIn:
         """Forget what it was."""
 
 
+def _stand_in_dict(*_: object) -> dict[object, object]:
+    return {}
+
+
 def read_torch_file(file: BinaryIO, size: int) -> object:
     """Return what a file of `torch.save` holds, its tensors on the CPU.
 
@@ -71,7 +78,9 @@ def read_torch_file(file: BinaryIO, size: int) -> object:
     refused = sorted(names - _TENSOR_PARTS - _STOOD_FOR)
     if refused:
         raise ValueError(_explain(refused))
-    stand_ins = [(_StandIn, name) for name in sorted(names & _STOOD_FOR)]
+    stand_ins = [
+        (_stand_in_dict if name == _FILLED else _StandIn, name) for name in sorted(names & _STOOD_FOR)
+    ]
     file.seek(0)
     try:
         with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():  # type: ignore[arg-type]

@@ -47,6 +47,8 @@ def find_torchvision_weights(source: str, model: str) -> Published:
     kind = type(chosen).__name__
     transforms = chosen.transforms()
     own_range = kind in _OWN_RANGE
+    if not own_range and not hasattr(transforms, "mean"):
+        raise OptionError(f"weights torchvision:{kind}: they are of no network that classifies images")
     path = torch_cache(chosen.url)
     return Published(
         name=f"torchvision:{kind}.{chosen.name}",
