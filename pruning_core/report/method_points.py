@@ -3,7 +3,7 @@
 Equal is a target (MACs, a speed-up, …) that its ratio was found for, where there was one, else the ratio.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import fmean
@@ -13,6 +13,7 @@ from pruning_core.records.fields import Record
 from pruning_core.records.score import score_of
 from pruning_core.records.target_lines import SEPARATOR
 from pruning_core.records.targets import MISSED
+from pruning_core.report.design import How, differing, how_of, words_of
 from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
 from pruning_core.report.subject import Network, Subject
 
@@ -33,7 +34,8 @@ class Point:
     speedup: float | None  # over dense on the main backend, at the smallest batch size
     targets: tuple[str, ...]  # that its ratio was found for
     missed: tuple[str, ...]  # of these: those that the checkpoint itself does not meet
-    schedule: str
+    how: How  # it was made, but for its scope and what it is made fast on, which its name says
+    device: str  # that it was scored on
     dense_key: str  # of the dense checkpoint that its drop is counted from
     epochs: int | None = None  # of its last training
 
@@ -56,30 +58,51 @@ def networks_of(indexes: Sequence[RunIndex]) -> list[Network]:
     return list(dict.fromkeys(subject.network for subject in subjects if subject.method != DENSE))
 
 
-def comparisons_of(indexes: Sequence[RunIndex], network: Network) -> Iterator[dict[str, Points]]:
-    """Walk over what was trained alike: what is equal, in words → the points of each method, controls last.
+def comparisons_of(indexes: Sequence[RunIndex], network: Network) -> Iterator[tuple[str, dict[str, Points]]]:
+    """Walk over what was made alike: in words, what tells it from the others, and what is equal → points.
 
     Args:
         indexes: The runs, each of one seed.
-        network: Whose points.
+        network: Whose points: those of each method, controls last.
     """
-    for alike in _trained_alike(_points(indexes, network)):
-        if found := dict(_points_alike(alike)):
-            yield found
+    groups = _made_alike(list(_points(indexes, network)))
+    names, devices = differing(group.how for group in groups), {group.device for group in groups}
+    for group in groups:
+        if found := dict(_points_alike(group.members)):
+            words = (words_of(group.how, names), group.device if len(devices) > 1 else "")
+            yield ", ".join(filter(None, words)), found
 
 
-def _trained_alike(points: Iterable[Point]) -> list[list[Point]]:
-    """Divide points into those that can be compared: of one schedule, from one dense checkpoint a seed."""
-    groups: list[tuple[str, dict[int, str], list[Point]]] = []
-    for point in points:
-        for schedule, dense, members in groups:
-            key = dense.setdefault(point.seed, point.dense_key)
-            if (point.schedule, point.dense_key) == (schedule, key):
-                members.append(point)
-                break
-        else:
-            groups.append((point.schedule, {point.seed: point.dense_key}, [point]))
-    return [members for _, _, members in groups]
+@dataclass(frozen=True)
+class _Group:
+    """Points that can be compared: made alike, scored on one device, from one dense checkpoint a seed."""
+
+    how: How
+    device: str
+    dense: dict[int, str]
+    members: list[Point]
+
+    def takes(self, point: Point) -> bool:
+        """Tell whether a point is one of them; nothing is cut for `dense+`, which is one of many."""
+        same = point.method == DENSE_PLUS or point.how == self.how
+        return (
+            same
+            and point.device == self.device
+            and self.dense.get(point.seed, point.dense_key) == point.dense_key
+        )
+
+
+def _made_alike(points: Sequence[Point]) -> list[_Group]:
+    groups: list[_Group] = []
+    for point in sorted(points, key=lambda point: point.method == DENSE_PLUS):
+        own = [group for group in groups if group.takes(point)]
+        if not own:
+            own = [_Group(point.how, point.device, {}, [])]
+            groups += own
+        for group in own if point.method == DENSE_PLUS else own[:1]:
+            group.dense.setdefault(point.seed, point.dense_key)
+            group.members.append(point)
+    return groups
 
 
 def _points_alike(points: Sequence[Point]) -> Iterator[tuple[str, Points]]:
@@ -158,7 +181,7 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
                 for pair in _targets_of(r)
             ]
             yield Point(
-                _named(subject.method, str(record.get("scope", "local"))),
+                _named(subject.method, record),
                 ratio,
                 record["seed"],
                 score.value,
@@ -170,16 +193,24 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
                 timed.get("speedup") if timed else None,
                 tuple(dict.fromkeys(target for target, _ in judged)),
                 tuple(dict.fromkeys(target for target, met in judged if met == MISSED)),
-                str(record.get("schedule", "")),
+                how_of({**record, "scope": None, "optimize_for": None}),
+                device,
                 str(dense.get("key", index.file)),
                 cost.get("epochs"),
             )
             break
 
 
-def _named(method: str, scope: str) -> str:
-    """Name a method with its scope, where that is not local: one method in two scopes is two."""
-    return method if scope == "local" or method in (DENSE_PLUS, THIN) else f"{method}{SCOPE}{scope}"
+def _named(method: str, record: Record) -> str:
+    """Name a method with its scope, where that is not local: one method in two scopes is two.
+
+    So is one that is made fast on two backends.
+    """
+    scope = str(record.get("scope", "local"))
+    if method in (DENSE_PLUS, THIN):
+        return method
+    method = f"{method} ({record['optimize_for']})" if "optimize_for" in record else method
+    return method if scope == "local" else f"{method}{SCOPE}{scope}"
 
 
 def _targets_of(record: Record) -> list[tuple[str, str]]:

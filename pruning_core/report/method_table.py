@@ -44,8 +44,9 @@ def method_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
     """
     for network in networks_of(indexes):
         dataset, model, measure = network
-        for comparison in comparisons_of(indexes, network):
-            yield _table(f"{PREFIX}{model} on {dataset}{measure.brackets}", comparison, measure)
+        for words, comparison in comparisons_of(indexes, network):
+            title = f"{PREFIX}{model} on {dataset}{measure.brackets}{f', {words}' if words else ''}"
+            yield _table(title, comparison, measure)
 
 
 def _table(title: str, comparison: Mapping[str, Points], measure: Measure) -> Table:

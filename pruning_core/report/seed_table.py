@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pruning_core.records.score import Measure, score_of
+from pruning_core.report.design import How, differing, how_of, words_of
 from pruning_core.report.run_index import REFERENCE, RunIndex
 from pruning_core.report.subject import Subject
 from pruning_core.report.table import RATIO, Column, Row, Table
@@ -33,13 +34,21 @@ def seed_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
         indexes: The runs.
     """
     for subject in dict.fromkeys(subject for index in indexes for subject in index.subjects()):
-        found = list(_scores(indexes, subject))
-        seeds = sorted({values["seed"] for values in found})
-        if len(seeds) > 1:
-            yield _table(subject, seeds, found)
+        alike: dict[How, list[dict[str, Any]]] = {}  # a dense model is in each of its seed
+        for values in _scores(indexes, subject):
+            alike.setdefault(values.pop("how"), []).append(values)
+        dense = [values for found in alike.values() for values in found if not values["ratio"]]
+        pruned = {how: found for how, found in alike.items() if any(values["ratio"] for values in found)}
+        names = differing(pruned or alike)
+        for how, found in (pruned or alike).items():
+            own = [values for values in found if values["ratio"]] or found
+            seeds = sorted({values["seed"] for values in own})
+            own += [values for values in dense if values["seed"] in seeds]
+            if len(seeds) > 1:
+                yield _table(subject, words_of(how, names), seeds, own)
 
 
-def _table(subject: Subject, seeds: list[int], found: list[dict[str, Any]]) -> Table:
+def _table(subject: Subject, how: str, seeds: list[int], found: list[dict[str, Any]]) -> Table:
     import pandas as pd  # half a second, which only these tables and CSV are worth
 
     # A seed that several files hold counts once.
@@ -61,7 +70,7 @@ def _table(subject: Subject, seeds: list[int], found: list[dict[str, Any]]) -> T
     backends = " or ".join(frame["backend"].unique())
     what = "images" if subject.measure.is_accuracy else "examples"
     note = f"seeds {', '.join(map(str, seeds))}; {backends}, {test_images} test {what}."
-    title = f"over seeds: {subject.title}"
+    title = f"over seeds: {subject.title}{f', {how}' if how else ''}"
     return Table(title, _columns(subject.measure), tuple(rows), (), (note,))
 
 
@@ -77,5 +86,6 @@ def _scores(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str,
                     score = score_of(record)
                     if record and score and score.n and {"ratio", "seed"} <= record.keys():
                         found = {name: record[name] for name in ("ratio", "seed")}
+                        found["how"] = how_of(record)
                         yield found | {"score": score.value, "n": score.n, "backend": " ".join(backend)}
                         break

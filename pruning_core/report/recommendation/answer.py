@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pruning_core.records.score import score_of
+from pruning_core.report.design import HOW
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
 from pruning_core.report.recommendation.candidates import Candidate, costs_of, design_of
@@ -154,10 +155,7 @@ def _titles(judged: Sequence[Judged]) -> dict[int, str]:
     pruned = [record for record in ran if record.get("method") != DENSE]
     differing = [
         (field, words)
-        for field, words in (
-            *(("schedule", "{}"), ("scope", "{}"), ("round_to", "rounded to {}"), ("protect", "protect {}")),
-            *(("ratio_of", "ratio of {}"), ("max_ratio", "at most {} of a layer"), ("seed", "seed {}")),
-        )
+        for field, words in {**HOW, "seed": "seed {}"}.items()
         if len({record.get(field) for record in (ran if field == "seed" else pruned)}) > 1
     ]
     titles = {}

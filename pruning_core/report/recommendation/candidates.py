@@ -5,25 +5,13 @@ from dataclasses import dataclass
 
 from pruning_core.records.fields import Record
 from pruning_core.records.score import Measure, Score, score_of
+from pruning_core.report.design import HOW
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.recommendation.drop import Drops
 from pruning_core.report.recommendation.exported import expected_bytes
 from pruning_core.report.run_index import RunIndex
 
-_DESIGN = (
-    *(
-        "method",
-        "ratio",
-        "schedule",
-        "scope",
-        "round_to",
-        "protect",
-        "ratio_of",
-        "max_ratio",
-        "weights_sha256",
-    ),
-    *("backend", "precision"),
-)
+_DESIGN = ("method", "ratio", *HOW, "backend", "precision")
 """Fields that two cells share which differ by the seed of their training alone."""
 
 
