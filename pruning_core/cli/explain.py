@@ -28,8 +28,8 @@ MAX_ROUNDS = 1000
     help="eager, onnxruntime or openvino (default: the cell's, eager).",
 )
 @click.option("--batch-size", type=click.IntRange(1, 65_536), help="Default: the cell's, else 1.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads (default: all cores).")
-@click.option("--device", default="cpu", show_default=True, help="cpu; eager also on cuda.")
+@click.option("--threads", type=click.IntRange(0, 1024), help="CPU threads (default: the cell's, else all).")
+@click.option("--device", help="cpu; eager also on cuda (default: the cell's, else cpu).")
 @click.option("--rounds", type=click.IntRange(6, MAX_ROUNDS), help="Of the profile (default: 20).")
 @click.option("--format", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True)
 @click.option("-o", "--output", type=FILE, help="Write here instead of to the terminal.")
@@ -48,8 +48,8 @@ def explain(
     image: str | None,
     backend: str | None,
     batch_size: int | None,
-    threads: int,
-    device: str,
+    threads: int | None,
+    device: str | None,
     rounds: int | None,
     format: str,
     output: Path | None,

@@ -19,6 +19,7 @@ from pruning_core.errors import OptionError
 )
 @click.option("-o", "--output", type=FILE, help="Write here instead of to the terminal.")
 @click.option("--baseline", type=FILE, help="With html: the gate's verdicts on the first file.")
+@click.option("--policy", type=FILE, help="With --baseline: the gate's TOML file of tolerances.")
 @click.option(
     "explanations",
     "--explain",
@@ -46,6 +47,7 @@ def report(
     format: str,
     output: Path | None,
     baseline: Path | None,
+    policy: Path | None,
     explanations: tuple[Path, ...],
     columns: str,
     dataset_titles: tuple[str, ...],
@@ -56,7 +58,7 @@ def report(
     """
     from pruning_core.report.command import write_report
 
-    write_report(files, format, output, baseline, columns, _titles(dataset_titles), explanations)
+    write_report(files, format, output, baseline, columns, _titles(dataset_titles), explanations, policy)
 
 
 def _titles(texts: tuple[str, ...]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pruning_core.pruning import find_method
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.step import prune
 from pruning_core.shapes.timing import Setting
+from pruning_core.system.hardware import usable_cores
 
 CLASSES = 10
 """Outputs of a network that nobody trained."""
@@ -109,7 +110,11 @@ def check_pruned(explained: Explained) -> None:
 
 
 def setting_of(
-    subject: Subject | None, backend: str | None, batch_size: int | None, threads: int, device: str
+    subject: Subject | None,
+    backend: str | None,
+    batch_size: int | None,
+    threads: int | None,
+    device: str | None,
 ) -> Setting:
     """Return the setting asked for; what is not asked for is as the cell was measured, else eager and 1.
 
@@ -117,13 +122,17 @@ def setting_of(
         subject: A checkpoint with the record of its cell, if there is one.
         backend: `openvino:int8`; None: not asked for.
         batch_size: Likewise.
-        threads: 0 for all.
-        device: `cpu`, `cuda:0`.
+        threads: 0 for all; None: as the cell, all where this machine has fewer.
+        device: `cpu`, `cuda:0`; None: as the cell.
     """
     record = {} if subject is None or subject.record is None else subject.record
     name, _, precision = (backend or "").partition(":")
     name = name or str(record.get("backend", "eager"))
     precision = precision or (str(record["precision"]) if not backend and "precision" in record else "fp32")
+    device = device or str(record.get("device", "cpu"))
+    if threads is None:
+        recorded = int(record.get("threads", 0)) if device.startswith("cpu") else 0
+        threads = recorded if recorded < usable_cores() else 0
     return Setting(name, precision, batch_size or int(record.get("batch_size", 1)), device, threads)
 
 

@@ -21,7 +21,7 @@ from pruning_core.records.run import Run
 from pruning_core.records.score import score_of
 from pruning_core.stats.intervals import median_interval
 
-_OF_PAIRS = ("log_ratios", "rounds", "speedup", "is_control", P05_FIELD)
+_OF_PAIRS = ("log_ratios", "rounds", "speedup", "is_control")
 
 
 def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
@@ -33,9 +33,9 @@ def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
             control was off in a run are left out, if another run has them.
 
     Returns:
-        The first run, with what the others add. A latency cell has the rounds of all runs in about the
-        fastest fork–join state of them; what else its record says is of the run with the lowest 5th
-        percentile of calls. Any other cell is that of the run with the worst score; a cell that failed in
+        The first run, with what the others add. A latency or training cell has the rounds of all runs in
+        about the fastest fork–join state of them; what else its record says is of the run with the lowest
+        5th percentile of calls, or the shortest training step. Any other cell is that of the run with the worst score; a cell that failed in
         a run has failed.
 
     Raises:
@@ -111,7 +111,8 @@ def _merge(records: Sequence[Record], same_within: float) -> Record:
     failed = [record for record in records if record["status"] == "failed"]
     if failed:
         return failed[0]
-    if any(name not in record for record in records for name in _OF_PAIRS):
+    needed = _OF_PAIRS if records[0]["suite"] == "training" else (*_OF_PAIRS, P05_FIELD)
+    if any(name not in record for record in records for name in needed):
         return max(records, key=_badness)
     damaged = [record for record in records if inconsistency(record)]
     if damaged:
@@ -120,7 +121,7 @@ def _merge(records: Sequence[Record], same_within: float) -> Record:
     clean = in_best_state(clean, same_within) or [records[0]]
     if len(clean) == 1:
         return clean[0]
-    lowest = min(clean, key=lambda record: float(record[P05_FIELD]))
+    lowest = min(clean, key=lambda record: float(record.get(P05_FIELD, record.get("step_ms", 0.0))))
     ratios = [ratio for record in clean for ratio in record["log_ratios"]]
     low, high, _ = median_interval(ratios)
     return {

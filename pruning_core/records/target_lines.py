@@ -16,12 +16,12 @@ def target_lines(records: Iterable[Mapping[str, Any]], *, named: bool) -> Iterat
         records: Those without a target say nothing.
         named: Whether a line names network, dataset and method too.
     """
-    for record in records:
-        if not record.get("target"):
-            continue
+    judged = [record for record in records if record.get("target")]
+    several = len({record.get("seed") for record in judged}) > 1
+    for record in judged:
         ratio = f"ratio {record['ratio']:g}" if record["ratio"] else "dense"
         names = (str(record.get(name, "")) for name in ("model", "dataset", "method")) if named else ()
-        where = " ".join([*names, ratio])
+        where = " ".join([*names, ratio, *([f"seed {record.get('seed')}"] if several else [])])
         columns = (record.get(name, "").split(SEPARATOR) for name in _FIELDS)
         for target, met, reached in zip(*columns, strict=False):
             verdict = INCONCLUSIVE if record.get("contaminated") else met

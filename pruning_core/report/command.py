@@ -26,6 +26,7 @@ def write_report(
     columns: str = "all",
     dataset_titles: Mapping[str, str] | None = None,
     explanations: Sequence[Path] = (),
+    policy: Path | None = None,
 ) -> None:
     """Read benchmark JSON files and write their report.
 
@@ -37,6 +38,7 @@ def write_report(
         columns: `all` or `tutorial` (see `build_report`).
         dataset_titles: Name of a dataset in the records → what people are to read instead.
         explanations: What `pruning-bench explain` stored, to stand on the page.
+        policy: By which the gate judges; None: its own.
 
     Raises:
         RecordError: If a file cannot be used, or the baseline is the same run as the first file.
@@ -44,6 +46,8 @@ def write_report(
     """
     if baseline is not None and format != "html":
         raise OptionError("--baseline is for --format html; elsewhere use `pruning-bench gate`")
+    if policy is not None and baseline is None:
+        raise OptionError("--policy says how the gate judges: give --baseline, too")
     if explanations and format != "html":
         raise OptionError(
             "--explain is for --format html; `pruning-bench explain` writes to a terminal itself"
@@ -68,12 +72,13 @@ def write_report(
         draw_figure(report, output, format)
     elif baseline is not None:
         from pruning_core.gate.compare import compare
-        from pruning_core.gate.policy import Policy
+        from pruning_core.gate.policy import Policy, read_policy
         from pruning_core.gate.same_run import refuse_same_runs
 
         before = read_run(baseline)
         refuse_same_runs([before, runs[0]])
-        write_chunks(page_chunks(report, compare(before, runs[0], Policy()), sections), output)
+        chosen = Policy() if policy is None else read_policy(policy)
+        write_chunks(page_chunks(report, compare(before, runs[0], chosen), sections), output)
     elif sections:
         write_chunks(page_chunks(report, explanations=sections), output)
     elif format == "terminal" and output is None:

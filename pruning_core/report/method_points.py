@@ -16,6 +16,7 @@ from pruning_core.records.targets import MISSED
 from pruning_core.report.design import How, differing, how_of, words_of
 from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
 from pruning_core.report.subject import Network, Subject
+from pruning_core.report.table import failure_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Point:
     device: str  # that it was scored on
     dense_key: str  # of the dense checkpoint that its drop is counted from
     epochs: int | None = None  # of its last training
+    failure: str = ""
 
     @property
     def mac_reduction(self) -> float | None:
@@ -197,6 +199,7 @@ def _of_device(index: RunIndex, subject: Subject, device: str) -> Iterator[Point
                 device,
                 str(dense.get("key", index.file)),
                 cost.get("epochs"),
+                failure_of(record),
             )
             break
 

@@ -72,7 +72,9 @@ def _table(title: str, comparison: Mapping[str, Points], measure: Measure) -> Ta
         for name in points
     ]
     kept = [c for c in columns if c.fixed or any(row.get(c.id) not in (None, "") for row in rows)]
-    return Table(title, tuple(kept), tuple(rows), (), tuple(_notes(comparison, rows, first, measure)))
+    every = [point for points in comparison.values() for own in points.values() for point in own]
+    failures = tuple(dict.fromkeys(point.failure for point in every if point.failure))
+    return Table(title, tuple(kept), tuple(rows), failures, tuple(_notes(comparison, rows, first, measure)))
 
 
 _BEATS = (
@@ -92,7 +94,7 @@ def _row(name: str, points: Points, against: Sequence[str], measure: Measure) ->
     scores = [point.score for point in own]
     row: Row = {
         "method": name,
-        "flags": "",
+        "flags": "✗" if any(point.failure for point in own) else "",
         "seeds": len(own),
         "mac_reduction": mean_of([point.mac_reduction for point in own]),
         "speedup": next((point.speedup for point in own if point.speedup is not None), None),

@@ -80,7 +80,8 @@ def run_notes(index: RunIndex, subject: Subject, device: str) -> Iterator[str]:
     """Say where the numbers come from, and of which checkpoints they are."""
     records = index.records_of(subject, device)
     facts = [index.provenance()]
-    facts += _range_of(records, "threads", "{} threads")
+    timed = [record for record in records if record["suite"] == "latency"]
+    facts += _range_of(timed or records, "threads", "{} threads")
     facts += _range_of(records, "rounds", "{} rounds")
     facts += _range_of(records, "fork_join_us", "fork–join latency {} µs", digits=1)
     facts += _range_of(records, "accuracy_n", "{} test images")

@@ -10,7 +10,7 @@ from pruning_core.records.score import Measure, score_of
 from pruning_core.report.design import How, differing, how_of, words_of
 from pruning_core.report.run_index import REFERENCE, RunIndex
 from pruning_core.report.subject import Subject
-from pruning_core.report.table import RATIO, Column, Row, Table
+from pruning_core.report.table import RATIO, Column, Row, Table, failure_of
 
 
 def _columns(measure: Measure) -> tuple[Column, ...]:
@@ -54,10 +54,11 @@ def _table(subject: Subject, how: str, seeds: list[int], found: list[dict[str, A
     # A seed that several files hold counts once.
     frame = pd.DataFrame(found).drop_duplicates(["ratio", "seed"])
     by_ratio = frame.groupby("ratio")["score"].agg(["count", "mean", "std", "min", "max"])
+    failed = {values["ratio"]: "✗" for values in found if values["failed"]}
     rows: list[Row] = [
         {
             "ratio": float(ratio),
-            "flags": "",
+            "flags": failed.get(ratio, ""),
             "seeds": int(count),
             "mean": float(mean),
             "deviation": float(deviation) if count > 1 else None,
@@ -71,7 +72,11 @@ def _table(subject: Subject, how: str, seeds: list[int], found: list[dict[str, A
     what = "images" if subject.measure.is_accuracy else "examples"
     note = f"seeds {', '.join(map(str, seeds))}; {backends}, {test_images} test {what}."
     title = f"over seeds: {subject.title}{f', {how}' if how else ''}"
-    return Table(title, _columns(subject.measure), tuple(rows), (), (note,))
+    return Table(title, _columns(subject.measure), tuple(rows), _failures(found), (note,))
+
+
+def _failures(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values["failed"] for values in found if values["failed"]))
 
 
 def _scores(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str, Any]]:
@@ -87,5 +92,6 @@ def _scores(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str,
                     if record and score and score.n and {"ratio", "seed"} <= record.keys():
                         found = {name: record[name] for name in ("ratio", "seed")}
                         found["how"] = how_of(record)
+                        found["failed"] = failure_of(record)
                         yield found | {"score": score.value, "n": score.n, "backend": " ".join(backend)}
                         break

@@ -126,14 +126,18 @@ def flags_of(records: Iterable[Record]) -> str:
     return "".join(sorted(flags))
 
 
+def failure_of(record: Record) -> str:
+    """Say that a cell failed, and why; nothing of another one."""
+    if record["status"] != "failed":
+        return ""
+    why = " ".join(str(record.get("failure") or "no reason given").split())
+    return f"✗ failed: {record['suite']}/{record['cell']}: {why}"
+
+
 def warnings_of(records: Iterable[Record]) -> tuple[str, ...]:
     """Say in words what a reader of these records must know."""
     records = list(records)
-    lines = [
-        f"✗ failed: {r['suite']}/{r['cell']}: {' '.join(str(r.get('failure') or 'no reason given').split())}"
-        for r in records
-        if r["status"] == "failed"
-    ]
+    lines = [line for r in records if (line := failure_of(r))]
     if any(r.get("contaminated") for r in records):
         lines.append(
             "~ contaminated: the A/A control of this run left its tolerance, or the machine was disturbed; "

@@ -92,7 +92,7 @@ def check_targets(grid: Grid, trains: bool = True) -> None:
             if len(values) > 1:
                 raise OptionError(
                     f"{axis}: a target of time is met on one of them; got {', '.join(map(str, values))}. "
-                    f"Name one with --{axis}"
+                    f"Name one, with --{axis} or in the grid file"
                 )
 
 

@@ -39,5 +39,6 @@ def test_a_cell_brings_its_backend_and_batch_size():
     """What is asked for goes before what the cell was measured with."""
     record = {"cell": "c", "backend": "openvino", "precision": "int8", "batch_size": 128}
     subject = Subject(None, record)
+    assert setting_of(subject, None, None, None, None) == Setting("openvino", "int8", 128)
     assert setting_of(subject, None, None, 0, "cpu") == Setting("openvino", "int8", 128)
     assert setting_of(subject, "onnxruntime", 1, 2, "cpu") == Setting("onnxruntime", "fp32", 1, threads=2)

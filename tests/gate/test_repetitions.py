@@ -183,6 +183,25 @@ def test_records_without_times_are_taken_as_they_are(tmp_path: Path) -> None:
         assert record_of(run, identity) == record_of(merged(tmp_path, pair[0]), identity)
 
 
+def test_rounds_of_training_are_merged_too(tmp_path: Path) -> None:
+    """A training cell that was disturbed in the first run is cleared up by another one."""
+    pair = [small_run(seed=0), small_run(seed=1)]
+    for number, content in enumerate(pair):
+        record = dict(factory.find(content, LAT))
+        for name in ("latency_p05_ms", "backend", "precision"):
+            record.pop(name, None)
+        record |= {"suite": "training", "cell": "net-training", "step_ms": 3.0 + number}
+        entry = {"name": "t", "fullname": "t", "extra_info": record, "stats": {}}
+        content["benchmarks"].append(entry)
+    identity = ("training", "net-training")
+    both = record_of(merged(tmp_path, *pair), identity)
+    assert both["rounds"] == sum(factory.find(content, identity)["rounds"] for content in pair)
+    assert both["step_ms"] == 3.0
+    factory.find(pair[0], identity)["contaminated"] = True
+    alone = record_of(merged(tmp_path, *pair), identity)
+    assert (alone["contaminated"], alone["step_ms"]) == (False, 4.0)
+
+
 def other_commit(content: Content) -> None:
     """Say that the run is of another commit."""
     content["commit_info"] = {"id": "f" * 40}

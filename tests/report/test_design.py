@@ -75,3 +75,20 @@ def test_a_method_made_fast_on_two_backends_is_two(tmp_path: Path) -> None:
     assert {row["method"] for row in table.rows} == {
         *("latency-aware (eager)", "latency-aware (openvino:int8)", "random")
     }
+
+
+def test_a_failure_of_any_seed_is_told(tmp_path: Path) -> None:
+    """Main tables are of the first seed; what failed of another one stands above the tables over seeds."""
+    content = method_content(RIGHT)
+    for entry in content["benchmarks"]:
+        record = entry["extra_info"]
+        if (record["suite"], record["method"], record["seed"]) == ("accuracy", "magnitude", 1):
+            record |= {"status": "failed", "failure": "below the limit"}
+    report = build_report([factory.as_run(content, tmp_path, "run.json")])
+    for prefix in ("over seeds: resnet18 on digits, magnitude", PREFIX):
+        (table,) = [t for t in report.tables if t.title.startswith(prefix)]
+        assert [line.partition(":")[0] for line in table.warnings] == ["✗ failed"]
+        assert table.warnings[0].endswith("below the limit")
+        assert [row["flags"] for row in table.rows if row.get("method", "magnitude") == "magnitude"][
+            -1
+        ] == "✗"
