@@ -35,8 +35,8 @@ def merge_repetitions(runs: Sequence[Run], policy: Policy) -> Run:
     Returns:
         The first run, with what the others add. A latency or training cell has the rounds of all runs in
         about the fastest fork–join state of them; what else its record says is of the run with the lowest
-        5th percentile of calls, or the shortest training step. Any other cell is that of the run with the worst score; a cell that failed in
-        a run has failed.
+        5th percentile of calls, or the shortest training step. Any other cell is that of the run with the
+        worst score; a cell that failed in a run has failed.
 
     Raises:
         RecordError: If they are not runs of the same thing.
@@ -121,7 +121,7 @@ def _merge(records: Sequence[Record], same_within: float) -> Record:
     clean = in_best_state(clean, same_within) or [records[0]]
     if len(clean) == 1:
         return clean[0]
-    lowest = min(clean, key=lambda record: float(record.get(P05_FIELD, record.get("step_ms", 0.0))))
+    lowest = min(clean, key=lambda record: float(record.get(P05_FIELD) or record.get("step_ms") or 0.0))
     ratios = [ratio for record in clean for ratio in record["log_ratios"]]
     low, high, _ = median_interval(ratios)
     return {

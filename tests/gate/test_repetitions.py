@@ -188,7 +188,7 @@ def test_rounds_of_training_are_merged_too(tmp_path: Path) -> None:
     pair = [small_run(seed=0), small_run(seed=1)]
     for number, content in enumerate(pair):
         record = dict(factory.find(content, LAT))
-        for name in ("latency_p05_ms", "backend", "precision"):
+        for name in ("latency_p05_ms", "images_per_s", "backend", "precision"):
             record.pop(name, None)
         record |= {"suite": "training", "cell": "net-training", "step_ms": 3.0 + number}
         entry = {"name": "t", "fullname": "t", "extra_info": record, "stats": {}}
