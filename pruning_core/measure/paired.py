@@ -49,6 +49,22 @@ def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, fl
     return math.exp(-high), math.exp(-low), max(0.0, 1 - (1 - coverage) * timing.looks)
 
 
+def latency_interval(timing: PairedTiming, confidence: float) -> tuple[float, float, float]:
+    """Bound the seconds of a call of the candidate: a value a round, since its two samples are alike.
+
+    Args:
+        timing: As of `speedup_interval`.
+        confidence: Likewise.
+
+    Returns:
+        The median, and its lower and upper bound.
+    """
+    pairs = zip(timing.candidate_s[::2], timing.candidate_s[1::2], strict=True)
+    rounds = [math.sqrt(first * second) for first, second in pairs]
+    low, high, _ = median_interval(rounds, 1 - (1 - confidence) / timing.looks)
+    return median(rounds), low, high
+
+
 def log_ratios_of(reference_s: Sequence[float], candidate_s: Sequence[float]) -> tuple[float, ...]:
     """Return ln(candidate ÷ reference) of each round that the candidate ran in."""
     logs = [(math.log(a), math.log(b)) for a, b in zip(reference_s, candidate_s, strict=True)]

@@ -12,9 +12,8 @@ import numpy as np
 from pruning_core.backends.base import DeviceTime
 from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.precision import PRECISIONS
-from pruning_core.measure.paired import PairedTiming, speedup_interval
+from pruning_core.measure.paired import PairedTiming, latency_interval, speedup_interval
 from pruning_core.records.mac_counts import counted_alike, counts_of
-from pruning_core.stats.intervals import median_interval
 from pruning_core.store.checkpoint import Metrics
 from pruning_core.suites.cell_fields import mac_fields
 from pruning_core.system.contention import Contention, contention_reason
@@ -32,8 +31,7 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
         options: How; its confidence is that of the bounds.
         batch_size: Images in one call.
     """
-    latency_low_s, latency_high_s, _ = median_interval(timing.candidate_s, options.confidence)
-    latency_s = median(timing.candidate_s)
+    latency_s, latency_low_s, latency_high_s = latency_interval(timing, options.confidence)
     call_times_s = np.asarray(timing.call_times_s)
     fields: dict[str, Any] = {
         "latency_ms": latency_s * 1e3,
