@@ -148,7 +148,7 @@ FIELDS: tuple[Field, ...] = (
     Field("step_ms", float, "ms", _TRAIN, "median time of one training step, fetching its images included"),
     Field("data_share", float, "fraction", _TRAIN, "of that time, spent fetching images"),
     Field("reference_images_per_s", float, "1/s", _TRAIN, "of a loop with DataLoader, fp32, contiguous"),
-    Field("latency_ms", float, "ms", _LAT, "median time of one call"),
+    Field("latency_ms", float, "ms", _LAT, "time of one call: median of rounds, two samples each"),
     Field("latency_low_ms", float, "ms", _LAT, "lower bound of that median"),
     Field("latency_high_ms", float, "ms", _LAT, "upper bound of that median"),
     Field("latency_p05_ms", float, "ms", _LAT, "5th percentile of single calls"),

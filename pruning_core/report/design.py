@@ -27,7 +27,7 @@ def how_of(record: Mapping[str, Any]) -> How:
 def differing(all_of: Iterable[How]) -> list[str]:
     """Return the fields in which some differ."""
     found = list(all_of)
-    return [name for place, name in enumerate(HOW) if len({how[place] for how in found}) > 1]
+    return [name for index, name in enumerate(HOW) if len({how[index] for how in found}) > 1]
 
 
 def words_of(how: How, names: Iterable[str]) -> str:
