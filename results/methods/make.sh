@@ -30,11 +30,13 @@ for seed in ${SEEDS:-0 1 2}; do
 done
 [ -n "${SEEDS:-}" ] && exit
 run global --scope global --method magnitude,lamp,taylor,random,scratch:lamp "$@"  # all seeds: a ratio for a target
-cd results/methods
-python - seed0.json seed1.json seed2.json <<'END'
+together=$(mktemp -d)
+trap 'rm -r "$together"' EXIT
+python - "$together/run.json" results/methods/seed?.json <<'END'
 import json, sys
-first, *others = (json.load(open(path)) for path in sys.argv[1:])
+first, *others = (json.load(open(path)) for path in sys.argv[2:])
 first["benchmarks"] += [entry for other in others for entry in other["benchmarks"]]
-json.dump(first, open("run.json", "w"))
+json.dump(first, open(sys.argv[1], "w"))
 END
-pruning-bench report run.json global.json --format markdown -o report.md
+pruning-bench report "$together/run.json" results/methods/global.json --format markdown \
+    --dataset-title "folder=a fifth of CIFAR-10 (JPEG q75 copy)" -o results/methods/report.md
