@@ -5,6 +5,7 @@ asks for the same keys.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,10 @@ def _allocations(
         table_path(root, {**shapes, "dense": key_of(dense), "ratios": list(steps[:number])})
         for number in range(1, len(steps) + 1)
     ]
-    if all(read_table(table, Allocated) is not None for table in tables):
-        return _allocate(method, steps, tables, shapes, dense, setting, workspace)
+    all_known = all(read_table(table, Allocated) is not None for table in tables)
     waits = f"another process is timing widths of {dense.model.name}; waiting for it"
-    with one_process(root, table_path(root, shapes).stem, workspace.display.say, waits):
+    name = table_path(root, shapes).stem
+    with nullcontext() if all_known else one_process(root, name, workspace.display.say, waits):
         return _allocate(method, steps, tables, shapes, dense, setting, workspace)
 
 

@@ -1,10 +1,9 @@
 """What is stored of a network, once it is trained; and of a step that had nothing to remove."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruning_core.chain.networks import build_network, example_of
 from pruning_core.config.spec import CheckpointSpec
@@ -46,7 +45,7 @@ def new_checkpoint(
         TrainingError: If a weight is no finite number.
         ModelError: If a user's network answers otherwise when its weights are loaded into a new one.
     """
-    _check_finite(network, spec, infinite_by_design(network))
+    _check_finite(network, spec)
     example = example_of(spec)
     cost = count_cost(network, example)
     weights = stored_tensors(network)
@@ -84,7 +83,8 @@ def new_checkpoint(
     return NewCheckpoint(plan, weights, metrics)
 
 
-def _check_finite(network: nn.Module, spec: CheckpointSpec, by_design: Mapping[str, Tensor]) -> None:
+def _check_finite(network: nn.Module, spec: CheckpointSpec) -> None:
+    by_design = infinite_by_design(network)
     for name, tensor in network.state_dict().items():
         if is_damaged(name, tensor, by_design):
             raise TrainingError(

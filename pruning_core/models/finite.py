@@ -6,15 +6,17 @@ Attention masks are buffers of −inf: a network that has them is sound, and one
 from collections.abc import Mapping
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 
 def infinite_by_design(network: nn.Module) -> dict[str, Tensor]:
-    """Return where the buffers of a network that is not trained yet are infinite: name → bool."""
+    """Return where the buffers of a network are infinite: name → bool; statistics of norms never are so."""
     stored = network.state_dict()
     return {
         name: stored[name].isinf().cpu()
         for name, buffer in network.named_buffers(remove_duplicate=False)
         if name in stored and buffer.is_floating_point() and bool(buffer.isinf().any())
+        if not isinstance(network.get_submodule(name.rpartition(".")[0]), _NormBase)
     }
 
 
@@ -24,7 +26,7 @@ def is_damaged(name: str, tensor: Tensor, by_design: Mapping[str, Tensor]) -> bo
     Args:
         name: Of the tensor in the state dict.
         tensor: Of any type.
-        by_design: From `infinite_by_design`, of the network as it was built.
+        by_design: From `infinite_by_design`, of the network before it was changed.
     """
     if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
         return False

@@ -7,12 +7,14 @@ memory costs its own rows. Starting the process takes seconds, which is little b
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from pruning_core.config.parse import USUAL_CLASSES
 from pruning_core.config.setting import Setting
 from pruning_core.config.spec import MethodSpec
 from pruning_core.config.weights import WeightsChoice
+from pruning_core.errors import ModelError
 from pruning_core.models import check_model_name, default_image, expand_models
 from pruning_core.models.weights import classes_for, describe_file
 from pruning_core.process.child import run_child
@@ -80,8 +82,9 @@ def make_tasks(
         weights, shape = weights_of(model), image or default_image(model) or _USUAL_IMAGE
         file = "" if weights is None else describe_file(weights, model, download)
         own = classes or USUAL_CLASSES
-        if weights is not None:
-            own = classes_for(model, weights, classes, USUAL_CLASSES, shape, download)
+        if weights is not None and classes is None:
+            with suppress(ModelError):  # its row has the error, and the others their numbers
+                own = classes_for(model, weights, classes, USUAL_CLASSES, shape, download)
         tasks += [
             Task(model, method, ratios, own, shape, check, weights, file, measure, **machine)
             for method in methods

@@ -34,7 +34,7 @@ def seed_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
         indexes: The runs.
     """
     for subject in dict.fromkeys(subject for index in indexes for subject in index.subjects()):
-        alike: dict[How, list[dict[str, Any]]] = {}  # a dense model is in each of its seed
+        alike: dict[How, list[dict[str, Any]]] = {}
         for values in _scores(indexes, subject):
             alike.setdefault(values.pop("how"), []).append(values)
         dense = [values for found in alike.values() for values in found if not values["ratio"]]

@@ -84,4 +84,6 @@ def test_what_is_infinite_elsewhere_than_by_design_is_damaged():
     assert not is_damaged("mask", network.mask, by_design)
     assert is_damaged("mask", network.mask.flip(0), by_design)
     assert is_damaged("running_var", torch.tensor([1.0, float("inf")]), by_design)
+    network.running_var[0] = float("inf")
+    assert set(infinite_by_design(network)) == {"mask"}, "a statistic is never so by design"
     assert not is_damaged("num_batches_tracked", torch.tensor(3), by_design)
