@@ -1,6 +1,7 @@
 """Lets the tests run side by side (`pytest -n 2`), and in any order."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -11,6 +12,11 @@ if os.environ.pop("PYTEST_XDIST_WORKER", None):
     # Several workers that each compute on every core wait for one another most of the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+# A shell starts what runs in its background with Ctrl-C ignored, and so are the programs that tests start and
+# interrupt: they would go on for as long as they have work.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
