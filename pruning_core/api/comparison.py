@@ -44,9 +44,7 @@ class Speedup:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
-    """A candidate measured against its reference; `print` shows it in one line.
-
-        faster: 1.98× [1.93, 2.03], 0.52 → 0.263 ms; 20 rounds, A/A 1× [0.99, 1.01], quiet; cpu, 2 threads
+    """A candidate measured against its reference; `print` shows it in one line (see `compare`).
 
     Attributes:
         timing: Raw samples of the pair; `timing.reference_s` are seconds per call.
