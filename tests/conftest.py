@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,3 +25,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def _same_weights_in_any_order():
     """Draw what a test draws from one seed, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """Give an empty folder, and forget the modules that a test imported from it: the next may name its own so."""
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if tmp_path in Path(getattr(module, "__file__", None) or "").parents:
+            del sys.modules[name]

@@ -59,10 +59,14 @@ def latency_interval(timing: PairedTiming, confidence: float) -> tuple[float, fl
     Returns:
         The median, and its lower and upper bound.
     """
-    pairs = zip(timing.candidate_s[::2], timing.candidate_s[1::2], strict=True)
-    rounds = [math.sqrt(first * second) for first, second in pairs]
+    rounds = round_times(timing.candidate_s)
     low, high, _ = median_interval(rounds, 1 - (1 - confidence) / timing.looks)
     return median(rounds), low, high
+
+
+def round_times(samples_s: Sequence[float]) -> list[float]:
+    """Return the seconds of a call in each round: the geometric mean of its two samples."""
+    return [math.sqrt(first * second) for first, second in zip(samples_s[::2], samples_s[1::2], strict=True)]
 
 
 def log_ratios_of(reference_s: Sequence[float], candidate_s: Sequence[float]) -> tuple[float, ...]:

@@ -16,8 +16,14 @@ def infinite_by_design(network: nn.Module) -> dict[str, Tensor]:
         name: stored[name].isinf().cpu()
         for name, buffer in network.named_buffers(remove_duplicate=False)
         if name in stored and buffer.is_floating_point() and bool(buffer.isinf().any())
-        if not isinstance(network.get_submodule(name.rpartition(".")[0]), _NormBase)
+        if not _is_statistic(network, name)
     }
+
+
+def _is_statistic(network: nn.Module, name: str) -> bool:
+    """Tell whether a buffer is a running mean or variance of a norm."""
+    owner, _, last = name.rpartition(".")
+    return last in ("running_mean", "running_var") and isinstance(network.get_submodule(owner), _NormBase)
 
 
 def is_damaged(name: str, tensor: Tensor, by_design: Mapping[str, Tensor]) -> bool:

@@ -224,7 +224,7 @@ def test_the_whole_self_test(tmp_path, monkeypatch, capsys):
     arguments = ["selftest", "gate", "--folder", "runs", "--runs=2", "--slowed=1", "--all-slowed=0"]
     arguments += ["--backend=eager", "--grid=small", "--store=store", "--json=out.json"]
     cli.cli.main(arguments, standalone_mode=False)
-    assert "| eager +0.10" in capsys.readouterr().out
+    assert "injected: eager +0.10" in capsys.readouterr().out  # a terminal of 80 columns
     content = json.loads((project / "out.json").read_text())
     assert [trial["kind"] for trial in content["trials"]] == ["aa", "eager-10"]
     assert content["machine"]["threads"] == 1
