@@ -29,7 +29,7 @@ def _same_weights_in_any_order():
 
 @pytest.fixture
 def tmp_path(tmp_path):
-    """Give an empty folder, and forget the modules that a test imported from it: the next may name its own so."""
+    """Give an empty folder, and forget what a test imported from it: the next may name its own modules so."""
     yield tmp_path
     for name, module in list(sys.modules.items()):
         if tmp_path in Path(getattr(module, "__file__", None) or "").parents:

@@ -2,7 +2,8 @@
 
 Gradients are taken for one example at a time, of a copy of the network, in evaluation mode but for what only
 a training has, such as auxiliary heads. The scores of a channel's weights are added up, and averaged over the
-layers of its group, as those of `magnitude` are.
+layers of its group, as those of `magnitude` are. Over all layers they are ranked relative to their group's
+mean, as torch-pruning's are.
 """
 
 from abc import abstractmethod
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from pruning_core.errors import PruningError
+from pruning_core.errors import PruningError, first_line
 from pruning_core.pruning.base import Losses, PruningStep
 from pruning_core.pruning.stand_in_weights import score_with
 from pruning_core.pruning.structured import Importance, StructuredMethod
@@ -74,10 +75,18 @@ def gradients(network: nn.Module, losses: Iterator[Tensor]) -> Iterator[dict[nn.
     Args:
         network: Its parameters require gradients.
         losses: Each a number.
+
+    Raises:
+        PruningError: If a loss has no gradients.
     """
-    parameters = list(network.parameters())
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for loss in losses:
-        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        try:
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        except RuntimeError as error:  # a forward that detaches, or changes in place what it needs again
+            raise PruningError(
+                f"the loss of a training example has no gradients: {first_line(error)}"
+            ) from error
         yield {p: g for p, g in zip(parameters, found, strict=True) if g is not None}
 
 

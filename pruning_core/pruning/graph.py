@@ -219,6 +219,21 @@ def width_of(layer: nn.Module) -> int:
     return width
 
 
+def is_depthwise(layer: nn.Module) -> bool:
+    """Tell whether a layer is a convolution that reads each channel alone."""
+    return isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.in_channels > 1
+
+
+def blocks_of(layer: nn.Module) -> int:
+    """Return how many equal blocks a layer's channels are, which it needs to stay equal."""
+    conv = nn.modules.conv._ConvNd
+    if isinstance(layer, conv) and not layer.groups == layer.in_channels == layer.out_channels:
+        return int(layer.groups)
+    if isinstance(layer, nn.GroupNorm):
+        return int(layer.num_groups)
+    return int(layer.num_heads) if isinstance(layer, nn.MultiheadAttention) else 1
+
+
 def _own_parameters(network: nn.Module) -> list[tuple[nn.Parameter, int]]:
     """Return parameters that maps are added to or scaled by, each with its dimension of channels."""
     layers = (*ROOT_TYPES, nn.MultiheadAttention)

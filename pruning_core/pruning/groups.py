@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pruning_core.errors import first_line
@@ -14,9 +15,11 @@ from pruning_core.pruning.attention import blocks_of_heads, heads_of_layers
 from pruning_core.pruning.base import AUXILIARY, LOGITS, PER_HEAD, KeptWhole
 from pruning_core.pruning.graph import (
     ROOT_TYPES,
+    blocks_of,
     build_graph,
     group_of,
     identity_of,
+    is_depthwise,
     misplaced,
     width_of,
 )
@@ -135,7 +138,7 @@ class _Finder:
     def roots(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield layers that no group has so far; last those that say least of the group they are in."""
         layers = [m for m in self._graph.module2node if isinstance(m, ROOT_TYPES) and m in self._names]
-        for layer in sorted(layers, key=lambda layer: (width_of(layer) == 1, _is_depthwise(layer))):
+        for layer in sorted(layers, key=lambda layer: (width_of(layer) == 1, is_depthwise(layer))):
             if layer not in self._seen:
                 self._seen.add(layer)
                 yield self._names[layer], layer
@@ -180,7 +183,7 @@ class _Finder:
         scores = self._scores(group, layers, width)
         cut = frozenset(self._names[module] for module in outputs if module in self._names)
         blocks = math.lcm(
-            *(_blocks_of(self._dense[layer]) for layer in layers),
+            *(blocks_of(self._dense[layer]) for layer in layers),
             *(self._heads.get(layer, 1) for layer in cut),
         )
         return Group(
@@ -208,7 +211,12 @@ class _Finder:
             raise _NotRankedError(layers, reason) from error
         if scores is None or len(scores) != width:
             raise _NotRankedError(layers, "torch-pruning has no scores for it")
-        return scores.detach().cpu().double()
+        scores = scores.detach().cpu().double()
+        if scores.isnan().all():  # divided by their mean, which is 0: no channel of it has any effect
+            return torch.zeros(width, dtype=torch.double)
+        if not scores.isfinite().all():
+            raise _NotRankedError(layers, "its scores are no finite numbers")
+        return scores
 
     def _bound(self, layer: nn.Module, width: int, orbits: Orbits) -> Orbits:
         """Return the outputs of a layer that go together: of blocks, and those that a split makes partners.
@@ -231,20 +239,3 @@ class _Finder:
             ):
                 found.update(indices)
         return sorted(found)
-
-
-def _is_depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.in_channels > 1
-
-
-def _blocks_of(module: nn.Module) -> int:
-    if (
-        isinstance(module, nn.modules.conv._ConvNd)
-        and not module.groups == module.in_channels == module.out_channels
-    ):
-        return int(module.groups)
-    if isinstance(module, nn.GroupNorm):
-        return int(module.num_groups)
-    if isinstance(module, nn.MultiheadAttention):
-        return int(module.num_heads)
-    return 1

@@ -72,7 +72,8 @@ class UnstructuredMethod(MaskingMethod):
 def layers_to_mask(network: nn.Module, step: PruningStep) -> list[tuple[MaskableLayer, float]]:
     """Return the layers whose weights may be masked, in the order of the model, each with its ratio.
 
-    A layer that shares its weight with one that stays, stays too; those that share one have one ratio.
+    A layer that shares its weight with one that stays, stays too; of those that share one, the first is
+    returned.
 
     Args:
         network: Any network.
@@ -95,10 +96,9 @@ def layers_to_mask(network: nn.Module, step: PruningStep) -> list[tuple[Maskable
             )
         owners.setdefault(id(layer.weight), []).append(name)
     found = {
-        name: ratio_of_group(names, own, step.ratio)
+        names[0]: ratio_of_group(names, own, step.ratio)
         for names in owners.values()
         if protected.isdisjoint(names)
-        for name in names
     }
     if not found:
         besides = "those that are protected" if step.spec.protect or step.spec.ratio_of else "its classifier"

@@ -39,7 +39,7 @@ RatioOf = Callable[[Group], float]
 Choose = Callable[[Sequence[Group], PruningStep, RatioOf], Wanted]
 """Groups, what is asked for, each group's own ratio → channels that are to stay."""
 
-CUTTING_VERSION = 5
+CUTTING_VERSION = 6
 """Raised whenever other channels would be chosen, or others cut with them; it enters the key."""
 
 

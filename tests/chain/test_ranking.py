@@ -3,11 +3,13 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pruning_core.chain.ranking import ranking_losses
 from pruning_core.chain.variant_specs import chain_specs
 from pruning_core.config.cells import variants
 from pruning_core.config.spec import MethodSpec, PrunedSpec
+from pruning_core.errors import PruningError
 from pruning_core.pruning import METHODS
 from pruning_core.pruning.channel_plan import ChannelPlan
 from tests.helpers.factories import write_user_model
@@ -83,6 +85,80 @@ def test_statistics_of_batch_norms_do_not_move(tmp_path, model):
     once, twice = ([loss.item() for loss in losses(network, False)] for _ in range(2))
     assert once == twice
     assert torch.equal(network[1].running_mean, before)
+
+
+class Moody(nn.Module):
+    """A network that answers by chance, learns or fails in training, in a way of its own."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.conv = nn.Conv2d(3, 8, 3, stride=8)
+        self.attention = nn.MultiheadAttention(8, 2, dropout=0.5, batch_first=True)
+        self.norm = nn.InstanceNorm2d(8, track_running_stats=True)
+        self.head = nn.Linear(8, 10)
+        self.register_buffer("seen", torch.zeros(8))
+        self.register_buffer("spread", torch.ones(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x)
+        if self.way == "attention":
+            tokens = x.flatten(2).transpose(1, 2)
+            x = self.attention(tokens, tokens, tokens)[0].transpose(1, 2).unflatten(2, x.shape[2:])
+        if self.way == "norm":
+            x = self.norm(x)
+        x = x.mean((2, 3))
+        if self.way == "dropout":
+            x = functional.dropout(x, 0.5, self.training)
+        if self.way == "statistic" and self.training:
+            self.seen += x.detach().mean(0)
+        if self.way == "batch":
+            x = functional.batch_norm(x, self.seen, self.spread, training=self.training)
+        return self.head(x)
+
+
+@pytest.mark.parametrize("way", ["attention", "norm", "dropout", "statistic", "batch"])
+def test_chance_and_what_learns_have_no_part(tmp_path, model, way):
+    """Losses are the same twice, and no buffer moves, however a network does in training."""
+    network = Moody(way)
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    losses = ranking_losses(task_of(model, tmp_path), MethodSpec(name="taylor", score_examples=3), seed=0)
+    once, twice = ([loss.item() for loss in losses(network, False)] for _ in range(2))
+    assert once == twice
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+    assert not any(module.training for module in network.modules())
+
+
+def test_paths_of_training_count_where_they_are_sound(tmp_path, model):
+    """A head that only a training has gets its gradients."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.more = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+            self.head = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(3072, 10))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(x) + self.more(x) if self.training else self.head(x)
+
+    losses = ranking_losses(task_of(model, tmp_path), MethodSpec(name="taylor", score_examples=1), seed=0)
+    network = Two()
+    (loss,) = losses(network, False)
+    loss.backward()
+    assert network.more[1].weight.grad is not None
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_forward_that_fails_is_one_line(tmp_path, model, drawn):
+    """It is the user's code: said in a line, with what it says."""
+
+    class Failing(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError("no\nsuch image")
+
+    losses = ranking_losses(task_of(model, tmp_path), MethodSpec(name="obdc", score_examples=1), seed=0)
+    with pytest.raises(PruningError, match=r"^obdc: no loss of one training example: ValueError: no such"):
+        next(losses(Failing(), drawn))
 
 
 def test_drawn_labels_are_those_that_the_network_is_sure_of(tmp_path, model):

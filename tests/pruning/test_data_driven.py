@@ -12,6 +12,7 @@ from pruning_core.errors import PruningError
 from pruning_core.pruning import METHODS
 from pruning_core.pruning.base import Losses
 from pruning_core.pruning.step import prune
+from tests.helpers.losses import losses_on
 
 EXAMPLE = torch.zeros(1, 1, 2, 2)
 DATA_DRIVEN = [name for name, method in METHODS.items() if method.uses_data]
@@ -71,6 +72,83 @@ def test_readers_count_for_the_hessian_and_not_for_obdc() -> None:
     losses = linear_losses([2.0, 0.5, 1.0, 1.0, 2.0])
     assert gone("obdc", four_channels(readers), losses) == [0]
     assert gone("hessian", four_channels(readers), losses) == [1]
+
+
+class Flattened(nn.Module):
+    """Four channels of known size, read by a convolution and, pixel by pixel, by a linear layer."""
+
+    def __init__(self, kind: type[nn.Module] = nn.Conv2d) -> None:
+        super().__init__()
+        self.dimensions = 1 if kind is nn.Conv1d else 2
+        self.made, self.read = kind(1, 4, 1, bias=False), kind(4, 3, 1)
+        self.flat = nn.Linear(4 * 2**self.dimensions, 3)
+        with torch.no_grad():
+            self.made.weight.copy_(
+                torch.tensor([1.0, 0.01, 0.1, 0.001]).reshape(4, *(1,) * (self.dimensions + 1))
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.made(x)
+        flat = x.movedim(1, -1).flatten(1)
+        return self.read(x).flatten(2).mean(2) + self.flat(input=flat)
+
+
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d])
+def test_a_channel_that_is_several_inputs_is_as_large_as_their_mean(kind: type[nn.Module]) -> None:
+    """Of 1, 0.01, 0.1 and 0.001 the two smallest go, whichever way their pixels are ordered."""
+    network = Flattened(kind).eval()
+    shape = (2,) * network.dimensions
+    losses = losses_on(torch.randn(4, 1, *shape), torch.arange(4) % 3)
+    spec = MethodSpec(name="activation", round_to=1)
+    prune(network, copy.deepcopy(network), spec, 0.5, torch.zeros(1, 1, *shape), seed=0, losses=losses)
+    assert network.made.weight.flatten().tolist() == pytest.approx([1.0, 0.1])
+
+
+@pytest.mark.parametrize("method", DATA_DRIVEN)
+def test_a_parameter_of_whole_numbers_has_no_gradient_and_is_left(method: str) -> None:
+    """Quantized tables and counters are parameters of some networks."""
+    network = four_channels(IDENTITY)
+    network.register_parameter("table", nn.Parameter(torch.arange(3), requires_grad=False))
+    assert len(gone(method, network, linear_losses([1.0, 1.0, 1.0, 0.5]))) == 1
+
+
+@pytest.mark.parametrize("method", ["taylor", "hessian", "obdc"])
+def test_a_loss_without_gradients_is_one_line(method: str) -> None:
+    """A forward that detaches leaves nothing to rank by."""
+
+    def losses(network: nn.Module, _drawn_labels: bool) -> Iterator[Tensor]:
+        yield network(torch.ones_like(EXAMPLE)).detach().sum()
+
+    with pytest.raises(PruningError, match="the loss of a training example has no gradients"):
+        gone(method, four_channels(IDENTITY), losses)
+
+
+class Branches(nn.Module):
+    """Three branches of four channels: of the second none is ever active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(1, 4, 1, bias=False) for _ in range(3))
+        self.readers = nn.ModuleList(nn.Linear(4, 3, bias=False) for _ in range(3))
+        with torch.no_grad():
+            for branch, reader in zip(self.branches, self.readers, strict=True):
+                branch.weight.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(4, 1, 1, 1))
+                reader.weight.copy_(torch.eye(3, 4) + 0.1)
+            self.branches[1].weight.neg_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        pairs = zip(self.branches, self.readers, strict=True)
+        return torch.stack([reader(branch(x).relu().mean((2, 3))) for branch, reader in pairs]).sum(0)
+
+
+@pytest.mark.parametrize("method", ["taylor", "hessian", "obdc"])
+def test_a_group_without_effect_goes_first_over_all_layers(method: str) -> None:
+    """Its scores are 0 ÷ 0 to torch-pruning; a ranking with such numbers in it would be none."""
+    network = Branches().eval()
+    losses = losses_on(torch.ones(4, 1, 2, 2), torch.arange(4) % 3)
+    spec = MethodSpec(name=method, round_to=1, scope="global")
+    plan = prune(network, copy.deepcopy(network), spec, 0.25, EXAMPLE, seed=0, losses=losses)
+    assert [plan.widths[f"branches.{k}"] for k in range(3)] == [4, 1, 4]
 
 
 def test_a_channel_that_is_never_active_goes_whatever_its_weights_are() -> None:

@@ -86,6 +86,35 @@ def test_of_equal_scores_each_layer_loses_the_same_share() -> None:
     assert (plan.widths["0"], plan.widths["3"]) == (6, 18)
 
 
+def test_over_all_layers_scales_are_not_relative_to_their_layer() -> None:
+    """A layer whose scales are all near zero goes first: a penalty has made it so."""
+    network = nn.Sequential(
+        *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(128, 3)),
+    )
+    with torch.no_grad():
+        network[1].weight.copy_(torch.linspace(0.0005, 0.001, 8))
+        network[4].weight.copy_(torch.linspace(0.5, 1.5, 8))
+    spec = MethodSpec(name="bn-scale", round_to=1, scope="global")
+    plan = prune(network, copy.deepcopy(network), spec, 0.25, EXAMPLE, seed=0)
+    assert (plan.widths["0"], plan.widths["3"]) == (4, 8)
+
+
+@pytest.mark.parametrize("method", ["magnitude", "lamp"])
+def test_a_layer_of_zeros_goes_first_over_all_layers(method: str) -> None:
+    """Its scores are 0 ÷ 0 to torch-pruning; a ranking with such numbers in it would be none."""
+    layers = [nn.Conv2d(1, 8, 1, bias=False), nn.Conv2d(8, 8, 1, bias=False), nn.Conv2d(8, 8, 1, bias=False)]
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.copy_(torch.arange(1.0, 9).reshape(8, 1, 1, 1).expand_as(layer.weight))
+        layers[0].weight.zero_()
+        layers[1].weight.zero_()
+    spec = MethodSpec(name=method, round_to=1, scope="global")
+    plan = prune(network, copy.deepcopy(network), spec, 0.25, EXAMPLE, seed=0)
+    assert [plan.widths[name] for name in "012"] == [2, 8, 8]
+
+
 def test_the_filter_nearest_to_all_others_goes_even_if_it_is_the_largest() -> None:
     """Three filters in a row: the middle one is most replaceable, and norms say nothing of it."""
     away = [[1.0, *[0.0] * 8], [0.0, 1.0, *[0.0] * 7], [0.4, 0.4, 0.0, 0.0, 1.1, *[0.0] * 4]]

@@ -158,6 +158,16 @@ class TestTargets:
         with pytest.raises(PruningError, match=r"a and b can only be pruned alike.* 0\.25 and 0\.5"):
             mask(tied, name, 0.5, ratio_of={"a": 0.25, "b": 0.5})
 
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    @pytest.mark.parametrize("name", UNSTRUCTURED)
+    def test_a_weight_of_two_layers_is_masked_once(self, name, scope):
+        """Chance drawn for each layer would zero three quarters of it."""
+        tied = nn.Sequential(OrderedDict(a=nn.Linear(16, 16), b=nn.Linear(16, 16)))
+        tied.b.weight = tied.a.weight
+        network = mask(tied, name, 0.5, scope=scope)
+        assert zero_count(network.a) == zero_count(network.b) == 128
+        assert network.a.weight is network.b.weight
+
     @pytest.mark.parametrize("name", MASKING)
     def test_what_cannot_be_meant_is_refused(self, name):
         """Patterns that match nothing, nothing that is masked, or all there is, are said in one line."""
