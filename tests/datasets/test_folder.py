@@ -114,10 +114,10 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_missing_split_is_named(folder: Path, split: str) -> None:
     """A folder without train/ or test/ is refused, with what it holds instead."""
-    (folder / split).rename(folder / "validation")
+    (folder / split).rename(folder / "dev")
     text = refusal_of(folder)
     assert f"has no {split}/" in text
-    assert "validation/" in text
+    assert "dev/" in text
 
 
 def test_unequal_classes_are_named(folder: Path) -> None:
