@@ -66,7 +66,7 @@ def export_to(
     path: Path,
     checkpoint: Checkpoint,
     precision: str | None = None,
-    dataset: Dataset | None | Literal["own"] = "own",
+    dataset: Dataset | Literal["own"] | None = "own",
     **fields: object,
 ) -> object:
     """Export a checkpoint of a shop; return how it compares."""

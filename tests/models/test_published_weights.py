@@ -87,7 +87,7 @@ def test_what_is_not_as_its_name_says_is_refused(cache):
     cache.mkdir(parents=True)
     torch.save({}, cache / "squeezenet1_1-b8a52dc0.pth")
     with pytest.raises(
-        ModelError, match=r"is not the published file, .* begins with b8a52dc0; .* delete"
+        ModelError, match=r"is not the published file, .* begins with b8a52dc0, .* delete"
     ) as caught:
         read(SQUEEZENET, "torchvision:DEFAULT")
     assert "\n" not in str(caught.value)

@@ -25,6 +25,7 @@ from pruning_core.models.weights.names import OtherClassesError, fit_names
 from pruning_core.models.weights.published import Color, Published, published_file
 from pruning_core.models.weights.timm_weights import find_timm_weights
 from pruning_core.models.weights.torchvision_weights import find_torchvision_weights
+from pruning_core.models.weights.types import converted
 from pruning_core.models.zoo import Image
 
 PUBLISHERS: dict[str, Callable[[str, str], Published]] = {
@@ -148,12 +149,9 @@ def read_weights(
     others: dict[str, int] = {}
     tensors: dict[str, Tensor] = {}
     for own, tensor in fitted.items():
-        own_type = wanted.tensors[own].dtype
-        if tensor.is_complex() and not own_type.is_complex:
-            raise ModelError(f"{refused}: {own} is of complex numbers there")
-        if tensor.dtype is not own_type:
+        if tensor.dtype is not wanted.tensors[own].dtype:
             others[str(tensor.dtype)] = others.get(str(tensor.dtype), 0) + 1
-        tensors[own] = tensor.detach().to(own_type)
+        tensors[own] = converted(tensor.detach(), wanted.tensors[own], f"{refused}: {own}")
         if is_damaged(own, tensors[own], by_design):
             raise ModelError(f"weights {name}: {own} holds what is no finite number (NaN, or infinite)")
     for kind, count in others.items():

@@ -84,9 +84,9 @@ def _check_hash(published: Published) -> None:
         raise ModelError(f"weights {published.name}: cannot read {path}: {error.strerror or error}") from None
     if expected and not found.startswith(expected):
         raise ModelError(
-            f"weights {published.name}: {path} is not the published file, whose sha256 begins with {expected}, "
-            f"its own with {found[: len(expected)]}: delete it, and give --download, or put there "
-            f"{published.url}"
+            f"weights {published.name}: {path} is not the published file, whose sha256 begins with "
+            f"{expected}, its own with {found[: len(expected)]}: delete it, and give --download, or put "
+            f"there {published.url}"
         )
 
 
