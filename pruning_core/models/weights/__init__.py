@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pruning_core.config.weights import WeightsChoice, is_published
 from pruning_core.console.shown import shortened
 from pruning_core.errors import ModelError, first_line
+from pruning_core.files.home import expand_home
 from pruning_core.models import build_model
 from pruning_core.models.finite import infinite_by_design, is_damaged
 from pruning_core.models.inputs import Inputs
@@ -215,9 +216,11 @@ def _published(source: str, model: str) -> Published:
 
 def _path_and_key(source: str) -> tuple[Path, str]:
     """Split `FILE#KEY`; a file of that very name goes before."""
-    path = Path(source).expanduser()
+    path = expand_home(Path(source), "weights", ModelError)
     stem, sign, key = source.rpartition("#")
-    return (Path(stem).expanduser(), key) if sign and stem and key and not path.exists() else (path, "")
+    if sign and stem and key and not path.exists():
+        return expand_home(Path(stem), "weights", ModelError), key
+    return path, ""
 
 
 def _hash_of(tensors: Mapping[str, Tensor]) -> str:
