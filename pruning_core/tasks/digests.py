@@ -96,7 +96,7 @@ def _items_of(leaf: Any, names_suffice: bool) -> list[Any]:
         array = np.asarray(leaf)
         return [str(array.dtype), array.shape, *array.reshape(-1).tolist()]
     if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
-        return [(field.name, getattr(leaf, field.name)) for field in dataclasses.fields(leaf)]
+        return [(field.name, getattr(leaf, field.name, None)) for field in dataclasses.fields(leaf)]
     if isinstance(leaf, set | frozenset):
         return sorted(digest_of(item, names_suffice=names_suffice) for item in leaf)
     if isinstance(leaf, Mapping):
