@@ -31,7 +31,8 @@ def load(store_or_folder: str | Path | None = None, key: str = "") -> nn.Module:
         key: Of a store's checkpoint, or its first six digits or more; its only checkpoint needs none.
 
     Raises:
-        OptionError: If the key is none, no checkpoint has it (UnknownNameError), or several begin so.
+        OptionError: If the key is none, no checkpoint has it (UnknownNameError), or several begin so; or if
+            there is no user whose home `~` stands for.
         StoreError: If there is no such store or folder, or the checkpoint is damaged.
         ModelError: If its network cannot be built here, or answers otherwise than when it was stored.
     """
@@ -43,11 +44,12 @@ def load(store_or_folder: str | Path | None = None, key: str = "") -> nn.Module:
 def find_checkpoint(store_or_folder: str | Path | None, key: str) -> Checkpoint:
     """Return a checkpoint, verified; arguments and errors are those of `load`."""
     from pruning_core.errors import StoreError
+    from pruning_core.files.home import expand_home
     from pruning_core.store import Store, default_root
     from pruning_core.store.lookup import find_key
     from pruning_core.store.reading import key_in, read_checkpoint
 
-    folder = default_root() if store_or_folder is None else Path(store_or_folder)
+    folder = default_root() if store_or_folder is None else expand_home(Path(store_or_folder))
     if not folder.is_dir():
         raise StoreError(f"no folder {folder}: name a store, or the folder of one checkpoint")
     if (folder / "spec.json").is_file():

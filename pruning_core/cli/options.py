@@ -10,6 +10,7 @@ import click
 
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
+from pruning_core.files.home import expand_home
 
 MAX_IMAGE_VALUES = 2**23
 """Numbers in one image: a network that is traced keeps many times as much in memory."""
@@ -21,10 +22,13 @@ class _Folder(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Refuse an empty text, else do as click does."""
+        """Refuse an empty text, expand `~`, else do as click does."""
         if not os.fspath(value):
             self.fail("needs the path of a folder; got an empty text", param, ctx)
-        return super().convert(value, param, ctx)
+        try:
+            return super().convert(expand_home(Path(value)), param, ctx)
+        except OptionError as error:
+            self.fail(str(error), param, ctx)
 
 
 FOLDER = _Folder(path_type=Path, file_okay=False)

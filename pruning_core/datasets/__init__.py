@@ -22,6 +22,7 @@ from pruning_core.datasets.folder import load_folder
 from pruning_core.datasets.source import Source
 from pruning_core.datasets.user import call_user_function
 from pruning_core.errors import DatasetError, UnknownNameError
+from pruning_core.files.home import expand_home
 from pruning_core.progress import ProgressDisplay
 
 __all__ = ["DATASETS", "check_dataset_name", "load_dataset"]
@@ -66,19 +67,11 @@ def load_dataset(
     check_dataset_name(name)
     if name in DATASETS:
         root = data_root or platformdirs.user_cache_path("pruning-bench") / "datasets"
-        return DATASETS[name](Source(_expanded(root), download))
+        return DATASETS[name](Source(expand_home(root, f"dataset {name}:", DatasetError), download))
     kind, _, path = name.partition(":")
     if kind == "folder":
-        return load_folder(_expanded(Path(path)), cache, display, pictures)
+        return load_folder(expand_home(Path(path), "dataset", DatasetError), cache, display, pictures)
     return call_user_function(name)
-
-
-def _expanded(path: Path) -> Path:
-    """Return a path whose `~` or `~user` is that home folder."""
-    try:
-        return path.expanduser()
-    except RuntimeError as error:  # there is no such user
-        raise DatasetError(f"{path}: {error}: there is no user of that name") from None
 
 
 def check_dataset_name(name: str) -> None:

@@ -1,7 +1,6 @@
 """The content of image files: hashes by which a folder is divided, recognised, and searched for copies."""
 
 import hashlib
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pruning_core.console.escaping import printable
 from pruning_core.datasets.image_listing import SPLITS, Listing
 from pruning_core.errors import DatasetError
 from pruning_core.pictures.decode import DECODER_VERSION, Fit
+from pruning_core.system.hardware import usable_cores
 
 MAX_LISTED = 10
 """Pictures that one error names."""
@@ -54,7 +54,7 @@ def hash_pictures(folder: Path, listing: Listing) -> Pictures:
     chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
     hashes: list[bytes] = []
     refused: list[tuple[Path, str]] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         for hashed, unreadable in pool.map(_hash_files, chunks):
             hashes += hashed
             refused += unreadable

@@ -22,12 +22,17 @@ from pruning_core.pictures.decode import (
     read_picture,
 )
 from pruning_core.progress import ProgressDisplay
+from pruning_core.system.hardware import usable_cores
 
 _CHUNK_BYTES = 16 * 2**20  # of pixels that one thread decodes at a time
 _MAX_CHUNK_FILES = 256
 _MIN_FILES_FOR_PROGRESS = 5000
 _MIN_BYTES_FOR_PROGRESS = 200e6
 """Fewer files, and smaller ones, are decoded before a bar could be read."""
+
+
+MAX_DARK_LEVEL = 4095
+"""Of 16 bits: pictures of 12 bits, as of cameras and scanners, have none above."""
 
 
 class Decoding:
@@ -50,10 +55,22 @@ class Decoding:
         self.animated: dict[str, list[int]] = {split: [] for split in splits}
         self.sizes: dict[str, list[tuple[int, int]]] = {split: [] for split in splits}
         """Height and width, upright, of each picture that is not broken."""
+        self._max_levels: dict[str, list[int]] = {split: [] for split in splits}
 
     def found_broken(self) -> Broken:
         """Return split → index and reason of each broken picture."""
         return {split: tuple(found) for split, found in self.broken.items()}
+
+    def note_on_dark(self) -> str:
+        """Say that pictures of 16 bits are nearly black; empty where one is not, or there are none."""
+        found = [level for levels in self._max_levels.values() for level in levels]
+        if not found or max(found) > MAX_DARK_LEVEL:
+            return ""
+        return (
+            f"dataset folder:{self._folder}: no grey level of its {len(found)} pictures of 16 bits is "
+            f"above {max(found):,}, where 65,535 is white: to a network they are nearly black; spread them "
+            "to 16 bits"
+        )
 
     def shape(self, split: str) -> tuple[int, int, int]:
         """Return (3, H, W) of what is stored of a picture.
@@ -77,6 +94,7 @@ class Decoding:
                 picture is broken.
         """
         self.broken[split], self.animated[split], self.sizes[split] = [], [], []
+        self._max_levels[split] = []
         pictures, fit = self._splits[split], self._fits[split]
         for path, found, index in self._decoded(split):
             kept = []
@@ -89,6 +107,8 @@ class Decoding:
                 self.sizes[split].append((picture.height, picture.width))
                 if picture.animated:
                     self.animated[split].append(position)
+                if picture.max_level is not None:
+                    self._max_levels[split].append(picture.max_level)
                 kept.append(picture.pixels)
             if kept:
                 yield np.ascontiguousarray(np.stack(kept).transpose(0, 3, 1, 2))  # (n, 3, H, W)
@@ -176,7 +196,7 @@ def _in_threads(
     decode: Callable[[int], list[Picture | BrokenPictureError]], starts: Sequence[int]
 ) -> Iterator[list[Picture | BrokenPictureError]]:
     """Call a function in threads (Pillow releases the interpreter's lock), not far ahead of who takes it."""
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     pool = ThreadPoolExecutor(max_workers=threads)
     waiting: deque[Future[list[Picture | BrokenPictureError]]] = deque()
     try:

@@ -31,7 +31,7 @@ def load_folder(
     """Load a folder of images as RGB; labels follow the sorted class names.
 
     Args:
-        folder: Holds `train/<class>/` and `test/<class>/` (or val, valid), or classes to be divided.
+        folder: Holds `train/<class>/` and `test/<class>/` (or val, …), or classes to be divided.
         cache: Where decoded pixels are kept; None keeps none.
         display: Shows progress and notes; on standard error by default.
         pictures: Their size, the share for testing, how many may be broken; by default all are of one size.

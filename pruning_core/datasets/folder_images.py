@@ -129,6 +129,8 @@ class FolderImages:
         """Describe images once all pictures were decoded."""
         broken = self._decoding.found_broken()
         self._check_broken(broken)
+        if note := self._decoding.note_on_dark():
+            self._display.say(note)
         sizes = self._decoding.sizes
         found = Description(
             fingerprint="",

@@ -18,6 +18,7 @@ from pruning_core.config.augment import AugmentSpec
 from pruning_core.datasets.base import Dataset, Split, compute_statistics, make_dataset
 from pruning_core.errors import DatasetError
 from pruning_core.user_code.functions import find_function, one_line, raise_if_not_theirs
+from pruning_core.user_code.tensors import unusual_kind
 
 _RETURN = "((train_images, train_labels), (test_images, test_labels)), or a Dataset"
 
@@ -130,6 +131,8 @@ def _check_pair(name: str, train: Split, test: Split, classes: int) -> None:
 
 def _as_tensor(where: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
+        if unusual := unusual_kind(value):
+            raise DatasetError(f"{where} must be a tensor of numbers row by row; got {unusual}")
         return value.detach().cpu()
     try:
         # "W": torch warns of an array that cannot be written, so that one is copied.

@@ -79,7 +79,8 @@ def export_checkpoint(
     precision = resolve_precision(order, subject)
     form, spec, record = find_format(order.to, precision), subject.checkpoint.spec, subject.record or {}
     images = images_of(spec)
-    names = subject.checkpoint.metrics.class_names or (dataset.class_names if dataset else None)
+    # Names are in no key: those of the checkpoint may be older than those of the folders.
+    names = dataset.class_names if dataset is not None else subject.checkpoint.metrics.class_names
     accuracy = record.get("accuracy", subject.checkpoint.metrics.accuracy)
     material = Material(
         network=network.eval(),

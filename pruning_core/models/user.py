@@ -18,6 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from pruning_core.errors import ModelError, UnknownNameError
 from pruning_core.models.copying import copy_network
+from pruning_core.models.overlap import find_overlap
 from pruning_core.models.purpose import Purpose
 from pruning_core.user_code.functions import UserModule, find_function, one_line, raise_if_not_theirs
 
@@ -54,7 +55,8 @@ def describe_model(name: str, function: Callable[..., Any], module: UserModule, 
         purpose: What the network is for.
 
     Raises:
-        ModelError: If it fails, or the networks of two calls are one, share a tensor, or differ.
+        ModelError: If it fails, its parameters lie in the same memory, or the networks of two calls are one,
+            share a tensor, or differ.
     """
     asked = (name, purpose)
     if asked not in module.known:
@@ -184,6 +186,12 @@ def _check_two(name: str, first: nn.Module, second: nn.Module) -> None:
             raise ModelError(
                 f"model {name}: {tensor_name!r} belongs to a lazy layer that never runs; leave it out"
             )
+    if overlap := find_overlap(first):
+        a, b = sorted(overlap)
+        raise ModelError(
+            f"model {name}: {a!r} and {b!r} are two parameters in the same memory; make them one where they "
+            "are to be tied, as by b.weight = a.weight, not by .data; else give each its own, by clone()"
+        )
     held = {tensor.untyped_storage().data_ptr() for _, tensor in _named_tensors(first) if tensor.numel()}
     for tensor_name, tensor in _named_tensors(second):
         if tensor.numel() and tensor.untyped_storage().data_ptr() in held:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Literal
 
@@ -17,6 +17,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 DECODER_VERSION = 3
 """Raised when the same files would give other pixels."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Of the endings that are read; MPO is a JPEG. Pillow would have another program run an EPS, whatever the
+file is called."""
 
 CROP_FRACTION = 0.875
 """Of the shorter side, once resized, that a test picture's central crop shows."""
@@ -74,6 +78,7 @@ class Picture:
     height: int  # upright, before it was resized
     width: int
     animated: bool  # it holds several frames; this is the first
+    max_level: int | None = None  # of 65,535, where its grey levels have 16 bits
 
 
 def read_picture(path: str | bytes | os.PathLike[str], sha256: bytes, fit: Fit) -> Picture:
@@ -102,7 +107,7 @@ def decode_picture(data: bytes, fit: Fit) -> Picture:
     if not data:
         raise BrokenPictureError("it is empty")
     try:
-        with Image.open(BytesIO(data)) as opened:
+        with Image.open(BytesIO(data), formats=FORMATS) as opened:
             pixels = opened.width * opened.height
             if pixels > MAX_PIXELS:
                 raise BrokenPictureError(_too_large(opened.width, opened.height))
@@ -110,16 +115,16 @@ def decode_picture(data: bytes, fit: Fit) -> Picture:
                 animated = _is_animated(opened)
                 opened.load()
                 orientation = _orientation(opened)
-                image = _to_8_bits(opened)
+                image, max_level = _to_8_bits(opened)
                 if orientation is not None:
                     image = image.transpose(orientation)
                 if image.mode in ("P", "PA", "RGBa", "La"):
                     image = image.convert("RGBA")  # Pillow warns of the direct way, or knows none
-                return _fit(image.convert("RGB"), fit, animated)
+                return replace(_fit(image.convert("RGB"), fit, animated), max_level=max_level)
     except BrokenPictureError:
         raise
     except UnidentifiedImageError:
-        raise BrokenPictureError("it is no image") from None
+        raise BrokenPictureError(f"it is no image of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         raise BrokenPictureError(f"it has more than {MAX_PIXELS / 1e6:.0f} million pixels") from None
     except MemoryError:
@@ -163,16 +168,17 @@ def _fit(image: Image.Image, fit: Fit, animated: bool) -> Picture:
     return Picture(np.asarray(image), height, width, animated)
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return a picture whose wide grey levels are the nearest of those that a byte holds."""
+def _to_8_bits(image: Image.Image) -> tuple[Image.Image, int | None]:
+    """Return a picture whose wide grey levels are the nearest of those that a byte holds, and the largest."""
     if not image.mode.startswith(("I", "F")):
-        return image
+        return image, None
     values = np.asarray(image)
     wide = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if not wide or values.min() < 0 or values.max() > 0xFFFF:
         kind = "floats" if image.mode.startswith("F") else "whole numbers of 32 bits"
         raise BrokenPictureError(f"its pixels are {kind}; convert it to 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    nearest = (values.astype(np.uint32) * 255 + 32767) // 65535
+    return Image.fromarray(nearest.astype(np.uint8)), int(values.max())
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from platformdirs import user_cache_path
 from pruning_core.config.spec import RECIPE_VERSION, CheckpointSpec, key_of
 from pruning_core.errors import DamagedCheckpointError, StoreError
 from pruning_core.files.atomic import sync_to_disk, write_synced
+from pruning_core.files.home import expand_home
 from pruning_core.store.attempts import Attempts
 from pruning_core.store.checkpoint import Checkpoint, NewCheckpoint, describe
 from pruning_core.store.files import to_json, write_errors
@@ -199,7 +201,8 @@ class Store:
         header |= {"format": FORMAT, "recipe_version": RECIPE_VERSION}
         contents["spec.json"] = to_json(header)
         with write_errors(self.root):
-            temporary = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "temporary"))
+            temporary = self.root / "temporary" / f"{key}-{uuid.uuid4().hex}"
+            temporary.mkdir()  # not by mkdtemp, whose folders nobody else may read
             try:
                 for name, content in contents.items():
                     write_synced(temporary / name, content)
@@ -222,4 +225,4 @@ class Store:
 def default_root() -> Path:
     """Return the store's folder where none was named: PRUNING_BENCH_STORE, else the user's cache folder."""
     named = os.environ.get(ROOT_VARIABLE)
-    return Path(named) if named else user_cache_path("pruning-bench")
+    return expand_home(Path(named), ROOT_VARIABLE) if named else user_cache_path("pruning-bench")

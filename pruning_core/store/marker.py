@@ -6,12 +6,13 @@ this program made is named and left alone.
 
 import os
 import re
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from pruning_core.config.spec import RECIPE_VERSION, CheckpointSpec, key_of
 from pruning_core.errors import DamagedCheckpointError, OtherVersionError, StoreError
+from pruning_core.files.atomic import replace_synced, sync_to_disk
 from pruning_core.store.files import parse_object, read_regular, to_json
 
 MARKER = "pruning-bench-store.json"
@@ -59,9 +60,9 @@ def check_format(root: Path) -> None:
 
 def write_marker(root: Path) -> None:
     """Mark a folder as a store, whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=root / "temporary", delete=False) as draft:
-        draft.write(to_json({"format": FORMAT, "recipe_version": RECIPE_VERSION}))
-    os.replace(draft.name, root / MARKER)
+    draft = root / "temporary" / f"marker-{uuid.uuid4().hex}"
+    replace_synced(root / MARKER, draft, to_json({"format": FORMAT, "recipe_version": RECIPE_VERSION}))
+    sync_to_disk(root)
 
 
 def check_version(key: str, header: Mapping[str, object]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pruning_core.files.home import expand_home
 from pruning_core.suites.options import AXES, SINGLE_OPTIONS
 
 if TYPE_CHECKING:
@@ -104,9 +105,13 @@ def searched_workspace(config: pytest.Config) -> Workspace | None:
 
 
 def folder_option(config: pytest.Config, option: str) -> Path | None:
-    """Return the folder that an option names; None where it is not given."""
+    """Return the folder that an option names; None where it is not given.
+
+    Raises:
+        OptionError: If it lies in the home of nobody.
+    """
     value = config.getoption(option)
-    return Path(value) if value else None
+    return expand_home(Path(value), option) if value else None
 
 
 def uncaptured(config: pytest.Config) -> Callable[[], AbstractContextManager[None]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pruning_core.errors import OptionError
+from pruning_core.files.home import expand_home
 
 _PROBE_BYTES = 1_000_000
 """A run of a few dozen cells is about as large."""
@@ -107,7 +108,7 @@ def _rescue(config: pytest.Config, results: Any, target: str, error: OSError) ->
 def _beside_store(config: pytest.Config) -> Path:
     named = config.getoption("--store")
     if named:
-        return Path(named).absolute().parent
+        return expand_home(Path(named)).absolute().parent
     from pruning_core.store import default_root
 
     return default_root().absolute().parent

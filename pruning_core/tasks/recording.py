@@ -20,6 +20,7 @@ from pruning_core.models.inputs import (
 )
 from pruning_core.tasks.base import Predict
 from pruning_core.tasks.score import Score
+from pruning_core.user_code.tensors import unusual_kind
 
 MAX_KEPT_BYTES = 64_000_000
 """Of outputs, and of inputs: what is beyond is scored, but not compared with what another backend answers."""
@@ -114,8 +115,10 @@ def check_like(inputs: Inputs, example: Inputs, what: str) -> None:
     Raises:
         TaskError: In one line.
     """
-    alike = _structure(inputs) == _structure(example)
     tensors = tensors_of(inputs)
+    if unusual := next(filter(None, map(unusual_kind, tensors)), ""):
+        raise TaskError(f"{what} tensors of numbers row by row; got {unusual}")
+    alike = _structure(inputs) == _structure(example)
     if (
         not alike
         or len({len(tensor) if tensor.dim() else -1 for tensor in tensors}) != 1

@@ -33,11 +33,11 @@ from pruning_core.models.user import seeded
 from pruning_core.tasks.base import Extent, Predict, Task
 from pruning_core.tasks.recording import Recorder, UserEvaluation, bounds, check_like, max_difference
 from pruning_core.tasks.user_batches import UserBatches
-from pruning_core.tasks.user_class import UserClass, digest_of, find_class
+from pruning_core.tasks.user_class import UserClass, find_class
 from pruning_core.user_code.functions import one_line, raise_if_not_theirs
 
 CHECKED_BATCHES = 3
-"""Batches of the first epoch that are asked for twice, and hashed."""
+"""Of an epoch, the batches that are asked for twice, and hashed."""
 
 _OPENED: dict[type[Any], "UserTask"] = {}
 
@@ -84,18 +84,14 @@ class UserTask(Task):
             raise self._own.refusal("training_batches(epoch=0, seed=0) gives no batch")
         for batch in batches:
             check_like(batch[0], self._example, f"task {name}: training_batches() must give")
-        digests = [digest_of(batch) for batch in batches]
-        if digests != [digest_of(batch) for batch in islice(self._own.batches(0, 0), CHECKED_BATCHES)]:
-            raise self._own.refusal(
-                "training_batches(epoch=0, seed=0) gave other batches when it was called again: draw from a "
-                "generator of your own, seeded by epoch and seed"
-            )
+        digests = self._own.repeated_digests(batches, CHECKED_BATCHES)
         self._batch_size = count_rows(batches[0][0])
         asked = self._first_question()
         if asked != self._first_question():
             raise self._own.refusal("evaluate() asks predict() something else when it is called again")
         told = self._own.fingerprint() if self._own.has("fingerprint") else ""
-        whole = told or "\n".join([digest_of(self._example), *digests, asked])
+        example = self._own.digest(self._example, "example_inputs()")
+        whole = told or "\n".join([example, *digests, asked])
         self.spec = TaskSpec(
             name=name,
             source_sha256=self._own.module.source_sha256,
@@ -108,7 +104,7 @@ class UserTask(Task):
 
         def predict(inputs: Inputs) -> Outputs:
             check_like(inputs, self._example, "predict() takes")
-            seen.append(digest_of(inputs))
+            seen.append(self._own.digest(inputs, "evaluate()"))
             raise _SeenError
 
         try:

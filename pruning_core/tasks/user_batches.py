@@ -27,8 +27,19 @@ class UserBatches(TrainingBatches):
         return self._steps
 
     def draw(self, epoch: int) -> Iterator[tuple[Any, ...]]:
-        """Walk over the batches of an epoch."""
-        return self._own.batches(epoch, self._how.seed)
+        """Walk over the batches of an epoch.
+
+        Raises:
+            TaskError: If it has none.
+        """
+        batch = None
+        for batch in self._own.batches(epoch, self._how.seed):
+            yield batch
+        if batch is None:
+            raise self._own.refusal(
+                f"training_batches(epoch={epoch}, seed={self._how.seed}) gives no batch: give each of the "
+                f"{self._how.epochs} epochs its batches"
+            )
 
     def size(self, drawn: tuple[Any, ...]) -> int:
         """Return how many examples a batch has."""

@@ -1,19 +1,19 @@
 """A user's class, called: what it returns is checked, and what it raises is told in one line."""
 
-import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
 
 from pruning_core.errors import PruningBenchError, TaskError
 from pruning_core.models.inputs import Inputs, explain, map_tensors, tensors_of
 from pruning_core.models.user import seeded
+from pruning_core.tasks.digests import UnhashableError, digest_of
 from pruning_core.tasks.score import Score
 from pruning_core.user_code.functions import UserModule, find_function, raise_if_not_theirs
+from pruning_core.user_code.tensors import unusual_kind
 
 METHODS = {
     "example_inputs": "example_inputs()",
@@ -69,17 +69,20 @@ class UserClass:
                 "example_inputs() must return a tensor, or several in a tuple, list or dict; "
                 f"got {explain(given)}"
             )
+        if unusual := next(filter(None, map(unusual_kind, tensors)), ""):
+            raise self.refusal(f"example_inputs() must return tensors of numbers row by row; got {unusual}")
         if any(not t.dim() or not t.numel() for t in tensors) or len({len(t) for t in tensors}) > 1:
             raise self.refusal(
                 "example_inputs(): each tensor must have the examples in its first dimension, as many as "
                 f"the others and at least one; got {explain(given)}"
             )
-        if any(t.is_floating_point() and not bool(t.isfinite().all()) for t in tensors):
+        if any(not bool(t.isfinite().all()) for t in tensors):
             raise self.refusal("example_inputs() holds values that are no finite numbers")
-        if not any(t.is_floating_point() or t.min() < t.max() for t in tensors if t.dtype != torch.bool):
+        if not any(t.is_floating_point() or _differ(t) for t in tensors if t.dtype != torch.bool):
+            kind = "complex" if any(t.is_complex() for t in tensors) else "whole"
             raise self.refusal(
-                "example_inputs() holds whole numbers that are all alike: others are drawn from among them, "
-                "so give some that differ"
+                f"example_inputs() holds {kind} numbers that are all alike: others are drawn from among "
+                "them, so give some that differ"
             )
         return map_tensors(lambda tensor: tensor.detach().cpu().clone(), given)
 
@@ -148,6 +151,49 @@ class UserClass:
             raise self.refusal(f"fingerprint() must return a text; got {type(found).__name__}")
         return found
 
+    def repeated_digests(self, first: list[tuple[Any, ...]], n: int) -> list[str]:
+        """Return the hashes of the first batches; refuse those that are not of epoch and seed alone.
+
+        The second epoch is asked for after the first and after itself, then the first after the second: a
+        training that is resumed does not ask for the epochs before.
+
+        Args:
+            first: Of the first epoch.
+            n: Batches that are asked for, of each epoch.
+
+        Raises:
+            TaskError: If an epoch gives others when it is asked for again.
+        """
+        known = {0: [self.digest(batch, "training_batches()") for batch in first]}
+        for epoch in (1, 1, 0):
+            batches = islice(self.batches(epoch, 0), n)
+            digests = [self.digest(batch, "training_batches()") for batch in batches]
+            if digests != known.setdefault(epoch, digests):
+                raise self.refusal(
+                    f"training_batches(epoch={epoch}, seed=0) gave other batches when it was called again: "
+                    "draw from a generator of your own, seeded by epoch and seed, and keep nothing from one "
+                    "epoch to the next"
+                )
+        return known[0]
+
+    def digest(self, value: Any, what: str) -> str:
+        """Return the hash of what a method gave; where the class has a fingerprint, as far as it has one.
+
+        Args:
+            value: A batch, or inputs.
+            what: Gave it, for the error.
+
+        Raises:
+            TaskError: If it holds what cannot be hashed, and the class has no `fingerprint()`.
+        """
+        try:
+            return digest_of(value, names_suffice=self.has("fingerprint"))
+        except UnhashableError as error:
+            raise self.refusal(
+                f"{what} gives {error}, which cannot be hashed for the key: give tensors, arrays, numbers "
+                "and texts, or add a fingerprint() that returns a text that names the version of the data"
+            ) from None
+
     def _ask(self, method: str, *arguments: Any) -> Any:
         return self._guard(f"{method}()", lambda: getattr(self._object, method)(*arguments))
 
@@ -164,19 +210,6 @@ class UserClass:
             raise self.refusal(f"{what} raised {self.module.explain(error)}") from error
 
 
-def digest_of(value: Any) -> str:
-    """Return the hash of a batch or of inputs: of tensors, arrays, numbers and texts, and their structure."""
-    leaves, structure = tree_flatten(value)
-    digest = hashlib.sha256(str(structure).encode())
-    for leaf in leaves:
-        if isinstance(leaf, Tensor):
-            whole = leaf.detach().cpu().contiguous()
-            digest.update(f"{whole.dtype} {tuple(whole.shape)}".encode())
-            digest.update(whole.reshape(-1).view(torch.uint8).numpy().data)
-        elif isinstance(leaf, np.ndarray):
-            digest.update(f"{leaf.dtype} {leaf.shape}".encode() + leaf.tobytes())
-        elif isinstance(leaf, int | float | str | bytes | bool) or leaf is None:
-            digest.update(repr(leaf).encode())
-        else:
-            digest.update(type(leaf).__name__.encode())
-    return digest.hexdigest()
+def _differ(tensor: Tensor) -> bool:
+    """Tell whether the numbers of a tensor are not all alike, of whatever kind they are."""
+    return bool((tensor != tensor.reshape(-1)[0]).any())

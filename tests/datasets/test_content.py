@@ -1,12 +1,15 @@
 """A folder divided by content: no picture changes its side; copies are found."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from pruning_core.datasets import content, decoding
 from pruning_core.datasets.content import Pictures, check_classes, divide, explain_copies, explain_pictures
 from pruning_core.errors import DatasetError
+from tests.helpers.image_folder import load
 
 FOLDER = Path("photos")
 
@@ -90,3 +93,21 @@ def test_of_many_pictures_ten_are_named(count: int) -> None:
     assert all(line.startswith("  ") for line in lines[1:])
     assert (lines[-1] == "  and 2 more") == (count == 12)
     assert "0\\n.jpg" in text
+
+
+@pytest.mark.parametrize("module", [content, decoding])
+def test_as_many_threads_as_this_process_may_use(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, module
+) -> None:
+    """In a container with a quota no more threads read and decode than it has cores."""
+    asked: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, max_workers: int) -> None:
+            asked.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(module, "usable_cores", lambda: 3)
+    load(folder)
+    assert set(asked) == {3}

@@ -114,10 +114,10 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_missing_split_is_named(folder: Path, split: str) -> None:
     """A folder without train/ or test/ is refused, with what it holds instead."""
-    (folder / split).rename(folder / "validation")
+    (folder / split).rename(folder / "dev")
     text = refusal_of(folder)
     assert f"has no {split}/" in text
-    assert "validation/" in text
+    assert "dev/" in text
 
 
 def test_unequal_classes_are_named(folder: Path) -> None:
@@ -145,10 +145,25 @@ def test_unreadable_image_is_named(folder: Path, tmp_path: Path) -> None:
     file = folder / "train" / "dog" / "1.png"
     file.write_text("no image")
     assert refusal_of(folder, tmp_path / "cache") == (
-        f"dataset folder:{folder}: 1 of 8 pictures cannot be decoded: train/dog/1.png (it is no image); "
+        f"dataset folder:{folder}: 1 of 8 pictures cannot be decoded: train/dog/1.png (it is no image "
+        "of BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP); "
         "mend or delete it, or leave it out with --skip-broken 1"
     )
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_pictures_of_12_bits_are_said_to_be_dark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Stored in 16 bits as they are, they are nearly black: a line says so, unless one is brighter."""
+    for highest, notes in ((4095, 1), (4096, 0)):
+        folder = tmp_path / str(highest)
+        for number, name in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
+            levels = np.full((8, 10), highest if number == 1 else 1000 + number, dtype=np.uint16)
+            (folder / name).mkdir(parents=True)
+            Image.fromarray(levels).save(folder / name / "0.png")
+        load(folder)
+        said = capsys.readouterr().err
+        assert said.count("of its 4 pictures of 16 bits is above 4,095, where 65,535 is white") == notes
+        assert notes == said.count("nearly black")
 
 
 def test_truncated_image_is_named(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -142,11 +143,12 @@ def test_a_file_in_two_classes_is_refused(folder: Path, tmp_path: Path, as_folde
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["val", "valid"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation", "TEST"])
 def test_the_test_split_may_be_called_otherwise(folder: Path, name: str) -> None:
-    """Beside `train/`, `val/` and `valid/` are what is tested on."""
+    """Beside `train/`, `val/`, `valid/` and `validation/` are what is tested on, whatever their capitals."""
     expected = list_images(folder).splits["test"].labels
     (folder / "test").rename(folder / name)
+    (folder / "train").rename(folder / ("Train" if name[0].isupper() else "train"))
     content = list_images(folder)
     assert content.splits["test"].labels == expected
     assert content.splits["test"].files[0] == folder / name / "cat" / "0.png"
@@ -187,13 +189,58 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert list_images(tmp_path, undivided=True).class_names == ("bus", "train")
 
 
-@pytest.mark.parametrize("name", ["test", "val", "valid"])
+def test_two_training_splits_are_refused(folder: Path) -> None:
+    """Which of `train/` and `Train/` is meant is the user's to say."""
+    put(folder / "Train" / "cat" / "0.png")
+    with pytest.raises(DatasetError, match=r"has both train/ and Train/: keep one"):
+        list_images(folder)
+
+
+@pytest.mark.parametrize("name", ["test", "val", "valid", "validation", "Test"])
 def test_what_is_divided_already_is_not_divided_again(folder: Path, name: str) -> None:
     """A folder with a test split is refused where it is to be divided."""
     (folder / "test").rename(folder / name)
     with pytest.raises(DatasetError, match=rf"has {name}/ already, .* leave out --test-share") as caught:
         list_images(folder, undivided=True)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [("Train", "dev"), ("training", "testing")])
+@pytest.mark.parametrize("flat", [True, False])
+def test_splits_are_no_classes(tmp_path: Path, names: tuple[str, str], flat: bool) -> None:
+    """Where one folder is to be divided, folders called like splits are not taken for its classes."""
+    for name in names:
+        for inner in CLASSES:
+            put(tmp_path / name / ("" if flat else inner) / f"{inner}.png")
+    for undivided in (True, False):
+        with pytest.raises(DatasetError) as caught:
+            list_images(tmp_path, undivided=undivided)
+        assert "\n" not in str(caught.value)
+        assert ("called like a split" in str(caught.value)) == undivided
+        assert "--test-share 0.2" not in str(caught.value)
+
+
+def test_a_folder_of_training_pictures_alone_may_be_divided(folder: Path) -> None:
+    """Where `train/` is all there is, the error says that --test-share divides it; else it does not."""
+    (folder / "test").rename(folder / "holdout")
+    with pytest.raises(DatasetError, match="has no test/") as caught:
+        list_images(folder)
+    assert "--test-share" not in str(caught.value)
+    shutil.rmtree(folder / "holdout")
+    with pytest.raises(DatasetError, match=r"--test-share 0\.2"):
+        list_images(folder)
+    assert list_images(folder, undivided=True).class_names == CLASSES
+
+
+def test_pictures_beside_the_classes_are_named(folder: Path) -> None:
+    """A picture that lies in `train/` or `test/` itself is in no class, and a line says so."""
+    expected = list_images(folder)
+    put(folder / "train" / "lost.jpg")
+    put(folder / "test" / "lost.jpg")
+    content = list_images(folder)
+    assert content.splits == expected.splits
+    (note,) = content.notes
+    assert note.endswith("2 left aside, pictures that lie in no class: train/lost.jpg, test/lost.jpg")
 
 
 def test_pictures_in_no_class_are_counted(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_loads_arrays(folder: Folder) -> None:
     [
         "return (torch.from_numpy(images), torch.from_numpy(labels).to(torch.int32)), (images, labels)",
         "return (images, labels.tolist()), (images, labels.astype(np.uint8))",
+        "return (images, torch.from_numpy(labels).to(torch.uint16)), (images, labels)",
         "images.setflags(write=False); return (images, labels), (images, labels)",
         "return (images[::-1][::-1], labels[::-1][::-1]), (np.asfortranarray(images), labels)",
     ],
@@ -159,6 +160,15 @@ def test_refuses_a_dataset_that_contradicts_itself(folder: Folder, body: str, te
         ("(images, labels * 0), (images, labels * 0)", "at least 2 classes; got 1"),
         ("(images, labels), (images[:, :1], labels)", "of one (C, H, W); got (3, 8, 8) and (1, 8, 8)"),
         ("(images, ['a', 'b', 'c', 'd']), (images, labels)", "train labels must be an array or a tensor"),
+        (
+            "(images, torch.from_numpy(labels).to_sparse()), (images, labels)",
+            "train labels must be a tensor of numbers row by row; got a tensor of layout sparse_coo",
+        ),
+        (
+            "(torch.empty(images.shape, dtype=torch.uint8, device='meta'), labels), (images, labels)",
+            "train images must be a tensor of numbers row by row; got a tensor without content",
+        ),
+        ("(images, labels + 0j), (images, labels)", "train labels must be whole numbers; got complex128"),
     ],
 )
 def test_refuses_what_is_no_dataset(folder: Folder, returned: str, text: str) -> None:

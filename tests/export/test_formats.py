@@ -12,8 +12,10 @@ import torch
 from pruning_core.errors import BackendError, ExportError, OptionError, UnavailableError, UnknownNameError
 from pruning_core.export import EXPORTS, executorch, find_format
 from pruning_core.export.base import ExportFormat
+from pruning_core.export.inputs import Where, load_own_dataset
 from pruning_core.export.public_runtime import open_in_public_runtime
 from pruning_core.models.copying import copy_network
+from pruning_core.progress import ProgressDisplay
 from tests.helpers.exports import export_to, open_shop
 
 HERE = [name for name in EXPORTS if name != "executorch"]
@@ -191,6 +193,16 @@ def test_what_a_file_says_of_itself(name, shop, tmp_path):
     assert (found["mean"], found["std"]) == (list(spec.dataset.mean), list(spec.dataset.std))
     assert (found["input_size"], found["accuracy"]) == ([3, 16, 16], shop.pruned.metrics.accuracy)
     assert {"torch", "pruning-bench"} <= found["versions"].keys()
+
+
+def test_names_of_classes_are_those_of_the_images_at_hand(shop, tmp_path):
+    """A class that was renamed since the training has its new name; without images it has the stored one."""
+    data = load_own_dataset(shop.pruned.spec.dataset, Where(shop.store / "datasets"), ProgressDisplay())
+    renamed = replace(data, class_names=tuple(f"new {name}" for name in data.class_names))
+    for dataset, names in ((renamed, renamed.class_names), (None, shop.pruned.metrics.class_names)):
+        path = tmp_path / f"{'stored' if dataset is None else 'new'}.onnx"
+        export_to("onnx", path, shop.pruned, dataset=dataset)
+        assert metadata_of("onnx", path)["class_names"] == list(names)
 
 
 def test_where_this_program_lies_is_not_written(shop, tmp_path):

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from pruning_core.chain.networks import build_network, load_network
 from pruning_core.config.cells import variants
 from pruning_core.config.grid import make_grid
+from pruning_core.datasets.base import Dataset
 from pruning_core.export.inputs import Where, load_own_dataset
 from pruning_core.export.story import Order, export_checkpoint
 from pruning_core.export.subject import Subject
@@ -60,11 +62,17 @@ def open_shop(folder: Path, model: str = "build", **fields: object) -> Iterator[
 
 
 def export_to(
-    to: str, path: Path, checkpoint: Checkpoint, precision: str | None = None, **fields: object
+    to: str,
+    path: Path,
+    checkpoint: Checkpoint,
+    precision: str | None = None,
+    dataset: Dataset | Literal["own"] | None = "own",
+    **fields: object,
 ) -> object:
     """Export a checkpoint of a shop; return how it compares."""
     spec, display = checkpoint.spec, ProgressDisplay()
-    dataset = load_own_dataset(spec.dataset, Where(checkpoint.path.parent / "datasets"), display)
+    if dataset == "own":
+        dataset = load_own_dataset(spec.dataset, Where(checkpoint.path.parent / "datasets"), display)
     return export_checkpoint(
         Order(to, path, precision, **fields),
         Subject(checkpoint, None),

@@ -54,11 +54,15 @@ def read(model, source, classes=CLASSES, image=IMAGE, **options):
     "source",
     ["torchvision:IMAGENET1K_V1", "torchvision:DEFAULT", "torchvision:SqueezeNet1_1_Weights.IMAGENET1K_V1"],
 )
-def test_what_lies_in_torchs_cache_is_loaded(cache, source):
+def test_what_lies_in_torchs_cache_is_loaded(cache, monkeypatch, source):
     """By the short name of a network of torchvision's, or by the full name."""
     expected = build_model(SQUEEZENET, CLASSES, IMAGE, seed=1).state_dict()
     cache.mkdir(parents=True)
-    torch.save(expected, cache / "squeezenet1_1-b8a52dc0.pth")
+    torch.save(expected, cache / "squeezenet1_1.pth")
+    digest = hashlib.sha256((cache / "squeezenet1_1.pth").read_bytes()).hexdigest()
+    (cache / "squeezenet1_1.pth").rename(cache / f"squeezenet1_1-{digest[:8]}.pth")
+    named = "pruning_core.models.weights.torchvision_weights.torch_cache"
+    monkeypatch.setattr(named, lambda _: cache / f"squeezenet1_1-{digest[:8]}.pth")
     weights, network = read(SQUEEZENET, source)
     weights.load_into(network)
     assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in expected.items())
@@ -76,6 +80,17 @@ def test_what_is_not_on_this_machine_is_said_with_its_place_and_address(cache):
         "squeezenet1_1-b8a52dc0.pth. Give --download, or put there "
         "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
     )
+
+
+def test_what_is_not_as_its_name_says_is_refused(cache):
+    """A file in the cache whose hash is not the one in its name is no published one."""
+    cache.mkdir(parents=True)
+    torch.save({}, cache / "squeezenet1_1-b8a52dc0.pth")
+    with pytest.raises(
+        ModelError, match=r"is not the published file, .* begins with b8a52dc0, .* delete"
+    ) as caught:
+        read(SQUEEZENET, "torchvision:DEFAULT")
+    assert "\n" not in str(caught.value)
 
 
 def test_what_cannot_be_downloaded_is_one_line(cache):

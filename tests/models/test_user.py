@@ -106,6 +106,18 @@ def test_what_is_drawn_by_the_usual_generators_is_seeded(write, draw):
     assert not torch.equal(first, other)
 
 
+def test_slices_and_tied_weights_share_nothing_that_is_lost(write):
+    """One parameter under two names, and slices of one tensor beside each other, are built."""
+    spec_of(
+        write(
+            "def build(c, i):\n    n, flat = Net(c, i), torch.rand(8)\n"
+            "    n.twin = nn.Linear(4, c)\n    n.twin.weight = n.fc.weight\n"
+            "    n.one, n.two = nn.Parameter(flat[:4]), nn.Parameter(flat[4:])\n"
+            "    return n\n"
+        )
+    )
+
+
 REFUSED = {
     "another each time": (
         "R = np.random.default_rng()\ndef build(c, i):\n    n = Net(c, i)\n    n.fc.bias.data += R.random()\n"
@@ -126,6 +138,16 @@ REFUSED = {
     "one layer": (
         "C = nn.Conv2d(3, 4, 3)\ndef build(c, i):\n    n = Net(c, i)\n    n.conv = C\n    return n\n",
         "the networks of two calls share 'conv.weight'",
+    ),
+    "one memory": (
+        "def build(c, i):\n    n = Net(c, i)\n    n.twin = nn.Linear(4, c)\n"
+        "    n.twin.weight.data = n.fc.weight.data\n    return n\n",
+        "'fc.weight' and 'twin.weight' are two parameters in the same memory",
+    ),
+    "one memory in part": (
+        "def build(c, i):\n    n = Net(c, i)\n    n.twin = nn.Linear(4, 2)\n"
+        "    n.twin.weight.data = n.fc.weight.data[:2]\n    return n\n",
+        "'fc.weight' and 'twin.weight' are two parameters in the same memory",
     ),
     "no gradients": (
         "@torch.inference_mode()\ndef build(c, i):\n    return Net(c, i)\n",

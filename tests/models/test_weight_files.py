@@ -260,6 +260,15 @@ def test_a_file_of_another_kind_is_refused_in_one_line(read, content, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_record_with_a_wrong_bit_is_refused_in_one_line(read):
+    """A tensor that was damaged on the way is not taken for trained weights: the record is named."""
+    whole = saved(STATE)
+    first = whole.index(STATE["conv.weight"].numpy().tobytes())
+    with pytest.raises(ModelError, match=r"its record '.*/data/0' is damaged: .* checksum") as caught:
+        read(whole[:first] + bytes([whole[first] ^ 1]) + whole[first + 1 :])
+    assert "\n" not in str(caught.value)
+
+
 def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
     """A folder, a pipe that nobody writes to, a device, a name that is too long, and nothing at all."""
     os.mkfifo(tmp_path / "pipe.pt")

@@ -162,7 +162,7 @@ def test_counters_of_batch_norms_that_are_missing_begin_at_zero(load):
     assert same(network, expected)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.int32])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_another_type_is_turned_into_the_networks_and_said(load, kind):
     """A file in half precision gives a network in float32, with a note; its hash is that of the result."""
     state = {n: t.to(kind) if t.is_floating_point() else t for n, t in trained().state_dict().items()}
@@ -173,6 +173,35 @@ def test_another_type_is_turned_into_the_networks_and_said(load, kind):
     assert re.search(rf"14 tensors of {str(kind)[6:]} turned into the network's type", note)
     back = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
     assert load(back)[0].sha256 == weights.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "fc.bias",
+            torch.ones(10, dtype=torch.int32),
+            "of int32 there, as no trained weights are: .* float32",
+        ),
+        ("fc.bias", torch.ones(10, dtype=torch.bool), "of bool there, as no trained weights are"),
+        ("norm.num_batches_tracked", torch.tensor(2.5), "of float32 there, with values that int64"),
+        ("norm.num_batches_tracked", torch.tensor(torch.nan), "of float32 there, with values that int64"),
+        ("norm.running_mean", torch.full((16,), 2**24 + 1), "of int64 there, with values that float32"),
+        ("norm.num_batches_tracked", torch.tensor(7.0), None),
+        ("norm.num_batches_tracked", torch.tensor(7, dtype=torch.int32), None),
+        ("norm.running_mean", torch.full((16,), 3), None),
+    ],
+    ids=str,
+)
+def test_whole_numbers_are_neither_made_nor_taken_for_weights(load, name, value, said):
+    """No parameter is of whole numbers, and no counter is cut off; what keeps its values is converted."""
+    state = trained().state_dict() | {name: value}
+    if said is None:
+        assert torch.equal(load(state)[1].state_dict()[name], value.to(trained().state_dict()[name].dtype))
+    else:
+        line = refused(load, state)
+        assert re.search(f"{re.escape(name)} is {said}", line)
+        assert "\n" not in line
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])

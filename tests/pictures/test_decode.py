@@ -164,6 +164,7 @@ def bomb(width: int, height: int) -> bytes:
     [
         (b"", "it is empty"),
         (b"no picture", "it is no image"),
+        (as_bytes(make_photograph(0, 50, 64, 64), "EPS"), "it is no image of BMP"),
         (as_bytes(make_photograph(0, 50, 64, 64), "JPEG")[:700], "truncated"),
         (as_bytes(make_photograph(0, 50, 64, 64), "PNG")[:300], ""),
         (as_bytes(make_photograph(0, 50, 64, 64), "JPEG")[:20], ""),
@@ -171,7 +172,7 @@ def bomb(width: int, height: int) -> bytes:
         (bomb(2**31 - 1, 2**31 - 1), "more than 179 million pixels"),
         (bomb(2**31, 2**31), ""),
     ],
-    ids=["empty", "text", "half JPEG", "half PNG", "header", "bomb", "huge", "too huge"],
+    ids=["empty", "text", "EPS", "half JPEG", "half PNG", "header", "bomb", "huge", "too huge"],
 )
 def test_broken_files_say_why(data: bytes, reason: str) -> None:
     """Whatever is wrong with a file, one line says it, and nothing is filled with grey."""

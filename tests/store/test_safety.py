@@ -76,6 +76,21 @@ def test_a_users_files_in_a_store_stay(store, tmp_path):
     assert (outside / f"{KEY}-1").is_dir()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no umask there")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_who_may_read_a_store_is_what_the_umask_says(tmp_path, mask):
+    """The marker and the folders of checkpoints are for all whom the user's umask lets in."""
+    before = os.umask(mask)
+    try:
+        store = Store(tmp_path / "store")
+        checkpoint = store.get_or_make(dense_spec(), lambda _: made())
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in (store.root / MARKER, checkpoint.path)}
+    assert list(modes.values()) == [0o666 & ~mask, 0o777 & ~mask]
+    assert {path.stat().st_mode & 0o777 for path in checkpoint.path.iterdir()} == {0o666 & ~mask}
+
+
 def test_what_another_process_works_on_stays(store):
     """Under the lock of its key a half-written state is in use; afterwards it is a leftover."""
     folder = store.root / "unfinished"

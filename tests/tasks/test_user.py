@@ -15,6 +15,7 @@ from pruning_core.progress import ProgressDisplay
 from pruning_core.store import Store
 from pruning_core.tasks import check_task_name, load_task
 from pruning_core.tasks.user import open_task
+from pruning_core.training.loop import train
 from pruning_core.workspace import Workspace
 
 
@@ -42,6 +43,14 @@ def refusal(module, name="Sums"):
         ({"example": "self.left[:4], torch.tensor(1.0)"}, "in its first dimension"),
         ({"example": "self.left[:4] * float('nan'), self.right[:4]"}, "no finite numbers"),
         ({"example": "torch.zeros(4, 2, dtype=torch.long)"}, "whole numbers that are all alike"),
+        ({"example": "torch.zeros(4, 2, dtype=torch.complex64)"}, "complex numbers that are all alike"),
+        ({"example": "torch.zeros(4, 2, dtype=torch.uint16)"}, "whole numbers that are all alike"),
+        ({"example": "torch.eye(4).to_sparse()"}, "row by row; got a tensor of layout sparse_coo"),
+        ({"example": "torch.empty(4, 2, device='meta')"}, "row by row; got a tensor without content"),
+        (
+            {"example": "torch.nested.nested_tensor([torch.ones(2)], layout=torch.jagged)"},
+            "row by row; got a nested tensor",
+        ),
         ({"example": "1 / 0"}, r"example_inputs\(\) raised ZeroDivisionError"),
         ({"batch": "None"}, "gives no batch"),
         (
@@ -54,6 +63,11 @@ def refusal(module, name="Sums"):
             r"must give inputs as example_inputs\(\) gives",
         ),
         ({"batch": "(torch.randn(16, 3, 8, 8), self.right[chosen]), self.target[chosen]"}, "other batches"),
+        (
+            {"batch": "(self.left[chosen].to_mkldnn(), self.right[chosen]), 1"},
+            "got a tensor of layout mkldnn",
+        ),
+        ({"batch": "(self.left[chosen], self.right[chosen]), object()"}, "of type object, which cannot be"),
         ({"batch": "1 / 0"}, r"training_batches\(\) raised ZeroDivisionError"),
         ({"tested": "self.left[32:]"}, r"predict\(\) takes inputs as example_inputs\(\) gives them"),
         (
@@ -158,6 +172,45 @@ def test_the_key_holds_source_and_data(write, tmp_path):
     assert key(said)[1] == key(said.replace("manual_seed(0)", "manual_seed(1)"))[1] != data
     with pytest.raises(TaskError, match="must return a text; got int"):
         key(said.replace("'version 1'", "1"))
+
+
+def test_what_only_a_fingerprint_tells_is_taken(write):
+    """With fingerprint() a batch may hold what cannot be hashed."""
+    batch = "(self.left[chosen], self.right[chosen]), object()"
+    module = write(batch=batch, more="def fingerprint(self): return 'one'")
+    assert open_task(f"{module}:Sums").spec.fingerprint
+
+
+KEPT = {
+    "moves on": "self.left = self.left.roll(epoch, 0)",
+    "begins again": "self.left = self.left.roll(1, 0) if epoch else self.left.sort(0)[0]",
+    "touches the first": "self.left = self.left + epoch",
+}
+"""What a class may do before it gives batches, so that they depend on the epochs before."""
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_batches_are_of_their_epoch_alone(write, tmp_path, kept):
+    """What is kept from epoch to epoch is refused: a training that is resumed has not seen those before."""
+    module = write()
+    path = tmp_path / f"{module}.py"
+    order = "        order = torch.randperm("
+    path.write_text(path.read_text().replace(order, f"        {KEPT[kept]}\n{order}", 1))
+    with pytest.raises(
+        TaskError, match=r"epoch=[01], seed=0\) gave other batches .* keep nothing from"
+    ) as caught:
+        open_task(f"{module}:Sums")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_epoch_without_a_batch_is_refused(write, tmp_path):
+    """It would count as one that was trained, with a loss of zero."""
+    module = write()
+    path = tmp_path / f"{module}.py"
+    path.write_text(path.read_text().replace("order.split(16)", "order.split(16) if epoch < 2 else ()"))
+    task = open_task(f"{module}:Sums")
+    with pytest.raises(TaskError, match=r"training_batches\(epoch=2, seed=0\) gives no batch"):
+        train(task.build(f"{module}:build"), task, TrainSpec(epochs=3, device="cpu"))
 
 
 def test_agreement_is_a_fraction(write):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pruning_core.config.weights import WeightsChoice, is_published
 from pruning_core.console.shown import shortened
 from pruning_core.errors import ModelError, first_line
+from pruning_core.files.home import expand_home
 from pruning_core.models import build_model
 from pruning_core.models.finite import infinite_by_design, is_damaged
 from pruning_core.models.inputs import Inputs
@@ -25,6 +26,7 @@ from pruning_core.models.weights.names import OtherClassesError, fit_names
 from pruning_core.models.weights.published import Color, Published, published_file
 from pruning_core.models.weights.timm_weights import find_timm_weights
 from pruning_core.models.weights.torchvision_weights import find_torchvision_weights
+from pruning_core.models.weights.types import converted
 from pruning_core.models.zoo import Image
 
 PUBLISHERS: dict[str, Callable[[str, str], Published]] = {
@@ -148,12 +150,9 @@ def read_weights(
     others: dict[str, int] = {}
     tensors: dict[str, Tensor] = {}
     for own, tensor in fitted.items():
-        own_type = wanted.tensors[own].dtype
-        if tensor.is_complex() and not own_type.is_complex:
-            raise ModelError(f"{refused}: {own} is of complex numbers there")
-        if tensor.dtype is not own_type:
+        if tensor.dtype is not wanted.tensors[own].dtype:
             others[str(tensor.dtype)] = others.get(str(tensor.dtype), 0) + 1
-        tensors[own] = tensor.detach().to(own_type)
+        tensors[own] = converted(tensor.detach(), wanted.tensors[own], f"{refused}: {own}")
         if is_damaged(own, tensors[own], by_design):
             raise ModelError(f"weights {name}: {own} holds what is no finite number (NaN, or infinite)")
     for kind, count in others.items():
@@ -217,9 +216,11 @@ def _published(source: str, model: str) -> Published:
 
 def _path_and_key(source: str) -> tuple[Path, str]:
     """Split `FILE#KEY`; a file of that very name goes before."""
-    path = Path(source).expanduser()
+    path = expand_home(Path(source), "weights", ModelError)
     stem, sign, key = source.rpartition("#")
-    return (Path(stem).expanduser(), key) if sign and stem and key and not path.exists() else (path, "")
+    if sign and stem and key and not path.exists():
+        return expand_home(Path(stem), "weights", ModelError), key
+    return path, ""
 
 
 def _hash_of(tensors: Mapping[str, Tensor]) -> str:

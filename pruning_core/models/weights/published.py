@@ -4,6 +4,7 @@ Nothing is downloaded unless the user asks for it. Who has published any: `torch
 `timm_weights.py`.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,9 +43,11 @@ def published_file(published: Published, download: bool) -> Path:
         download: Whether it may be downloaded.
 
     Raises:
-        ModelError: In one line, if it is not on this machine and may not or cannot be downloaded.
+        ModelError: In one line, if it is not on this machine and may not or cannot be downloaded, or is not
+            as its name says.
     """
     if published.path.is_file():
+        _check_hash(published)
         return published.path
     if not download:
         raise ModelError(
@@ -62,9 +65,29 @@ def published_file(published: Published, download: bool) -> Path:
 def download_to_torch_cache(url: str, path: Path) -> Path:
     """Download a file to where torch keeps such; its name may hold the beginning of its hash."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    torch.hub.download_url_to_file(url, str(path), found.group(1) if found else None, progress=False)
+    torch.hub.download_url_to_file(url, str(path), _hash_in(path.name), progress=False)
     return path
+
+
+def _hash_in(name: str) -> str | None:
+    """Return the beginning of the hash that a file's name says its content has; None where it says none."""
+    found = re.search(r"-([0-9a-f]{8,})\.", name)
+    return found.group(1) if found else None
+
+
+def _check_hash(published: Published) -> None:
+    path, expected = published.path, _hash_in(published.path.name)
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest() if expected else ""
+    except OSError as error:
+        raise ModelError(f"weights {published.name}: cannot read {path}: {error.strerror or error}") from None
+    if expected and not found.startswith(expected):
+        raise ModelError(
+            f"weights {published.name}: {path} is not the published file, whose sha256 begins with "
+            f"{expected}, its own with {found[: len(expected)]}: delete it, and give --download, or put "
+            f"there {published.url}"
+        )
 
 
 def torch_cache(url: str) -> Path:

@@ -114,6 +114,8 @@ def _names_in_zip(file: BinaryIO, size: int) -> set[str]:
             stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
             if not stored or sum(entry.file_size for entry in entries) > size:
                 raise ValueError("it is a compressed zip file, which torch.save does not write")
+            if damaged := archive.testzip():  # torch does not look at checksums
+                raise ValueError(f"its record {damaged!r} is damaged: it is not as its checksum says")
             return _names_in(archive.read(pickles[0]))
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"it is a truncated or damaged zip file ({first_line(error)})") from error
