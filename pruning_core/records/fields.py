@@ -47,6 +47,7 @@ FIELDS: tuple[Field, ...] = (
     Field("optimize_for", str, "", _ALL, "setting that latency-aware was timed in; absent: another method"),
     Field("weights", str, "", _ALL, "file or name of the dense model's weights; absent: from a seed"),
     Field("weights_sha256", str, "hex", _ALL, "hash of these, by the network's own names"),
+    Field("recipe_sha256", str, "hex", _ALL, "hash of how its grid trains and fine-tunes, but for the seed"),
     Field("key", str, "", _ALL, "key of the checkpoint"),
     Field("seed", int, "", _ALL, "seed of the training"),
     Field("exhausted", bool, "", _ALL, "this step removed nothing that the one before had not"),

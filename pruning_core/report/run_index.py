@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
 from pruning_core.report.dataset_names import Content, content_of
+from pruning_core.report.epochs import recipe_epochs
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.subject import Measures, Network, Subject
 
@@ -47,6 +49,7 @@ class RunIndex:
         self._on_device: dict[tuple[Subject, str], _OnDevice] = {}
         self._by_cell: dict[str, Record] = {}
         self._by_address: dict[tuple[object, ...], Record] = {}
+        self._epochs: dict[Network, str | None] = {}
         self._measures = Measures((self.dataset_of(record), record) for record in run.records)
         self._with_threads = _devices_of_several_threads(run.records)
         dense: dict[Network, list[Record]] = {}
@@ -149,6 +152,14 @@ class RunIndex:
         _, *what, device, _ = self._address(latency)
         found = self._by_address.get(("accuracy", *what, self._with_threads.get(str(device), device), 0))
         return found if found and found.get("key") == latency.get("key") else None
+
+    def epochs_of(self, record: Record) -> str | None:
+        """Return for how many epochs the networks of a record were trained and fine-tuned, as `3 + 2`."""
+        network = self.subject_of(record).network
+        if network not in self._epochs:
+            own = (records for s, records in self._subjects.items() if s.network == network)
+            self._epochs[network] = recipe_epochs(chain.from_iterable(own))
+        return self._epochs[network]
 
     def total_speedup(self, record: Record) -> Estimate | None:
         """Multiply the speed-ups along the chain of references, down to dense eager fp32.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pruning_core.records.score import Measure, score_of
-from pruning_core.report.design import How, differing, how_of, words_of
+from pruning_core.report.design import How, differing, how_of, of_dense, words_of
 from pruning_core.report.run_index import REFERENCE, RunIndex
 from pruning_core.report.subject import Subject
 from pruning_core.report.table import RATIO, Column, Row, Table, failure_of
@@ -37,13 +37,15 @@ def seed_tables(indexes: Sequence[RunIndex]) -> Iterator[Table]:
         alike: dict[How, list[dict[str, Any]]] = {}
         for values in _scores(indexes, subject):
             alike.setdefault(values.pop("how"), []).append(values)
-        dense = [values for found in alike.values() for values in found if not values["ratio"]]
+        dense: dict[How, list[dict[str, Any]]] = {}
+        for how, found in alike.items():
+            dense.setdefault(of_dense(how), []).extend(values for values in found if not values["ratio"])
         pruned = {how: found for how, found in alike.items() if any(values["ratio"] for values in found)}
         names = differing(pruned or alike)
         for how, found in (pruned or alike).items():
             own = [values for values in found if values["ratio"]] or found
             seeds = sorted({values["seed"] for values in own})
-            own += [values for values in dense if values["seed"] in seeds]
+            own += [values for values in dense[of_dense(how)] if values["seed"] in seeds]
             if len(seeds) > 1:
                 yield _table(subject, words_of(how, names), seeds, own)
 
@@ -91,7 +93,7 @@ def _scores(indexes: Sequence[RunIndex], subject: Subject) -> Iterator[dict[str,
                     score = score_of(record)
                     if record and score and score.n and {"ratio", "seed"} <= record.keys():
                         found = {name: record[name] for name in ("ratio", "seed")}
-                        found["how"] = how_of(record)
+                        found["how"] = how_of(index, record)
                         found["failed"] = failure_of(record)
                         yield found | {"score": score.value, "n": score.n, "backend": " ".join(backend)}
                         break

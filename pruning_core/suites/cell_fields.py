@@ -10,6 +10,7 @@ from pruning_core.config.allocation import LATENCY_AWARE
 from pruning_core.config.cells import Cell, Variant, is_folder
 from pruning_core.config.grid import Grid
 from pruning_core.config.patterns import patterns_text, ratios_text
+from pruning_core.config.recipe_hash import recipe_sha256
 from pruning_core.config.spec import CheckpointSpec, PrunedSpec
 from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.console.shown import shortened
@@ -42,6 +43,7 @@ def variant_fields(variant: Variant, spec: CheckpointSpec, grid: Grid) -> dict[s
         **({"max_ratio": grid.max_ratio} if grid.max_ratio < 1 else {}),
         **({"optimize_for": setting_of(grid).label} if variant.method == LATENCY_AWARE else {}),
         **_weights_fields(variant, spec, grid),
+        "recipe_sha256": recipe_sha256(grid),
         "seed": spec.fine_tune.seed
         if isinstance(spec, PrunedSpec)
         else grid.of_seed(variant.seed).train.seed,

@@ -9,12 +9,15 @@ from tests.helpers import record_factory as factory
 
 DENSE_RIGHT = 350
 
+EPOCHS = 12
+"""Of every chain, where a test says nothing else."""
+
 
 def method_content(
     right: Mapping[str, Sequence[int]],
     *,
     ratio: float = 0.5,
-    params: Mapping[str, int] | None = None,
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
     target: str = "",
     seeds: Sequence[int] | None = None,
 ) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def method_content(
     Args:
         right: Method → correct predictions of 360, one for each seed.
         ratio: Of all of them.
-        params: Method → parameters, where they are not those of the ratio.
+        costs: Method → fields of its cost records that are not those of the ratio and `EPOCHS`.
         target: That their ratio was found for; empty: none.
         seeds: By default 0, 1, ….
     """
@@ -45,8 +48,9 @@ def method_content(
                 if record["suite"] == "accuracy":
                     record.pop("correct_bits", None)
                     factory.set_right(record, DENSE_RIGHT if dense else right[method][position])
-                elif params and method in params:
-                    record["params"] = params[method]
+                elif record["suite"] == "cost":
+                    epochs = record["epochs"] if dense else EPOCHS
+                    record |= {"epochs_spent": epochs, **(costs or {}).get(method, {})}
                 if target and not dense and record["suite"] == "cost":
                     record |= {"target": target, "target_met": "met", "target_reached": "4x"}
                 made["name"] = made["fullname"] = record["cell"]

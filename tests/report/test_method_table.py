@@ -8,8 +8,9 @@ import pytest
 
 from pruning_core.report.build import build_report
 from pruning_core.report.estimate import Estimate
-from pruning_core.report.method_table import NO, PREFIX, UNKNOWN, YES
+from pruning_core.report.method_table import PREFIX
 from pruning_core.report.table import Report, Table
+from pruning_core.report.verdict import NO, UNKNOWN, YES
 from pruning_core.report.writers import render
 from tests.helpers import record_factory as factory
 from tests.helpers.made_up_methods import method_content
@@ -136,7 +137,7 @@ def test_controls_are_those_of_a_methods_scope(tmp_path: Path) -> None:
             entry["extra_info"]["scope"] = "global"
     (table,) = [t for t in report_on(content, tmp_path).tables if t.title.startswith(PREFIX)]
     row = row_of(table, "lamp, global")
-    assert row["beats"] == YES
+    assert row["beats"] == "only random, scratch"
     assert row["minus_random"].value == pytest.approx(18.667 / IMAGES, rel=1e-3)
     assert row["minus_scratch"].value == pytest.approx(48.333 / IMAGES, rel=1e-3)
     assert row_of(table, "random, global")["beats"] == ""
@@ -213,7 +214,7 @@ def test_one_seed_shows_nothing(tmp_path: Path) -> None:
 def test_scratch_of_one_method_serves_all_of_its_shape(tmp_path: Path) -> None:
     """Local methods have the same widths; one of another shape has no such control."""
     right = {"magnitude": [338, 339, 340], "taylor": [338, 339, 341], "lamp": [339, 340, 341], **CONTROLS}
-    table = table_of(tmp_path, right, params={"lamp": 1_000_000})
+    table = table_of(tmp_path, right, costs={"lamp": {"params": 1_000_000}})
     assert isinstance(row_of(table, "taylor")["minus_scratch"], Estimate)
     assert "minus_scratch" not in row_of(table, "lamp")
 

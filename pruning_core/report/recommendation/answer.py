@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pruning_core.records.score import score_of
-from pruning_core.report.design import HOW
+from pruning_core.report.design import differing, how_of, words_of
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.number_format import number_text
 from pruning_core.report.recommendation.candidates import Candidate, costs_of, design_of
@@ -151,13 +151,10 @@ def _nearness(cell: Judged, reason: str) -> float:
 def _titles(judged: Sequence[Judged]) -> dict[int, str]:
     """Return what each cell is called: method, ratio, backend and precision, and all that differs."""
     records = [cell.candidate.record for cell in judged]
-    ran = [record for record in records if "backend" in record]
-    pruned = [record for record in ran if record.get("method") != DENSE]
-    differing = [
-        (field, words)
-        for field, words in {**HOW, "seed": "seed {}"}.items()
-        if len({record.get(field) for record in (ran if field == "seed" else pruned)}) > 1
-    ]
+    hows = {id(cell): how_of(cell.candidate.index, cell.candidate.record) for cell in judged}
+    ran = [cell for cell in judged if "backend" in cell.candidate.record]
+    names = differing(hows[id(cell)] for cell in ran if cell.candidate.record.get("method") != DENSE)
+    several_seeds = len({cell.candidate.record.get("seed") for cell in ran}) > 1
     titles = {}
     for cell, record in zip(judged, records, strict=True):
         if "backend" not in record:  # it failed before anything was measured
@@ -165,17 +162,13 @@ def _titles(judged: Sequence[Judged]) -> dict[int, str]:
             continue
         is_dense = record.get("method") == DENSE
         ratio = "" if is_dense else f" {number_text(record['ratio'], 'ratio')[0]}"
-        more = [
-            words.format(record[field])
-            for field, words in differing
-            if record.get(field) is not None and (field == "seed" or not is_dense)
-        ]
         parts = [
             f"{record.get('method')}{ratio}",
             f"{record.get('backend')} {record.get('precision')}",
-            *more,
+            "" if is_dense else words_of(hows[id(cell)], names),
+            f"seed {record['seed']}" if several_seeds and record.get("seed") is not None else "",
         ]
-        titles[id(cell)] = ", ".join(parts)
+        titles[id(cell)] = ", ".join(filter(None, parts))
     alike: dict[str, list[Judged]] = {}
     for cell in judged:
         alike.setdefault(titles[id(cell)], []).append(cell)

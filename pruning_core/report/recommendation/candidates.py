@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from pruning_core.records.fields import Record
 from pruning_core.records.score import Measure, Score, score_of
-from pruning_core.report.design import HOW
+from pruning_core.report.design import how_of
 from pruning_core.report.estimate import Estimate
 from pruning_core.report.recommendation.drop import Drops
 from pruning_core.report.recommendation.exported import expected_bytes
 from pruning_core.report.run_index import RunIndex
 
-_DESIGN = ("method", "ratio", *HOW, "backend", "precision")
-"""Fields that two cells share which differ by the seed of their training alone."""
+_DESIGN = ("method", "ratio", "backend", "precision")
+"""Fields that two cells share, beside how they were made, which differ by the seed of training alone."""
 
 
 @dataclass(frozen=True)
@@ -100,4 +100,5 @@ def costs_of(indexes: Sequence[RunIndex]) -> dict[object, Record]:
 def design_of(index: RunIndex, record: Record, cost: Record) -> tuple[object, ...]:
     """Return what a cell is but for the seed of its training."""
     network = index.subject_of(record).network
-    return *network, *(record.get(name) for name in _DESIGN), cost.get("epochs")
+    fields = (record.get(name) for name in _DESIGN)
+    return *network, *fields, *how_of(index, record), cost.get("epochs")

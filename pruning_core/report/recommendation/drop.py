@@ -44,12 +44,12 @@ class Drops:
                 if best is None or _fitness(record) > _fitness(best):
                     self._own[id(index), where] = record
         for (_, where), record in self._own.items():
-            self._any.setdefault(where, record)
+            self._any.setdefault((*where, *_made(record)), record)
 
     def reference_of(self, index: RunIndex, record: Record) -> Record | None:
         """Return the record of the dense model that a cell's drop is counted from."""
         where = _where(index, record)
-        return self._own.get((id(index), where)) or self._any.get(where)
+        return self._own.get((id(index), where)) or self._any.get((*where, *_made(record)))
 
     def is_reference(self, index: RunIndex, record: Record) -> bool:
         """Tell whether a cell is itself what its drop is counted from."""
@@ -103,6 +103,10 @@ def _fitness(record: Record) -> tuple[bool, bool]:
 
 def _where(index: RunIndex, record: Record) -> _Where:
     return *index.subject_of(record).network, str(record.get("device")), record.get("seed")
+
+
+def _made(record: Record) -> _Where:
+    return tuple(record.get(name) for name in ("weights_sha256", "recipe_sha256"))
 
 
 def _run(record: Record) -> _Where:
