@@ -32,7 +32,7 @@ _MIN_BYTES_FOR_PROGRESS = 200e6
 
 
 MAX_DARK_LEVEL = 4095
-"""Of 16 bits: pictures of 12 bits, as of cameras and scanners, have none above."""
+"""Of wide grey levels: pictures of 12 bits, as of cameras and scanners, have none above."""
 
 
 class Decoding:

@@ -33,9 +33,9 @@ class Names(list):
 
 def sparse(*values):
     """Return a sparse tensor with these values on its diagonal, each in two halves."""
-    places = torch.arange(len(values)).repeat(2, 2)
+    indices = torch.arange(len(values)).repeat(2, 2)
     halves = torch.tensor(values).repeat(2) / 2
-    return torch.sparse_coo_tensor(places, halves, (4, 4), check_invariants=False)
+    return torch.sparse_coo_tensor(indices, halves, (4, 4), check_invariants=False)
 
 
 def test_hashes_of_old_keys_stay():
