@@ -1,4 +1,4 @@
-"""`~` at the beginning of a path, where no shell has expanded it: in a file, a variable or `--option=~/x`."""
+"""`~` at the beginning of a path, where no shell has expanded it: in a file, a variable, or `--store=~/x`."""
 
 from pathlib import Path
 
