@@ -68,7 +68,7 @@ def test_hashes_of_old_keys_stay():
         (torch.tensor([1, 2]).to(torch.uint16), torch.tensor([1, 3]).to(torch.uint16)),
         (torch.tensor([1 + 2j]), torch.tensor([1 + 2j]).conj()),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_changes_is_seen(one, other):
     """A label of any usual type enters the hash, alone or in a batch; a copy of it has the same."""
