@@ -34,3 +34,4 @@ def tmp_path(tmp_path):
     for name, module in list(sys.modules.items()):
         if tmp_path in Path(getattr(module, "__file__", None) or "").parents:
             del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if not Path(entry).is_relative_to(tmp_path)]
