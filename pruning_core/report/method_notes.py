@@ -44,7 +44,7 @@ def method_notes(
         methods = {name: own for name, own in points.items() if not is_control(name)}
         missed = [name for name, own in methods.items() if any(at in point.missed for point in own)]
         if missed:
-            yield f"at {at} not all checkpoints of these meet it: {', '.join(missed)}."
+            yield f"at {at} not all checkpoints of these meet it: {'; '.join(missed)}."
     yield from _epochs(comparison)
     every = [point for points in comparison.values() for own in points.values() for point in own]
     backends = sorted({point.backend for point in every})

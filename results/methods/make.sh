@@ -29,7 +29,7 @@ for seed in ${SEEDS:-0 1 2}; do
     run "seed$seed" --seeds "$seed" "$@"
 done
 [ -n "${SEEDS:-}" ] && exit
-run global --scope global --method magnitude,lamp,taylor,random,scratch:lamp "$@"  # all seeds: a ratio for a target
+run global --scope global --method magnitude,lamp,taylor,random "$@"  # all seeds: a ratio for a target
 together=$(mktemp -d)
 trap 'rm -r "$together"' EXIT
 python - "$together/run.json" results/methods/seed?.json <<'END'
