@@ -12,12 +12,20 @@ from pathlib import Path
 from pruning_core.errors import OptionError
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *others: Path | None) -> None:
     """Find out before long work whether a file can be written after it.
 
+    Args:
+        path: Of that file.
+        *others: Files that are read, or written too: it must be none of them.
+
     Raises:
-        OptionError: If its folder is not there or may not be written to.
+        OptionError: If its folder is not there or may not be written to, or it is one of the others.
     """
+    if path.is_file() or not path.exists():  # all may go to one terminal or pipe
+        for other in others:
+            if other is not None and path.resolve() == other.resolve():
+                raise OptionError(f"{path} is read, or written to already: name another file to write to")
     if not path.parent.is_dir():
         raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
     # A file is replaced, which is written to its folder; what is no file, such as a pipe, is not.

@@ -47,9 +47,10 @@ def run_gate(
         RecordError: If a benchmark file cannot be used, or two of them hold the same run.
         OptionError: If the policy has an invalid value, or a file is nowhere that could be written.
     """
-    for path in (junit, markdown, json_file):
-        if path is not None:
-            check_writable(path)
+    outputs = [path for path in (junit, markdown, json_file) if path is not None]
+    read = (baseline, *baseline_repetitions, new, *repetitions, policy)
+    for number, path in enumerate(outputs):
+        check_writable(path, *read, *outputs[:number])
     what_is_tolerated = read_policy(policy) if policy else Policy()
     # Records hold no cycles: to go over all of them again and again takes a good part of the time.
     with no_garbage_collection():

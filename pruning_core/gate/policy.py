@@ -35,7 +35,7 @@ from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -208,7 +208,7 @@ def _allowed(kind: Any) -> str:
     """Return what a type allows, in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    if get_origin(kind) is UnionType:  # an optional number
+    if get_origin(kind) in (Union, UnionType):  # an optional number
         kind = get_args(kind)[0]
     number, limits = get_args(kind)
     return f"a {'whole ' if number is int else ''}number in [{limits.ge:g}, {limits.le:g}]"

@@ -59,7 +59,7 @@ def write_report(
     if output is not None:
         if output.suffix[1:] in FIGURE_FORMATS and output.suffix[1:] != format:
             raise OptionError(f"-o {output.name} is named as a figure, and --format says {format}")
-        check_writable(output)
+        check_writable(output, *paths, *explanations, baseline, policy)
     sections = "\n".join(read_explanation(path) for path in explanations)
     with no_garbage_collection():  # see `gate.run_gate`
         runs = [read_run(path) for path in paths]

@@ -89,7 +89,7 @@ def write_recommendation(
         OptionError: Likewise, or the output cannot be written.
     """
     if output is not None:
-        check_writable(output)
+        check_writable(output, *paths)
     answer = recommend(paths, question, budgets)
     chunks = FORMATS[format](answer, find_width(sys.stdout))
     if format == "terminal" and output is None:
