@@ -12,7 +12,7 @@ from pruning_core.config.spec import PrunedSpec
 from pruning_core.pruning.channel_plan import ChannelPlan
 from pruning_core.pruning.redrawn import redrawn
 from pruning_core.pruning.step import extent_of, is_exhausted, prune
-from pruning_core.records.controls import DENSE_PLUS, THIN, architecture_of
+from pruning_core.records.controls import DENSE_PLUS, THIN, has_new_weights
 from pruning_core.store.checkpoint import Checkpoint
 from pruning_core.tasks.base import Task
 
@@ -42,7 +42,7 @@ def cut_network(spec: PrunedSpec, parent: Checkpoint, task: Task) -> CutNetwork:
     name = spec.method.name
     if name == DENSE_PLUS:
         return CutNetwork(load_network(parent), parent.plan, 0.0, False)
-    if name == THIN or architecture_of(name) is not None:
+    if has_new_weights(name):
         plan, other = parent.plan, (seed + OTHER_SEED) % (MAX_SEED + 1)
         if name == THIN:
             network = build_network(spec, other)

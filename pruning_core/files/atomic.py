@@ -24,7 +24,7 @@ def check_writable(path: Path, *others: Path | None) -> None:
     """
     if path.is_file() or not path.exists():  # all may go to one terminal or pipe
         for other in others:
-            if other is not None and path.resolve() == other.resolve():
+            if other is not None and os.path.realpath(path) == os.path.realpath(other):
                 raise OptionError(f"{path} is read, or written to already: name another file to write to")
     if not path.parent.is_dir():
         raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")

@@ -3,6 +3,9 @@
 Without them a table says which method is better than another, and not whether any is worth its while.
 """
 
+DENSE = "dense"
+"""What all are compared with: nothing is pruned."""
+
 DENSE_PLUS = "dense+"
 """The dense network, fine-tuned as often as a chain fine-tunes: what the further epochs alone are worth."""
 
@@ -22,6 +25,11 @@ def architecture_of(method: str) -> str | None:
     return method.removeprefix(_SCRATCH) if method.startswith(_SCRATCH) else None
 
 
+def has_new_weights(method: str) -> bool:
+    """Tell whether a control's networks are trained from new weights, and not fine-tuned."""
+    return method == THIN or architecture_of(method) is not None
+
+
 def is_control(method: str) -> bool:
     """Tell whether a name among the methods of a grid is that of a control."""
-    return method in (DENSE_PLUS, THIN) or architecture_of(method) is not None
+    return method == DENSE_PLUS or has_new_weights(method)

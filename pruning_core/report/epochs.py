@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from pruning_core.records.controls import THIN, architecture_of
+from pruning_core.records.controls import DENSE, has_new_weights
 from pruning_core.records.fields import Record
-
-_DENSE = "dense"
 
 
 def recipe_epochs(records: Iterable[Record]) -> str | None:
@@ -17,9 +15,9 @@ def recipe_epochs(records: Iterable[Record]) -> str | None:
     steps: set[int] = set()
     for record in records:
         method, epochs = str(record.get("method")), record.get("epochs")
-        if record["suite"] != "cost" or epochs is None or _has_new_weights(method):
+        if record["suite"] != "cost" or epochs is None or has_new_weights(method):
             continue
-        (dense if method == _DENSE else steps).add(epochs)
+        (dense if method == DENSE else steps).add(epochs)
     stages = ("/".join(map(str, sorted(stage))) for stage in (dense, steps) if stage)
     return " + ".join(stages) or None
 
@@ -34,12 +32,8 @@ def chain_epochs(method: str, costs: Sequence[Record | None]) -> int | None:
     last = costs[-1]
     if last is None:
         return None
-    if "epochs_spent" in last or _has_new_weights(method):
+    if "epochs_spent" in last or has_new_weights(method):
         spent: int | None = last.get("epochs_spent", last.get("epochs"))
         return spent
     found = [(cost or {}).get("epochs") for cost in costs]  # written before any method had a penalty
     return None if None in found else sum(epochs for epochs in found if epochs)
-
-
-def _has_new_weights(method: str) -> bool:
-    return method == THIN or architecture_of(method) is not None

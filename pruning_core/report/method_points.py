@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pruning_core.records.controls import DENSE_PLUS, architecture_of, is_control
+from pruning_core.records.controls import DENSE, DENSE_PLUS, architecture_of, is_control
 from pruning_core.report.design import How, differing, of_dense, words_of
 from pruning_core.report.point import SCOPE, Point, points_of
-from pruning_core.report.run_index import DENSE, RunIndex
+from pruning_core.report.run_index import RunIndex
 from pruning_core.report.subject import Network
 
 Points = dict[str, list[Point]]

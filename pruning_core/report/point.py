@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from pruning_core.records.controls import DENSE_PLUS, THIN
+from pruning_core.records.controls import DENSE, DENSE_PLUS, THIN
 from pruning_core.records.fields import Record
 from pruning_core.records.score import score_of
 from pruning_core.records.target_lines import SEPARATOR
 from pruning_core.records.targets import MISSED
 from pruning_core.report.design import How, how_of
 from pruning_core.report.epochs import chain_epochs
-from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
+from pruning_core.report.run_index import REFERENCE, RunIndex
 from pruning_core.report.subject import Network, Subject
 from pruning_core.report.table import failure_of
 

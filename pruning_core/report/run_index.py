@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from pruning_core.records.controls import DENSE
 from pruning_core.records.fields import Record
 from pruning_core.records.run import Run
 from pruning_core.report.dataset_names import Content, content_of
@@ -16,7 +17,6 @@ BackendPrecision = tuple[str, str]
 """Name of a backend, and its precision."""
 
 REFERENCE: BackendPrecision = ("eager", "fp32")
-DENSE = "dense"
 VERSIONS = ("torch", "torch_pruning", "onnxruntime", "openvino")
 
 

@@ -16,7 +16,7 @@ from pruning_core.config.thresholds import Threshold, min_agreement
 from pruning_core.console.shown import shortened
 from pruning_core.models.weights import weights_name
 from pruning_core.pruning.base import reasons_of
-from pruning_core.records.controls import THIN, architecture_of
+from pruning_core.records.controls import has_new_weights
 from pruning_core.records.cuts import recorded
 from pruning_core.store.checkpoint import Checkpoint, Metrics
 from pruning_core.suites.model_cache import ModelCache
@@ -98,7 +98,7 @@ def _cut_fields(checkpoint: Checkpoint) -> dict[str, Any]:
 def epoch_fields(models: ModelCache, variant: Variant) -> dict[str, int]:
     """Return the epochs of a variant's last training, and those of its chain; an exhausted step has none."""
     specs = chain_specs(variant, models.grid, models.workspace)
-    if variant.method == THIN or architecture_of(variant.method) is not None:
+    if has_new_weights(variant.method):
         specs = specs[-1:]  # new weights: those before gave it its shape alone
     found = [(spec, models.workspace.find(spec)) for spec in specs]
     trained = [spec for spec, made in found if made is None or not made.metrics.exhausted]

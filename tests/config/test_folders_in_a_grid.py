@@ -25,9 +25,10 @@ from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import render
 from tests.helpers.factories import write_user_model
+from tests.helpers.plugin_run import SHORT_LATENCY
 
 ROOT = Path(__file__).parents[2]
-GRID = """
+GRID = f"""
 ratios = [0.5]
 batch_sizes = 1
 threads = 1
@@ -37,13 +38,7 @@ precision = "fp32"
 [fine_tune]
 epochs = 0
 precision = "fp32"
-[latency]
-min_rounds = 5
-max_rounds = 5
-warmup_ms = 5.0
-sample_ms = 0.5
-control_tolerance = 0.9
-"""
+{SHORT_LATENCY}"""
 HEAD = "folder_nets-tiny_model"
 
 

@@ -17,9 +17,10 @@ from pruning_core.records.run import read_run
 from pruning_core.report.build import build_report
 from pruning_core.report.writers import render
 from tests.helpers.photographs import write_photographs
+from tests.helpers.plugin_run import SHORT_LATENCY
 
 ROOT = Path(__file__).parents[2]
-GRID = """
+GRID = f"""
 ratios = [0.5]
 batch_sizes = 1
 threads = 1
@@ -31,13 +32,7 @@ precision = "fp32"
 epochs = 1
 batch_size = 16
 precision = "fp32"
-[latency]
-min_rounds = 5
-max_rounds = 5
-warmup_ms = 5.0
-sample_ms = 0.5
-control_tolerance = 0.9
-"""
+{SHORT_LATENCY}"""
 NETS = """
 from torch import nn
 

@@ -8,7 +8,17 @@ ROOT = Path(__file__).parents[2]
 
 OF_A_USER = ROOT / "pruning_core" / "user_code" / "README.md"
 
-GRID = """
+SHORT_LATENCY = """
+[latency]
+min_rounds = 5
+max_rounds = 5
+warmup_ms = 5.0
+sample_ms = 0.5
+control_tolerance = 0.9
+"""
+"""Of a grid: as little time as can be measured."""
+
+GRID = f"""
 ratios = [0.5]
 batch_sizes = [1, 3]
 backends = ["eager", "eager:bf16"]
@@ -21,13 +31,7 @@ precision = "fp32"
 epochs = 1
 batch_size = 256
 precision = "fp32"
-[latency]
-min_rounds = 5
-max_rounds = 5
-warmup_ms = 5.0
-sample_ms = 0.5
-control_tolerance = 0.9
-"""
+{SHORT_LATENCY}"""
 
 LENIENT = """
 [[threshold]]

@@ -108,14 +108,16 @@ def test_what_is_drawn_by_the_usual_generators_is_seeded(write, draw):
 
 def test_slices_and_tied_weights_share_nothing_that_is_lost(write):
     """One parameter under two names, and slices of one tensor beside each other, are built."""
-    spec_of(
-        write(
-            "def build(c, i):\n    n, flat = Net(c, i), torch.rand(8)\n"
-            "    n.twin = nn.Linear(4, c)\n    n.twin.weight = n.fc.weight\n"
-            "    n.one, n.two = nn.Parameter(flat[:4]), nn.Parameter(flat[4:])\n"
-            "    return n\n"
-        )
+    name = write(
+        "def build(c, i):\n    n, flat = Net(c, i), torch.rand(8)\n"
+        "    n.twin = nn.Linear(4, c)\n    n.twin.weight = n.fc.weight\n"
+        "    n.one, n.two = nn.Parameter(flat[:4]), nn.Parameter(flat[4:])\n"
+        "    return n\n"
     )
+    assert spec_of(name).name == name
+    network = build_model(name, 10, IMAGE)
+    assert network.twin.weight is network.fc.weight
+    assert network.one.untyped_storage().data_ptr() == network.two.untyped_storage().data_ptr()
 
 
 REFUSED = {

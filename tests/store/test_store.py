@@ -26,18 +26,6 @@ def never(_):
     raise AssertionError("must not be made")
 
 
-@pytest.fixture
-def said():
-    """Collect what the store says."""
-    return []
-
-
-@pytest.fixture
-def store(tmp_path, said):
-    """Open an empty store."""
-    return Store(tmp_path / "store", notify=said.append)
-
-
 def test_what_is_stored_comes_back(store):
     """A checkpoint loads with the spec, plan, metrics and weights that were stored, and is not made again."""
     spec, content = dense_spec(), made()

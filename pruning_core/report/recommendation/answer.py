@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pruning_core.records.controls import DENSE
 from pruning_core.records.score import score_of
 from pruning_core.report.design import differing, how_of, words_of
 from pruning_core.report.estimate import Estimate
@@ -27,7 +28,7 @@ from pruning_core.report.recommendation.ranking import (
     rank,
     second_of,
 )
-from pruning_core.report.run_index import DENSE, RunIndex
+from pruning_core.report.run_index import RunIndex
 
 FAILED, UNSCORED, CONTAMINATED = "failed", "no score", "contaminated"
 LESS_SURE, SLOWER, OTHER_SEED = "less sure", "slower", "another seed"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from pruning_core.records.controls import DENSE
 from pruning_core.records.score import Measure
 from pruning_core.report.estimate import Estimate, latency_of, speedup_of
 from pruning_core.report.number_format import bytes_text, number_text
@@ -18,7 +19,6 @@ from pruning_core.report.recommendation.limits import (
     Limits,
 )
 from pruning_core.report.recommendation.ranking import Judged
-from pruning_core.report.run_index import DENSE
 
 
 def limit_texts(limits: Limits, measure: Measure) -> list[str]:

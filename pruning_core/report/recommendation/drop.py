@@ -7,10 +7,11 @@ quantization or a runtime costs counts as lost too, not pruning alone.
 import math
 from collections.abc import Sequence
 
+from pruning_core.records.controls import DENSE
 from pruning_core.records.fields import Record
 from pruning_core.records.score import Score, score_of
 from pruning_core.report.estimate import Estimate
-from pruning_core.report.run_index import DENSE, REFERENCE, RunIndex
+from pruning_core.report.run_index import REFERENCE, RunIndex
 from pruning_core.stats.proportions import drop_bounds, paired_drop_bounds
 from pruning_core.stats.scores import Interval, bounds, growth_bounds
 
