@@ -1,10 +1,10 @@
 """`latency-aware` against `magnitude` and `lamp` at equal measured latency: train, measure, write the table.
 
-    python results/latency-aware/make.py DATA STORE [--step search,train,measure] [--settings openvino]
+    python results/latency-aware/make.py DATA STORE [--step search,train,score,time] [--settings openvino]
 
 DATA holds train/ and test/ of CIFAR-10 (the JPEG q75 copy). What is done is kept, in the store and in
-`found.json` beside this file: the same command goes on from it. `search` and `measure` want a machine that
-does nothing else; `train` may run as two processes, each with a setting of its own, on one thread.
+`found.json` beside this file: the same command goes on from it. `search` and `time` want a machine that does
+nothing else; `train` and `score` may run as two processes, each with a setting of its own, on one thread.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import json
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from pruning_core.chain.allocations import allocated_methods
 from pruning_core.chain.networks import example_of, load_network
@@ -31,12 +33,13 @@ from pruning_core.suites.model_cache import ModelCache
 from pruning_core.workspace import Workspace
 
 HERE = Path(__file__).parent
+FILE = HERE / "found.json"
 SETTINGS = ("openvino", "openvino:int8")
 TARGETS = (2.0, 4.0, 8.0)
 METHODS = {"magnitude": "local", "lamp": "global", "latency-aware": "local"}
 """Method → scope."""
 
-STEPS = ("search", "train", "measure")
+STEPS = ("search", "train", "score", "time")
 DENSE_EPOCHS, EPOCHS = 5, 2
 
 COARSE = tuple(step / 20 for step in range(1, 19))
@@ -104,31 +107,52 @@ def ratios_for(grid: Grid, dense: DenseSpec, workspace: Workspace) -> dict[str, 
     return {f"{target:g}": min(found, key=lambda r: abs(found[r] / target - 1)) for target in TARGETS}
 
 
+def score(grid: Grid, variant: Variant, workspace: Workspace) -> Found:
+    """Return the accuracy of a trained checkpoint: on the backend, or in fp32 as it was stored (eager)."""
+    checkpoint = ensure_variant(variant, grid, workspace)
+    setting, models = setting_named(grid.backends[0]), ModelCache(grid, workspace)
+    cell = Cell(variant, setting.backend, setting.precision, "cpu")
+    accuracy = checkpoint.metrics.accuracy
+    if setting.precision != "fp32":
+        accuracy = models.task(cell).score_fields(models.evaluate(cell))["accuracy"]
+    return {
+        "key": checkpoint.key,
+        "ratio": variant.ratio,
+        "macs": checkpoint.metrics.macs,
+        "params": checkpoint.metrics.params,
+        "accuracy": accuracy,
+        "n": checkpoint.metrics.accuracy_n,
+    }
+
+
 def measure(grid: Grid, variant: Variant, workspace: Workspace) -> Found:
-    """Return accuracy on the backend, and the time of a trained checkpoint against the dense one."""
+    """Return the time of a trained checkpoint against the dense one."""
     pruned, dense = ensure_variant(variant, grid, workspace), ensure_variant(variant.dense, grid, workspace)
     setting = setting_named(grid.backends[0])
-    models = ModelCache(grid, workspace)
-    cells = [Cell(v, setting.backend, setting.precision, "cpu") for v in (variant, variant.dense)]
-    accuracies = [models.task(cell).score_fields(models.evaluate(cell))["accuracy"] for cell in cells]
     networks = [load_network(checkpoint) for checkpoint in (dense, pruned)]
     (times,) = time_shapes(networks[0], networks[1:], example_of(dense.spec), [setting], FINAL)
     time, control = times.networks[0], times.control
     assert isinstance(time, ShapeTime)
     assert isinstance(control, ShapeTime)
     return {
-        "key": pruned.key,
-        "ratio": variant.ratio,
-        "macs": pruned.metrics.macs,
-        "params": pruned.metrics.params,
-        "accuracy": accuracies[0],
-        "dense_accuracy": accuracies[1],
-        "n": pruned.metrics.accuracy_n,
         "speedup": [time.speedup, time.speedup_low, time.speedup_high],
         "latency_ms": time.latency_ms,
         "control": control.speedup,
         "contention": times.contention,
     }
+
+
+def read() -> Found:
+    """Return what was found so far."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {"ratios": {}, "cells": {}}
+
+
+def keep(section: str, name: str, fields: Found) -> None:
+    """Add to what was found; another process may have done so meanwhile."""
+    with FileLock(HERE.parent / ".latency-aware.lock"):
+        found = read()
+        found[section].setdefault(name, {}).update(fields)
+        write_text_file(FILE, json.dumps(found, indent=1) + "\n")
 
 
 def table(found: Found) -> str:
@@ -139,6 +163,12 @@ def table(found: Found) -> str:
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for name, cell in sorted(found["cells"].items()):
         setting, target, seed, method = name.split(", ")
+        if "speedup" not in cell:
+            lines.append(
+                f"| {setting} | {target} | {seed} | `{method}` | | 1 | | {cell['macs'] / 1e6:.1f} | "
+                f"{cell['params'] / 1e6:.2f} | {100 * cell['accuracy']:.2f} |"
+            )
+            continue
         speed, low, high = cell["speedup"]
         lines.append(
             f"| {setting} | {target} | {seed} | `{method}` | {cell['ratio']:g} | {speed:.3g} [{low:.3g}, "
@@ -151,34 +181,33 @@ def table(found: Found) -> str:
 def main(options: argparse.Namespace) -> None:
     """Make what is not there yet, and write the table."""
     display = ProgressDisplay()
-    file = HERE / "found.json"
-    found: Found = json.loads(file.read_text()) if file.exists() else {"ratios": {}, "cells": {}}
     for step in options.step.split(","):
         for seed, setting, method in product(options.seeds.split(","), options.settings.split(","), METHODS):
             question = f"{setting}, {seed}, {method}"
             arguments = (options.data, setting, method, int(seed))
             grid = grid_of(*arguments, list(COARSE))
             workspace = Workspace(Store(Path(options.store), notify=display.say), display, pictures=grid)
-            if step == "search" and question not in found["ratios"]:
+            if step == "search" and question not in read()["ratios"]:
                 dense = next(iter(variants(grid)))
                 assert dense.method == DENSE
                 ensure_variant(dense, grid_of(*arguments, list(COARSE), threads=0), workspace)
                 (spec,) = chain_specs(dense, grid, workspace)
                 assert isinstance(spec, DenseSpec)
-                found["ratios"][question] = ratios_for(grid, spec, workspace)
-                write_text_file(file, json.dumps(found, indent=1))
-            for target, ratio in found["ratios"][question].items():
+                keep("ratios", question, ratios_for(grid, spec, workspace))
+            for target, ratio in {**read()["ratios"][question], DENSE: 0.0}.items():
                 name = f"{setting}, {target}×, {seed}, {method}"
-                its_grid = grid_of(*arguments, [ratio])
-                pruned = list(variants(its_grid))[-1]
+                its_grid = grid_of(*arguments, [ratio or COARSE[0]])
+                dense, pruned = variants(its_grid)
+                if target == DENSE:
+                    name, pruned = f"{setting}, {DENSE}, {seed}, {DENSE}", dense
+                known = read()["cells"].get(name, {})
                 if step == "train":
                     ensure_variant(pruned, its_grid, workspace)
-                elif step == "measure" and name not in found["cells"]:
-                    found["cells"][name] = measure(its_grid, pruned, workspace)
-                    write_text_file(file, json.dumps(found, indent=1))
-                    display.say(f"{name}: {100 * found['cells'][name]['accuracy']:.2f} %")
-    if found["cells"]:
-        write_text_file(HERE / "table.md", table(found))
+                elif step == "score" and "accuracy" not in known:
+                    keep("cells", name, score(its_grid, pruned, workspace))
+                elif step == "time" and target != DENSE and "speedup" not in known:
+                    keep("cells", name, measure(its_grid, pruned, workspace))
+    write_text_file(HERE / "table.md", table(read()))
 
 
 if __name__ == "__main__":
