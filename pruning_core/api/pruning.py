@@ -143,6 +143,8 @@ def prune(
 
     spec = pruning_inputs.method_spec(method, ratio, scope, round_to, protect, ratio_of, max_ratio, seed)
     earlier = module if isinstance(module, Pruned) else None
+    if earlier is not None:
+        pruning_inputs.check_goes_on(earlier.method, earlier.ratio, spec.name, ratio)
     given = pruning_inputs.check_network(earlier.network if earlier else module)
     dense_given = earlier.dense if earlier else given
     origin = pruning_inputs.Origin.of(given)

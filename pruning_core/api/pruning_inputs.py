@@ -67,6 +67,25 @@ def method_spec(
     return spec
 
 
+def check_goes_on(earlier: str, before: float, method: str, ratio: float) -> None:
+    """Refuse to prune a network further to less than is gone; what masks and what cuts count apart.
+
+    Args:
+        earlier: Method that pruned the network.
+        before: Its ratio.
+        method: The method now.
+        ratio: And its ratio.
+
+    Raises:
+        OptionError: If it is below the one before.
+    """
+    if ratio < before and find_method(earlier).masks == find_method(method).masks:
+        raise OptionError(
+            f"ratio {ratio:g}: {before:g} is gone already, and ratios are relative to the dense network; "
+            "give a higher one, or prune the dense network"
+        )
+
+
 def check_network(module: object) -> nn.Module:
     """Return what is to be pruned.
 
@@ -138,6 +157,8 @@ def example_for(network: nn.Module, example: object) -> Tensor:
         )
     if example.dim() < 2 or not len(example):
         raise OptionError(f"example must be a batch (N, …), as (1, 3, 32, 32); got {_shape(example)}")
+    if example.is_meta or example.layout != torch.strided:
+        raise OptionError("example must have its content in memory, and be dense: neither meta nor sparse")
     if not example.is_floating_point():
         raise OptionError(
             f"example must hold real numbers; got {example.dtype}: cuts are proved on random inputs, and "

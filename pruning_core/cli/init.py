@@ -160,7 +160,7 @@ def _has_pytest_settings(folder: Path) -> bool:
 
 
 def _write_new(path: Path, text: str) -> bool:
-    """Write a file that does not exist yet; return whether it was written.
+    """Write a file that does not exist yet, whole or not at all; return whether it was written.
 
     Raises:
         OptionError: If it cannot be written.
@@ -168,7 +168,12 @@ def _write_new(path: Path, text: str) -> bool:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            try:
+                file.write(text)
+                file.flush()
+            except BaseException:
+                path.unlink()  # else the next call would keep half a file
+                raise
     except FileExistsError as error:
         if path.is_symlink() or path.exists():
             return False

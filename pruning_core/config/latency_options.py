@@ -1,6 +1,8 @@
 """The section `[latency]` of a grid file."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from pruning_core.config.validation import StrictModel
 
@@ -28,6 +30,12 @@ class LatencyOptions(StrictModel):
         lt=1,
         description="An A/A control clearly farther than this from 1 contaminates the times.",
     )
+
+    @model_validator(mode="after")
+    def _rounds(self) -> Self:
+        if self.max_rounds < self.min_rounds:
+            raise ValueError(f"max_rounds, {self.max_rounds}, is below min_rounds, {self.min_rounds}")
+        return self
 
     @property
     def looks(self) -> tuple[int, ...]:

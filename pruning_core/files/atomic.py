@@ -7,6 +7,7 @@ and the gate import it.
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pruning_core.errors import OptionError
@@ -20,18 +21,38 @@ def check_writable(path: Path, *others: Path | None) -> None:
         *others: Files that are read, or written too: it must be none of them.
 
     Raises:
-        OptionError: If its folder is not there or may not be written to, or it is one of the others.
+        OptionError: If its folder is not there or may not be written to, it is one of the others, or holds
+            a benchmark run.
     """
+    named, path = path, _target_of(path)
+    if _holds_a_run(path):
+        raise OptionError(f"{named} holds a benchmark run; it is not overwritten. Name another file")
     if path.is_file() or not path.exists():  # all may go to one terminal or pipe
         for other in others:
             if other is not None and os.path.realpath(path) == os.path.realpath(other):
-                raise OptionError(f"{path} is read, or written to already: name another file to write to")
+                raise OptionError(f"{named} is read, or written to already: name another file to write to")
     if not path.parent.is_dir():
         raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
     # A file is replaced, which is written to its folder; what is no file, such as a pipe, is not.
     touched = [path] * path.exists() + [path.parent] * (path.is_file() or not path.exists())
     if path.is_dir() or not all(os.access(each, os.W_OK) for each in touched):
-        raise OptionError(f"cannot write {path}: not a file that may be written")
+        raise OptionError(f"cannot write {named}: not a file that may be written")
+
+
+def _target_of(path: Path) -> Path:
+    """Return where a link leads to; any other path as it is."""
+    with suppress(OSError, RuntimeError):  # a circle of links
+        return path.resolve() if path.is_symlink() else path
+    return path
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Return whether a file begins as what pytest-benchmark writes."""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return b'"machine_info"' in file.read(100)
+    return False
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -85,9 +106,12 @@ def write_bytes_file(path: Path, content: bytes) -> None:
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     """Write pieces to `path` one after the other; an existing file is replaced at the end, in one step.
 
+    A link stays, and what it leads to is replaced.
+
     Raises:
         OptionError: If the folder is not there, or the file cannot be written.
     """
+    path = _target_of(path)
     try:
         if not path.parent.is_dir():
             raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")

@@ -33,6 +33,31 @@ def test_an_output_that_is_an_input_is_refused(arguments, monkeypatch, capsys, t
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "other.json", "-o", "run.json"),
+        ("recommend", "other.json", "--batch-size", "1", "-o", "link.json"),
+        ("gate", "other.json", "other.json", "--markdown", "run.json"),
+        ("explain", "--model", "resnet18", "--ratio", "0.5", "-o", "run.json"),
+        ("explain", "other.json::no-cell", "-o", "other.json"),
+        ("plan", "--model", "resnet18", "-o", "run.json"),
+        ("selftest", "compare", "--trials", "1", "--json", "run.json"),
+    ],
+)
+def test_a_run_is_not_overwritten(arguments, monkeypatch, capsys, tmp_path):
+    """Also where it is not read: what was measured cannot be made again."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("run.json", "other.json"):
+        shutil.copy(published_run("quick"), name)
+    (tmp_path / "link.json").symlink_to("run.json")
+    code, out, err = command_line(monkeypatch, capsys)(*arguments)
+    assert (code, out, "holds a benchmark run; it is not overwritten" in err) == (2, "", True), err
+    assert len(err.splitlines()) == 1
+    for name in ("run.json", "other.json", "link.json"):
+        assert (tmp_path / name).read_bytes() == published_run("quick").read_bytes()
+
+
 @pytest.mark.parametrize("text", ['min_score = "x"', "max_score = true", "max_score_drop = -1"])
 def test_a_limit_of_a_score_that_is_none_is_one_line(text, monkeypatch, capsys, tmp_path):
     """It says what is allowed."""

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pruning_core.files import atomic
-from pruning_core.files.atomic import replace_synced
+from pruning_core.files.atomic import replace_synced, write_text_file
 
 
 def test_a_file_is_replaced(tmp_path):
@@ -31,3 +31,15 @@ def test_what_fails_half_way_changes_nothing(tmp_path, monkeypatch, step):
         replace_synced(path, draft, b"new")
     assert os.listdir(tmp_path) == ["state"]
     assert path.read_bytes() == b"old"
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    """As a shell's `>` does; also where what it leads to is not there yet."""
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real" / "file")
+    for text in ("first", "second"):
+        write_text_file(link, text)
+        assert link.is_symlink()
+        assert (tmp_path / "real" / "file").read_text() == text
+    assert os.listdir(tmp_path / "real") == ["file"]
