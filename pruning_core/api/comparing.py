@@ -89,7 +89,7 @@ def compare(
             raise OptionError(f"{name} must be a number from {low:g} to {high:g}; got {shown(value)}")
     if threads is not None and (type(threads) is not int or not 0 <= threads <= MAX_THREADS):
         raise OptionError(
-            f"threads must be 1 or more, at most {MAX_THREADS}, or 0 for all usable cores; got {shown(threads)}"
+            f"threads must be 1 or more, up to {MAX_THREADS}, or 0: all usable cores; got {shown(threads)}"
         )
     for name, subject in (("reference", reference), ("candidate", candidate)):
         if not callable(subject):
