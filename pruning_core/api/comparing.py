@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from pruning_core.api.comparison import CONFIDENCE, Comparison
@@ -87,7 +88,8 @@ def compare(
     ):
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise OptionError(f"{name} must be a number from {low:g} to {high:g}; got {shown(value)}")
-    if threads is not None and (type(threads) is not int or not 0 <= threads <= MAX_THREADS):
+    whole = isinstance(threads, Integral) and not isinstance(threads, bool)
+    if threads is not None and not (whole and 0 <= threads <= MAX_THREADS):
         raise OptionError(
             f"threads must be 1 or more, up to {MAX_THREADS}, or 0: all usable cores; got {shown(threads)}"
         )
@@ -96,7 +98,7 @@ def compare(
             raise OptionError(f"the {name} must be a network or a callable; got {type(subject).__name__}")
     found = subjects.device_of(reference, candidate, device)
     arguments = subjects.arguments_on(inputs, found)
-    wanted = torch.get_num_threads() if threads is None else resolve_threads(threads)
+    wanted = torch.get_num_threads() if threads is None else resolve_threads(int(threads))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(wanted))
         copied = subjects.copy_of(reference)

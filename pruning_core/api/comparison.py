@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
@@ -123,7 +124,7 @@ class Comparison:
         Raises:
             OptionError: If it is no number above 0.
         """
-        if isinstance(speedup, bool) or not isinstance(speedup, int | float) or not speedup > 0:
+        if isinstance(speedup, bool) or not isinstance(speedup, Real) or not speedup > 0:
             raise OptionError(f"a speed-up is a number above 0; got {shown(speedup)}")
         low, high = self.bounds
         if low >= speedup:

@@ -67,19 +67,24 @@ def method_spec(
     return spec
 
 
-def check_goes_on(earlier: str, before: float, method: str, ratio: float) -> None:
-    """Refuse to prune a network further to less than is gone; what masks and what cuts count apart.
+def highest_ratios(gone: Mapping[bool, float], method: str, ratio: float) -> dict[bool, float]:
+    """Return the highest ratios after one more step; arguments are those of `check_goes_on`."""
+    masks = find_method(method).masks
+    return {**gone, masks: max(float(ratio), gone.get(masks, 0.0))}
+
+
+def check_goes_on(gone: Mapping[bool, float], method: str, ratio: float) -> None:
+    """Refuse to prune a network further to less than is gone.
 
     Args:
-        earlier: Method that pruned the network.
-        before: Its ratio.
+        gone: Whether a method masks → the highest ratio so far.
         method: The method now.
         ratio: And its ratio.
 
     Raises:
-        OptionError: If it is below the one before.
+        OptionError: If it is below that.
     """
-    if ratio < before and find_method(earlier).masks == find_method(method).masks:
+    if ratio < (before := gone.get(find_method(method).masks, 0.0)):
         raise OptionError(
             f"ratio {ratio:g}: {before:g} is gone already, and ratios are relative to the dense network; "
             "give a higher one, or prune the dense network"

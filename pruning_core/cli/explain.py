@@ -70,6 +70,8 @@ def explain(
         "--round-to": round_to,
         "--protect": protect,
     }
+    if model is not None and cell is not None:
+        raise OptionError("--cell: of a results FILE; a network that nobody trained has none")
     own |= {"--ratio-of": ratio_of, "--max-ratio": max_ratio, "--image": image}
     if what is not None and (given := [name for name, value in own.items() if value is not None]):
         raise OptionError(f"{', '.join(given)}: only with --model; a checkpoint has been pruned already")

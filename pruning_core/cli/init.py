@@ -165,21 +165,23 @@ def _write_new(path: Path, text: str) -> bool:
     Raises:
         OptionError: If it cannot be written.
     """
+    new = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            try:
-                file.write(text)
-                file.flush()
-            except BaseException:
-                path.unlink()  # else the next call would keep half a file
-                raise
+            new = True
+            file.write(text)
     except FileExistsError as error:
         if path.is_symlink() or path.exists():
             return False
         raise OptionError(f"cannot write {path}: {error.filename} is no folder") from None
     except OSError as error:
         raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
+    else:
+        new = False
+    finally:
+        if new:
+            path.unlink()  # else the next call would keep half a file
     return True
 
 

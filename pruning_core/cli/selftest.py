@@ -69,6 +69,8 @@ def selftest_latency(
             raise OptionError(f"{', '.join(ignored)}: not with --from-json, which runs nothing")
         _print_rates(show_selftest(earlier, figure))
         return
+    if condition == "contended" and given_options("slowed"):
+        raise OptionError("--slowed: nothing is slowed under --condition contended")
     conditions = ("quiet", "contended") if condition == "both" else (condition,)
     _print_rates(run_selftest(trials, slowed, conditions, threads, json_file, figure))
 

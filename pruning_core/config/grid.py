@@ -96,6 +96,15 @@ class Grid(TargetKeys):
     def _names(cls, value: object) -> object:
         return parse_names(value)
 
+    @field_validator("devices")
+    @classmethod
+    def _devices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        first = {item.removesuffix(":0"): item for item in reversed(value)}  # cuda and cuda:0 are one
+        for item in value:
+            if (other := first[item.removesuffix(":0")]) != item:
+                raise ValueError(f"{shown(other)} and {shown(item)} are one device; name it once")
+        return value
+
     @field_validator("ratios", mode="before")
     @classmethod
     def _ratios(cls, value: object) -> object:

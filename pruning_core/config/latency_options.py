@@ -11,7 +11,9 @@ class LatencyOptions(StrictModel):
     """How long and how closely latency is measured."""
 
     min_rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
-    max_rounds: int = Field(40, ge=5, le=1000, description="Rounds double from look to look, up to this.")
+    max_rounds: int = Field(
+        40, ge=5, le=1000, description="Rounds double from look to look, up to this; not below min_rounds."
+    )
     target_error: float = Field(
         0.02, gt=0, lt=1, description="A cell is done when its interval is narrower than ± this."
     )
@@ -33,7 +35,7 @@ class LatencyOptions(StrictModel):
 
     @model_validator(mode="after")
     def _rounds(self) -> Self:
-        if self.max_rounds < self.min_rounds:
+        if self.max_rounds < self.min_rounds and "max_rounds" in self.model_fields_set:
             raise ValueError(f"max_rounds, {self.max_rounds}, is below min_rounds, {self.min_rounds}")
         return self
 

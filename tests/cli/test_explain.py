@@ -21,6 +21,8 @@ def run(monkeypatch, capsys, tmp_path):
         ((), "name what is to be explained"),
         (("abcdef", "--model", "resnet18", "--ratio", "0.5"), "name what is to be explained"),
         (("--model", "resnet18"), "--model needs --ratio"),
+        (("--model", "resnet18", "--ratio", "0.5", "--cell", "x"), "--cell: of a results FILE"),
+        (("--model", "resnet18", "--ratio", "0.5", "--backend", ""), "no backend with a profile"),
         (("abcdef", "--round-to", "8"), "--round-to: only with --model"),
         (("--model", "resnet18", "--ratio", "0.5", "--backend", "compile"), "no backend with a profile"),
         (("--model", "resnet18", "--ratio", "0.5", "--backend", "eager:int8"), "no precision 'int8'"),

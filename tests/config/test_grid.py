@@ -60,6 +60,7 @@ def test_ratios(text, expected):
             "latency: max_rounds, 10, is below min_rounds, 20",
         ),
         ({"backends": "eager,eager:fp32"}, "'eager' and 'eager:fp32' are one backend"),
+        ({"devices": "cpu,cuda,cuda:0"}, "'cuda' and 'cuda:0' are one device"),
         ({"ratios": [0.5, 0.50000001]}, "told apart by six digits; two are 0.5"),
         ({"latency": {"min_rounds": 2}}, "latency.min_rounds: .*greater than or equal to 5; got 2"),
         ({"train": {"epochs": 1.5}}, "train.epochs"),
@@ -96,8 +97,8 @@ def test_each_wrong_key_has_a_line(tmp_path):
     with pytest.raises(OptionError) as found:
         read_grid(path)
     first, second = for_terminal(str(found.value)).splitlines()
-    assert "batch_sizes" in first
-    assert second.startswith("  round_to")
+    assert first.startswith("round_to")
+    assert second.startswith("  batch_sizes")
 
 
 def test_a_file_that_is_not_there(tmp_path):

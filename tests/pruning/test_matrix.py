@@ -244,6 +244,7 @@ def test_further_ratios_are_planned_with_the_first(counted, tmp_path):
         ("", "cannot go on with"),
         ("[1", "cannot go on with"),
         ("[" * 100_000, "nested too deep"),
+        ('[{"model": "a", "method": "b", "ratio": NaN, "error": ""}]', "NaN is not finite"),
         ('{"results": 3}', "holds no rows of a matrix; it is not overwritten"),
         ('[{"model": "resnet18"}]', "holds no rows of a matrix"),
     ],
