@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast, get_args
 import pytest
 
 if TYPE_CHECKING:
+    import torch
+
     from pruning_core.api.comparison import Comparison
 
 Inconclusive = Literal["skip", "xfail", "fail"]
@@ -81,7 +83,7 @@ class Paired(Protocol):
         candidate: Callable[..., object],
         inputs: object = None,
         *,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int | None = None,
         target_error: float = 0.02,
         tolerance: float = 0.05,
@@ -112,7 +114,7 @@ def paired(request: pytest.FixtureRequest) -> Paired:
         candidate: Callable[..., object],
         inputs: object = None,
         *,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int | None = None,
         target_error: float = 0.02,
         tolerance: float = 0.05,

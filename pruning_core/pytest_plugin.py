@@ -32,7 +32,7 @@ from pruning_core.suites.cell_tests import (
     parametrize_with_nothing,
     sort_in_grid_order,
 )
-from pruning_core.suites.grid_choice import NOTHING_NAMED, asks_for_a_grid, grid_of, is_named
+from pruning_core.suites.grid_choice import NOTHING_NAMED, asks_for_a_grid, grid_of, is_named, not_empty
 from pruning_core.suites.options import add_options, explain_later_clashes
 from pruning_core.suites.results import check_target, json_target, rescue_results
 from pruning_core.suites.session_harness import harness_if_any, harness_of
@@ -127,8 +127,8 @@ def thresholds(request: pytest.FixtureRequest) -> Thresholds:
     named = request.config.getoption("--thresholds")
     beside = request.path.parent / "thresholds.toml"
     with exit_on_user_error():
-        if named:
-            return read_thresholds(Path(named))
+        if named is not None:
+            return read_thresholds(Path(not_empty(named, "--thresholds")))
         return read_thresholds(beside) if beside.exists() else Thresholds(())
 
 

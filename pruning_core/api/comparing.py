@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from pruning_core.api.comparison import CONFIDENCE, Comparison
+from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 
 if TYPE_CHECKING:
+    import torch
+
     from pruning_core.config.latency_options import LatencyOptions
     from pruning_core.measure.paired import PairedTiming
     from pruning_core.system.clock import Call, Clock
@@ -31,7 +35,7 @@ def compare(
     candidate: Callable[..., object],
     inputs: object = None,
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     threads: int | None = None,
     target_error: float = 0.02,
     tolerance: float = 0.05,
@@ -74,6 +78,7 @@ def compare(
     import torch
 
     from pruning_core.api import subjects
+    from pruning_core.config.parse import MAX_THREADS
     from pruning_core.system.hardware import resolve_threads, torch_threads
 
     for name, value, low, high in (
@@ -82,13 +87,18 @@ def compare(
         ("time_limit_s", time_limit_s, 1e-3, 86_400.0),
     ):
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise OptionError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}")
+            raise OptionError(f"{name} must be a number from {low:g} to {high:g}; got {shown(value)}")
+    whole = isinstance(threads, Integral) and not isinstance(threads, bool)
+    if threads is not None and not (whole and 0 <= threads <= MAX_THREADS):
+        raise OptionError(
+            f"threads must be 1 or more, up to {MAX_THREADS}, or 0: all usable cores; got {shown(threads)}"
+        )
     for name, subject in (("reference", reference), ("candidate", candidate)):
         if not callable(subject):
             raise OptionError(f"the {name} must be a network or a callable; got {type(subject).__name__}")
     found = subjects.device_of(reference, candidate, device)
     arguments = subjects.arguments_on(inputs, found)
-    wanted = torch.get_num_threads() if threads is None else resolve_threads(threads)
+    wanted = torch.get_num_threads() if threads is None else resolve_threads(int(threads))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(wanted))
         copied = subjects.copy_of(reference)

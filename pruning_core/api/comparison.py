@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from pruning_core.console.shown import shown
+from pruning_core.errors import OptionError
 from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.stats.intervals import control_problem
 
@@ -117,7 +120,12 @@ class Comparison:
 
         Args:
             speedup: 1.5: half as fast again; below 1 it may be that much slower.
+
+        Raises:
+            OptionError: If it is no number above 0.
         """
+        if isinstance(speedup, bool) or not isinstance(speedup, Real) or not speedup > 0:
+            raise OptionError(f"a speed-up is a number above 0; got {shown(speedup)}")
         low, high = self.bounds
         if low >= speedup:
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +44,18 @@ def load(store_or_folder: str | Path | None = None, key: str = "") -> nn.Module:
 
 def find_checkpoint(store_or_folder: str | Path | None, key: str) -> Checkpoint:
     """Return a checkpoint, verified; arguments and errors are those of `load`."""
-    from pruning_core.errors import StoreError
+    from pruning_core.console.shown import shown
+    from pruning_core.errors import OptionError, StoreError
     from pruning_core.files.home import expand_home
     from pruning_core.store import Store, default_root
     from pruning_core.store.lookup import find_key
     from pruning_core.store.reading import key_in, read_checkpoint
 
+    if not isinstance(store_or_folder, str | PathLike | None) or not isinstance(key, str):
+        named = f"{shown(store_or_folder)}, {shown(key)}"
+        raise OptionError(f"name a folder, and a key as text; got {named}")
+    if store_or_folder is not None and not str(store_or_folder):
+        raise OptionError("name a folder; got an empty text")
     folder = default_root() if store_or_folder is None else expand_home(Path(store_or_folder))
     if not folder.is_dir():
         raise StoreError(f"no folder {folder}: name a store, or the folder of one checkpoint")

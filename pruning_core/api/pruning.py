@@ -34,6 +34,7 @@ class Pruned:
         before: Multiply-adds and parameters of `dense`, for one example: `macs`, `params`.
         after: The same of `network`.
         sparsity: Weights of its convolutions and linear layers that are zero, a fraction.
+        gone: Highest ratio so far by methods that cut (False) and that mask (True).
     """
 
     network: nn.Module
@@ -44,6 +45,7 @@ class Pruned:
     before: Cost
     after: Cost
     sparsity: float
+    gone: Mapping[bool, float] = field(default_factory=dict)
 
     @property
     def proof(self) -> str:
@@ -143,6 +145,8 @@ def prune(
 
     spec = pruning_inputs.method_spec(method, ratio, scope, round_to, protect, ratio_of, max_ratio, seed)
     earlier = module if isinstance(module, Pruned) else None
+    if earlier is not None:
+        pruning_inputs.check_goes_on(earlier.gone, spec.name, ratio)
     given = pruning_inputs.check_network(earlier.network if earlier else module)
     dense_given = earlier.dense if earlier else given
     origin = pruning_inputs.Origin.of(given)
@@ -153,6 +157,7 @@ def prune(
         before = count_cost(dense, one)  # of an earlier step it may be of another example
         plan = step.prune(network, dense, spec, ratio, one, seed, earlier.plan if earlier else None)
         after, sparsity = count_cost(network, one), sparsity_of(network)
+    gone = pruning_inputs.highest_ratios(earlier.gone if earlier else {}, spec.name, ratio)
     return Pruned(
-        origin.restore(network), plan, dense_given, spec.name, float(ratio), before, after, sparsity
+        origin.restore(network), plan, dense_given, spec.name, float(ratio), before, after, sparsity, gone
     )

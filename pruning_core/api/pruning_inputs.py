@@ -67,6 +67,30 @@ def method_spec(
     return spec
 
 
+def highest_ratios(gone: Mapping[bool, float], method: str, ratio: float) -> dict[bool, float]:
+    """Return the highest ratios after one more step; arguments are those of `check_goes_on`."""
+    masks = find_method(method).masks
+    return {**gone, masks: max(float(ratio), gone.get(masks, 0.0))}
+
+
+def check_goes_on(gone: Mapping[bool, float], method: str, ratio: float) -> None:
+    """Refuse to prune a network further to less than is gone.
+
+    Args:
+        gone: Whether a method masks → the highest ratio so far.
+        method: The method now.
+        ratio: And its ratio.
+
+    Raises:
+        OptionError: If it is below that.
+    """
+    if ratio < (before := gone.get(find_method(method).masks, 0.0)):
+        raise OptionError(
+            f"ratio {ratio:g}: {before:g} is gone already, and ratios are relative to the dense network; "
+            "give a higher one, or prune the dense network"
+        )
+
+
 def check_network(module: object) -> nn.Module:
     """Return what is to be pruned.
 
@@ -138,6 +162,8 @@ def example_for(network: nn.Module, example: object) -> Tensor:
         )
     if example.dim() < 2 or not len(example):
         raise OptionError(f"example must be a batch (N, …), as (1, 3, 32, 32); got {_shape(example)}")
+    if example.is_meta or example.layout != torch.strided:
+        raise OptionError("example must have its content in memory, and be dense: neither meta nor sparse")
     if not example.is_floating_point():
         raise OptionError(
             f"example must hold real numbers; got {example.dtype}: cuts are proved on random inputs, and "

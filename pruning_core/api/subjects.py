@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from pruning_core.console.shown import shown
 from pruning_core.errors import ModelError, OptionError, first_line
 from pruning_core.models.copying import copy_network
 from pruning_core.system.clock import Call
@@ -16,7 +17,7 @@ Subject = Callable[..., object]
 """A network, or any other callable."""
 
 
-def device_of(reference: Subject, candidate: Subject, asked: str | None) -> str:
+def device_of(reference: Subject, candidate: Subject, asked: str | torch.device | None) -> str:
     """Return the device that both work on.
 
     Args:
@@ -25,26 +26,32 @@ def device_of(reference: Subject, candidate: Subject, asked: str | None) -> str:
         asked: None: where the networks lie, else the CPU.
 
     Raises:
-        OptionError: If there is no such device, or a network lies elsewhere.
+        OptionError: If there is no such device, or a network lies elsewhere, or has no weights in memory.
     """
+    if not isinstance(asked, str | torch.device | None):
+        raise OptionError(f"device must be a name, as cpu or cuda:0; got {shown(asked)}")
     lies = {}
     for name, subject in (("reference", reference), ("candidate", candidate)):
         if isinstance(subject, nn.Module):
             tensors = [*subject.parameters(), *subject.buffers()]
             if tensors:
                 lies[name] = str(tensors[0].device)
-    wanted = asked or next(iter(lies.values()), "cpu")
+    wanted = next(iter(lies.values()), "cpu") if asked is None else str(asked)
     try:
         # As tensors name it: with its number, where that kind has numbers.
         named = torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise OptionError(f"no device {wanted!r} here ({first_line(error)}); cpu is always there") from None
+    if named.type == "cpu":
+        wanted, named = "cpu", torch.device("cpu")  # there is only one, whatever its number
     for name, device in lies.items():
-        if torch.device(device) != named:
+        if device != str(named):
             raise OptionError(
                 f"the {name} lies on {device}, and what runs on {wanted} is compared: "
                 f"move it first, {name}.to({wanted!r})"
             )
+    if named.type == "meta":
+        raise OptionError("what lies on the device meta has no content, and takes no time")
     return wanted
 
 
@@ -52,6 +59,8 @@ def arguments_on(inputs: object, device: str) -> tuple[object, ...]:
     """Return the arguments of a call: items of a tuple, of None nothing; tensors as copies on a device."""
 
     def placed(value: object) -> object:
+        if isinstance(value, Tensor) and value.is_meta:
+            raise OptionError("an input lies on the device meta, where tensors have no content")
         return value.detach().to(device, copy=True) if isinstance(value, Tensor) else value
 
     values = () if inputs is None else inputs if isinstance(inputs, tuple) else (inputs,)

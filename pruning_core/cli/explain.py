@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pruning_core.cli.options import FILE, layer_options, parse_image, store_option
+from pruning_core.cli.options import FILE, FRACTION, layer_options, parse_image, store_option
 from pruning_core.config.scopes import SCOPES
 from pruning_core.console.streams import print_content, print_pieces
 from pruning_core.errors import OptionError
@@ -16,7 +16,7 @@ MAX_ROUNDS = 1000
 @click.argument("what", required=False, metavar="[KEY|FILE::CELL|FILE|FOLDER]")
 @click.option("--cell", help="A cell of the results FILE; backend and batch size are its own.")
 @click.option("--model", help="Instead of WHAT: a network that nobody trained, as `plan` takes it.")
-@click.option("--ratio", type=click.FloatRange(0, 1), help="Of --model, or which checkpoint of the FILE.")
+@click.option("--ratio", type=FRACTION, help="Of --model, or which checkpoint of the FILE.")
 @click.option("--method", help="Of --model (default: magnitude).")
 @click.option("--scope", type=click.Choice(SCOPES), help="Of --model (default: local).")
 @click.option("--round-to", type=click.IntRange(1, 4096), help="Of --model (default: 2).")
@@ -70,6 +70,8 @@ def explain(
         "--round-to": round_to,
         "--protect": protect,
     }
+    if model is not None and cell is not None:
+        raise OptionError("--cell: of a results FILE; a network that nobody trained has none")
     own |= {"--ratio-of": ratio_of, "--max-ratio": max_ratio, "--image": image}
     if what is not None and (given := [name for name, value in own.items() if value is not None]):
         raise OptionError(f"{', '.join(given)}: only with --model; a checkpoint has been pruned already")
@@ -89,7 +91,7 @@ def explain(
     from pruning_core.store import default_root
 
     if output is not None:
-        check_writable(output)
+        check_writable(output, *([Path(what.partition("::")[0])] if what is not None else []))
     if what is None:
         assert model is not None
         assert ratio is not None
@@ -104,6 +106,9 @@ def explain(
         grid = make_grid(
             {"model": model, "ratios": str(ratio), **{n: v for n, v in settings.items() if v is not None}}
         )
+        for name, names in (("--model", grid.model), ("--method", grid.method)):
+            if len(names) > 1:
+                raise OptionError(f"{name}: one at a time is explained; got {', '.join(names)}")
         spec = grid.method_spec(grid.method[0])
         check_method(spec)
         setting = setting_of(None, backend, batch_size, threads, device)

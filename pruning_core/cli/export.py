@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from pruning_core.cli.options import FOLDER, store_option
+from pruning_core.cli.options import FOLDER, FRACTION, NumberRange, given_options, store_option
+from pruning_core.config.pictures import MAX_BROKEN
+from pruning_core.errors import OptionError
 
 
 @click.command()
@@ -19,19 +21,17 @@ from pruning_core.cli.options import FOLDER, store_option
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file, or folder, to write."
 )
 @click.option("--cell", help="A cell of the results FILE; it is exported as it was measured.")
-@click.option(
-    "--ratio", type=click.FloatRange(0, 1), help="The checkpoint of this ratio in the results FILE."
-)
+@click.option("--ratio", type=FRACTION, help="The checkpoint of this ratio in the results FILE.")
 @click.option("--precision", help="fp32, bf16, fp16 or int8 (default: as the cell was measured, else fp32).")
 @click.option("--dataset", help="Where the images are, if not where the checkpoint says: folder:PATH.")
 @click.option(
     "--test-share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=NumberRange(0, 1, min_open=True, max_open=True),
     help="Of one folder of classes: the share that was tested on in training.",
 )
 @click.option(
     "--skip-broken",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MAX_BROKEN),
     default=0,
     metavar="N",
     help="Leave out up to N pictures that cannot be read.",
@@ -70,6 +70,10 @@ def export(
     The file is read back by its public runtime in a process of its own and must answer as the checkpoint on
     the test images; else it is removed, with exit code 2.
     """
+    if inputs == "random":
+        of_images = ("dataset", "test_share", "skip_broken", "images", "data_root", "download")
+        if ignored := given_options(*of_images):
+            raise OptionError(f"{', '.join(ignored)}: not with --inputs random, which reads no test images")
     from pruning_core.chain.networks import build_network, load_network
     from pruning_core.export.images import images_of
     from pruning_core.export.inputs import Where, load_own_dataset

@@ -160,14 +160,16 @@ def _has_pytest_settings(folder: Path) -> bool:
 
 
 def _write_new(path: Path, text: str) -> bool:
-    """Write a file that does not exist yet; return whether it was written.
+    """Write a file that does not exist yet, whole or not at all; return whether it was written.
 
     Raises:
         OptionError: If it cannot be written.
     """
+    new = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
+            new = True
             file.write(text)
     except FileExistsError as error:
         if path.is_symlink() or path.exists():
@@ -175,6 +177,11 @@ def _write_new(path: Path, text: str) -> bool:
         raise OptionError(f"cannot write {path}: {error.filename} is no folder") from None
     except OSError as error:
         raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
+    else:
+        new = False
+    finally:
+        if new:
+            path.unlink()  # else the next call would keep half a file
     return True
 
 

@@ -1,5 +1,6 @@
 """Kinds of options that several commands share, and what reads a long one."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -31,6 +32,26 @@ class _Folder(click.Path):
             self.fail(str(error), param, ctx)
 
 
+class Number(click.types.FloatParamType):
+    """A number, which an empty text, NaN and infinity are not."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is not finite, else do as click does."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number that limits anything", param, ctx)
+        return number
+
+
+class NumberRange(Number, click.FloatRange):
+    """A number within bounds."""
+
+    name = "number"
+
+
+FRACTION = NumberRange(0, 1)
 FOLDER = _Folder(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -105,6 +126,17 @@ store_option = click.option(
     envvar="PRUNING_BENCH_STORE",
     help="Where checkpoints are kept (default: the user's cache folder).",
 )
+
+
+def given_options(*parameters: str) -> list[str]:
+    """Return those options of this command, by the names of their parameters, that the user gave."""
+    context = click.get_current_context()
+    return [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in parameters
+        and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
+    ]
 
 
 def parse_image(text: str) -> tuple[int, int, int]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pruning_core.cli.measure_options import measure_options, measured_axes, measured_settings, timed_steps
-from pruning_core.cli.options import FILE, download_option, layer_options, parse_image, weights_options
+from pruning_core.cli.options import (
+    FILE,
+    NumberRange,
+    download_option,
+    layer_options,
+    parse_image,
+    weights_options,
+)
 from pruning_core.cli.target_options import target_options, with_found_ratios, with_targets
 from pruning_core.config.parse import USUAL_CLASSES
 from pruning_core.config.scopes import SCOPES
@@ -81,7 +88,7 @@ PATTERN_SIGNS = "*?["
 )
 @click.option(
     "--limit-s",
-    type=click.FloatRange(1, 86_400),
+    type=NumberRange(1, 86_400),
     help=f"Seconds for one network and method, in a process of its own (of several: {LIMIT_S:g}).",
 )
 @measure_options

@@ -1,35 +1,13 @@
 """The command `pruning-bench recommend`: the cell to ship; without torch."""
 
-import math
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pruning_core.cli.options import FILE
+from pruning_core.cli.options import FILE, FRACTION, Number, NumberRange
 from pruning_core.process.ending import Verdict
 
-
-class _Number(click.types.FloatParamType):
-    """A number, which an empty text, NaN and infinity are not."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is not finite, else do as click does."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number that limits anything", param, ctx)
-        return number
-
-
-class _Range(_Number, click.FloatRange):
-    """A number within bounds."""
-
-    name = "number"
-
-
-_ANY, _FRACTION, _POSITIVE = _Number(), _Range(0, 1), _Range(0, min_open=True)
+_ANY, _POSITIVE = Number(), NumberRange(0, min_open=True)
 
 
 @click.command()
@@ -40,7 +18,7 @@ _ANY, _FRACTION, _POSITIVE = _Number(), _Range(0, 1), _Range(0, min_open=True)
     help="How much may be lost to the dense model; of an accuracy a fraction: 0.005 is half a point "
     "(default: a point, of another score a hundredth; none beside a limit of the score itself).",
 )
-@click.option("--min-accuracy", type=_FRACTION, help="Least accuracy, a fraction.")
+@click.option("--min-accuracy", type=FRACTION, help="Least accuracy, a fraction.")
 @click.option("--min-score", type=_ANY, help="Least score of another task, where higher is better.")
 @click.option("--max-score", type=_ANY, help="Greatest score of another task, where lower is better.")
 @click.option("--max-latency-ms", type=_POSITIVE, help="Longest time of a call.")

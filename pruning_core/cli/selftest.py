@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from pruning_core.cli.options import FILE, FOLDER, store_option
+from pruning_core.cli.options import FILE, FOLDER, NumberRange, given_options, store_option
 from pruning_core.config.parse import MAX_THREADS
 from pruning_core.console.streams import find_width
+from pruning_core.errors import OptionError
 
 
 @click.group()
@@ -63,8 +64,13 @@ def selftest_latency(
     from pruning_core.selftest.latency_command import run_selftest, show_selftest
 
     if earlier is not None:
+        ignored = given_options("trials", "slowed", "condition", "threads", "json_file")
+        if ignored:
+            raise OptionError(f"{', '.join(ignored)}: not with --from-json, which runs nothing")
         _print_rates(show_selftest(earlier, figure))
         return
+    if condition == "contended" and given_options("slowed"):
+        raise OptionError("--slowed: nothing is slowed under --condition contended")
     conditions = ("quiet", "contended") if condition == "both" else (condition,)
     _print_rates(run_selftest(trials, slowed, conditions, threads, json_file, figure))
 
@@ -89,7 +95,7 @@ def selftest_latency(
 )
 @click.option(
     "--time-limit-s",
-    type=click.FloatRange(0.1, 3600),
+    type=NumberRange(0.1, 3600),
     default=3.0,
     show_default=True,
     help="Of one comparison, about.",

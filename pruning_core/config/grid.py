@@ -28,6 +28,7 @@ from pruning_core.config.spec import FineTuneSpec, MethodSpec, TrainSpec
 from pruning_core.config.target_keys import TargetKeys, without_replaced
 from pruning_core.config.validation import lines_of, option_error
 from pruning_core.config.weights import WeightsByModel, WeightsChoice, check_weights_keys, choose_weights
+from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import TomlFile, read_toml
 
@@ -95,6 +96,15 @@ class Grid(TargetKeys):
     def _names(cls, value: object) -> object:
         return parse_names(value)
 
+    @field_validator("devices")
+    @classmethod
+    def _devices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        first = {item.removesuffix(":0"): item for item in reversed(value)}  # cuda and cuda:0 are one
+        for item in value:
+            if (other := first[item.removesuffix(":0")]) != item:
+                raise ValueError(f"{shown(other)} and {shown(item)} are one device; name it once")
+        return value
+
     @field_validator("ratios", mode="before")
     @classmethod
     def _ratios(cls, value: object) -> object:
@@ -123,8 +133,11 @@ class Grid(TargetKeys):
     @field_validator("backends")
     @classmethod
     def _backends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known: dict[tuple[str, str], str] = {}
         for item in value:
-            parse_backend(item)
+            other = known.setdefault(parse_backend(item), item)
+            if other is not item:
+                raise ValueError(f"{shown(other)} and {shown(item)} are one backend; name it once")
         return value
 
     @model_validator(mode="after")

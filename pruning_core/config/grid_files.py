@@ -39,7 +39,7 @@ def find_grid(name: str | None, *folders: Path) -> Path:
             return Path(name)
     except (OSError, ValueError):  # a name that no file can have
         pass
-    raise UnknownNameError("grid", name or DEFAULT, known, "or the path of a TOML file")
+    raise UnknownNameError("grid", DEFAULT if name is None else name, known, "or the path of a TOML file")
 
 
 def _named_in(*folders: Path) -> dict[str, Path]:

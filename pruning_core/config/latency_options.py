@@ -1,6 +1,8 @@
 """The section `[latency]` of a grid file."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from pruning_core.config.validation import StrictModel
 
@@ -9,7 +11,9 @@ class LatencyOptions(StrictModel):
     """How long and how closely latency is measured."""
 
     min_rounds: int = Field(10, ge=5, le=1000, description="A B B A rounds before the first look.")
-    max_rounds: int = Field(40, ge=5, le=1000, description="Rounds double from look to look, up to this.")
+    max_rounds: int = Field(
+        40, ge=5, le=1000, description="Rounds double from look to look, up to this; not below min_rounds."
+    )
     target_error: float = Field(
         0.02, gt=0, lt=1, description="A cell is done when its interval is narrower than ± this."
     )
@@ -28,6 +32,12 @@ class LatencyOptions(StrictModel):
         lt=1,
         description="An A/A control clearly farther than this from 1 contaminates the times.",
     )
+
+    @model_validator(mode="after")
+    def _rounds(self) -> Self:
+        if self.max_rounds < self.min_rounds and "max_rounds" in self.model_fields_set:
+            raise ValueError(f"max_rounds, {self.max_rounds}, is below min_rounds, {self.min_rounds}")
+        return self
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -59,7 +59,7 @@ def parse_ratios(value: object) -> object:
     """Accept a list of ratios, or text: `0.25,0.5`, `0.05:1.0:0.05` (the stop included), `linear:0.9:6`.
 
     Raises:
-        ValueError: If a ratio is outside [0, 1], or the ratios do not rise.
+        ValueError: If a ratio is outside [0, 1], or the ratios do not rise, by what six digits show.
     """
     if isinstance(value, str):
         value = ratios_of_text(value, MAX_AXIS_LENGTH)
@@ -79,6 +79,8 @@ def parse_ratios(value: object) -> object:
     for before, after in pairwise(ratios):
         if after <= before:
             raise ValueError(f"a schedule only goes up; {after:g} follows {before:g}")
+        if f"{after:g}" == f"{before:g}":
+            raise ValueError(f"ratios are told apart by six digits; two are {after:g}")
     if not ratios:
         raise ValueError("needs at least one ratio")
     return tuple(ratios)

@@ -13,6 +13,9 @@ from pruning_core.errors import OptionError
 MAX_SIDE = 2048
 """Pixels: the activations of a network on larger pictures fit into hardly any memory."""
 
+MAX_BROKEN = 1_000_000
+"""Pictures that may be left out."""
+
 Normalization = Literal["dataset", "imagenet", "[-1,1]"]
 
 
@@ -54,7 +57,7 @@ class PictureOptions(StrictModel):
         None, gt=0, lt=1, description="Of one folder of classes: the fraction of pictures for testing."
     )
     skip_broken: int = Field(
-        0, ge=0, le=1_000_000, description="So many pictures that cannot be read are left out, not more."
+        0, ge=0, le=MAX_BROKEN, description="So many pictures that cannot be read are left out, not more."
     )
 
 

@@ -9,14 +9,17 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from pruning_core.config.cells import Variant, short_name
+from pruning_core.config.option_lines import option_line
 from pruning_core.config.precision import PRECISIONS
-from pruning_core.config.validation import StrictModel, option_error
+from pruning_core.config.validation import StrictModel, lines_of
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.toml import read_toml
 from pruning_core.records.score import Measure, Score, misplaced_limit
 
 MAX_ENTRIES = 1000
+
+_KEY = "key {} in a [[threshold]]"
 
 LIMITS = ("min_accuracy", "max_accuracy_drop", "min_score", "max_score", "max_score_drop")
 """Keys that limit a score."""
@@ -147,8 +150,10 @@ def read_thresholds(path: Path) -> Thresholds:
     content = file.content
     for name in content:
         if name != "threshold" or not isinstance(content[name], list):
-            close = difflib.get_close_matches(name[:60], ["threshold"])
+            close = name != "threshold" and difflib.get_close_matches(name[:60], ["threshold"])
             hint = " Did you mean 'threshold'?" if close else ""
+            if name == "threshold":
+                hint = " Write it with two brackets on each side"
             raise OptionError(
                 f"thresholds {path}: only [[threshold]] tables are allowed; got {shown(name)}.{hint}"
             )
@@ -161,5 +166,7 @@ def read_thresholds(path: Path) -> Thresholds:
         except ValidationError as error:
             line = file.line_of("threshold", index)
             where = f"thresholds {path}{f', line {line}' if line else ''}, [[threshold]] number {index + 1}"
-            raise option_error(error, where) from None
+            raise OptionError(
+                lines_of(error, lambda item, where=where: f"{where}: {option_line(item, Threshold, _KEY)}")
+            ) from None
     return Thresholds(tuple(entries))

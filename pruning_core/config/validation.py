@@ -35,7 +35,7 @@ def lines_of(error: ValidationError, line_of: Callable[[Any], str]) -> str:
     """Return a line for each of the first invalid fields, and how many more there are."""
     items = error.errors(include_url=False, include_context=False)
     lines = [line_of(item) for item in items[:MAX_LINES]]
-    return "\n".join(lines + ([f"and {len(items) - MAX_LINES} more"] if len(items) > MAX_LINES else []))
+    return "\n  ".join(lines + ([f"and {len(items) - MAX_LINES} more"] if len(items) > MAX_LINES else []))
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

@@ -106,7 +106,7 @@ def advise(
     (times,) = time(network, [dense, *(other for _, other in tried)], example, [setting])
     of_dense, *of_tried = times.networks
     if of_dense is None:
-        return Tried((), (), None, times.contention)
+        return Tried((), (), None, times.problem)
     speedup = PairedRatio(1 / of_dense.speedup, 1 / of_dense.speedup_high, 1 / of_dense.speedup_low)
     macs = count_cost(network, example).macs
     found, in_vain = [], []
@@ -117,12 +117,12 @@ def advise(
             continue
         change = count_cost(other, example).macs / macs - 1
         found.append(_advice(option, speedup.value, timed, change, setting.label))
-    contention = times.contention
+    contention = times.problem
     small = sum(time_of_reason.get(word, 0.0) for word in (LAUNCH, TOO_SMALL))
     if setting.batch_size < BATCH_SIZE and small > MIN_SMALL_SHARE:
         larger = replace(setting, batch_size=BATCH_SIZE)
         (of_larger,) = time(dense, [network], example, [larger])
-        timed, contention = of_larger.networks[0], contention or of_larger.contention
+        timed, contention = of_larger.networks[0], contention or of_larger.problem
         if timed is not None and timed.speedup_low > speedup.high:
             gain = PairedRatio(
                 timed.speedup / speedup.value,

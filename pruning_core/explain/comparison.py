@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from pruning_core.config.precision import PRECISIONS
 from pruning_core.explain.fixed_cost import FixedCost
@@ -31,6 +32,7 @@ class Measured:
     fixed: FixedCost
     roofline: Roofline | None
     launch_bound: bool = False
+    contention: str = ""  # what else ran while it was profiled; empty: nothing
 
 
 def paired_ratio(other: Sequence[float], now: Sequence[float]) -> PairedRatio | None:
@@ -44,8 +46,7 @@ def paired_ratio(other: Sequence[float], now: Sequence[float]) -> PairedRatio | 
         return None
     logs = [math.log(a / b) for a, b in zip(other, now, strict=True)]
     low, high, _ = median_interval(logs, CONFIDENCE)
-    middle = sorted(logs)[len(logs) // 2]
-    return PairedRatio(*(math.exp(value) for value in (middle, low, high)))
+    return PairedRatio(*(math.exp(value) for value in (median(logs), low, high)))
 
 
 def facts_of(measured: Measured, groups: Sequence[WidthGroup], setting: Setting) -> dict[str, LayerFacts]:

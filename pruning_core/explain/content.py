@@ -90,7 +90,7 @@ def content_of(
         "time_by_reason": {**time_by_reason(facts, reasons), OTHER: _other_share(pruned)},
         "advice": [advice.content() for advice in tried.advice],
         "without_gain": list(tried.without_gain),
-        "contention": tried.contention,
+        "contention": measured.contention or tried.contention,
     }
 
 

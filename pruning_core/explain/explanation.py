@@ -28,6 +28,7 @@ from pruning_core.explain.reasons import reason_of
 from pruning_core.explain.subject import Explained, check_pruned
 from pruning_core.models.inputs import Inputs, random_like
 from pruning_core.shapes.timing import Setting
+from pruning_core.system.contention import ContentionMonitor, contention_reason
 from pruning_core.system.hardware import resolve_threads, torch_threads
 from pruning_core.system.roofline import measure_roofline
 from pruning_core.system.thread_idle import wait_until_idle
@@ -92,8 +93,13 @@ def _measure(
             one = replace(setting, threads=1)
             profilers[ONE_THREAD] = open_profiler(explained.network, example, one)
         advance(steps, steps)
-    with work(f"profile on {setting.label}") as advance:
-        found = profile_in_rounds(profilers, rounds, wait_until_idle=wait_until_idle, advance=advance)
+    with work(f"profile on {setting.label}") as advance, ContentionMonitor(setting.device) as monitor:
+
+        def after_round(done: int, planned: int) -> None:
+            monitor.sample()
+            advance(done, planned)
+
+        found = profile_in_rounds(profilers, rounds, wait_until_idle=wait_until_idle, advance=after_round)
     threads = resolve_threads(setting.threads)
     # Where a precision has none its arithmetic may be faster than that of fp32: bytes are then underrated.
     roofline = measure_roofline(setting.device, setting.precision, threads)
@@ -110,6 +116,7 @@ def _measure(
         fixed=fixed,
         roofline=roofline or measure_roofline(setting.device, "fp32", threads),
         launch_bound=_is_launch_bound(explained.network, example, setting),
+        contention=contention_reason(monitor.contention),
     )
 
 

@@ -126,10 +126,9 @@ def setting_of(
         device: `cpu`, `cuda:0`; None: as the cell.
     """
     record = {} if subject is None or subject.record is None else subject.record
-    name, _, precision = (backend or "").partition(":")
-    name = name or str(record.get("backend", "eager"))
-    precision = precision or (str(record["precision"]) if not backend and "precision" in record else "fp32")
-    device = device or str(record.get("device", "cpu"))
+    name, _, precision = (str(record.get("backend", "eager")) if backend is None else backend).partition(":")
+    precision = precision or (str(record.get("precision", "fp32")) if backend is None else "fp32")
+    device = str(record.get("device", "cpu")) if device is None else device
     if threads is None:
         recorded = int(record.get("threads", 0)) if device.startswith("cpu") else 0
         threads = recorded if recorded < usable_cores() else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pruning_core.config.pictures import PictureOptions
+from pruning_core.config.pictures import PictureOptions, check_for_folders
 from pruning_core.config.spec import DatasetSpec
 from pruning_core.datasets import load_dataset
 from pruning_core.datasets.base import Dataset, Split
@@ -45,12 +45,13 @@ def load_own_dataset(spec: DatasetSpec, where: Where, display: ProgressDisplay) 
     Raises:
         DatasetError: If it is not here, or holds other images.
     """
-    name = where.name or spec.name
+    name = spec.name if where.name is None else where.name
     if name == "folder":
         raise DatasetError(
             "the images of this checkpoint lie in a folder, whose path no checkpoint holds: name it with "
             "--dataset folder:PATH, or compare on random images with --inputs random"
         )
+    check_for_folders(_picture_options(None, where), (name,))
     try:
         dataset = load_dataset(
             name,
@@ -75,7 +76,10 @@ def load_own_dataset(spec: DatasetSpec, where: Where, display: ProgressDisplay) 
 
 def _read_as(spec: DatasetSpec, where: Where) -> PictureOptions:
     """Return how pictures of a folder are read: to the size that the network was trained on."""
-    size = (spec.height, spec.width) if spec.augment.resized_crop else None
+    return _picture_options((spec.height, spec.width) if spec.augment.resized_crop else None, where)
+
+
+def _picture_options(size: tuple[int, int] | None, where: Where) -> PictureOptions:
     return PictureOptions(image_size=size, test_share=where.test_share, skip_broken=where.skip_broken)
 
 

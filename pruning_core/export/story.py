@@ -47,7 +47,7 @@ def resolve_precision(order: Order, subject: Subject) -> str:
             f"cell {subject.name} was measured in {measured}: leave --precision {order.precision} out, or "
             "name the checkpoint by its key"
         )
-    precision = order.precision or measured or "fp32"
+    precision = (measured or "fp32") if order.precision is None else order.precision
     form = find_format(order.to, precision)
     check_target(form, order.path, order.force)
     return precision

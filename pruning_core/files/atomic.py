@@ -5,8 +5,10 @@ and the gate import it.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pruning_core.errors import OptionError
@@ -20,18 +22,55 @@ def check_writable(path: Path, *others: Path | None) -> None:
         *others: Files that are read, or written too: it must be none of them.
 
     Raises:
-        OptionError: If its folder is not there or may not be written to, or it is one of the others.
+        OptionError: If its folder is not there or may not be written to, it is one of the others, holds a
+            benchmark run, or is part of a checkpoint.
     """
+    named, path = path, _target_of(path)
     if path.is_file() or not path.exists():  # all may go to one terminal or pipe
         for other in others:
             if other is not None and os.path.realpath(path) == os.path.realpath(other):
-                raise OptionError(f"{path} is read, or written to already: name another file to write to")
+                raise OptionError(f"{named} is read, or written to already: name another file to write to")
+    if _is_stored(path):
+        raise OptionError(
+            f"{named} holds a run, or is part of a checkpoint; it is not overwritten. Name another file"
+        )
     if not path.parent.is_dir():
         raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
     # A file is replaced, which is written to its folder; what is no file, such as a pipe, is not.
-    touched = [path] * path.exists() + [path.parent] * (path.is_file() or not path.exists())
+    touched = [path] * path.exists() + [path.parent] * (not _is_stream(path))
     if path.is_dir() or not all(os.access(each, os.W_OK) for each in touched):
-        raise OptionError(f"cannot write {path}: not a file that may be written")
+        raise OptionError(f"cannot write {named}: not a file that may be written")
+
+
+_STREAMS = ("/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/self/fd/")
+"""Names of what this process has opened already, a file perhaps."""
+
+_BEGINNING_OF_A_RUN = re.compile(rb'\s*\{\s*"(machine_info|commit_info|benchmarks)"')
+_OF_A_CHECKPOINT = ("spec.json", "plan.json", "metrics.json", "weights.safetensors")
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether a path is written to as it is, since there is nothing to replace."""
+    return str(path).startswith(_STREAMS) or (path.exists() and not path.is_file())
+
+
+def _target_of(path: Path) -> Path:
+    """Return the file that a link leads to, or would; any other path as it is."""
+    with suppress(OSError, RuntimeError):  # a circle of links
+        if path.is_symlink() and not _is_stream(path):
+            return path.resolve()
+    return path
+
+
+def _is_stored(path: Path) -> bool:
+    """Return whether a file begins as what pytest-benchmark writes, or lies in a checkpoint's folder."""
+    with suppress(OSError):
+        if path.is_file() and not _is_stream(path):
+            if path.name in _OF_A_CHECKPOINT:
+                return all((path.parent / name).is_file() for name in _OF_A_CHECKPOINT)
+            with path.open("rb") as file:
+                return _BEGINNING_OF_A_RUN.match(file.read(200)) is not None
+    return False
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -85,14 +124,17 @@ def write_bytes_file(path: Path, content: bytes) -> None:
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     """Write pieces to `path` one after the other; an existing file is replaced at the end, in one step.
 
+    A link stays, and what it leads to is replaced.
+
     Raises:
         OptionError: If the folder is not there, or the file cannot be written.
     """
+    path = _target_of(path)
     try:
         if not path.parent.is_dir():
             raise OptionError(f"cannot write {path}: there is no folder {path.parent}. Make it first")
-        if path.exists() and not path.is_file():  # /dev/stdout, say, which cannot be replaced
-            with path.open("wb") as file:
+        if _is_stream(path):  # which cannot be replaced; a file behind it keeps what it has
+            with path.open("ab") as file:
                 file.writelines(pieces)
             return
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")

@@ -1,6 +1,7 @@
 """Read a file that somebody gave, as bytes or JSON: time and memory are bounded, whatever it holds."""
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -40,11 +41,12 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def decode_json(data: bytes) -> Any:
+def decode_json(data: bytes, finite: bool = False) -> Any:
     """Decode JSON as Python writes it, NaN and infinity among it.
 
     Args:
         data: All of it becomes objects, so they may not be too many.
+        finite: Refuse NaN and infinity.
 
     Raises:
         ValueError: If it is no JSON, is nested too deep, or would need more than `MAX_JSON_MEMORY_BYTES`.
@@ -55,9 +57,17 @@ def decode_json(data: bytes) -> Any:
     if needed > MAX_JSON_MEMORY_BYTES:
         raise ValueError(f"to read it would take {needed / 1e9:.1f} GB of memory")
     try:
-        return json.loads(data)
+        read = _finite if finite else float
+        return json.loads(data, parse_constant=read, parse_float=read)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {shortened(text, 30)} is not finite")
+    return number
 
 
 def why_unreadable(error: Exception) -> str:

@@ -6,6 +6,7 @@ One acceptance at a time: `.baseline.json.lock`, which stays, is held from readi
 it. Whoever is killed meanwhile leaves the old baseline or the new one, whole.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> s
     """
     content = read_run_bytes(new)
     run = run_of(content, new)
+    if baseline.is_symlink():  # its history lies beside what it leads to
+        baseline = Path(os.path.realpath(baseline))
     with _one_at_a_time(baseline):
         return _replace(baseline, run, content, allow_missing)
 

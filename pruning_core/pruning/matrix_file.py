@@ -3,9 +3,13 @@
 So it can be read at any time, and the same command goes on where it was stopped.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from pruning_core.console.escaping import for_json
 from pruning_core.console.shown import shown
@@ -15,6 +19,11 @@ from pruning_core.files.input import decode_json, read_bytes, why_unreadable
 from pruning_core.pruning.matrix_worker import Row, Task
 
 MAX_BYTES = 400_000_000
+
+_MAX_WAIT_S = 120
+"""For another process, which takes as long as to read and write the file."""
+
+_Name = tuple[str, str]
 
 _HEAD = {"model": str, "method": str, "ratio": float, "error": str}
 
@@ -34,32 +43,77 @@ class MatrixFile:
         """
         self._path = path
         check_writable(path)
-        rows = _read(path) if path.exists() else []
         asked = {task.name: task for task in tasks}
-        self._rows: dict[tuple[str, str], list[Row]] = {}
-        for row in rows:
-            name = (row["model"], row["method"])
-            if (task := asked.get(name)) is not None:
-                _check_same_question(path, row, task)
-            self._rows.setdefault(name, []).append(row)
-        self._lines = {name: [for_json(row) for row in rows] for name, rows in self._rows.items()}
+        self._rows: dict[_Name, list[Row]] = {}
+        self._lines: dict[_Name, list[str]] = {}
+        self._mine: set[_Name] = set()  # what this process made
+        self._seen = _state_of(path)
+        for name, rows in _rows_of(path).items():
+            for row in rows:
+                if (task := asked.get(name)) is not None:
+                    _check_same_question(path, row, task)
+            self._keep(name, rows)
+
+    def _keep(self, name: _Name, rows: list[Row]) -> None:
+        self._rows[name], self._lines[name] = rows, [for_json(row) for row in rows]
 
     def find(self, task: Task) -> list[Row] | None:
         """Return the rows of a task; None where some are missing or failed, so that it is tried again."""
         rows = {row["ratio"]: row for row in self._rows.get(task.name, []) if not row["error"]}
-        return [rows[ratio] for ratio in task.ratios] if rows.keys() == set(task.ratios) else None
+        complete = task.ratios and rows.keys() == set(task.ratios)
+        return [rows[ratio] for ratio in task.ratios] if complete else None
 
     def put(self, task: Task, rows: list[Row]) -> None:
-        """Write the rows of a task beside those of the others."""
-        self._rows[task.name] = rows
-        self._lines[task.name] = [for_json(row) for row in rows]
-        text = ",\n".join(line for lines in self._lines.values() for line in lines)
-        write_text_file(self._path, f"[\n{text}\n]\n")
+        """Write the rows of a task beside those of the others, also what another process wrote meanwhile.
+
+        Raises:
+            OptionError: If the file cannot be read or written, or holds no rows any more.
+        """
+        with _one_at_a_time(self._path):
+            if _state_of(self._path) != self._seen:
+                for name, others in _rows_of(self._path).items():
+                    if name not in self._mine:
+                        self._keep(name, others)
+            self._mine.add(task.name)
+            self._keep(task.name, rows)
+            text = ",\n".join(line for lines in self._lines.values() for line in lines)
+            write_text_file(self._path, f"[\n{text}\n]\n")
+            self._seen = _state_of(self._path)
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Keep other processes waiting that write rows into the same file."""
+    path = Path(os.path.realpath(path))
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_MAX_WAIT_S):
+            yield
+    except Timeout:
+        raise OptionError(f"another process has been writing {path} for {_MAX_WAIT_S} s: end it") from None
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is replaced; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _rows_of(path: Path) -> dict[_Name, list[Row]]:
+    """Return the rows of a file by network and method; none where it is not there."""
+    found: dict[_Name, list[Row]] = {}
+    for row in _read(path) if path.exists() else []:
+        found.setdefault((row["model"], row["method"]), []).append(row)
+    return found
 
 
 def _read(path: Path) -> list[Row]:
     try:
-        content = decode_json(read_bytes(path, MAX_BYTES))
+        content = decode_json(read_bytes(path, MAX_BYTES), finite=True)
     except (OSError, ValueError) as error:
         raise OptionError(f"cannot go on with {path}: {why_unreadable(error)}. Name another file") from None
     if not isinstance(content, list) or not all(_is_row(row) for row in content):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from pruning_core.errors import OptionError
 from pruning_core.files.atomic import check_writable, write_text_file
 from pruning_core.gate.policy import Policy, read_policy
 from pruning_core.progress import ProgressDisplay
@@ -52,7 +53,9 @@ def run_gate_selftest(
         OptionError: If a run does not end well, or a file cannot be read or written.
     """
     if json_file is not None:
-        check_writable(json_file)
+        check_writable(json_file, policy_file)
+        if json_file.parent.resolve() == folder.resolve():
+            raise OptionError(f"cannot write {json_file}: {folder} keeps the runs. Name a file elsewhere")
     policy = read_policy(policy_file) if policy_file else Policy()
     kinds = plan_kinds(runs, slowed, all_slowed, backend)
     with ProgressDisplay().work("selftest gate", quiet=True) as advance:

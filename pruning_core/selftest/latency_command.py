@@ -38,9 +38,10 @@ def run_selftest(
     Raises:
         OptionError: If a file cannot be written; found out before the first trial.
     """
-    for file in (json_file, figure):
-        if file is not None:
-            check_writable(file)
+    if json_file is not None:
+        check_writable(json_file)
+    if figure is not None:
+        check_writable(figure, json_file)
     if figure is not None:
         check_figure_file(figure)
     configs = plan_trials(each, slowed, cast(tuple[Condition, ...], conditions))
@@ -72,7 +73,7 @@ def show_selftest(json_file: Path, figure: Path | None) -> str:
         OptionError: If the file is none of ours, or the figure cannot be written.
     """
     if figure is not None:
-        check_writable(figure)
+        check_writable(figure, json_file)
         check_figure_file(figure)
     return _show(*read_summary(json_file), figure)
 

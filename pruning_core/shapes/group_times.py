@@ -99,8 +99,12 @@ def measure_group_times(
         BackendError: If it cannot be measured: the backend is not here, or runs none of the networks.
     """
     weights = follow_weights(ranked, example)
-    dense, *samples = sample_widths(ranked)
-    wholes = [WholeTime(widths=dense[0], measured=1.0, fitted=True)]
+    widest, *samples = sample_widths(ranked)
+    wholes = []
+    if ranked.fixed:  # the widest that may be is not the dense network
+        samples = [widest, *samples]
+    else:
+        wholes.append(WholeTime(widths=widest[0], measured=1.0, fitted=True))
     reference_ms: list[float] = []
     contention = ""
     for first in range(0, len(samples), AT_ONCE):
@@ -110,7 +114,7 @@ def measure_group_times(
         sound = [(widths, fitted, network) for widths, fitted, network in cut if network is not None]
         networks = [network for _, _, network in sound]
         (times,) = time_shapes(ranked.network, networks, example, [setting], options)
-        contention = contention or times.contention
+        contention = contention or times.problem
         for (widths, fitted, _), found in zip(sound, times.networks, strict=True):
             if found is not None:
                 wholes.append(WholeTime(widths=widths, measured=1 / found.speedup, fitted=fitted))

@@ -17,7 +17,7 @@ from pruning_core.shapes.pruned import PrunedShapes, Shape
 from pruning_core.shapes.search import Crossing, RatioSearch
 from pruning_core.shapes.timing import Advance, Setting, SettingTimes, ShapeTime, time_shapes
 
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 """Raised whenever a search would find other ratios."""
 
 MARGIN = 0.05
@@ -179,7 +179,7 @@ class _Timer:
             for ratio, shape in shape_of.items()
             if (shape, closely) in self._known
         }
-        if self._dense is None:
+        if self._dense is None or (closely and networks and not found):
             why = errors[0] if errors else "no ratio makes any layer narrower (round_to)"
             raise BackendError(f"{self._setting.label} can run none of {self._label} pruned: {why}")
         return {**({0.0: self._dense} if 0.0 in ratios else {}), **found}
@@ -199,10 +199,11 @@ class _Timer:
         for shape, timed in zip(networks, found.networks, strict=True):
             if timed is not None:
                 self._known[shape, closely] = timed
-                dense_ms = timed.reference_ms
-                self._dense = self._dense or ShapeTime(dense_ms, dense_ms, 1.0, 1.0, 1.0, timed.rounds)
+                if closely or self._dense is None:
+                    ms, bounds = timed.reference_ms, timed.reference_bounds_ms
+                    self._dense = ShapeTime(ms, ms, 1.0, 1.0, 1.0, timed.rounds, bounds, bounds)
         if closely:
-            self.contention = self.contention or found.contention
+            self.contention = self.contention or found.problem
         return [error for error in found.errors if error]
 
 
@@ -218,8 +219,10 @@ def _found_time(
     target: Target, crossing: Crossing[ShapeTime], setting: Setting, contention: str
 ) -> FoundRatio:
     look = crossing.look
-    bounds = (look.speedup, look.speedup_low, look.speedup_high)
+    reached = crossing.reached
     if target.key == "target_latency_ms":
-        faster, slower = look.speedup / look.speedup_high, look.speedup / look.speedup_low
-        bounds = (look.latency_ms, look.latency_ms * faster, look.latency_ms * slower)
-    return FoundRatio(target, setting.label, crossing.reached, crossing.ratio, *bounds, contention)
+        bounds = (look.latency_ms, *look.latency_bounds_ms)
+    else:
+        bounds = (look.speedup, look.speedup_low, look.speedup_high)
+        reached = reached and crossing.ratio > 0  # dense is no speed-up, however small the one asked for
+    return FoundRatio(target, setting.label, reached, crossing.ratio, *bounds, contention)

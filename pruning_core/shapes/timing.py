@@ -9,7 +9,6 @@ Not here: times of stored checkpoints (`suites/latency_session.py`).
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import median
 
 import torch
 from torch import nn
@@ -21,10 +20,12 @@ from pruning_core.config.setting import Setting as Setting  # who times has it f
 from pruning_core.errors import BackendError
 from pruning_core.measure.group_sampler import ReferenceGroup
 from pruning_core.measure.interleaved import measure_interleaved
-from pruning_core.measure.paired import PairedTiming, speedup_interval
 from pruning_core.models.copying import copy_network
 from pruning_core.models.inputs import Inputs, random_like
 from pruning_core.shapes.norms import with_new_statistics
+from pruning_core.shapes.shape_time import SettingTimes as SettingTimes  # who times has these from here
+from pruning_core.shapes.shape_time import ShapeTime as ShapeTime
+from pruning_core.shapes.shape_time import shape_time
 from pruning_core.system.clock import Call
 from pruning_core.system.contention import ContentionMonitor, contention_reason
 from pruning_core.system.fork_join import MachineState
@@ -41,29 +42,6 @@ CALIBRATION_EXAMPLES = 8
 
 Say = Callable[[str], object]
 Advance = Callable[[int, int], object]
-
-
-@dataclass(frozen=True)
-class ShapeTime:
-    """One network in one setting, against the reference in the same setting."""
-
-    latency_ms: float  # of one call
-    reference_ms: float
-    speedup: float
-    speedup_low: float  # 95 %, over all looks together
-    speedup_high: float
-    rounds: int
-
-
-@dataclass(frozen=True)
-class SettingTimes:
-    """All networks in one setting."""
-
-    setting: Setting
-    networks: tuple[ShapeTime | None, ...]  # in their order; None where the backend cannot run one
-    control: ShapeTime | None  # the reference against a copy of itself
-    errors: tuple[str, ...]  # for each network, why it was not timed; empty where it was
-    contention: str  # what else ran on the machine meanwhile; empty: nothing
 
 
 @dataclass(frozen=True)
@@ -141,7 +119,7 @@ def time_shapes(
                 )
             contention = contention_reason(monitor.contention)
         for item, of_group in zip(bound, timings, strict=True):
-            times = [_shape_time(timing, options.confidence) for timing in of_group]
+            times = [shape_time(timing, options.confidence) for timing in of_group]
             control = times.pop() if len(times) > len(item.timed) else None
             by_network = dict(zip(item.timed, times, strict=True))
             found[item.setting] = SettingTimes(
@@ -229,15 +207,3 @@ def _bind(
                 candidates.append(of_control or load(copy_network(reference), first).bind(inputs))
             group = ReferenceGroup(run, candidates, budget_s, [pool] * (len(candidates) + 1))
             yield _Bound(setting, group, tuple(calls), tuple(errors))
-
-
-def _shape_time(timing: PairedTiming, confidence: float) -> ShapeTime:
-    low, high, _ = speedup_interval(timing, confidence)
-    return ShapeTime(
-        median(timing.candidate_s) * 1e3,
-        median(timing.reference_s) * 1e3,
-        timing.speedup,
-        low,
-        high,
-        timing.rounds,
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pruning_core.errors import OptionError
 from pruning_core.files.home import expand_home
 from pruning_core.suites.options import AXES, SINGLE_OPTIONS
 
@@ -29,8 +30,8 @@ def is_named(config: pytest.Config) -> bool:
     """Return whether what to measure is named: by an option, or in the project's own grid."""
     from pruning_core.config.grid_files import own_grid
 
-    named = config.getoption("--grid") or config.getoption("--model")
-    return bool(named) or own_grid(*_projects(config)) is not None
+    named = (config.getoption("--grid"), config.getoption("--model"))
+    return any(name is not None for name in named) or own_grid(*_projects(config)) is not None
 
 
 def _projects(config: pytest.Config) -> list[Path]:
@@ -108,10 +109,21 @@ def folder_option(config: pytest.Config, option: str) -> Path | None:
     """Return the folder that an option names; None where it is not given.
 
     Raises:
-        OptionError: If it lies in the home of nobody.
+        OptionError: If it lies in the home of nobody, or is an empty text.
     """
     value = config.getoption(option)
-    return expand_home(Path(value), option) if value else None
+    return None if value is None else expand_home(Path(not_empty(value, option)), option)
+
+
+def not_empty(path: str, option: str) -> str:
+    """Return a path that an option names.
+
+    Raises:
+        OptionError: If it is an empty text, which Python takes for the current folder.
+    """
+    if not path:
+        raise OptionError(f"{option} needs a path; got an empty text")
+    return path
 
 
 def uncaptured(config: pytest.Config) -> Callable[[], AbstractContextManager[None]]:

@@ -34,6 +34,9 @@ def load_grid(path: Path, options: Mapping[str, Any]) -> Grid:
         OptionError: If an option or the file has an invalid value.
         ModelError: If a user's own model cannot be imported.
     """
+    for name in ("on", "optimize_for"):
+        if options.get(name) == "":
+            raise OptionError(f"--{name.replace('_', '-')} needs the name of a backend; got an empty text")
     fields = {field: value for name, value in options.items() for field in _FIELDS.get(name, (name,))}
     if options.get("seed") is not None:
         if options.get("seeds") is not None:

@@ -47,8 +47,9 @@ def check_target(path: Path) -> None:
                 file.write(b"\0" * _PROBE_BYTES)
                 file.flush()
         if not path.exists():
-            path.touch()  # a name that is too long, or a dangling link
-            path.unlink()
+            real = Path(os.path.realpath(path))  # else a dangling link would be removed
+            real.touch()  # a name may be too long
+            real.unlink()
     except OSError as error:
         raise OptionError(f"cannot write --benchmark-json {path}: {error.strerror or error}") from None
     except ValueError as error:

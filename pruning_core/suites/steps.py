@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import pytest
 
+from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.records.fields import Record
 
@@ -62,8 +64,10 @@ def require_speedup(record: Record, at_least: float) -> None:
     Raises:
         OptionError: If the record holds no speed-up, or `at_least` is no ratio.
     """
-    if not at_least > 0:
-        raise OptionError(f"require_speedup: at_least is a ratio above 0, for example 2.0; got {at_least!r}")
+    if isinstance(at_least, bool) or not isinstance(at_least, Real) or not at_least > 0:
+        raise OptionError(
+            f"require_speedup: at_least is a ratio above 0, for example 2.0; got {shown(at_least)}"
+        )
     if "speedup_low" not in record:
         raise OptionError(
             f"require_speedup: takes the record of a latency or training cell; got one of the suite "

@@ -104,6 +104,10 @@ def check_optimize_for(grid: Grid) -> None:
     """
     if LATENCY_AWARE in grid.method and not grid.optimize_for:
         raise OptionError(HOW_TO_ALLOCATE)
+    if grid.optimize_batch_size != 1 and not grid.optimize_for:
+        raise OptionError(
+            f"optimize_batch_size: only method {LATENCY_AWARE} is made for one, with optimize_for"
+        )
     if grid.optimize_for:
         if LATENCY_AWARE not in grid.method:
             raise OptionError(

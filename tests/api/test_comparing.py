@@ -201,7 +201,7 @@ def test_a_device_is_waited_for(monkeypatch):
     assert waited == [torch.device("cuda:0")]
 
 
-NET = nn.Linear(4, 4)
+NET, BARE = nn.Linear(4, 4), nn.Linear(4, 4, device="meta")
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,10 @@ NET = nn.Linear(4, 4)
         ((NET, NET), {"target_error": "1"}, "target_error must be a number"),
         ((NET, NET), {"time_limit_s": float("nan")}, "time_limit_s must be a number"),
         ((NET, NET), {"threads": -1}, "threads must be 1 or more"),
+        ((NET, NET), {"threads": "2"}, "threads must be 1 or more"),
+        ((NET, NET), {"threads": 10**6}, "threads must be 1 or more"),
+        ((NET, NET), {"device": 5}, "device must be a name, as cpu or cuda:0; got 5"),
+        ((BARE, BARE), {}, "has no content"),
         ((NET, NET), {"device": "gpu"}, "no device 'gpu' here"),
         ((NET, nn.Linear(4, 4, device="meta")), {}, "the candidate lies on meta"),
         ((NET, NET), {"device": "meta"}, "the reference lies on cpu"),
@@ -223,6 +227,25 @@ def test_an_invalid_argument_is_named(arguments, options, text):
         compare(*arguments, torch.zeros(1, 4), **options)
     assert text in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_an_input_without_content_is_named():
+    """A tensor on the device meta cannot be copied to where the networks lie."""
+    with pytest.raises(OptionError, match="an input lies on the device meta"):
+        compare(NET, NET, torch.zeros(1, 4, device="meta"))
+
+
+@pytest.mark.parametrize("device", [torch.device("cpu"), "cpu:0", torch.device("cpu", 0)])
+def test_the_cpu_is_one_device_however_it_is_called(device):
+    """A device of torch will do as its name does, and the CPU has no second one."""
+    assert compare(NET, NET, torch.zeros(1, 4), device=device, threads=1, time_limit_s=0.01).device == "cpu"
+
+
+@pytest.mark.parametrize("speedup", ["2", None, 0, float("nan"), True])
+def test_a_speedup_that_is_none_is_refused(speedup):
+    """No verdict on what cannot be reached or missed."""
+    with pytest.raises(OptionError, match="a speed-up is a number above 0"):
+        made_up([2.0] * 10).is_at_least(speedup)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,9 @@ def test_what_is_not_there_is_named(stored, tmp_path):
         ((root,), f"2 checkpoints in {root}: name one by its key"),
         ((tmp_path / "gone", "a"), "no folder"),
         ((tmp_path, "a"), "is not a store"),
+        ((root, 0.5), "a key as text; got"),
+        ((5,), "name a folder"),
+        (("",), "got an empty text"),
         ((checkpoints[0].path, "zz"), "does not begin with 'zz'"),
     ):
         with pytest.raises(PruningBenchError) as found:

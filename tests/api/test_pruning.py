@@ -134,6 +134,18 @@ def test_step_by_step_ratios_are_of_the_dense_widths():
     assert widths(first)["0"] == first.network[0].out_channels == 24  # it is a copy each time
 
 
+def test_less_than_is_gone_cannot_be_asked_for():
+    """A network of 0.75 is none of 0.25 when it is pruned to that; zeros are counted apart from channels."""
+    narrow = prune(convolutions(), IMAGE, 0.75)
+    with pytest.raises(OptionError, match=r"ratio 0\.25: 0\.75 is gone already"):
+        prune(narrow, IMAGE, 0.25)
+    with_zeros = prune(narrow, IMAGE, 0.25, "unstructured-l1")
+    assert with_zeros.sparsity > 0.05
+    with pytest.raises(OptionError, match=r"0\.75 is gone already"):
+        prune(with_zeros, IMAGE, 0.5)
+    assert widths(prune(narrow, IMAGE, 0.75))["0"] == widths(narrow)["0"]
+
+
 def test_costs_before_and_after_are_of_one_example():
     """A further step may be given larger images: both counts are of those."""
     network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 4, 3))
@@ -184,6 +196,8 @@ ROW = torch.zeros(1, 20)
         ((MLP, torch.zeros(20), 0.5), OptionError, "must be a batch"),
         ((MLP, torch.zeros(0, 20), 0.5), OptionError, "must be a batch"),
         ((MLP, torch.zeros(1, 20, dtype=torch.int64), 0.5), OptionError, "token ids"),
+        ((MLP, torch.zeros(1, 20, device="meta"), 0.5), OptionError, "neither meta nor sparse"),
+        ((MLP, torch.zeros(1, 20).to_sparse(), 0.5), OptionError, "neither meta nor sparse"),
         ((MLP, torch.zeros(1, 21), 0.5), ModelError, "cannot take a batch of shape (2, 21)"),
         ((MLP, ROW.double(), 0.5), ModelError, "torch.float64"),
         ((Lists(), torch.zeros(1, 4), 0.5), ModelError, "returns a object"),

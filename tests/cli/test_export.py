@@ -89,6 +89,24 @@ def test_mistakes_are_one_line(run, tmp_path):
         ((key, "--to", "onnx", "-o", "no/a.onnx"), "there is no folder no"),
         (("abcdefabcd", "--to", "onnx", "-o", "a.onnx"), "no checkpoint 'abcdefabcd'"),
         (("abc", "--to", "onnx", "-o", "a.onnx"), "'abc' is no key"),
+        ((key, "--to", "onnx", "-o", "a.onnx", "--test-share", "nan"), "'nan' is not a number"),
+        ((key, "--to", "onnx", "-o", "a.onnx", "--skip-broken", "2000000"), "is not in the range"),
+        (
+            (
+                key,
+                "--to",
+                "onnx",
+                "-o",
+                "a.onnx",
+                "--inputs",
+                "random",
+                "--images",
+                "5",
+                "--dataset",
+                "digits",
+            ),
+            "--dataset, --images: not with --inputs random",
+        ),
         ((key, "-o", "a.onnx"), "Missing option '--to'"),
     ):
         code, out, err = run("export", *arguments, "--store", store.root)

@@ -1,5 +1,7 @@
 """`pruning-bench init` writes a starter into a user's repository, and changes no file that exists."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -143,3 +145,23 @@ def test_a_librarys_network_is_looked_up(tmp_path):
         init(tmp_path / "a", "--model", "torchvision:resnet81")
     assert not (tmp_path / "a").exists()
     assert "written" in init(tmp_path / "b", "--model", "torchvision:resnet18,later:build")
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(tmp_path, monkeypatch):
+    """The next call writes what was not written whole, instead of keeping half of it."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    opened = Path.open
+
+    def on_a_full_disk(path, *arguments, **options):
+        if path.name != "gate.toml" or arguments[:1] != ("x",):
+            return opened(path, *arguments, **options)
+        opened(path, *arguments, **options).close()
+        return opened(Path("/dev/full"), "w", encoding="utf-8")
+
+    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    with pytest.raises(OptionError, match=r"cannot write .*gate\.toml: No space left"):
+        init(tmp_path)
+    monkeypatch.undo()
+    assert "gate.toml" not in files_of(tmp_path)
+    assert "written  gate.toml" in init(tmp_path)

@@ -13,6 +13,11 @@ from tests.helpers.results import published_run
     [
         ("report", "run.json", "-o", "run.json"),
         ("report", "run.json", "-o", "link.json"),
+        ("explain", "run.json::no-cell", "-o", "link.json"),
+        ("explain", "run.json", "--ratio", "0.5", "-o", "run.json"),
+        ("selftest", "gate", "--folder", "runs", "--policy", "gate.toml", "--json", "gate.toml"),
+        ("selftest", "latency", "--json", "trials.svg", "--figure", "trials.svg"),
+        ("selftest", "latency", "--from-json", "gate.toml", "--figure", "gate.toml"),
         ("recommend", "run.json", "--batch-size", "1", "-o", "./run.json"),
         ("gate", "run.json", "other.json", "--json", "run.json"),
         ("gate", "run.json", "other.json", "--policy", "gate.toml", "--junit", "gate.toml"),
@@ -31,6 +36,34 @@ def test_an_output_that_is_an_input_is_refused(arguments, monkeypatch, capsys, t
     assert (code, "name another file to write to" in err) == (2, True), err
     assert len(err.splitlines()) == 1
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "other.json", "-o", "run.json"),
+        ("recommend", "other.json", "--batch-size", "1", "-o", "link.json"),
+        ("gate", "other.json", "other.json", "--markdown", "run.json"),
+        ("explain", "--model", "resnet18", "--ratio", "0.5", "-o", "run.json"),
+        ("plan", "--model", "resnet18", "-o", "run.json"),
+        ("explain", "--model", "resnet18", "--ratio", "0.5", "-o", "net/plan.json"),
+        ("selftest", "compare", "--trials", "1", "--json", "run.json"),
+    ],
+)
+def test_a_run_is_not_overwritten(arguments, monkeypatch, capsys, tmp_path):
+    """Also where it is not read: what was measured cannot be made again."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("run.json", "other.json"):
+        shutil.copy(published_run("quick"), name)
+    (tmp_path / "link.json").symlink_to("run.json")
+    (tmp_path / "net").mkdir()
+    for name in ("spec.json", "plan.json", "metrics.json", "weights.safetensors"):
+        (tmp_path / "net" / name).touch()
+    code, out, err = command_line(monkeypatch, capsys)(*arguments)
+    assert (code, out, "it is not overwritten" in err) == (2, "", True), err
+    assert len(err.splitlines()) == 1
+    for name in ("run.json", "other.json", "link.json"):
+        assert (tmp_path / name).read_bytes() == published_run("quick").read_bytes()
 
 
 @pytest.mark.parametrize("text", ['min_score = "x"', "max_score = true", "max_score_drop = -1"])

@@ -146,6 +146,7 @@ MISTAKES = {
     "precision": (("--measure", "--backends", "eager:int8"), "has no precision 'int8'"),
     "device": (("--measure", "--devices", "cuda:99"), "device 'cuda:99' is not on this machine"),
     "batch size": (("--measure", "--batch-sizes", "0"), "batch sizes are at least 1"),
+    "limit that is none": (("--model", "resnet18", "--limit-s", "nan"), "'nan' is not a number"),
     "limit": (("--model", "resnet18", "--limit-s", "0"), "--limit-s"),
 }
 

@@ -14,6 +14,7 @@ from pruning_core.config.chains import explain_other_chain
 from pruning_core.config.grid import make_grid, read_grid
 from pruning_core.config.grid_files import find_grid
 from pruning_core.config.thresholds import Threshold, Thresholds
+from pruning_core.console.escaping import for_terminal
 from pruning_core.errors import OptionError, UnknownNameError
 from tests.helpers.grid_file import write
 
@@ -54,6 +55,13 @@ def test_ratios(text, expected):
         ({"backends": "eager,,onnx"}, "no empty ones"),
         ({"model": "a,a"}, "duplicates: a"),
         ({"modle": "resnet18"}, "Did you mean 'model'"),
+        (
+            {"latency": {"min_rounds": 20, "max_rounds": 10}},
+            "latency: max_rounds, 10, is below min_rounds, 20",
+        ),
+        ({"backends": "eager,eager:fp32"}, "'eager' and 'eager:fp32' are one backend"),
+        ({"devices": "cpu,cuda,cuda:0"}, "'cuda' and 'cuda:0' are one device"),
+        ({"ratios": [0.5, 0.50000001]}, "told apart by six digits; two are 0.5"),
         ({"latency": {"min_rounds": 2}}, "latency.min_rounds: .*greater than or equal to 5; got 2"),
         ({"train": {"epochs": 1.5}}, "train.epochs"),
     ],
@@ -83,6 +91,16 @@ def test_errors_in_a_file_name_the_line(tmp_path, text, line):
         read_grid(path)
 
 
+def test_each_wrong_key_has_a_line(tmp_path):
+    """Several mistakes in one file are several lines, as a terminal shows them."""
+    path = write(tmp_path, "batch_sizes = [0]\nround_to = 0\n")
+    with pytest.raises(OptionError) as found:
+        read_grid(path)
+    first, second = for_terminal(str(found.value)).splitlines()
+    assert first.startswith("round_to")
+    assert second.startswith("  batch_sizes")
+
+
 def test_a_file_that_is_not_there(tmp_path):
     """A grid file that cannot be read is said to be so."""
     with pytest.raises(OptionError, match="cannot read grid file"):
@@ -106,6 +124,8 @@ def test_grids_are_found_by_name_or_path(tmp_path):
     assert find_grid(str(write(tmp_path, "")), tmp_path) == tmp_path / "my.toml"
     with pytest.raises(UnknownNameError, match=r"no grid 'quik'. Did you mean 'quick'"):
         find_grid("quik", tmp_path)
+    with pytest.raises(UnknownNameError, match="no grid ''"):
+        find_grid("", tmp_path)
 
 
 def test_ids_are_unique_and_readable():

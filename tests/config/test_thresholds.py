@@ -53,9 +53,13 @@ def test_the_first_that_matches_counts(tmp_path, variant, precision, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[[threshold]]\nflor = 0.5\n", r"line 1, \[\[threshold\]\] number 1: flor"),
-        ("[[threshold]]\nmin_accuracy = 1.5\n", r"min_accuracy: .*less than or equal to 1 \(got: 1.5\)"),
-        ("[threshold]\nmin_accuracy = 0.5\n", r"only \[\[threshold\]\] tables"),
+        (
+            "[[threshold]]\nflor = 0.5\n",
+            r"line 1, \[\[threshold\]\] number 1: no key 'flor' in a \[\[threshold\]\]\.\n  known: dataset",
+        ),
+        ("[[threshold]]\nmin_acuracy = 0.5\n", "Did you mean 'min_accuracy'"),
+        ("[[threshold]]\nmin_accuracy = 1.5\n", r"min_accuracy: .*less than or equal to 1; got 1.5"),
+        ("[threshold]\nmin_accuracy = 0.5\n", r"got 'threshold'\. Write it with two brackets on each side$"),
         ("[[thresholds]]\nmin_accuracy = 0.5\n", "Did you mean 'threshold'"),
         ("min_accuracy = \n", "not valid TOML"),
         ("[[threshold]]\nmax_score = nan\n", "max_score: "),

@@ -19,7 +19,7 @@ EXAMPLE = torch.zeros(1, 3, 8, 8)
 
 def timed(speedup: float, low: float, high: float) -> ShapeTime:
     """Return a measurement of ten rounds."""
-    return ShapeTime(1 / speedup, 1.0, speedup, low, high, 10)
+    return ShapeTime(1 / speedup, 1.0, speedup, low, high, 10, (1 / high, 1 / low), (1.0, 1.0))
 
 
 def advice_on(times: Sequence[ShapeTime | None], small: float = 0.0) -> tuple[Tried, list[list[int]]]:

@@ -48,6 +48,20 @@ def test_every_baseline_before_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "baseline.json").read_text() == texts[2]
 
 
+def test_a_link_to_the_baseline_stays(tmp_path: Path) -> None:
+    """What it leads to is replaced, and the one before lies beside that."""
+    (tmp_path / "shared").mkdir()
+    real = written(tmp_path / "shared", "baseline.json", small_run())
+    link = tmp_path / "baseline.json"
+    link.symlink_to(real)
+    before, new = real.read_bytes(), written(tmp_path, "new.json", small_run(seed=1))
+    accept_baseline(new, link)
+    assert link.is_symlink()
+    assert real.read_bytes() == new.read_bytes()
+    (kept,) = (tmp_path / "shared" / "baseline.history").iterdir()
+    assert kept.read_bytes() == before
+
+
 def test_a_baseline_kept_already_is_not_kept_twice(tmp_path: Path) -> None:
     """An acceptance that was interrupted after keeping the old one is done again without a second copy."""
     baseline = written(tmp_path, "baseline.json", small_run())

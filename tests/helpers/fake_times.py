@@ -23,7 +23,10 @@ def fake_time_shapes(monkeypatch, *, fails=False):
         asked.append(len(networks))
         dense = work_of(reference, example)
         works = [work_of(network, example) for network in networks]
-        times = [None if fails else ShapeTime(ms, dense, dense / ms, 0.1, 99.0, 9) for ms in works]
+        times = [
+            None if fails else ShapeTime(ms, dense, dense / ms, 0.1, 99.0, 9, (ms, ms), (dense, dense))
+            for ms in works
+        ]
         return [SettingTimes(settings[0], tuple(times), None, ("",) * len(networks), "")]
 
     monkeypatch.setattr(group_times, "time_shapes", time_shapes)

@@ -34,4 +34,5 @@ class NoisyTimer:
         spread = (CLOSE_NOISE if closely else LOOK_NOISE) * self.noise
         speedup *= math.exp(self.random.gauss(0, spread))
         low, high = speedup * math.exp(-2 * spread), speedup * math.exp(2 * spread)
-        return ShapeTime(DENSE_MS / speedup, DENSE_MS, speedup, low, high, 10)
+        bounds = (DENSE_MS / high, DENSE_MS / low)
+        return ShapeTime(DENSE_MS / speedup, DENSE_MS, speedup, low, high, 10, bounds, (DENSE_MS, DENSE_MS))

@@ -94,6 +94,10 @@ MISTAKES = {
     "dataset not there": (["--dataset=folder:nowhere"], "nowhere"),
     "thresholds": (["--thresholds=none.toml"], "cannot read thresholds none.toml"),
     "store": (["--store=/dev/null/store"], "cannot write the store"),
+    "no thresholds": (["--thresholds="], "--thresholds needs a path; got an empty text"),
+    "no store": (["--store="], "--store needs a path; got an empty text"),
+    "no grid": (["--grid="], "no grid ''"),
+    "no model": (["--model="], "needs at least one name"),
 }
 
 

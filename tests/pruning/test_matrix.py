@@ -165,7 +165,28 @@ def test_it_was_stopped_in_between(counted, tmp_path, monkeypatch):
     for _ in plan_matrix(tasks, WORKER, 1.0, MatrixFile(path, tasks), ProgressDisplay(io.StringIO())):
         break
     assert {row["model"] for row in json.loads(path.read_text())} == {"resnet18"}
-    assert [each.name for each in tmp_path.iterdir()] == ["rows.json"]
+    assert {each.name for each in tmp_path.iterdir()} == {"rows.json", ".rows.json.lock"}
+
+
+def test_two_at_once_keep_each_others_rows(counted, tmp_path):
+    """What another process wrote since this one began stays, whichever is done first."""
+    path, one, other = tmp_path / "rows.json", tasks_of("resnet18"), tasks_of("vgg16_bn")
+    first, second = MatrixFile(path, one), MatrixFile(path, other)
+    carried_out(one, first)
+    carried_out(other, second)
+    rows = json.loads(path.read_text())
+    assert {row["model"] for row in rows} == {"resnet18", "vgg16_bn"}
+    assert len(rows) == 2 * len(RATIOS)
+    assert MatrixFile(path, one).find(one[0]) == [row for row in rows if row["model"] == "resnet18"]
+
+
+def test_without_ratios_nothing_was_done_before(tmp_path):
+    """Where a target is met by the dense network there is none, and the file is written all the same."""
+    (task,) = tasks_of("resnet18", ratios=())
+    kept = MatrixFile(tmp_path / "rows.json", [task])
+    assert kept.find(task) is None
+    kept.put(task, [])
+    assert json.loads((tmp_path / "rows.json").read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -244,6 +265,7 @@ def test_further_ratios_are_planned_with_the_first(counted, tmp_path):
         ("", "cannot go on with"),
         ("[1", "cannot go on with"),
         ("[" * 100_000, "nested too deep"),
+        ('[{"model": "a", "method": "b", "ratio": NaN, "error": ""}]', "NaN is not finite"),
         ('{"results": 3}', "holds no rows of a matrix; it is not overwritten"),
         ('[{"model": "resnet18"}]', "holds no rows of a matrix"),
     ],

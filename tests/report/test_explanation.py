@@ -63,6 +63,15 @@ def stored(folder: Path, given: object) -> Path:
     return path
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "1" * 400])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    """No page says nan× faster; a whole number too large for a float is none either."""
+    path = stored(tmp_path, content())
+    path.write_text(path.read_text().replace('"speedup": 4.7', f'"speedup": {number}'))
+    with pytest.raises(RecordError):
+        read_explanation(path)
+
+
 def test_the_page_shows_layers_reasons_and_advice(tmp_path: Path) -> None:
     """What the file says stands on the page, and nothing in it acts."""
     run = factory.write(factory.make_content(), tmp_path / "run.json")

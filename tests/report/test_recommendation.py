@@ -230,6 +230,22 @@ def test_seeds_that_were_not_timed_are_told(tmp_path: Path) -> None:
     assert "3 seeds (0, 1, 2): lost 0.00 points to 10.00 points, 2 of 3 within the limit" in text
 
 
+def test_answers_are_paired_across_files(tmp_path: Path) -> None:
+    """Accuracies in one file and times in another give the bounds that one file of both gives."""
+    whole = content_of(changed(FAST, lost=6, gained=6))
+    parts = []
+    for name, latency in (("accuracy", False), ("latency", True)):
+        entries = [e for e in whole["benchmarks"] if (e["extra_info"]["suite"] == "latency") == latency]
+        parts.append(factory.write({**whole, "benchmarks": entries}, tmp_path / f"{name}.json"))
+    together = factory.write(whole, tmp_path / "whole.json")
+    drops = []
+    for paths in ([together], parts):
+        best = recommend(paths, Question(), Budgets(max_drop=0.005)).best
+        assert best is not None
+        drops.append(best.candidate.drop)
+    assert drops[0] == drops[1]
+
+
 def test_what_stands_there_is_in_words(tmp_path: Path) -> None:
     """The terminal says limits, bounds that cross, each reason with its first cells, and the export."""
     paths = [factory.write(content_of(HALF, changed(FAST, lost=8), INT8), tmp_path / "a.json")]

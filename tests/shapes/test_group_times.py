@@ -10,6 +10,7 @@ from pruning_core.pruning.latency_aware import LatencyAware
 from pruning_core.pruning.ranked import rank_network
 from pruning_core.pruning.step import prune
 from pruning_core.shapes.allocate import allocate, allocate_ratio
+from pruning_core.shapes.group_times import _cut as cut
 from pruning_core.shapes.group_times import follow_weights, measure_group_times, sample_widths
 from pruning_core.shapes.timing import Setting
 from tests.helpers.fake_times import fake_time_shapes, work_of
@@ -150,5 +151,8 @@ def test_a_layers_own_ratio_and_protection_hold(asked):
     times = measure_group_times(ranked, EXAMPLE, Setting())
     allocation = allocate_ratio(ranked, times, 0.5)
     assert dict(allocation)["inner"] == 24
+    for whole in times.wholes:  # the widest of them is not the dense network, and takes less time
+        network = cut(ranked, EXAMPLE, whole.widths)
+        assert whole.measured == pytest.approx(work_of(network, EXAMPLE) / work_of(build_tiny(), EXAMPLE))
     ranked = ranked_of(build_tiny(), protect=["inner"])
     assert [sorted(group.outputs & {"stem", "inner"}) for group in ranked.groups] == [["stem"]]

@@ -42,8 +42,8 @@ class Calls(list):
             if setting.backend == "openvino"
             else SettingTimes(
                 setting,
-                tuple(ShapeTime(1.0, s, s, s * 0.9, s * 1.1, 10) for s in speedups),
-                ShapeTime(1.0, 1.0, 1.0, 0.9, 1.1, 10),
+                tuple(ShapeTime(1.0, s, s, s * 0.9, s * 1.1, 10, (1.0, 1.0), (s, s)) for s in speedups),
+                ShapeTime(1.0, 1.0, 1.0, 0.9, 1.1, 10, (1.0, 1.0), (1.0, 1.0)),
                 ("",) * len(networks),
                 "a neighbour",
             )

@@ -92,6 +92,54 @@ def test_a_goal_out_of_reach_says_what_comes_nearest():
     assert any(found[1].ratio in ratios for ratios, closely in sessions if closely)
 
 
+def test_a_fast_shape_between_slow_ones_is_looked_for():
+    """Where none of the first looks reaches a goal, those beside the best are looked at too."""
+
+    def hill(ratio):
+        return 12.0 if 0.82 < ratio < 0.84 else speed(min(ratio, 0.75)) - max(ratio - 0.75, 0)
+
+    over = RatioSearch(
+        RATIOS,
+        lambda ratios, closely: {ratio: hill(ratio) for ratio in ratios},
+        lambda goal, value: value / 10.0,
+        1,
+        noisy=True,
+    )
+    (found,) = over.run()
+    assert speed(0.75) < 9
+    assert (found.reached, found.look) == (True, 12.0)
+
+
+def test_dense_is_looked_at_closely_before_nothing_is_removed():
+    """A first look that flatters it does not decide."""
+    closely_seen = []
+
+    def look(ratios, closely):
+        closely_seen.extend(ratio for ratio in ratios if closely)
+        return {ratio: speed(ratio) * (1.1 if ratio == 0 and not closely else 1) for ratio in ratios}
+
+    over = RatioSearch(RATIOS, look, lambda goal, value: value / 1.08, 1, noisy=True)
+    (found,) = over.run()
+    assert 0.0 in closely_seen
+    assert found.reached
+    assert found.ratio > 0
+
+
+def test_a_shape_that_cannot_be_looked_at_closely_is_left_out():
+    """It is asked for once, and another one is found."""
+    asked = []
+
+    def look(ratios, closely):
+        asked.extend(ratio for ratio in ratios if closely)
+        return {ratio: speed(ratio) for ratio in ratios if not closely or ratio > 0.6}
+
+    over = RatioSearch(RATIOS, look, lambda goal, value: value / 4.0, 1, noisy=True)
+    (found,) = over.run()
+    assert found.reached
+    assert found.ratio > 0.6
+    assert len(asked) == len(set(asked))
+
+
 def test_a_goal_that_dense_reaches_needs_no_ratio():
     """Nothing is removed where nothing need be."""
     found, _ = search(0, goals=(0.9,))

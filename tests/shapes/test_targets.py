@@ -78,6 +78,56 @@ def test_a_latency_is_a_time_of_one_call(shapes):
     assert (item.reached, item.ratio, item.how) == (True, 0.0, "dense, unpruned,")
 
 
+def test_dense_is_no_speed_up(shapes):
+    """A network that only gets slower reaches no speed-up, however near to 1 it is."""
+
+    class Slower(NoisyTimer):
+        def _time(self, speedup, closely):
+            return super()._time(0.8, closely)
+
+    (item,) = find(shapes, [Target("target_speedup", 1.05)], Slower(noise=False))
+    assert not item.reached
+
+
+def test_bounds_of_a_latency_are_its_own(shapes):
+    """Milliseconds vary more than ratios of pairs."""
+
+    class Drifting(NoisyTimer):
+        def _time(self, speedup, closely):
+            found = super()._time(speedup, closely)
+            return replace(found, latency_bounds_ms=(0.8 * found.latency_ms, 1.3 * found.latency_ms))
+
+    (item,) = find(shapes, [Target("target_latency_ms", DENSE_MS / 3)], Drifting(0))
+    assert (item.low, item.high) == (pytest.approx(0.8 * item.value), pytest.approx(1.3 * item.value))
+
+
+def test_a_control_that_is_off_is_kept_with_what_was_found(shapes):
+    """Two copies of the dense network that seem to differ say that no time here can be trusted."""
+
+    class Biased(NoisyTimer):
+        def __call__(self, *arguments):
+            found = super().__call__(*arguments)
+            return replace(found, control=self._time(1.3, True))
+
+    for item in find(shapes, SPEEDUPS, Biased(0)):
+        assert item.contention == "the A/A control is beyond 1 ± 0.05"
+
+
+def test_a_backend_that_fails_closely_is_an_error(shapes):
+    """Where no shape can be timed with all rounds, it says why, and is no ratio."""
+
+    class Full(NoisyTimer):
+        def __call__(self, *arguments):
+            found = super().__call__(*arguments)
+            if not self.sessions[-1][1]:
+                return found
+            none = (None,) * len(found.networks)
+            return replace(found, networks=none, errors=("no memory",) * len(none))
+
+    with pytest.raises(BackendError, match="can run none of tiny pruned: no memory"):
+        find(shapes, SPEEDUPS, Full())
+
+
 def test_out_of_reach_says_what_comes_nearest(shapes):
     """No ratio is called enough; the nearest one is given with its interval."""
     (item,) = find(shapes, [Target("target_speedup", 500.0)], NoisyTimer(0))

@@ -44,7 +44,9 @@ def test_each_network_is_timed_in_each_setting_in_the_order_asked_for() -> None:
         for timed in (*item.networks, item.control):
             assert timed is not None
             assert 0 < timed.speedup_low <= timed.speedup <= timed.speedup_high
-            assert min(timed.latency_ms, timed.reference_ms) > 0
+            assert timed.latency_bounds_ms[0] <= timed.latency_ms <= timed.latency_bounds_ms[1]
+            assert timed.reference_bounds_ms[0] <= timed.reference_ms <= timed.reference_bounds_ms[1]
+            assert min(*timed.latency_bounds_ms, *timed.reference_bounds_ms) > 0
 
 
 def test_a_network_that_a_backend_cannot_run_has_its_error_and_the_others_their_times() -> None:

@@ -26,7 +26,7 @@ def read_explanation(path: Path) -> str:
         RecordError: If it is no such file, or not whole.
     """
     try:
-        content = decode_json(read_bytes(path, MAX_BYTES))
+        content = decode_json(read_bytes(path, MAX_BYTES), finite=True)
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot read {shown(str(path))}: {why_unreadable(error)}") from None
     if not isinstance(content, dict) or content.get("what") != WHAT:
@@ -40,7 +40,7 @@ def read_explanation(path: Path) -> str:
         )
     try:
         return _section(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError(f"{path} is not a whole explanation ({type(error).__name__}: {error})") from error
 
 

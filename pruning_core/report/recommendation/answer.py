@@ -28,7 +28,7 @@ from pruning_core.report.recommendation.ranking import (
     rank,
     second_of,
 )
-from pruning_core.report.run_index import RunIndex
+from pruning_core.report.run_index import REFERENCE, RunIndex
 
 FAILED, UNSCORED, CONTAMINATED = "failed", "no score", "contaminated"
 LESS_SURE, SLOWER, OTHER_SEED = "less sure", "slower", "another seed"
@@ -125,7 +125,9 @@ def default_drop(meant: Sequence[Candidate]) -> float | None:
     """Return how much may be lost where nothing is said of it: a point, or a hundredth of the dense score."""
     if meant[0].measure.is_accuracy:
         return _DEFAULT_DROP
-    dense = next((c.score for c in meant if c.record.get("method") == DENSE and c.score), None)
+    found = [c for c in meant if c.record.get("method") == DENSE and c.score]
+    found.sort(key=lambda c: (c.record.get("backend"), c.record.get("precision")) != REFERENCE)
+    dense = found[0].score if found else None
     return None if dense is None else float(f"{_DEFAULT_DROP * abs(dense.value):.2g}")
 
 

@@ -75,7 +75,8 @@ class Drops:
         if _cell(reference) == _cell(record):
             return Estimate(0.0, 0.0, 0.0)
         if score.measure.is_accuracy:
-            return self._of_accuracy(dense, score, reference, self._accuracy_beside(index, record))
+            both = (self._accuracy_beside(index, one) for one in (reference, record))
+            return self._of_accuracy(dense, score, *both)
         return _of_score(dense, score, score_of(self._accuracy_beside(index, record)) or score)
 
     def _accuracy_beside(self, index: RunIndex, record: Record) -> Record:
@@ -83,12 +84,12 @@ class Drops:
         own = self._accuracy.get((id(index), *_run(record)))
         return own or self._accuracy.get(_run(record)) or record
 
-    def _of_accuracy(self, dense: Score, score: Score, reference: Record, beside: Record) -> Estimate:
+    def _of_accuracy(self, dense: Score, score: Score, of_dense: Record, beside: Record) -> Estimate:
         if not dense.n or not score.n:
             return Estimate(dense.value - score.value)
         before, now = round(dense.value * dense.n), round(score.value * score.n)
         drop = before / dense.n - now / score.n
-        was, answers = (_answers(r, n) for r, n in ((reference, before), (beside, now)))
+        was, answers = (_answers(r, n) for r, n in ((of_dense, before), (beside, now)))
         if was is not None and answers is not None and dense.n == score.n:
             counts: tuple[float, ...] = ((was & ~answers).bit_count(), (answers & ~was).bit_count(), dense.n)
             if counts not in self._bounds:
