@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -166,7 +167,9 @@ def read_thresholds(path: Path) -> Thresholds:
         except ValidationError as error:
             line = file.line_of("threshold", index)
             where = f"thresholds {path}{f', line {line}' if line else ''}, [[threshold]] number {index + 1}"
-            raise OptionError(
-                lines_of(error, lambda item, where=where: f"{where}: {option_line(item, Threshold, _KEY)}")
-            ) from None
+            raise OptionError(lines_of(error, partial(_line_of, where))) from None
     return Thresholds(tuple(entries))
+
+
+def _line_of(where: str, item: Any) -> str:
+    return f"{where}: {option_line(item, Threshold, _KEY)}"
