@@ -8,19 +8,13 @@ it. Whoever is killed meanwhile leaves the old baseline or the new one, whole.
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from pruning_core.errors import OptionError, RecordError
 from pruning_core.files.atomic import write_bytes_file
+from pruning_core.files.locking import one_at_a_time
 from pruning_core.records.run import Run, run_of
 from pruning_core.records.run_json import read_run_bytes
-
-MAX_WAIT_S = 120
-"""For another acceptance, which takes as long as to read two files and to write two."""
 
 
 def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> str:
@@ -43,7 +37,7 @@ def accept_baseline(new: Path, baseline: Path, allow_missing: bool = False) -> s
     run = run_of(content, new)
     if baseline.is_symlink():  # its history lies beside what it leads to
         baseline = Path(os.path.realpath(baseline))
-    with _one_at_a_time(baseline):
+    with one_at_a_time(baseline, f"accepting a baseline as {baseline}"):
         return _replace(baseline, run, content, allow_missing)
 
 
@@ -79,27 +73,6 @@ def _rejection(run: Run) -> str | None:
             reason = record.get("contention") or "its A/A control left the tolerance"
             return f"is contaminated ({record['cell']}: {reason}). Measure again on a quieter machine"
     return None
-
-
-@contextmanager
-def _one_at_a_time(baseline: Path) -> Iterator[None]:
-    """Wait until nobody else replaces this baseline, and keep others waiting meanwhile."""
-    path = baseline.resolve()
-    if not path.parent.is_dir():
-        raise OptionError(f"cannot write {baseline}: there is no folder {baseline.parent}. Make it first")
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=MAX_WAIT_S)
-    except Timeout:
-        raise OptionError(
-            f"another process has been accepting a baseline as {baseline} for {MAX_WAIT_S} s: end it, or wait"
-        ) from None
-    except OSError as error:
-        raise OptionError(f"cannot write {baseline}: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _keep(before: Run, content: bytes) -> Path:

@@ -3,25 +3,19 @@
 So it can be read at any time, and the same command goes on where it was stopped.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from pruning_core.console.escaping import for_json
 from pruning_core.console.shown import shown
 from pruning_core.errors import OptionError
 from pruning_core.files.atomic import check_writable, write_text_file
 from pruning_core.files.input import decode_json, read_bytes, why_unreadable
+from pruning_core.files.locking import one_at_a_time
 from pruning_core.pruning.matrix_worker import Row, Task
 
 MAX_BYTES = 400_000_000
-
-_MAX_WAIT_S = 120
-"""For another process, which takes as long as to read and write the file."""
 
 _Name = tuple[str, str]
 
@@ -69,7 +63,7 @@ class MatrixFile:
         Raises:
             OptionError: If the file cannot be read or written, or holds no rows any more.
         """
-        with _one_at_a_time(self._path):
+        with one_at_a_time(self._path, f"writing {self._path}"):
             if _state_of(self._path) != self._seen:
                 for name, others in _rows_of(self._path).items():
                     if name not in self._mine:
@@ -79,19 +73,6 @@ class MatrixFile:
             text = ",\n".join(line for lines in self._lines.values() for line in lines)
             write_text_file(self._path, f"[\n{text}\n]\n")
             self._seen = _state_of(self._path)
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Keep other processes waiting that write rows into the same file."""
-    path = Path(os.path.realpath(path))
-    try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_MAX_WAIT_S):
-            yield
-    except Timeout:
-        raise OptionError(f"another process has been writing {path} for {_MAX_WAIT_S} s: end it") from None
-    except OSError as error:
-        raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _state_of(path: Path) -> tuple[int, int, int] | None:

@@ -186,7 +186,7 @@ def test_an_acceptance_waits_for_another(tmp_path: Path, monkeypatch: pytest.Mon
     """Where another process does not come to an end, waiting does, in one line; nothing is replaced."""
     baseline = written(tmp_path, "baseline.json", small_run())
     before = baseline.read_bytes()
-    monkeypatch.setattr("pruning_core.gate.baseline.MAX_WAIT_S", 0.05)
+    monkeypatch.setattr("pruning_core.files.locking.MAX_WAIT_S", 0.05)
     with (
         FileLock(tmp_path / ".baseline.json.lock"),
         pytest.raises(OptionError, match="another process has been accepting"),
