@@ -179,7 +179,7 @@ class _Timer:
             for ratio, shape in shape_of.items()
             if (shape, closely) in self._known
         }
-        if self._dense is None or (closely and networks and not found):
+        if self._dense is None or (closely and networks and not any(close for _, close in self._known)):
             why = errors[0] if errors else "no ratio makes any layer narrower (round_to)"
             raise BackendError(f"{self._setting.label} can run none of {self._label} pruned: {why}")
         return {**({0.0: self._dense} if 0.0 in ratios else {}), **found}

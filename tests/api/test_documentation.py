@@ -20,7 +20,7 @@ PAGE = ROOT / "pruning_core" / "api" / "README.md"
 NAMES = {"torch": torch, "nn": nn, "compare": compare, "load": load, "prune": prune}
 
 
-MEASURED = re.compile(r"'faster'|'slower'|'no difference shown'|True|False|None")
+MEASURED = re.compile(r"faster|slower|no difference shown|True|False|None")
 """What examples show that were measured: on a busy machine they find less, and no test asserts a time."""
 
 

@@ -128,6 +128,28 @@ def test_a_backend_that_fails_closely_is_an_error(shapes):
         find(shapes, SPEEDUPS, Full())
 
 
+def test_a_shape_that_fails_closely_after_others_is_left_out(shapes):
+    """The backend cannot run that one; another one is found, and the search does not end."""
+    reference, failed = find(shapes, SPEEDUPS, NoisyTimer(noise=False)), []
+
+    class Partial(NoisyTimer):
+        def _time(self, speedup, closely):
+            return super()._time(speedup * (1 if closely else 0.9), closely)  # the crossing lies elsewhere
+
+        def __call__(self, *arguments):
+            found = super().__call__(*arguments)
+            if sum(closely for _, closely in self.sessions) != 2:
+                return found
+            failed.extend(found.networks)
+            none = (None,) * len(failed)
+            return replace(found, networks=none, errors=("no such kernel",) * len(none))
+
+    again = find(shapes, SPEEDUPS, Partial(noise=False))
+    assert failed
+    assert all(item.reached for item in again)
+    assert [item.ratio for item in again] >= [item.ratio for item in reference]
+
+
 def test_out_of_reach_says_what_comes_nearest(shapes):
     """No ratio is called enough; the nearest one is given with its interval."""
     (item,) = find(shapes, [Target("target_speedup", 500.0)], NoisyTimer(0))
