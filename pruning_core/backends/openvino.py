@@ -106,13 +106,15 @@ class OpenVinoExecutable(Executable):
         self._names = names
         self._any_batch = self._compile(self._model)
         self._by_batch: dict[int, Any] = {}  # batch size → compiled for it alone
+        self._dynamic: set[int] = set()  # batch sizes whose model takes any, as it can be compiled for none
 
     def options(self, batch_size: int | None = None) -> dict[str, str]:
         """Return what OpenVINO was told (see `Executable.options`).
 
         All of it, since its defaults depend on the CPU (precision) and on the release (hint).
         """
-        return self._config(1 if batch_size is None else self.streams_for(batch_size))
+        config = self._config(1 if batch_size is None else self.streams_for(batch_size))
+        return {**config, "dynamic_batch": "true"} if batch_size in self._dynamic else config
 
     def predict(self, inputs: Inputs) -> Outputs:
         """Return float32 outputs on the CPU (see `Executable.predict`)."""
@@ -129,6 +131,8 @@ class OpenVinoExecutable(Executable):
         """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
         n, requests = count_rows(inputs), self.requests_for(inputs)
         streams = len(requests)
+        if n in self._dynamic:
+            requests[0].infer()  # before that its outputs have no shape
         outputs = []
         for number, _ in enumerate(self._names.outputs):
             its = requests[0].get_output_tensor(number)
@@ -159,7 +163,9 @@ class OpenVinoExecutable(Executable):
         requests = [self.compiled_for(n).create_infer_request() for _ in range(streams)]
         for name, tensor in self._names.feeds(inputs).items():
             for request, its_rows in zip(requests, tensor.chunk(streams), strict=True):
-                request.get_tensor(name).data[:] = its_rows.numpy()  # (N / streams, C, H, W)
+                held = request.get_tensor(name)
+                held.shape = list(its_rows.shape)  # (N / streams, C, H, W)
+                held.data[:] = its_rows.numpy()
         return requests
 
     def streams_for(self, n: int) -> int:
@@ -168,7 +174,11 @@ class OpenVinoExecutable(Executable):
         return max([s for s in of_threads if n % s == 0 and n // s >= MIN_IMAGES_PER_STREAM], default=1)
 
     def compiled_for(self, n: int) -> Any:
-        """Return the model compiled for a stream's share of a batch of `n` images."""
+        """Return the model compiled for a stream's share of a batch of `n` images.
+
+        Where OpenVINO cannot, for any batch size: without AVX-512 it fuses layers that it then has no kernel
+        for, if the batch size is fixed and large (`README.md`).
+        """
         if n not in self._by_batch:
             streams = self.streams_for(n)
             fixed = self._model.clone()
@@ -176,7 +186,14 @@ class OpenVinoExecutable(Executable):
             for shape in shapes.values():
                 shape[0] = n // streams
             fixed.reshape(shapes)
-            self._by_batch[n] = self._compile(fixed, streams)
+            try:
+                self._by_batch[n] = self._compile(fixed, streams)
+            except BackendError as error:
+                try:
+                    self._by_batch[n] = self._compile(self._model, streams)
+                except BackendError:
+                    raise error from None
+                self._dynamic.add(n)
         return self._by_batch[n]
 
     def _config(self, streams: int) -> dict[str, str]:

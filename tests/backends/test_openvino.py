@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 import torch
+from torch import nn
 
 from pruning_core.backends import BACKENDS, load_executable, openvino
 from pruning_core.errors import BackendError
@@ -25,14 +26,19 @@ No suitable implementations found
 
 @pytest.fixture
 def fails_at(monkeypatch):
-    """Let OpenVINO fail at batch sizes, as it does on AVX2 for 34 depthwise channels at 8 images and more."""
+    """Let OpenVINO fail at batch sizes, as it does on AVX2 for 4 channels into a depthwise layer.
+
+    0: at any; -1: at any after one that failed.
+    """
     import openvino
 
-    sizes, compile_model = set(), openvino.Core.compile_model
+    sizes, calls, compile_model = set(), [], openvino.Core.compile_model
 
     def compile_some(core, model, *arguments):
         size = model.inputs[0].get_partial_shape()[0]
-        if (0 if size.is_dynamic else size.get_length()) in sizes:
+        number = 0 if size.is_dynamic else size.get_length()
+        calls.append(number)
+        if number in sizes or (number == 0 and -1 in sizes and calls[-2:-1] and calls[-2] in sizes):
             raise RuntimeError(WHAT_OPENVINO_SAYS)
         return compile_model(core, model, *arguments)
 
@@ -42,13 +48,44 @@ def fails_at(monkeypatch):
 
 def test_a_batch_size_that_openvino_cannot_compile_is_one_line(fails_at):
     """The settings that it can run are timed; that one says why not."""
-    fails_at.add(3)
+    fails_at |= {3, -1}
     settings = [Setting("openvino", "fp32", size, threads=1) for size in (1, 3)]
     one, three = time_shapes(tiny(), [tiny()], torch.zeros(1, 3, 32, 32), settings, go_on=True)
     assert one.networks[0] is not None
     assert three.networks == (None,)
     said = "for batches of 3 on each stream: No suitable implementations found"
     assert three.errors == (f"OpenVINO cannot compile this model {said}",)
+
+
+def four_channels_deep():
+    """Return a network of 4 channels before a layer of one pixel and a depthwise one, as pruning leaves."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1),
+        nn.ReLU6(),
+        nn.Conv2d(4, 32, 1),
+        nn.ReLU6(),
+        nn.Conv2d(32, 32, 3, 2, 1, groups=32),
+        nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 5),
+    ).eval()
+
+
+@pytest.mark.parametrize(("threads", "fails"), [(1, set()), (2, set()), (1, {32}), (2, {16})])
+def test_where_no_kernel_takes_the_batch_size_a_model_of_any_size_is_timed(fails_at, threads, fails):
+    """OpenVINO has none on AVX2 for 32 images of 4 channels; the answers are right, and it is told."""
+    network, images = four_channels_deep(), torch.randn(32, 3, 224, 224)
+    loaded = load_executable("openvino", network, images[:1], "fp32", "cpu", threads)
+    fails_at |= fails
+    run, expected = loaded.bind(images), network(images).detach()
+    for _ in range(2):
+        torch.testing.assert_close(run(), expected, rtol=1e-3, atol=1e-4)
+        run().fill_(torch.nan)
+    assert loaded.options(32).get("dynamic_batch") in ({"true"} if fails else {"true", None})
+    assert "dynamic_batch" not in loaded.options(1)
+    assert "dynamic_batch" not in loaded.options()
 
 
 def test_a_network_that_openvino_cannot_compile_is_one_line(fails_at):
