@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 
-import torch
 from torch import nn
 
 from pruning_core.backends import check_available
@@ -16,17 +15,16 @@ from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.parse import parse_backend
 from pruning_core.config.setting import Setting
 from pruning_core.models.copying import copy_network
-from pruning_core.models.inputs import Inputs, run, tensors_of
+from pruning_core.models.inputs import Inputs
 from pruning_core.pruning.preview import PreviewStep
 from pruning_core.pruning.preview_times import StepTime
 from pruning_core.records.mac_counts import counted_alike
+from pruning_core.shapes import memory
+from pruning_core.shapes.memory import bytes_of
 from pruning_core.shapes.timing import QUICK, SettingTimes, time_shapes
 
 ROUNDS_S = 60.0
 """Seconds that the rounds of one network may take together, beyond those before the first look."""
-
-MEMORY_BYTES = 2_000_000_000
-"""Shapes are timed together up to about as much, as all of them stay in memory; one is timed in any case."""
 
 Show = Callable[[str, int, int], object]
 """Takes what is being done, steps done and steps in all."""
@@ -76,11 +74,11 @@ def time_steps(
     yield dense
     reference = copy_network(network)
     largest = max(setting.batch_size for setting in settings)
-    of_reference = _bytes_of(reference, example, largest)
+    of_reference = bytes_of(reference, example, largest)
     options = _options(shapes * len(settings))
     pairs = len({(setting.backend, setting.precision, setting.threads) for setting in settings})
     together = [list(settings)]
-    if (3 * pairs + 4) * of_reference > MEMORY_BYTES:  # it, its control and one more, on every backend
+    if (3 * pairs + 4) * of_reference > memory.MEMORY_BYTES:  # it, its control and one more, on every backend
         together, pairs = [list(members) for _, members in groupby(settings, key=_loaded_as)], 1
     empty = (2 * pairs + 2) * of_reference  # on each backend it and its control; two copies here
     chunk: list[tuple[PreviewStep, nn.Module | None]] = []
@@ -111,8 +109,8 @@ def time_steps(
         except Exception as error:  # those before it are timed first
             failure = error
             break
-        size = 0 if step.exhausted else (pairs + 2) * _bytes_of(network, example, largest)
-        if any(kept is not None for _, kept in chunk) and held + size > MEMORY_BYTES:
+        size = 0 if step.exhausted else (pairs + 2) * bytes_of(network, example, largest)
+        if any(kept is not None for _, kept in chunk) and held + size > memory.MEMORY_BYTES:
             yield from timed()
             chunk, held = [], empty
         chunk.append((step, None if step.exhausted else copy_network(network)))
@@ -181,25 +179,3 @@ def _step_time(times: SettingTimes, index: int, dense: PreviewStep, step: Previe
         mac_efficiency=None if reduction is None else found.speedup / reduction,
         rounds=found.rounds,
     )
-
-
-def _bytes_of(network: nn.Module, example: Inputs, batch_size: int) -> int:
-    """Estimate what one loaded network holds: its weights, and the largest activations of one layer."""
-    largest = 0
-
-    def count(_: nn.Module, inputs: Inputs, outputs: Inputs) -> None:
-        nonlocal largest
-        largest = max(largest, sum(t.numel() for t in tensors_of((inputs, outputs))))
-
-    leaves = [module for module in network.modules() if next(module.children(), None) is None]
-    hooks = [module.register_forward_hook(count) for module in leaves]
-    was_training = network.training
-    try:
-        with torch.inference_mode():
-            run(network.eval(), example)
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    weights = sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
-    return weights + 4 * batch_size * largest

@@ -17,12 +17,13 @@ from pruning_core.models.inputs import Inputs
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import Losses
 from pruning_core.pruning.step import extent_of, prune
+from pruning_core.shapes.memory import MEMORY_BYTES
 
 DIGITS = 3
 """Decimals of a ratio that is looked for: no finer, so that two searches find the same one more often."""
 
 KEPT_NETWORKS = 8
-"""Pruned networks that stay in memory: what is looked at closely was looked at before."""
+"""Pruned networks that stay in memory, if it holds them: what is looked at closely was looked at before."""
 
 TRIED_RATIO = 0.5
 """A network is pruned to this once, to learn the widths of its layers."""
@@ -49,7 +50,8 @@ class PrunedShapes:
             losses: On training examples, for methods that rank by them in another scope.
         """
         self.dense, self.example, self._losses = dense, example, losses
-        self._kept = lru_cache(KEPT_NETWORKS)(self._pruned)
+        size = sum(tensor.nbytes for tensor in (*dense.parameters(), *dense.buffers()))
+        self._kept = lru_cache(max(min(KEPT_NETWORKS, MEMORY_BYTES // max(size, 1)), 1))(self._pruned)
         named = method.model_copy(update={"schedule": "one-shot"})
         if method.scope != "local":
             self.method = named

@@ -13,6 +13,7 @@ from pruning_core.models.inputs import Inputs
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
 from pruning_core.records.targets import TOLERANCE
+from pruning_core.shapes.memory import in_sessions
 from pruning_core.shapes.pruned import PrunedShapes, Shape
 from pruning_core.shapes.search import Crossing, RatioSearch
 from pruning_core.shapes.timing import Advance, Setting, SettingTimes, ShapeTime, time_shapes
@@ -160,7 +161,7 @@ class _Timer:
         self.contention = ""
 
     def look(self, ratios: Sequence[float], closely: bool) -> dict[float, ShapeTime]:
-        """Time the networks at some ratios against dense, in one session."""
+        """Time the networks at some ratios against dense, in one session if memory holds them."""
         shape_of: dict[float, Shape] = {}
         networks: dict[Shape, nn.Module] = {}
         errors: list[str] = []
@@ -185,6 +186,11 @@ class _Timer:
         return {**({0.0: self._dense} if 0.0 in ratios else {}), **found}
 
     def _time_all(self, networks: Mapping[Shape, nn.Module], closely: bool) -> list[str]:
+        dense, example = self._shapes.dense, self._shapes.example
+        parts = in_sessions(dense, networks, example, self._setting.batch_size)
+        return [error for part in parts for error in self._time_together(part, closely)]
+
+    def _time_together(self, networks: Mapping[Shape, nn.Module], closely: bool) -> list[str]:
         number = f"{len(networks)} shape{'s' if len(networks) > 1 else ''}"
         what = f"time {number} of {self._label} on {self._setting.label}{', closely' if closely else ''}"
         with self._display.work(what, quiet=True) as advance:

@@ -11,7 +11,7 @@ from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.spec import MethodSpec
 from pruning_core.errors import OptionError, PruningError, UnavailableError
 from pruning_core.pruning.preview import PreviewStep, preview_networks
-from pruning_core.shapes import plan_times
+from pruning_core.shapes import memory, plan_times
 from pruning_core.shapes.plan_times import settings_of, time_steps
 from pruning_core.shapes.timing import Setting, SettingTimes, ShapeTime
 
@@ -102,13 +102,13 @@ def test_each_step_has_its_time_in_each_setting(calls) -> None:
 
 def test_what_memory_does_not_hold_is_timed_in_several_sessions(calls, monkeypatch) -> None:
     """Each has the reference; where even that is large, each backend has sessions of its own."""
-    monkeypatch.setattr(plan_times, "MEMORY_BYTES", 275_000_000)  # weights of the dense network: 45 million
+    monkeypatch.setattr(memory, "MEMORY_BYTES", 275_000_000)  # weights of the dense network: 45 million
     assert [step.ratio for step in plan(settings=SETTINGS[:1])] == [0.0, *RATIOS]
     assert [count for count, _ in calls] == [1, 2]
-    monkeypatch.setattr(plan_times, "MEMORY_BYTES", 2_000_000_000)
+    monkeypatch.setattr(memory, "MEMORY_BYTES", 2_000_000_000)
     together = list(plan())
     calls.clear()
-    monkeypatch.setattr(plan_times, "MEMORY_BYTES", 1)
+    monkeypatch.setattr(memory, "MEMORY_BYTES", 1)
     steps = list(plan())
     labels = [setting.label for setting in SETTINGS]
     assert calls == [(1, labels[:2]), (1, labels[2:])] * 3

@@ -11,6 +11,7 @@ from pruning_core.config.target_kinds import Target
 from pruning_core.errors import BackendError
 from pruning_core.progress import ProgressDisplay
 from pruning_core.pruning.cost import count_cost, serialised_size_bytes
+from pruning_core.shapes import memory
 from pruning_core.shapes.pruned import PrunedShapes
 from pruning_core.shapes.targets import MARGIN, find_for_counts, find_for_times
 from pruning_core.shapes.timing import Setting
@@ -148,6 +149,19 @@ def test_a_shape_that_fails_closely_after_others_is_left_out(shapes):
     assert failed
     assert all(item.reached for item in again)
     assert [item.ratio for item in again] >= [item.ratio for item in reference]
+
+
+def test_shapes_that_memory_does_not_hold_together_are_timed_one_after_the_other(shapes, monkeypatch):
+    """Each has the reference beside it, and what is found is the same."""
+    together, timer = find(shapes, SPEEDUPS, NoisyTimer(noise=False)), NoisyTimer(noise=False)
+    dense = memory.bytes_of(shapes.dense, EXAMPLE, 1)
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(memory, "MEMORY_BYTES", (memory.COPIES + 1) * dense)
+    assert find(shapes, SPEEDUPS, timer) == together
+    assert {count for count, _ in timer.sessions} == {1}
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 100 * dense)
+    find(shapes, SPEEDUPS, timer)
+    assert max(count for count, _ in timer.sessions) > 1
 
 
 def test_out_of_reach_says_what_comes_nearest(shapes):
