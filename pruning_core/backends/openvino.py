@@ -105,16 +105,17 @@ class OpenVinoExecutable(Executable):
         self._threads = threads
         self._names = names
         self._any_batch = self._compile(self._model)
-        self._by_batch: dict[int, Any] = {}  # batch size → compiled for it alone
-        self._dynamic: set[int] = set()  # batch sizes whose model takes any, as it can be compiled for none
+        self._by_batch: dict[int, Any] = {}  # batch size → compiled for it alone, or for any
 
     def options(self, batch_size: int | None = None) -> dict[str, str]:
         """Return what OpenVINO was told (see `Executable.options`).
 
         All of it, since its defaults depend on the CPU (precision) and on the release (hint).
         """
-        config = self._config(1 if batch_size is None else self.streams_for(batch_size))
-        return {**config, "dynamic_batch": "true"} if batch_size in self._dynamic else config
+        if batch_size is None:
+            return self._config(1)
+        told = {"dynamic_batch": "true"} if _takes_any(self._by_batch.get(batch_size)) else {}
+        return {**self._config(self.streams_for(batch_size)), **told}
 
     def predict(self, inputs: Inputs) -> Outputs:
         """Return float32 outputs on the CPU (see `Executable.predict`)."""
@@ -131,7 +132,7 @@ class OpenVinoExecutable(Executable):
         """Compile for this batch size and return a callable to be timed (see `Executable.bind`)."""
         n, requests = count_rows(inputs), self.requests_for(inputs)
         streams = len(requests)
-        if n in self._dynamic:
+        if _takes_any(self.compiled_for(n)):
             requests[0].infer()  # before that its outputs have no shape
         outputs = []
         for number, _ in enumerate(self._names.outputs):
@@ -193,7 +194,6 @@ class OpenVinoExecutable(Executable):
                     self._by_batch[n] = self._compile(self._model, streams)
                 except BackendError:
                     raise error from None
-                self._dynamic.add(n)
         return self._by_batch[n]
 
     def _config(self, streams: int) -> dict[str, str]:
@@ -220,6 +220,11 @@ class OpenVinoExecutable(Executable):
                 "OpenVINO was asked for int8 and runs no convolution of this model in int8. Use fp32."
             )
         return compiled
+
+
+def _takes_any(compiled: Any) -> bool:
+    """Return whether a model was compiled for any batch size; None was not."""
+    return compiled is not None and bool(compiled.inputs[0].get_partial_shape()[0].is_dynamic)
 
 
 def _runs_int8(compiled: Any) -> bool:

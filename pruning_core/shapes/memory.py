@@ -61,5 +61,9 @@ def bytes_of(network: nn.Module, example: Inputs, batch_size: int) -> int:
         network.train(was_training)
         for hook in hooks:
             hook.remove()
-    weights = sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
-    return weights + 4 * batch_size * largest
+    return weight_bytes(network) + 4 * batch_size * largest
+
+
+def weight_bytes(network: nn.Module) -> int:
+    """Return what the parameters and buffers of a network take."""
+    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))

@@ -20,7 +20,6 @@ from pruning_core.pruning.preview import PreviewStep
 from pruning_core.pruning.preview_times import StepTime
 from pruning_core.records.mac_counts import counted_alike
 from pruning_core.shapes import memory
-from pruning_core.shapes.memory import bytes_of
 from pruning_core.shapes.timing import QUICK, SettingTimes, time_shapes
 
 ROUNDS_S = 60.0
@@ -74,7 +73,7 @@ def time_steps(
     yield dense
     reference = copy_network(network)
     largest = max(setting.batch_size for setting in settings)
-    of_reference = bytes_of(reference, example, largest)
+    of_reference = memory.bytes_of(reference, example, largest)
     options = _options(shapes * len(settings))
     pairs = len({(setting.backend, setting.precision, setting.threads) for setting in settings})
     together = [list(settings)]
@@ -109,7 +108,7 @@ def time_steps(
         except Exception as error:  # those before it are timed first
             failure = error
             break
-        size = 0 if step.exhausted else (pairs + 2) * bytes_of(network, example, largest)
+        size = 0 if step.exhausted else (pairs + 2) * memory.bytes_of(network, example, largest)
         if any(kept is not None for _, kept in chunk) and held + size > memory.MEMORY_BYTES:
             yield from timed()
             chunk, held = [], empty

@@ -17,7 +17,7 @@ from pruning_core.models.inputs import Inputs
 from pruning_core.pruning import find_method
 from pruning_core.pruning.base import Losses
 from pruning_core.pruning.step import extent_of, prune
-from pruning_core.shapes.memory import MEMORY_BYTES
+from pruning_core.shapes.memory import MEMORY_BYTES, weight_bytes
 
 DIGITS = 3
 """Decimals of a ratio that is looked for: no finer, so that two searches find the same one more often."""
@@ -50,8 +50,8 @@ class PrunedShapes:
             losses: On training examples, for methods that rank by them in another scope.
         """
         self.dense, self.example, self._losses = dense, example, losses
-        size = sum(tensor.nbytes for tensor in (*dense.parameters(), *dense.buffers()))
-        self._kept = lru_cache(max(min(KEPT_NETWORKS, MEMORY_BYTES // max(size, 1)), 1))(self._pruned)
+        held = MEMORY_BYTES // max(weight_bytes(dense), 1)
+        self._kept = lru_cache(max(min(KEPT_NETWORKS, held), 1))(self._pruned)
         named = method.model_copy(update={"schedule": "one-shot"})
         if method.scope != "local":
             self.method = named

@@ -18,7 +18,7 @@ from pruning_core.shapes.pruned import PrunedShapes, Shape
 from pruning_core.shapes.search import Crossing, RatioSearch
 from pruning_core.shapes.timing import Advance, Setting, SettingTimes, ShapeTime, time_shapes
 
-SEARCH_VERSION = 3
+SEARCH_VERSION = 4
 """Raised whenever a search would find other ratios."""
 
 MARGIN = 0.05
