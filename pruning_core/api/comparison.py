@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Real
-from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from pruning_core.console.shown import shown
@@ -85,12 +84,12 @@ class Comparison:
     @property
     def reference_s(self) -> float:
         """Seconds of one call of the reference, the median."""
-        return median(self.timing.reference_s)
+        return self.timing.reference_latency_s
 
     @property
     def candidate_s(self) -> float:
         """Seconds of one call of the candidate, the median."""
-        return median(self.timing.candidate_s)
+        return self.timing.latency_s
 
     @property
     def problem(self) -> str:

@@ -32,6 +32,16 @@ class PairedTiming:
         """Reference time ÷ candidate time: above 1 when the candidate is faster."""
         return math.exp(-median(self.log_ratios))
 
+    @property
+    def latency_s(self) -> float:
+        """Seconds of a call of the candidate: the median of the rounds, as `latency_interval` has it."""
+        return median(round_times(self.candidate_s))
+
+    @property
+    def reference_latency_s(self) -> float:
+        """Seconds of a call of the reference, likewise."""
+        return median(round_times(self.reference_s))
+
 
 def speedup_interval(timing: PairedTiming, confidence: float) -> tuple[float, float, float]:
     """Bound the speed-up by order statistics of the rounds' log ratios.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.setting import Setting
@@ -53,11 +52,11 @@ def shape_time(timing: PairedTiming, confidence: float) -> ShapeTime:
         confidence: Coverage of the intervals, over all looks together.
     """
     low, high, _ = speedup_interval(timing, confidence)
-    _, *bounds = latency_interval(timing, confidence)
-    _, *of_reference = latency_interval(replace(timing, candidate_s=timing.reference_s), confidence)
+    latency_s, *bounds = latency_interval(timing, confidence)
+    reference_s, *of_reference = latency_interval(replace(timing, candidate_s=timing.reference_s), confidence)
     return ShapeTime(
-        median(timing.candidate_s) * 1e3,
-        median(timing.reference_s) * 1e3,
+        latency_s * 1e3,
+        reference_s * 1e3,
         timing.speedup,
         low,
         high,

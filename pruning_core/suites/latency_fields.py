@@ -12,7 +12,7 @@ import numpy as np
 from pruning_core.backends.base import DeviceTime
 from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.config.precision import PRECISIONS
-from pruning_core.measure.paired import PairedTiming, latency_interval, round_times, speedup_interval
+from pruning_core.measure.paired import PairedTiming, latency_interval, speedup_interval
 from pruning_core.records.mac_counts import counted_alike, counts_of
 from pruning_core.store.checkpoint import Metrics
 from pruning_core.suites.cell_fields import mac_fields
@@ -41,7 +41,7 @@ def timing_fields(timing: PairedTiming, options: LatencyOptions, batch_size: int
         "latency_p50_ms": float(np.quantile(call_times_s, 0.5)) * 1e3,
         "calls_timed": len(call_times_s),
         "images_per_s": batch_size / latency_s,
-        "reference_latency_ms": median(round_times(timing.reference_s)) * 1e3,
+        "reference_latency_ms": timing.reference_latency_s * 1e3,
         **speedup_fields(timing, options),
     }
     if len(call_times_s) >= CALLS_FOR_P95:
@@ -112,7 +112,7 @@ def efficiency_fields(
         fields |= {
             "peak_gflops": roofline.peak_flops_per_s / 1e9,
             "bandwidth_gb_s": roofline.bandwidth_bytes_per_s / 1e9,
-            "roofline_fraction": min_s / median(timing.candidate_s),
+            "roofline_fraction": min_s / timing.latency_s,
             "roofline_bound": bound,
         }
     return fields

@@ -29,3 +29,11 @@ def test_a_round_is_the_mean_of_its_samples() -> None:
     """The geometric one, as of the ratios."""
     value, low, high = latency_interval(timing([(1.0, 4.0)] * 6), 0.5)
     assert (value, low, high) == (2.0, 2.0, 2.0)
+
+
+def test_a_latency_is_the_value_that_the_bounds_are_of() -> None:
+    """The median of all samples may lie outside: here half of them are slow, one of each round."""
+    uneven = timing([(1.0, 4.0), (1.0, 5.0), (1.0, 6.0), (7.0, 1.0), (8.0, 1.0), (9.0, 1.0)])
+    value, low, high = latency_interval(uneven, 0.9)
+    assert uneven.latency_s == uneven.reference_latency_s == value
+    assert low <= value <= high

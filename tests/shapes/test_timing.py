@@ -1,16 +1,24 @@
 """Times of networks that nobody trained."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from pruning_core.api import Comparison
 from pruning_core.config.latency_options import LatencyOptions
 from pruning_core.errors import BackendError, OptionError
+from pruning_core.measure.paired import PairedTiming
+from pruning_core.shapes.shape_time import shape_time
 from pruning_core.shapes.timing import Setting, time_shapes
+from pruning_core.suites.latency_fields import timing_fields
+from pruning_core.system.contention import Contention
 
 FEW = LatencyOptions(
     min_rounds=5, max_rounds=9, target_error=0.9, budget_s=1.0, warmup_ms=1.0, sample_ms=0.5, confidence=0.9
 )
+QUIET = Contention(0.0, 0.0, None, None, None, None, 10.0)
 EXAMPLE = torch.zeros(1, 3, 16, 16)
 
 
@@ -47,6 +55,20 @@ def test_each_network_is_timed_in_each_setting_in_the_order_asked_for() -> None:
             assert timed.latency_bounds_ms[0] <= timed.latency_ms <= timed.latency_bounds_ms[1]
             assert timed.reference_bounds_ms[0] <= timed.reference_ms <= timed.reference_bounds_ms[1]
             assert min(*timed.latency_bounds_ms, *timed.reference_bounds_ms) > 0
+
+
+def test_times_are_within_their_bounds_however_uneven_the_samples() -> None:
+    """Of a round whose one sample was slowed down as much as of another; so do comparisons and cells."""
+    samples = (1.0, 1.0, 1.0, 1.0, 1.0, 400.0, 600.0, 500.0, 300.0, 400.0)
+    timing = PairedTiming(samples, samples[::-1], (0.0,) * 5, 1, 1)
+    found = shape_time(timing, 0.9)
+    assert found.latency_bounds_ms[0] <= found.latency_ms <= found.latency_bounds_ms[1]
+    assert found.reference_bounds_ms[0] <= found.reference_ms <= found.reference_bounds_ms[1]
+    assert (found.latency_ms, found.reference_ms) == (20_000.0, 20_000.0)
+    compared = Comparison(timing, timing, QUIET, "", "cpu", 1, 0.05)
+    assert (compared.candidate_s, compared.reference_s) == (20.0, 20.0)
+    fields = timing_fields(replace(timing, call_times_s=samples), FEW, batch_size=1)
+    assert (fields["latency_ms"], fields["reference_latency_ms"]) == (20_000.0, 20_000.0)
 
 
 def test_a_network_that_a_backend_cannot_run_has_its_error_and_the_others_their_times() -> None:

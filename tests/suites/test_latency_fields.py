@@ -1,6 +1,7 @@
 """What a paired measurement says of a cell, and why the cell is not faster."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,15 @@ def test_percentiles_need_enough_calls(calls, known):
     fields = timing_fields(timing(calls), OPTIONS, batch_size=1)
     assert [name for name in ("p50", "p95", "p99") if f"latency_{name}_ms" in fields] == known.split()
     assert fields["calls_timed"] == calls
+
+
+def test_the_fraction_of_the_roofline_is_of_the_latency():
+    """The gate multiplies both: they must be of one time, however uneven the samples."""
+    uneven = replace(timing(), candidate_s=(0.01,) * 11 + (0.4, 0.5, 0.6) * 3)
+    fields = reasons(timing=uneven, roofline=Roofline(1e12, 1e10))
+    min_s = fields["roofline_fraction"] * timing_fields(uneven, OPTIONS, 8)["latency_ms"] / 1e3
+    even = reasons(roofline=Roofline(1e12, 1e10))
+    assert min_s == pytest.approx(even["roofline_fraction"] * 0.01)
 
 
 def test_percentiles_are_of_single_calls():
