@@ -15,10 +15,12 @@ if os.environ.pop("PYTEST_XDIST_WORKER", None):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
 
-# A shell starts what runs in its background with Ctrl-C ignored, and so are the programs that tests start and
-# interrupt: they would go on for as long as they have work.
+# A shell starts what runs in its background with Ctrl-C ignored, nohup with hang-ups ignored, and so are the
+# programs that tests start and interrupt: they would go on for as long as they have work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

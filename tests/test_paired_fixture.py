@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 SUITE = """
-    import time
-
-    def takes(seconds):
-        return lambda: time.sleep(seconds)
+    from conftest import takes
 
     def test_faster(paired):
         paired(takes(0.004), takes(0.001), time_limit_s=0.1).assert_faster(at_least=1.2)
@@ -21,6 +18,29 @@ SUITE = """
     def test_neither(paired):
         paired(takes(0.002), takes(0.002), time_limit_s=0.1).assert_faster()
 """
+
+ON_A_CLOCK_OF_ITS_OWN = """
+import functools
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # no round is rejected for the state of this machine
+
+from pruning_core.api import comparing
+from pruning_core.system.contention import ContentionMonitor, CpuTimes
+from tests.helpers.timed_machine import IDLE, Machine
+
+machine, measure = Machine(noise=0.05), comparing.measure
+
+def takes(seconds):
+    return machine.model("call", seconds)
+
+def undisturbed(*arguments, **options):
+    monitor = ContentionMonitor("cpu", read_cpu=lambda: CpuTimes(0.0, 0.0, None, 0.0))
+    return measure(*arguments, **options, clock=machine.clock, monitor=monitor, **IDLE)
+
+comparing.measure = undisturbed
+"""
+"""What calls take, and what else runs, is made up: a verdict is not this machine's."""
 
 FIXTURE = 'pytest_plugins = ["pruning_core.paired_fixture"]'
 PLUGIN = 'pytest_plugins = ["pruning_core.pytest_plugin"]'
@@ -33,7 +53,7 @@ def run(pytester, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
 
     def run_suite(*options, suite=SUITE, conftest=FIXTURE):
-        pytester.makeconftest(conftest)
+        pytester.makeconftest(ON_A_CLOCK_OF_ITS_OWN + conftest)
         pytester.makepyfile(suite)
         return pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider", *options)
 

@@ -81,7 +81,7 @@ def test_a_step_that_hangs_is_spoken_of(soon, stream):
     assert {"train, its first step", "train, step 5 of 9"} == set(noted)
 
 
-def test_waiting_is_spoken_of(soon):
+def test_waiting_is_spoken_of(soon, monkeypatch):
     """An export that takes long is named; one that does not shows nothing at all."""
     stream, noted = io.StringIO(), []
     with ProgressDisplay(stream).waiting_for("export", noted.append):
@@ -89,6 +89,7 @@ def test_waiting_is_spoken_of(soon):
     assert "export" in noted
     assert not [thread for thread in threading.enumerate() if thread.name == "silence"]
     silent = io.StringIO()
+    monkeypatch.setattr(silence, "FIRST_LINE_S", 60.0)
     with ProgressDisplay(silent).waiting_for("export"):
         pass
     assert silent.getvalue() == ""

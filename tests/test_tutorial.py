@@ -29,7 +29,7 @@ def script() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_the_five_commands_run(tmp_path):
     """Weights trained elsewhere become a file that answers as the checkpoint, by the commands of the page."""
     page = PAGE

@@ -76,12 +76,20 @@ def _row(name: str, row: Mapping[str, Any]) -> Iterator[str]:
     macs = f"{_percent(row['dense_mac_share'])}→{_percent(row['mac_share'])}" if "mac_share" in row else ""
     time = f"{_percent(row['dense_time_share'])}→{_percent(row['time_share'])}"
     quotient = row.get("saved_quotient")
-    saved = "" if quotient is None else f"{quotient:.2f}"
+    saved = "" if quotient is None else _quotient(quotient)
     numbers = f"{width:>9}  {macs:>9}  {time:>9}  {saved:>5}"
     head = f"{_short(printable(name)):<{NAME_WIDTH}} {numbers}"
     for reason in wrap(row["reason"], REASON_WIDTH) or [""]:
         yield f"{head}  {reason}"
         head = " " * len(head)
+
+
+def _quotient(value: float) -> str:
+    """Return a quotient in five characters: of hardly any saving it may be large."""
+    exact = f"{value:.2f}"
+    if len(exact) <= 5:
+        return exact
+    return f"{value:.0f}" if abs(value) < 999 else f"{'<-' if value < 0 else '>'}999"
 
 
 def _percent(share: float) -> str:

@@ -33,7 +33,7 @@ Importance = Callable[[object], Tensor | None]
 """torch-pruning's function of a group → (channels,) scores; the lowest go."""
 
 MAX_GROUP_S = 5.0
-"""torch-pruning follows some networks without end; one that takes longer, by its weights, is kept whole."""
+"""CPU time, longer for large networks: torch-pruning follows some without end; then a group is kept whole."""
 
 ENDLESS = "torch-pruning does not come to an end"
 

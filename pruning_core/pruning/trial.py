@@ -17,7 +17,7 @@ from pruning_core.pruning.score_scale import keep_score_scale
 from pruning_core.system.time_limit import OutOfTimeError, time_limit
 
 MAX_CUT_S = 60.0
-"""A cut of all groups that takes longer has failed, of a small network; a large one has longer."""
+"""A cut of all groups that takes more CPU time has failed, of a small network; a large one has longer."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """`latency-aware` in a chain: measured once, allocated on the dense model, stored in the specs."""
 
 import json
-import time
 from threading import Event, Thread
 
 import pytest
@@ -14,6 +13,7 @@ from pruning_core.config.grid import make_grid
 from pruning_core.config.spec import DenseSpec, key_of
 from pruning_core.errors import OptionError
 from pruning_core.pipeline import ensure_variant
+from pruning_core.progress import ProgressDisplay
 from pruning_core.suites.forecast import missing_specs
 from pruning_core.suites.validate import validate_grid
 from tests.helpers.factories import write_user_model
@@ -111,7 +111,7 @@ def test_the_key_follows_the_setting_by_the_widths_alone(tmp_path, model, asked)
     assert [a.key for a in one] == [b.key for b in other]
 
 
-def test_one_process_measures_and_others_wait_for_it(tmp_path, model, trainings, asked, capsys):
+def test_one_process_measures_and_others_wait_for_it(tmp_path, model, trainings, asked, capsys, monkeypatch):
     """Two that time at once disturb each other, and would allocate other widths."""
     grid = grid_of(model, **AWARE)
     workspace = open_workspace(tmp_path)
@@ -121,13 +121,20 @@ def test_one_process_measures_and_others_wait_for_it(tmp_path, model, trainings,
     assert len(locks) == 1
     for table in (workspace.store.root / "tables").iterdir():
         table.unlink()
-    held = Event()
+    held, spoken = Event(), Event()
 
     def hold():
         with FileLock(locks[0]):
             held.set()
-            time.sleep(0.5)
+            spoken.wait(60)
 
+    say = ProgressDisplay.say
+
+    def say_and_tell(display, *arguments, **options):
+        say(display, *arguments, **options)
+        spoken.set()
+
+    monkeypatch.setattr(ProgressDisplay, "say", say_and_tell)
     other = Thread(target=hold)
     other.start()
     assert held.wait(10)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -50,11 +51,12 @@ def load(folder: Path, cache: Path | None = None) -> Dataset:
 
 def decoders() -> list[psutil.Process]:
     """Return the processes below this one that decode."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.status() != psutil.STATUS_ZOMBIE and "pruning_core.pictures" in str(process.cmdline())
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+            if process.status() != psutil.STATUS_ZOMBIE and "pruning_core.pictures" in str(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def epoch(dataset: Dataset, announced: bool = True) -> list[tuple[Tensor, Tensor]]:

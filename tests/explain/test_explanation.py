@@ -95,6 +95,8 @@ def test_the_text_fits_into_a_terminal(content: dict[str, Any]) -> None:
         group["reason"] = group["layers"][0]["reason"] = max(REASONS, key=len)
     evil["subject"] = "a very long name of a network " * 6
     evil["gaps"] = {"dense": "", "pruned": "30 % of the call are in no node of the profile"}
+    for number, group in enumerate(evil["groups"]):
+        group["saved_quotient"] = (-12.345, 1e7, -1e7)[number % 3]
     evil["contention"] = "other processes used 80 % of the cores"
     for given in (content, evil):
         lines = render(given).splitlines()

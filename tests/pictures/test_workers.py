@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,12 @@ def make_decoders():
 
 def children() -> list[psutil.Process]:
     """Return the processes below this one that decode."""
-    found = psutil.Process().children(recursive=True)
-    return [
-        p for p in found if p.status() != psutil.STATUS_ZOMBIE and "pruning_core.pictures" in str(p.cmdline())
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+            if process.status() != psutil.STATUS_ZOMBIE and "pruning_core.pictures" in str(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -67,6 +70,8 @@ def test_none_is_left_after_closing(files, make_decoders) -> None:
     """Closed, all processes have ended, also those in the midst of work; then it can be used again."""
     decoders = make_decoders(2)
     decoders.submit(files[:1]).result(timeout=60)
+    for child in children():
+        child.send_signal(signal.SIGSTOP)  # so that work is left
     late = [decoders.submit(files) for _ in range(20)]
     decoders.close()
     assert children() == []
@@ -108,7 +113,9 @@ def test_a_process_that_dies_is_said_with_its_picture(files, make_decoders) -> N
     (child,) = children()
     child.send_signal(signal.SIGSTOP)  # so that it dies while it is asked
     answer = decoders.submit(files[1:2])
-    time.sleep(0.2)
+    while not answer.running():
+        time.sleep(0.01)
+    time.sleep(1.0)
     child.send_signal(signal.SIGKILL)
     with pytest.raises(DatasetError, match=r"decoding .*1\.jpg ended its process with signal 9"):
         answer.result(timeout=60)

@@ -1,5 +1,7 @@
 """What is asked of the suites on the command line: axes, layers, seeds, backends, targets."""
 
+from functools import partial
+
 import pytest
 
 import pruning_core.backends.eager
@@ -9,19 +11,29 @@ import pruning_core.suites.validate
 import pruning_core.system.machine
 import pruning_core.system.roofline
 from pruning_core.backends import BACKENDS
+from pruning_core.measure.interleaved import measure_interleaved
+from pruning_core.suites import latency_session
 from tests.helpers.plugin_run import GRID, records
 from tests.helpers.target_times import NoisyTimer
+from tests.helpers.timed_machine import Machine
 
 
-def test_precision_is_asked_for_on_the_command_line(suites, pytester):
+def test_precision_is_asked_for_on_the_command_line(suites, pytester, monkeypatch):
     """Rounds grow until the interval is narrower than --target-error, or as many as allowed are done."""
+    machine = Machine(noise=0.3)
+    tick = machine.model("tick", 1e-3)
+
+    def clock():  # whatever a call takes on this machine
+        tick()
+        return machine.now
+
+    monkeypatch.setattr(latency_session, "measure_interleaved", partial(measure_interleaved, clock=clock))
     grid = pytester.path / "bench" / "grids" / "quick.toml"
     grid.write_text(GRID.replace("max_rounds = 5", "max_rounds = 40"))
     # On one thread, where no round is rejected for the state of the machine.
     asked = ("-k", "latency", "--batch-sizes=1", "--backends=eager", "--ratios=0.5", "--threads=1")
     suites(*asked, "--target-error=0.9999")
-    # Five are too few for any interval of 95 %; that of ten is wider only where something else runs.
-    assert {r["rounds"] for r in records(pytester)} <= {10, 20}
+    assert {(r["rounds"], r["looks"]) for r in records(pytester)} == {(10, 4)}
     suites(*asked, "--target-error=0.00001")
     assert {(r["rounds"], r["looks"]) for r in records(pytester)} == {(40, 4)}
 

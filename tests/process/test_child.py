@@ -42,7 +42,7 @@ def test_answers_are_seen_while_it_works(child):
     seen = []
     body = "print('first ä', file=answers, flush=True)\ntime.sleep(1.5)\nanswers.write('last')"
     assert child(body, meanwhile=seen.append).output == "first ä\nlast"
-    assert seen[-1] == "first ä\n"
+    assert "first ä\n" in seen
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_an_end_of_its_own_is_told(child, body, problem):
 def test_a_child_that_does_not_end_is_killed(child):
     """Time is limited, also where signals are ignored; what was answered before is kept."""
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('first', file=answers, flush=True)\n"
-    ended = child(f"{body}time.sleep(600)", (2.0, 0))
-    assert (ended.output, ended.problem) == ("first\n", "not done after 2 s")
+    ended = child(f"{body}time.sleep(600)", (15.0, 0))
+    assert (ended.output, ended.problem) == ("first\n", "not done after 15 s")
 
 
 def test_a_child_that_takes_much_memory_is_killed(child):
@@ -102,7 +102,10 @@ def test_no_child_outlives_its_parent(tmp_path, number):
         pid = int((tmp_path / "pid").read_text())
         parent.send_signal(number)
     for _ in range(600):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.NoSuchProcess:
             return
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)

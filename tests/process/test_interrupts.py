@@ -21,10 +21,10 @@ GRID = """
 ratios = [0.25, 0.5, 0.75]
 model = "{model}"
 [train]
-epochs = 60
+epochs = 600
 batch_size = 64
 [fine_tune]
-epochs = 60
+epochs = 600
 batch_size = 64
 """
 
@@ -148,7 +148,10 @@ def test_a_signal_at_a_random_moment_of_a_training_is_one_line(tmp_path: Path) -
         process = start(
             "pruning_core", "prepare", "--grid", "my.toml", "--store", f"store-{attempt}", folder=tmp_path
         )
-        time.sleep(chance.uniform(1.0, 8.0))  # the interpreter itself, before us, has signals of its own
+        while not (tmp_path / f"store-{attempt}").exists():  # before us, the interpreter has its own signals
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0.0, 6.0))
         for _ in range(chance.choice((1, 2))):
             process.send_signal(number)
         out, err = process.communicate(timeout=60)
@@ -230,7 +233,7 @@ def test_long(variant, harness):
 """
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     "how",
@@ -242,7 +245,7 @@ def test_a_signal_ends_a_session_of_pytest(tmp_path: Path, number: signal.Signal
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["pruning_core.pytest_plugin"]\n')
     (tmp_path / "test_suite.py").write_text(SUITE.format(how=how))
     (tmp_path / "my.toml").write_text(
-        GRID.format(model=write_user_model(tmp_path, "session_nets")).replace("60", "1")
+        GRID.format(model=write_user_model(tmp_path, "session_nets")).replace("600", "1")
     )
     options = ["-p", "no:randomly", "-p", "no:cacheprovider", "--grid", "my.toml", "--store", "store"]
     process = start("pytest", "test_suite.py", *options, folder=tmp_path)

@@ -47,7 +47,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_killed_at_random_moments(tmp_path):
     """After twenty SIGKILLs at random moments the final weights are those of an undisturbed run."""
     times = int(os.environ.get("PRUNING_BENCH_KILLS", "3"))

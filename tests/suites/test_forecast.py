@@ -52,7 +52,7 @@ def test_it_is_said_before_the_first_training_and_once(tmp_path, model):
         ensure_variant(variant, grid, workspace)
     first, *others = stream.getvalue().splitlines()
     assert first.startswith("making 4 checkpoints takes about ")
-    assert first.endswith(" s on this machine")
+    assert first.endswith((" s on this machine", " min on this machine"))  # a busy one
     assert not [line for line in others if "takes about" in line]
 
 
