@@ -12,6 +12,7 @@ import pkgutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
@@ -25,7 +26,20 @@ def is_library(path: Path) -> bool:
     if _INSTALLED & set(path.parts):
         return True
     folders = [Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib")]
-    return any(path.is_relative_to(folder) for folder in (*folders, Path(__file__).parents[1]))
+    if any(path.is_relative_to(folder) for folder in (*folders, Path(__file__).parents[1])):
+        return True
+    inwards = zip(reversed(path.parts), path.parents, strict=False)
+    return any(name in _installed_into(folder) for name, folder in inwards)
+
+
+@cache
+def _installed_into(folder: Path) -> set[str]:
+    """Return the files and packages that pip has put into a folder of another name (`--target`)."""
+    names: set[str] = set()
+    for record in folder.glob("*.dist-info/RECORD"):
+        with suppress(OSError, UnicodeDecodeError), record.open(encoding="utf-8") as lines:
+            names.update(line.partition(",")[0].partition("/")[0] for line in lines)
+    return names
 
 
 def find_spec(name: str) -> ModuleSpec | None:

@@ -190,3 +190,26 @@ def test_a_neighbour_called_as_a_library_is_said(folder, late):
         "'blocks' is the installed library "
         f"{folder / 'lib/site-packages/blocks.py'} here, not your own file: give yours another name"
     )
+
+
+def test_what_pip_has_put_into_any_folder_is_a_library(folder):
+    """`pip install --target libs`: its files do not count, as in `site-packages`; one beside them does."""
+    write(
+        folder,
+        {
+            "nets.py": "import big, single\n" + BUILD,
+            "libs/big/__init__.py": "import json\n",
+            "libs/single.py": "",
+            "libs/big-1.0.dist-info/RECORD": "big/__init__.py,sha256=x,14\nbig-1.0.dist-info/RECORD,,\n",
+            "libs/single-2.0.dist-info/RECORD": "single.py,sha256=x,0\n",
+        },
+    )
+    sys.path.append(str(folder / "libs"))
+    alone = hashlib.sha256((folder / "nets.py").read_bytes()).hexdigest()
+    assert hash_of(folder) == alone
+    write(folder, {"libs/big/__init__.py": "import json, csv\n"})
+    assert hash_of(folder) == alone
+    write(folder, {"nets.py": "import big, single, mine\n" + BUILD, "libs/mine.py": "x = 1\n"})
+    before = hash_of(folder)
+    write(folder, {"libs/mine.py": "x = 2\n"})
+    assert hash_of(folder) != before
