@@ -5,20 +5,26 @@ A layer whose time is mostly this gains nothing from fewer channels.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import median
 
 import torch
 from torch import nn
 
-from pruning_core.explain.profile import NetworkProfile, Node, Round, profile_in_rounds, quickest
+from pruning_core.explain.profile import NetworkProfile, Node, Profiler, Round, profile_in_rounds
 from pruning_core.explain.profilers import open_profiler
 from pruning_core.shapes.timing import Setting
 
 CHAIN = 32
-"""Layers of the network that it is measured on, each of so few channels that nothing is computed."""
+"""Layers of the networks that it is measured on."""
 
-CHANNELS = 8
-ROUNDS = 8
+EMPTY = (8, 1)
+"""Channels and pixels, height and width, of a layer that computes nothing to speak of."""
+
+SMALL = (32, 14)
+"""Of one that several threads share: to profile it takes longer than to profile an empty one."""
+
+ROUNDS = 30
+"""Short ones, and many: a few of them vary as much as what is measured."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +36,31 @@ class FixedCost:
 
 
 def measure_fixed_cost(setting: Setting, wait_until_idle: Callable[[], object] = lambda: None) -> FixedCost:
-    """Measure a chain of tiny layers on a backend: of one pixel each, in float32.
+    """Measure chains of small layers on a backend, in float32.
 
     Args:
         setting: Its precision and batch size do not matter.
         wait_until_idle: As in `profile_in_rounds`.
     """
-    chain = nn.Sequential(*(nn.Conv2d(CHANNELS, CHANNELS, 1) for _ in range(CHAIN)), nn.Flatten())
-    profiler = open_profiler(
-        chain.eval(), torch.zeros(1, CHANNELS, 1, 1), replace(setting, precision="fp32", batch_size=1)
-    )
-    profile = profile_in_rounds({"": profiler}, ROUNDS, wait_until_idle=wait_until_idle)[""]
-    node_ms = profile.whole_ms / CHAIN
-    quiet = quickest(profile.rounds, key=lambda one: one.profiled_ms)
-    profiled_ms = fmean(
+    profilers = {name: _open_chain(*sizes, setting) for name, sizes in (("empty", EMPTY), ("small", SMALL))}
+    profiles = profile_in_rounds(profilers, ROUNDS, wait_until_idle=wait_until_idle)
+    longer_ms = max(_longer_ms(profile) for profile in profiles.values())
+    return FixedCost(profiles["empty"].whole_ms / CHAIN, max(0.0, longer_ms))
+
+
+def _longer_ms(profile: NetworkProfile) -> float:
+    """Return what a profiled node of a chain takes longer than its share of the call of that round."""
+    return median(
         sum(node.ms for node in one.nodes) / max(1, len({n.name for n in one.nodes} - {"forward"}))
-        for one in quiet
+        - one.whole_ms / CHAIN
+        for one in profile.rounds
     )
-    return FixedCost(node_ms, max(0.0, profiled_ms - node_ms))
+
+
+def _open_chain(channels: int, pixels: int, setting: Setting) -> Profiler:
+    chain = nn.Sequential(*(nn.Conv2d(channels, channels, 1) for _ in range(CHAIN)), nn.Flatten())
+    example = torch.zeros(1, channels, pixels, pixels)
+    return open_profiler(chain.eval(), example, replace(setting, precision="fp32", batch_size=1))
 
 
 def without_overhead(profile: NetworkProfile, cost: FixedCost) -> NetworkProfile:

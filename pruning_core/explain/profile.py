@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Literal, TypeVar
 
 from pruning_core.system.clock import Clock
@@ -100,13 +100,18 @@ class NetworkProfile:
 
     @property
     def shared_ms(self) -> float:
-        """What shares of time are shares of: the whole call, or all nodes where they add up to more."""
-        return max(self.whole_ms, self.sum_ms)
+        """What shares of time are shares of: the call, or all nodes where they add up to more."""
+        return self.sum_ms + self.framework_ms
+
+    @property
+    def framework_ms(self) -> float:
+        """What nodes leave of a call in their rounds; nothing where they add up to more."""
+        return self.sum_ms * max(0.0, 1 / self.covered - 1) if self.covered else self.whole_ms
 
     @property
     def covered(self) -> float:
-        """What the nodes add up to, as a fraction of the whole call; the framework is what they leave."""
-        return self.sum_ms / self.whole_ms
+        """What the nodes add up to, as a fraction of the call beside them: the median of all rounds."""
+        return median(sum(node.ms for node in one.nodes) / one.whole_ms for one in self.rounds)
 
     @property
     def gap(self) -> str:

@@ -34,7 +34,7 @@ def is_library(path: Path) -> bool:
 
 @cache
 def _installed_into(folder: Path) -> set[str]:
-    """Return the files and packages that pip has put into a folder of another name (`--target`)."""
+    """Return the files and packages that pip has put into a folder of another name."""
     names: set[str] = set()
     for record in folder.glob("*.dist-info/RECORD"):
         with suppress(OSError, UnicodeDecodeError), record.open(encoding="utf-8") as lines:

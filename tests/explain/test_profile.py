@@ -71,6 +71,24 @@ def test_a_disturbed_round_is_in_no_share() -> None:
     disturbed = Round(10.0, 90.0, (Node("a", "a", "layer", 89.5),))
     profile = NetworkProfile((quiet, disturbed, quiet, quiet))
     assert profile.times("layer") == {"a": 9.5}
+    assert profile.covered == pytest.approx(0.95)
+
+
+def test_nodes_are_held_against_the_call_of_their_own_round() -> None:
+    """Where the machine changes between rounds, nodes of quick ones are not compared with slow calls."""
+    rounds = [
+        Round(whole, profiled, (Node("a", "a", "layer", 0.9 * whole),))
+        for whole, profiled in ((10.0, 21.0), (20.0, 20.0), (30.0, 40.0), (10.0, 22.0))
+    ]
+    profile = NetworkProfile(tuple(rounds))
+    assert profile.times("layer") == {"a": pytest.approx(18.0)}, "of the round whose profile was quickest"
+    assert profile.covered == pytest.approx(0.9)
+    assert profile.framework_ms == pytest.approx(2.0)
+    assert profile.shared_ms == pytest.approx(20.0)
+    more = NetworkProfile((Round(10.0, 15.0, (Node("a", "a", "layer", 12.0),)),))
+    assert (more.framework_ms, more.shared_ms) == (0.0, 12.0)
+    none = NetworkProfile((Round(10.0, 15.0, ()),))
+    assert (none.framework_ms, none.shared_ms) == (10.0, 10.0)
 
 
 @pytest.mark.parametrize(
