@@ -20,7 +20,6 @@ SUITE = """
 """
 
 ON_A_CLOCK_OF_ITS_OWN = """
-import functools
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # no round is rejected for the state of this machine

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,6 +22,7 @@ from pruning_core.datasets.on_the_way import ImagesOnTheWay
 from pruning_core.errors import DatasetError
 from pruning_core.tasks.classification import Classification
 from pruning_core.training.loop import train
+from tests.helpers.decoders import decoding_processes
 from tests.helpers.factories import write_user_model
 from tests.helpers.photographs import damage, write_photographs
 
@@ -47,16 +47,6 @@ def load(folder: Path, cache: Path | None = None) -> Dataset:
     """Load as a grid does."""
     options = PictureOptions(image_size=24, test_share=0.3, skip_broken=1)
     return load_dataset(f"folder:{folder}", cache=cache, pictures=options)
-
-
-def decoders() -> list[psutil.Process]:
-    """Return the processes below this one that decode."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
-            if process.status() != psutil.STATUS_ZOMBIE and "pruning_core.pictures" in str(process.cmdline()):
-                found.append(process)
-    return found
 
 
 def epoch(dataset: Dataset, announced: bool = True) -> list[tuple[Tensor, Tensor]]:
@@ -87,10 +77,10 @@ def test_the_dataset_is_the_same(
     assert on_the_way.spec == kept.spec
     assert on_the_way.train.images.shape == kept.train.images.shape
     assert_equal(epoch(on_the_way), epoch(kept))
-    assert decoders() == []
+    assert decoding_processes() == []
     assert_equal(epoch(on_the_way, announced=False), epoch(kept))
     assert_equal(list(batches(on_the_way.test, on_the_way.spec, 5)), list(batches(kept.test, kept.spec, 5)))
-    assert decoders() == []
+    assert decoding_processes() == []
 
 
 def test_what_is_known_of_them_is_kept(

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from pruning_core.errors import DatasetError
 from pruning_core.pictures import workers as workers_module
 from pruning_core.pictures.decode import Fit, read_picture
 from pruning_core.pictures.workers import Decoders
+from tests.helpers.decoders import decoding_processes
 from tests.helpers.photographs import make_photograph, save_as
 
 FIT = Fit("squeeze", 12, 16)
@@ -44,16 +44,6 @@ def make_decoders():
         decoders.close()
 
 
-def children() -> list[psutil.Process]:
-    """Return the processes below this one that decode."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
-            if process.status() != psutil.STATUS_ZOMBIE and "pruning_core.pictures" in str(process.cmdline()):
-                found.append(process)
-    return found
-
-
 @pytest.mark.parametrize("count", [1, 3])
 def test_pixels_do_not_depend_on_the_number(files, make_decoders, count: int) -> None:
     """Each task gets its own pictures, in its own order, whoever decodes them."""
@@ -63,18 +53,18 @@ def test_pixels_do_not_depend_on_the_number(files, make_decoders, count: int) ->
     for task, answer in zip(tasks, answers, strict=True):
         expected = [read_picture(path, sha256, FIT).pixels.transpose(2, 0, 1) for path, sha256 in task]
         assert np.array_equal(answer.result(timeout=60), np.stack(expected))
-    assert 1 <= len(children()) <= count
+    assert 1 <= len(decoding_processes()) <= count
 
 
 def test_none_is_left_after_closing(files, make_decoders) -> None:
     """Closed, all processes have ended, also those in the midst of work; then it can be used again."""
     decoders = make_decoders(2)
     decoders.submit(files[:1]).result(timeout=60)
-    for child in children():
+    for child in decoding_processes():
         child.send_signal(signal.SIGSTOP)  # so that work is left
     late = [decoders.submit(files) for _ in range(20)]
     decoders.close()
-    assert children() == []
+    assert decoding_processes() == []
     assert any(answer.cancelled() for answer in late)
     assert decoders.submit(files[:2]).result(timeout=60).shape == (2, 3, 12, 16)
 
@@ -84,9 +74,9 @@ def test_they_end_when_there_is_nothing_to_do(files, make_decoders, monkeypatch)
     monkeypatch.setattr(workers_module, "IDLE_S", 0.2)
     make_decoders(1).submit(files).result(timeout=60)
     end = time.monotonic() + 30
-    while children() and time.monotonic() < end:
+    while decoding_processes() and time.monotonic() < end:
         time.sleep(0.05)
-    assert children() == []
+    assert decoding_processes() == []
 
 
 def test_a_changed_and_a_lost_file_are_named(files, make_decoders) -> None:
@@ -110,7 +100,7 @@ def test_a_process_that_dies_is_said_with_its_picture(files, make_decoders) -> N
     """A crash in native code is an error that names the file; the next task gets another process."""
     decoders = make_decoders(1)
     decoders.submit(files[:1]).result(timeout=60)
-    (child,) = children()
+    (child,) = decoding_processes()
     child.send_signal(signal.SIGSTOP)  # so that it dies while it is asked
     answer = decoders.submit(files[1:2])
     while not answer.running():

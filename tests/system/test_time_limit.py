@@ -26,9 +26,13 @@ def test_work_without_end_is_ended() -> None:
 def test_who_gets_no_core_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """What passes on the clock while others run is not its time; here it sleeps instead."""
     monkeypatch.setattr(module, "BY_THE_CLOCK", 1000)
+    begun, slept = time.monotonic(), 0
     with time_limit(0.2):
         for _ in range(30):
             time.sleep(0.02)
+            slept += 1
+    assert slept == 30
+    assert time.monotonic() - begun > 0.2, "it would have been ended by the clock"
 
 
 def test_others_work_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +42,7 @@ def test_others_work_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     with time_limit(0.2):
         other.start()
         other.join()
+    assert not other.is_alive()
 
 
 def test_who_waits_for_ever_is_ended_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,10 +59,12 @@ def test_who_waits_for_ever_is_ended_in_the_end(monkeypatch: pytest.MonkeyPatch)
 
 def test_work_that_ends_in_time_is_left_alone() -> None:
     """Nothing comes later, either."""
+    ended = 0
     for _ in range(50):
         with time_limit(0.05):
-            pass
-    work(0.2)
+            ended += 1
+    assert work(0.2) >= 0.2
+    assert ended == 50
 
 
 def test_a_system_that_cannot_tell_threads_apart_counts_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
