@@ -26,13 +26,12 @@ def test_work_without_end_is_ended() -> None:
 def test_who_gets_no_core_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """What passes on the clock while others run is not its time; here it sleeps instead."""
     monkeypatch.setattr(module, "BY_THE_CLOCK", 1000)
-    begun, slept = time.monotonic(), 0
+    slept = 0
     with time_limit(0.2):
         for _ in range(30):
             time.sleep(0.02)
             slept += 1
     assert slept == 30
-    assert time.monotonic() - begun > 0.2, "it would have been ended by the clock"
 
 
 def test_others_work_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
